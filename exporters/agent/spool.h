@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What was taken from the rings and is not yet accepted by every destination: a journal of records, one per destination
+ * set, bounded, read by several consumers each at its own pace. It lives in a memfd that the keeper holds, so a worker that
+ * is killed loses nothing: the next one goes on at the consumers' positions, and knows from the entries which cells of
+ * which lane were taken already (no record twice).
+ *
+ * Entries are committed by one store of the head; the newest worker is the only writer. When it is full the oldest entries
+ * go, counted per consumer that had not yet had them. */
+#ifndef SPANSHIM_SPOOL_H
+#define SPANSHIM_SPOOL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct spool;
+
+enum { SPOOL_CONSUMERS_MAX = 8 };
+
+/* Where a record came from. */
+struct spool_origin {
+    uint32_t source;     /* the keeper's number of the ring */
+    uint32_t lane;
+    uint32_t generation; /* of the lane */
+    uint32_t cells;      /* cells the record took */
+    uint64_t position;   /* of its first cell */
+};
+
+struct spool_entry {
+    struct spool_origin origin;
+    const void *record; /* borrowed: a struct wire_record and its payload; until the next append */
+    size_t length;
+    uint64_t next; /* position of the entry after it: what spool_ack takes */
+};
+
+/* Map a journal: memfd as spool_create made it (the keeper's, after a restart). The descriptor is borrowed.
+ * -EBADMSG when its content is not a journal. Context: loop. */
+int spool_create(size_t capacity, int *ret_memfd);
+int spool_open(int memfd, struct spool **ret_spool);
+void spool_close(struct spool *spool);
+
+/* Add a record; the oldest go when there is no room. Context: loop. */
+int spool_append(struct spool *spool, const struct spool_origin *origin, const void *record, size_t length);
+
+/* The entry at `position` (start with spool_position of the consumer). 1 and the entry; 0 at the end. An older position
+ * than the oldest entry reads the oldest. Context: loop. */
+int spool_read(struct spool *spool, uint64_t position, struct spool_entry *ret_entry);
+
+/* How far consumer n has got; everything before `position` is done with. Context: loop. */
+uint64_t spool_position(const struct spool *spool, unsigned consumer);
+void spool_ack(struct spool *spool, unsigned consumer, uint64_t position);
+
+/* Records added and not yet had by consumer n, and those it lost because the journal was full. Context: loop. */
+uint64_t spool_depth(const struct spool *spool, unsigned consumer);
+uint64_t spool_lost(const struct spool *spool, unsigned consumer);
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The contract between the agent and a destination. A destination is a file that ends in its `struct exporter`, and a row
+ * in exporters.def. It maps and encodes; queueing, retry, back-off and counting are deliver.c's; HTTP is http_client.c's.
+ *
+ * Context: everything here runs on the agent's loop thread and must not block: an answer that takes time comes later,
+ * through `done`. */
+#ifndef SPANSHIM_EXPORTER_H
+#define SPANSHIM_EXPORTER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct span;
+struct settings;    /* agent/settings.h: one hand-over's settings, parsed by config.def */
+struct http_client; /* agent/http_client.h */
+struct loop;        /* agent/loop.h */
+
+enum exporter_signal { EXPORTER_TRACES = 1 << 0, EXPORTER_LOGS = 1 << 1, EXPORTER_CRASHES = 1 << 2 };
+
+enum exporter_outcome {
+    EXPORTER_SENT,  /* accepted; rejected_count of them were refused for good */
+    EXPORTER_RETRY, /* not accepted now; retry_after_ms says when to come again, 0: by back-off */
+    EXPORTER_DROP,  /* refused for good */
+};
+
+struct exporter_result {
+    enum exporter_outcome outcome;
+    uint32_t retry_after_ms;
+    uint64_t rejected_count;
+    char error[256]; /* empty, or one line for people, with the remedy: "401: the header x-honeycomb-team is empty" */
+};
+
+typedef void exporter_done(void *arg, const struct exporter_result *result);
+
+/* What an exporter's open() may use; outlives the instance. */
+struct exporter_host {
+    struct loop *loop;
+    struct http_client *http;
+};
+
+struct exporter {
+    const char *name; /* as OTEL_TRACES_EXPORTER and SPANSHIM_EXPORTERS spell it */
+    unsigned signals; /* enum exporter_signal */
+    /* An instance for these settings (borrowed; outlive it). 0, or -errno with one line in `error`. */
+    int (*open)(const struct exporter_host *host, const struct settings *settings, void **ret_instance, char error[256]);
+    /* One batch: encode it before returning (spans are borrowed); call done(arg, ...) exactly once, now or later. At most
+     * one send is under way per instance. */
+    void (*send)(void *instance, const struct span *const *spans, size_t span_count, exporter_done *done, void *arg);
+    /* Free the instance; a send under way is abandoned and its done is not called. NULL is accepted. */
+    void (*close)(void *instance);
+};
+
+#endif

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the shim and the agent agree on: the mapping they share, the records in it, and the message that hands it over.
+ *
+ * Fixed width, little-endian, no pointers, padding explicit and zero. The agent treats all of it as hostile: it copies
+ * a thing out once, then checks it. A change of layout raises WIRE_VERSION; an agent reads its own version and the one
+ * before.
+ *
+ *   mapping:  wire_ring | lane 0 | lane 1 | ...      one per executed image, a memfd sealed against resizing
+ *   lane:     wire_lane | slots[slot_count] | cells[cell_count]      one per process, claimed by compare-and-swap
+ *   control:  wire_control                           one page, written by the agent, mapped read-only by the shim
+ */
+#ifndef SPANSHIM_WIRE_H
+#define SPANSHIM_WIRE_H
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define WIRE_MAGIC   0x4e415053u /* "SPAN" */
+#define WIRE_VERSION 1u
+
+enum {
+    WIRE_PAGE = 4096,
+    WIRE_CELL_SIZE = 512,
+    WIRE_CELL_PAYLOAD = WIRE_CELL_SIZE - 8,
+    WIRE_SLOT_SIZE = 2048,
+    WIRE_RECORD_CELLS_MAX = 5, /* the longest record: a slot's request and its header */
+    WIRE_RECORD_MAX = WIRE_RECORD_CELLS_MAX * WIRE_CELL_PAYLOAD,
+    WIRE_LANES_MAX = 32,
+    WIRE_SLOTS_MAX = 4096,
+    WIRE_CELLS_MAX = 8192, /* 4 MiB a lane */
+    WIRE_SLOT_MAP_WORDS = WIRE_SLOTS_MAX / 64,
+};
+
+/* Why something was not recorded, counted per lane by the shim. X(NAME, name in status, what it means) */
+#define WIRE_DROPS(X)                                                                                                  \
+    X(RING_FULL, ring_full, "the ring was full: the agent did not keep up or was away")                                \
+    X(NO_SLOT, no_slot, "more requests were open at once than the table holds")                                        \
+    X(CONN_TABLE_FULL, conn_table_full, "more connections were open than the shim follows")                            \
+    X(FD_LIMIT, fd_limit, "the descriptor's number is above the table")                                                \
+    X(CONTENDED, contended, "two threads used one direction of a connection at once")                                  \
+    X(PIPELINE_LIMIT, pipeline_limit, "more requests were pipelined than are followed")                                \
+    X(BAD_FRAMING, bad_framing, "the message framing was in doubt: the connection went passive")                       \
+    X(CELL_LOST, cell_lost, "a record was given up because its cell was taken away")                                   \
+    X(BLIND, blind, "bytes went by a way that is not seen (stdio on a socket, io_uring)")
+
+enum wire_drop {
+#define X(NAME, name, help) WIRE_DROP_##NAME,
+    WIRE_DROPS(X)
+#undef X
+        WIRE_DROP_COUNT
+};
+
+/* the mapping */
+
+/* Start of the mapping. Written by the shim before the hand-over, read-only afterwards but for `asleep`. */
+struct wire_ring {
+    uint32_t magic;
+    uint16_t version;
+    uint16_t header_size; /* WIRE_PAGE: where lane 0 starts */
+    uint32_t lane_count;
+    uint32_t slot_count; /* per lane */
+    uint32_t cell_count; /* per lane, a power of two */
+    uint32_t pad0;
+    uint64_t lane_stride;  /* bytes from one lane to the next */
+    uint64_t slots_offset; /* within a lane */
+    uint64_t cells_offset; /* within a lane */
+    uint64_t mapping_size;
+    /* The same moment on both clocks; ns since the epoch, ns of CLOCK_MONOTONIC. */
+    uint64_t anchor_wall_ns;
+    uint64_t anchor_mono_ns;
+    uint8_t pad1[56];
+    /* 1 while the agent sleeps. A producer that sees 1 exchanges it for 0 and wakes one waiter (FUTEX_WAKE, shared).
+     * Agent stores 1 (seq_cst), then looks at all heads again before it waits. */
+    _Atomic uint32_t asleep;
+    uint8_t pad2[60];
+};
+static_assert(sizeof(struct wire_ring) == 192, "wire_ring");
+static_assert(offsetof(struct wire_ring, asleep) == 128, "wire_ring.asleep");
+
+#define WIRE_PID_UNKNOWN 0x7fffffffu /* claimed by a process that may not ask for its own number (seccomp) */
+
+/* One process's part. */
+struct wire_lane {
+    /* generation << 32 | pid; pid 0 is free. The shim claims by compare-and-swap from (g, 0) to (g, pid); the agent,
+     * when the process is gone and the lane is drained, clears slot_map and stores (g + 1, 0). */
+    _Atomic uint64_t owner;
+    uint64_t claimed_boot_ns; /* CLOCK_BOOTTIME at the claim: a process that started later is not the owner */
+    uint8_t pad0[48];
+    _Atomic uint64_t head; /* cells ever reserved; shim only (compare-and-swap) */
+    uint8_t pad1[56];
+    _Atomic uint64_t tail; /* cells ever given back; agent only (release; pairs with the shim's acquire) */
+    uint8_t pad2[56];
+    _Atomic uint64_t dropped[16];                   /* by enum wire_drop; shim only, relaxed */
+    _Atomic uint64_t counted[8];                    /* by enum wire_count; shim only, relaxed */
+    _Atomic uint64_t slot_map[WIRE_SLOT_MAP_WORDS]; /* bit set: the slot is in use */
+};
+static_assert(WIRE_DROP_COUNT <= 16, "wire_lane.dropped");
+static_assert(sizeof(struct wire_lane) <= WIRE_PAGE, "wire_lane");
+
+/* What was seen, whether or not it was recorded: totals for status. */
+enum wire_count {
+    WIRE_COUNT_REQUESTS,
+    WIRE_COUNT_UNSAMPLED,
+    WIRE_COUNT_CONNECTIONS,
+    WIRE_COUNT_PASSIVE,
+    WIRE_COUNT_COUNT
+};
+
+/* A cell's state is lap << 2 | enum wire_cell_state; lap = position / cell_count, position counts from lane start for
+ * ever. A fresh mapping is all zero, and lap 0 is entered from FREE|0: laps are therefore stored plus one (position /
+ * cell_count + 1), truncated to 30 bits.
+ *
+ *   shim:   reserve   head: h -> h + parts by compare-and-swap, when h + parts - tail <= cell_count
+ *           begin     state -> WRITING|lap by compare-and-swap from a final state (FREE, CONSUMED or SKIPPED) of an
+ * older lap (fails when the agent has SKIPPED|lap it, or an old writer still holds it: CELL_LOST) commit continuation
+ * cells first, the first cell last: READY|lap (release) agent:  at tail..head, a READY cell (acquire) is copied, then
+ * set CONSUMED|lap, and tail moves. A cell not ready: waited for. After a time-out, or at once when the owner is dead:
+ * a cell not begun is compare-and-swapped to SKIPPED|lap; a cell still WRITING is left as it is (quarantined) and
+ * stepped over. A continuation cell (part > 0) met at the start of a record is stepped over.
+ */
+enum wire_cell_state { WIRE_CELL_FREE = 0, WIRE_CELL_WRITING = 1, WIRE_CELL_READY = 2, WIRE_CELL_CONSUMED = 3 };
+/* SKIPPED is FREE with a lap of its own: FREE|lap, lap > 0. */
+
+struct wire_cell {
+    _Atomic uint32_t state;
+    uint8_t part;    /* 0 .. parts - 1 */
+    uint8_t parts;   /* cells of the whole record */
+    uint16_t length; /* payload bytes in this cell */
+    uint8_t payload[WIRE_CELL_PAYLOAD];
+};
+static_assert(sizeof(struct wire_cell) == WIRE_CELL_SIZE, "wire_cell");
+
+static inline uint32_t wire_cell_word(uint64_t position, uint32_t cell_count, enum wire_cell_state state)
+{
+    return (uint32_t)((position / cell_count + 1) << 2) | (uint32_t)state;
+}
+
+/* records */
+
+/* X(NAME, struct, name in dumps, minimum size). A record is its header and one struct, copied whole. */
+#define WIRE_RECORDS(X)                                                                                                \
+    X(REQUEST, wire_request, request, sizeof(struct wire_request))                                                     \
+    X(DIAGNOSTIC, wire_diagnostic, diagnostic, sizeof(struct wire_diagnostic))
+
+enum wire_record_type {
+    WIRE_RECORD_NONE,
+#define X(NAME, type, name, min) WIRE_RECORD_##NAME,
+    WIRE_RECORDS(X)
+#undef X
+        WIRE_RECORD_TYPE_COUNT
+};
+
+/* At the start of the first cell's payload. */
+struct wire_record {
+    uint16_t type;   /* enum wire_record_type */
+    uint16_t length; /* bytes after this header, all parts together */
+    uint32_t pad;
+};
+static_assert(sizeof(struct wire_record) == 8, "wire_record");
+
+enum wire_family { WIRE_FAMILY_NONE, WIRE_FAMILY_INET, WIRE_FAMILY_INET6, WIRE_FAMILY_UNIX };
+
+struct wire_address {
+    uint8_t family; /* enum wire_family */
+    uint8_t pad;
+    uint16_t port;  /* host order */
+    uint8_t ip[16]; /* network order; the first 4 bytes for INET */
+};
+static_assert(sizeof(struct wire_address) == 20, "wire_address");
+
+enum wire_span_kind { WIRE_KIND_SERVER = 2, WIRE_KIND_CLIENT = 3 }; /* OTLP's numbers */
+
+/* What went wrong. X(NAME, error.type). HTTP 5xx is no error here: the agent derives that from the status. */
+#define WIRE_ERRORS(X)                                                                                                 \
+    X(NONE, "")                                                                                                        \
+    X(CLIENT_CLOSED, "client_closed")                                                                                  \
+    X(CONNECTION_RESET, "connection_reset")                                                                            \
+    X(NO_RESPONSE, "no_response")                                                                                      \
+    X(RESPONSE_INCOMPLETE, "response_incomplete")                                                                      \
+    X(TIMEOUT, "timeout")                                                                                              \
+    X(PROCESS_EXITED, "process_exited")                                                                                \
+    X(BAD_FRAMING, "bad_framing")
+
+enum wire_error {
+#define X(NAME, text) WIRE_ERROR_##NAME,
+    WIRE_ERRORS(X)
+#undef X
+        WIRE_ERROR_COUNT
+};
+
+/* Methods known by name; the order is the wire's. OTHER carries WIRE_TEXT_METHOD. */
+#define WIRE_METHODS(X) X(CONNECT) X(DELETE) X(GET) X(HEAD) X(OPTIONS) X(PATCH) X(POST) X(PUT) X(TRACE) X(QUERY)
+enum wire_method {
+    WIRE_METHOD_OTHER,
+#define X(NAME) WIRE_METHOD_##NAME,
+    WIRE_METHODS(X)
+#undef X
+        WIRE_METHOD_COUNT
+};
+
+enum wire_request_flag {
+    WIRE_REQUEST_SAMPLED = 1 << 0,
+    WIRE_REQUEST_REMOTE_PARENT = 1 << 1, /* parent_span_id came by a header */
+    WIRE_REQUEST_TRUNCATED = 1 << 2,     /* some text was cut */
+    WIRE_REQUEST_HTTPS = 1 << 3,         /* url.scheme is https */
+    WIRE_REQUEST_UPGRADED = 1 << 4,      /* 101, or a CONNECT tunnel */
+    WIRE_REQUEST_BODY_SEEN = 1 << 5,     /* request_body_size is known */
+    WIRE_REQUEST_RESPONSE_BODY_SEEN = 1 << 6,
+};
+
+/* Texts of a request: bytes already redacted, cut and bounded by the shim. Not NUL-terminated, not checked as UTF-8. */
+enum wire_text {
+    WIRE_TEXT_NONE,
+    WIRE_TEXT_METHOD,         /* as sent, when it is not a known one */
+    WIRE_TEXT_PATH,           /* without query */
+    WIRE_TEXT_QUERY,          /* without '?' */
+    WIRE_TEXT_SERVER_ADDRESS, /* host only */
+    WIRE_TEXT_CLIENT_ADDRESS, /* from Forwarded or X-Forwarded-For; else the peer is it */
+    WIRE_TEXT_USER_AGENT,
+    WIRE_TEXT_TRACESTATE,
+    WIRE_TEXT_PEER_PATH,       /* unix socket path of the peer; usually none */
+    WIRE_TEXT_LOCAL_PATH,      /* unix socket path of the listener */
+    WIRE_TEXT_REQUEST_HEADER,  /* "name: value", name in lower case */
+    WIRE_TEXT_RESPONSE_HEADER, /* the same */
+    WIRE_TEXT_COUNT
+};
+
+/* One HTTP request: in its slot while it is open, copied into a record when it has ended. */
+struct wire_request {
+    uint8_t trace_id[16];
+    uint8_t span_id[8];
+    uint8_t parent_span_id[8]; /* zero: a root */
+    uint64_t start_ns;         /* CLOCK_MONOTONIC: first byte of the head seen */
+    uint64_t first_byte_ns;    /* first byte of the final response's head; 0: none */
+    uint64_t end_ns;           /* 0 while open */
+    uint64_t request_body_size;
+    uint64_t response_body_size;
+    uint16_t status;      /* 0: no response */
+    uint16_t flags;       /* enum wire_request_flag */
+    uint16_t server_port; /* from Host and the like; 0: unknown */
+    uint8_t trace_flags;  /* W3C: 1 sampled, 2 random */
+    uint8_t kind;         /* enum wire_span_kind */
+    uint8_t method;       /* enum wire_method */
+    uint8_t version;      /* 10, 11; 0 unknown */
+    uint8_t error;        /* enum wire_error */
+    uint8_t pad0;
+    struct wire_address peer;
+    struct wire_address local;
+    uint16_t text_length; /* bytes used of text[] */
+    uint16_t pad1;
+    /* Entries of { uint8_t id; uint8_t pad; uint16_t length; uint8_t bytes[length]; }, packed, unaligned. */
+    uint8_t text[];
+};
+static_assert(offsetof(struct wire_request, text) == 128, "wire_request");
+
+/* A slot of the in-flight table. */
+struct wire_slot {
+    /* Cells ever reserved plus one when the record was committed: set before the record is made ready, so that an agent
+     * that finds the slot in use after the process's death can tell whether the record exists. 0: no record yet. */
+    _Atomic uint64_t record_position;
+    _Atomic uint32_t open; /* 1: the request below is filled and open (release) */
+    uint32_t pad;
+    _Alignas(8) uint8_t request[WIRE_SLOT_SIZE - 16]; /* a struct wire_request and its text */
+};
+static_assert(sizeof(struct wire_slot) == WIRE_SLOT_SIZE, "wire_slot");
+
+enum { WIRE_SLOT_TEXT = WIRE_SLOT_SIZE - 16 - sizeof(struct wire_request) };
+
+static inline struct wire_request *wire_slot_request(struct wire_slot *slot)
+{
+    return (struct wire_request *)(void *)slot->request;
+}
+
+enum wire_level { WIRE_LEVEL_ERROR = 1, WIRE_LEVEL_WARN, WIRE_LEVEL_INFO, WIRE_LEVEL_DEBUG };
+
+struct wire_diagnostic {
+    uint64_t time_ns; /* CLOCK_MONOTONIC */
+    uint8_t level;    /* enum wire_level */
+    uint8_t pad;
+    uint16_t text_length;
+    uint32_t pad1;
+    char text[];
+};
+
+/* control page */
+
+/* Written by the agent, read-only in the target. All zero is valid and means "as started". */
+struct wire_control {
+    _Atomic uint32_t version;  /* WIRE_VERSION once an agent has taken the ring */
+    _Atomic uint32_t disabled; /* 1: hooks only forward */
+    uint8_t pad[WIRE_PAGE - 8];
+};
+static_assert(sizeof(struct wire_control) == WIRE_PAGE, "wire_control");
+
+/* ------------------------------------------------------------------------------------------------ the agent's socket
+ */
+
+/* AF_UNIX, SOCK_SEQPACKET. A connection carries one message. The shim sends its hand-over without waiting and closes;
+ * the command line waits for an answer (JSON text, then end of file). Both ends check SO_PEERCRED: own uid or root. */
+enum wire_message_type {
+    WIRE_MESSAGE_HANDOVER = 1, /* descriptors: ring memfd, control memfd */
+    WIRE_MESSAGE_STATUS = 2,
+    WIRE_MESSAGE_FLUSH = 3,
+    WIRE_MESSAGE_CONSOLE =
+        4, /* descriptor: where to print; text: "eSPANSHIM_SESSION=..." ; the answer comes when it ends */
+    WIRE_MESSAGE_STOP = 5,
+};
+
+enum { WIRE_MESSAGE_MAX = 32768 };
+
+struct wire_message {
+    uint32_t magic;
+    uint16_t version;
+    uint16_t type;        /* enum wire_message_type */
+    uint32_t pid;         /* of the sender, in its own namespace: a hint */
+    uint32_t text_length; /* bytes after this header */
+    uint64_t boot_ns;     /* CLOCK_BOOTTIME when it was sent */
+    /* Then text: NUL-terminated entries, told apart by their first byte:
+     *   x<path of the executable>   a<argument> (argv in order, each)   w<working directory>   e<NAME=value> (settings)
+     */
+};
+static_assert(sizeof(struct wire_message) == 24, "wire_message");
+
+#endif
