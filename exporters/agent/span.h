@@ -19,21 +19,21 @@ struct slice {
 enum { SPAN_HEADERS_MAX = 32 };
 
 struct span {
-    const struct process *process; /* borrowed */
+    const struct process *process;      /* borrowed */
     const struct wire_request *request; /* borrowed; fixed part validated by span_parse */
     uint64_t start_unix_ns;
-    uint64_t first_byte_unix_ns; /* 0: none */
-    uint64_t end_unix_ns;        /* never before the start */
+    uint64_t first_byte_unix_ns;        /* 0: none */
+    uint64_t end_unix_ns;               /* never before the start */
     struct slice text[WIRE_TEXT_COUNT]; /* borrowed, raw bytes; length 0: absent; a repeated text: the first wins */
-    struct slice request_headers[SPAN_HEADERS_MAX];  /* "name: value" */
+    struct slice request_headers[SPAN_HEADERS_MAX]; /* "name: value" */
     struct slice response_headers[SPAN_HEADERS_MAX];
     uint32_t request_header_count;
     uint32_t response_header_count;
     uint32_t header_dropped_count;
 };
 
-/* Read a record's payload (a struct wire_request and its text, `length` bytes) as a span. 0, or -EBADMSG when it can't be
- * one: sizes, enums, ids all zero, text entries beyond the end. The bytes must outlive the span. Context: pure. */
+/* Read a record's payload (a struct wire_request and its text, `length` bytes) as a span. 0, or -EBADMSG when it can't
+ * be one: sizes, enums, ids all zero, text entries beyond the end. The bytes must outlive the span. Context: pure. */
 int span_parse(const struct process *process, const void *payload, size_t length, struct span *ret_span);
 
 /* Method as text: the known name, or "_OTHER". Context: pure. */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What was taken from the rings and is not yet accepted by every destination: a journal of records, one per destination
- * set, bounded, read by several consumers each at its own pace. It lives in a memfd that the keeper holds, so a worker that
- * is killed loses nothing: the next one goes on at the consumers' positions, and knows from the entries which cells of
- * which lane were taken already (no record twice).
+ * set, bounded, read by several consumers each at its own pace. It lives in a memfd that the keeper holds, so a worker
+ * that is killed loses nothing: the next one goes on at the consumers' positions, and knows from the entries which
+ * cells of which lane were taken already (no record twice).
  *
- * Entries are committed by one store of the head; the newest worker is the only writer. When it is full the oldest entries
- * go, counted per consumer that had not yet had them. */
+ * Entries are committed by one store of the head; the newest worker is the only writer. When it is full the oldest
+ * entries go, counted per consumer that had not yet had them. */
 #ifndef SPANSHIM_SPOOL_H
 #define SPANSHIM_SPOOL_H
 
@@ -18,11 +18,13 @@ enum { SPOOL_CONSUMERS_MAX = 8 };
 
 /* Where a record came from. */
 struct spool_origin {
-    uint32_t source;     /* the keeper's number of the ring */
+    uint32_t source; /* the keeper's number of the ring */
     uint32_t lane;
     uint32_t generation; /* of the lane */
     uint32_t cells;      /* cells the record took */
-    uint64_t position;   /* of its first cell */
+    uint64_t position;   /* of its first cell; of an open request found after its process's death (cells 0): its slot */
+    int32_t pid;         /* of the process, in the agent's namespace; 0: unknown */
+    uint32_t pad;
 };
 
 struct spool_entry {
@@ -38,8 +40,19 @@ int spool_create(size_t capacity, int *ret_memfd);
 int spool_open(int memfd, struct spool **ret_spool);
 void spool_close(struct spool *spool);
 
-/* Add a record; the oldest go when there is no room. Context: loop. */
+/* How many consumers read it (1 .. SPOOL_CONSUMERS_MAX; 0 at first: nothing is kept for anybody). A new one starts at
+ * the oldest entry. Context: loop. */
+void spool_set_consumers(struct spool *spool, unsigned count);
+
+/* Add a record; the oldest go when there is no room. Invalidates what spool_read lent. Context: loop. */
 int spool_append(struct spool *spool, const struct spool_origin *origin, const void *record, size_t length);
+
+/* Where the next entry will be, and up to where all consumers are done. Context: loop. */
+uint64_t spool_end(const struct spool *spool);
+uint64_t spool_done(const struct spool *spool);
+
+/* Give memory back when every consumer is done. Context: loop. */
+void spool_trim(struct spool *spool);
 
 /* The entry at `position` (start with spool_position of the consumer). 1 and the entry; 0 at the end. An older position
  * than the oldest entry reads the oldest. Context: loop. */
