@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Destination sets: one for each distinct way to export (the digest of the settings), shared by all processes that
+ * export so. A set owns a journal and one deliver queue for each of its exporters. Called by intake.c (for, unref),
+ * drain.c (spool, wake) and command.c (flush, status). */
+#ifndef SPANSHIM_DESTINATIONS_H
+#define SPANSHIM_DESTINATIONS_H
+
+#include "exporters/agent/settings.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct destinations;
+struct http_client;
+struct loop;
+struct process;
+struct spool;
+struct spool_origin;
+
+/* What the agent gives to the sets; outlives them. Context of all calls: loop. */
+struct destinations_host {
+    struct loop *loop;
+    struct http_client *http;
+    /* The journal of this digest: the one that the keeper held, else a new one of `capacity` bytes. Closed by the set
+     * with spool_release. 0 or -errno. */
+    int (*spool_acquire)(void *arg, const uint8_t digest[SETTINGS_DIGEST_SIZE], size_t capacity,
+                         struct spool **ret_spool);
+    /* The set has ended and its journal is empty: unmap it, and the keeper drops its memfd. */
+    void (*spool_release)(void *arg, const uint8_t digest[SETTINGS_DIGEST_SIZE], struct spool *spool);
+    /* Whose record is it? NULL: nobody's any more; the record is dropped, counted. */
+    const struct process *(*process_find)(void *arg, const struct spool_origin *origin);
+    /* One line for the log; level as enum wire_level. */
+    void (*log)(void *arg, int level, const char *text);
+    /* Entries before the slowest consumer's position are done with: their origins may be forgotten. May be NULL. */
+    void (*consumed)(void *arg, struct spool *spool);
+    void *arg;
+};
+
+/* Set once, before the first set is made. Context: loop. */
+void destinations_init(const struct destinations_host *host);
+/* Free every set, delivered or not. Context: loop. */
+void destinations_deinit(void);
+
+/* The set for these settings, made if need be (an exporter that can't be opened is shown by status and in the log); one
+ * more reference. NULL with errno when there is nothing to export to (0) or when it can't be made. Context: loop. */
+struct destinations *destinations_for(struct settings *settings);
+
+/* A process image that used it is gone. The set lives on until all is delivered; when the receiver stays away, for five
+ * minutes. Context: loop. */
+void destinations_unref(struct destinations *destinations);
+
+/* Its journal, and how many consumers read it (consumers 0 .. n - 1). Context: loop. */
+struct spool *destinations_spool(struct destinations *destinations);
+unsigned destinations_consumer_count(const struct destinations *destinations);
+
+/* Records were appended to its journal. Cheap: once per pass over the rings. Context: loop. */
+void destinations_wake(struct destinations *destinations);
+
+/* Does any set still have something to deliver? What keeps an agent without processes alive. Context: loop. */
+bool destinations_busy(void);
+
+/* What a flush came to: spans since its call. */
+struct destinations_flushed {
+    uint64_t exported;
+    uint64_t failed; /* dropped, refused, or still waiting after a failed attempt or the time's end */
+    char error[256]; /* of the first failure; empty: none */
+};
+typedef void destinations_flush_done(void *arg, const struct destinations_flushed *flushed);
+
+/* Deliver what is in the journal now, back-off or not: one attempt each, at most timeout_ms. done is called once, now
+ * or later. Context: loop. */
+void destinations_flush(struct destinations *destinations, uint32_t timeout_ms, destinations_flush_done *done,
+                        void *arg);
+void destinations_flush_all(uint32_t timeout_ms, destinations_flush_done *done, void *arg);
+
+/* The launcher's program has ended: deliver what the console of this session has to print, print it, forget the session
+ * (its descriptor is closed), then done. Called after the rings were drained. Context: loop. */
+void destinations_end_console(const char *session, uint32_t timeout_ms, destinations_flush_done *done, void *arg);
+
+/* A new array of the sets, for `spanshim status`; one set alone. No secrets. Context: loop. */
+json_t *destinations_status_all(void);
+json_t *destinations_status(const struct destinations *destinations);
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where and how one program's telemetry is exported: its environment as config.def reads it. Made by intake.c from a
+ * hand-over, used by destinations.c and the exporters. A bad value never fails: a complaint says what is used instead.
+ */
+#ifndef SPANSHIM_SETTINGS_H
+#define SPANSHIM_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { SETTINGS_DIGEST_SIZE = 16, SETTINGS_PAIRS_MAX = 64, SETTINGS_COMPLAINTS_MAX = 32, SETTINGS_EXPORTERS_MAX = 8 };
+
+#define SETTINGS_NO_LIMIT UINT32_MAX
+
+struct settings_pair {
+    char *name;
+    char *value;
+};
+
+struct settings_pairs {
+    struct settings_pair *pairs;
+    size_t count;
+};
+
+typedef bool settings_type_BOOLEAN;
+typedef uint32_t settings_type_INTEGER, settings_type_LIMIT, settings_type_DURATION, settings_type_TIMEOUT;
+typedef char *settings_type_CHOICE, *settings_type_LIST; /* in lower case */
+typedef char *settings_type_TEXT, *settings_type_PATH, *settings_type_URL;
+typedef char *settings_type_SECRET, *settings_type_SECRET_URL;
+typedef struct settings_pairs settings_type_PAIRS, settings_type_SECRET_PAIRS;
+
+/* Texts are NULL when unset and never empty. */
+struct settings {
+    uint32_t refs; /* loop only */
+#define SETTING(NAME, field, TYPE, initial, range, help) settings_type_##TYPE field;
+#define SETTING_ALSO(...)
+#include "exporters/agent/config.def"
+#undef SETTING
+#undef SETTING_ALSO
+    /* Worked out of the above. */
+    char *exporters[SETTINGS_EXPORTERS_MAX]; /* names of the destinations, no duplicates */
+    size_t exporter_count;
+    char *otlp_url;                       /* where traces are posted, complete */
+    uint8_t digest[SETTINGS_DIGEST_SIZE]; /* equal for settings that export to the same places in the same way */
+    char *complaints[SETTINGS_COMPLAINTS_MAX];
+    size_t complaint_count;
+};
+
+/* Read "NAME=value" entries (borrowed); names that config.def doesn't have are passed over, the first of a repeated one
+ * counts. working_directory: what relative paths count from; may be NULL. NULL when out of memory. Context: loop. */
+struct settings *settings_new(const char *const *entries, size_t entry_count, const char *working_directory);
+
+/* Context: loop. */
+struct settings *settings_ref(struct settings *settings);
+void settings_unref(struct settings *settings);
+
+/* How many complaints there are, and each: one line for people, without secrets. Context: pure. */
+size_t settings_complaint_count(const struct settings *settings);
+const char *settings_complaint(const struct settings *settings, size_t n);
+
+/* A row of config.def, for `doctor` and the manual. NULL past the end. Context: pure. */
+struct settings_row {
+    const char *name, *type, *initial, *range, *help;
+};
+const struct settings_row *settings_row(size_t n);
+
+#endif
