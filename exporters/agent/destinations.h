@@ -19,26 +19,17 @@ struct process;
 struct spool;
 struct spool_origin;
 
-/* What the agent gives to the sets; outlives them. Context of all calls: loop. */
+/* What the agent gives to the sets; copied. */
 struct destinations_host {
     struct loop *loop;
     struct http_client *http;
-    /* The journal of this digest: the one that the keeper held, else a new one of `capacity` bytes. Closed by the set
-     * with spool_release. 0 or -errno. */
-    int (*spool_acquire)(void *arg, const uint8_t digest[SETTINGS_DIGEST_SIZE], size_t capacity,
-                         struct spool **ret_spool);
-    /* The set has ended and its journal is empty: unmap it, and the keeper drops its memfd. */
-    void (*spool_release)(void *arg, const uint8_t digest[SETTINGS_DIGEST_SIZE], struct spool *spool);
-    /* Whose record is it? NULL: nobody's any more; the record is dropped, counted. */
-    const struct process *(*process_find)(void *arg, const struct spool_origin *origin);
-    /* One line for the log; level as enum wire_level. */
-    void (*log)(void *arg, int level, const char *text);
-    /* Entries before the slowest consumer's position are done with: their origins may be forgotten. May be NULL. */
-    void (*consumed)(void *arg, struct spool *spool);
-    void *arg;
+    /* spools_obtain, spools_drop and process_find (spools.h, process.h), or a test's own. */
+    int (*spool_obtain)(const uint8_t key[SETTINGS_DIGEST_SIZE], size_t capacity, struct spool **ret_spool);
+    void (*spool_drop)(struct spool *spool);
+    struct process *(*process_find)(const struct spool_origin *origin);
 };
 
-/* Set once, before the first set is made. Context: loop. */
+/* Once, before the first set is made. Context: loop. */
 void destinations_init(const struct destinations_host *host);
 /* Free every set, delivered or not. Context: loop. */
 void destinations_deinit(void);
@@ -51,9 +42,8 @@ struct destinations *destinations_for(struct settings *settings);
  * minutes. Context: loop. */
 void destinations_unref(struct destinations *destinations);
 
-/* Its journal, and how many consumers read it (consumers 0 .. n - 1). Context: loop. */
+/* Its journal; its exporters are consumers 0 .. n - 1, told to the spool already. Context: loop. */
 struct spool *destinations_spool(struct destinations *destinations);
-unsigned destinations_consumer_count(const struct destinations *destinations);
 
 /* Records were appended to its journal. Cheap: once per pass over the rings. Context: loop. */
 void destinations_wake(struct destinations *destinations);
