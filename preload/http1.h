@@ -2,8 +2,8 @@
 /* HTTP/1.x, one direction of one connection, as a pure push parser: no I/O, no allocation, no copies of bodies.
  * conn.c feeds it the bytes a hook saw; tests and the fuzzer feed it anything. Source of the rules: RFC 9110, RFC 9112.
  *
- * The parser looks at heads line by line. A line that lies whole in the caller's bytes is handed out in place; one that is
- * cut is collected in the caller's `stash` (the caller lends it; see http1_feed). Bodies are skipped by count.
+ * The parser looks at heads line by line. A line that lies whole in the caller's bytes is handed out in place; one that
+ * is cut is collected in the caller's `stash` (the caller lends it; see http1_feed). Bodies are skipped by count.
  */
 #ifndef SPANSHIM_HTTP1_H
 #define SPANSHIM_HTTP1_H
@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "preload/slice.h"
 
 enum {
     HTTP1_STASH_SIZE = 8192,  /* the longest line kept whole when it comes in pieces; beyond: cut, flagged */
@@ -20,28 +22,24 @@ enum {
 enum http1_role { HTTP1_REQUESTS, HTTP1_RESPONSES };
 
 enum http1_state {
-    HTTP1_AT_START,      /* before a message; blank lines before a request line are skipped (RFC 9112 2.2) */
+    HTTP1_AT_START, /* before a message; blank lines before a request line are skipped (RFC 9112 2.2) */
     HTTP1_IN_START_LINE,
     HTTP1_IN_FIELDS,
-    HTTP1_IN_BODY,       /* `remaining` bytes to go */
+    HTTP1_IN_BODY, /* `remaining` bytes to go */
     HTTP1_IN_CHUNK_SIZE,
     HTTP1_IN_CHUNK_DATA, /* `remaining` bytes to go */
     HTTP1_IN_CHUNK_END,  /* the line end after a chunk's data */
     HTTP1_IN_TRAILERS,
-    HTTP1_UNTIL_CLOSE,   /* a response body that ends with the connection */
-    HTTP1_TUNNEL,        /* after 101 or a successful CONNECT: not HTTP any more */
-    HTTP1_FAILED,        /* not HTTP, or in doubt */
+    HTTP1_UNTIL_CLOSE, /* a response body that ends with the connection */
+    HTTP1_TUNNEL,      /* after 101 or a successful CONNECT: not HTTP any more */
+    HTTP1_FAILED,      /* not HTTP, or in doubt */
 };
 
 /* How the message's body is framed (RFC 9112 6.3). */
 enum http1_framing { HTTP1_NO_BODY, HTTP1_COUNTED, HTTP1_CHUNKED, HTTP1_CLOSE_DELIMITED };
 
-struct http1_slice {
-    const char *bytes;
-    size_t length;
-};
-
-/* All zero but for `role` is a valid parser at the start of a connection. Private to http1.c but for the marked ones. */
+/* All zero but for `role` is a valid parser at the start of a connection. Private to http1.c but for the marked ones.
+ */
 struct http1 {
     uint8_t role;          /* enum http1_role: set by the owner */
     uint8_t state;         /* enum http1_state: read by the owner */
@@ -52,8 +50,8 @@ struct http1 {
     bool answers_head;     /* set by the owner before a response's HEAD_END: the request was HEAD */
     bool answers_connect;  /* likewise: the request was CONNECT */
     bool keep_alive;       /* after HEAD_END: the connection may carry another message after this one */
-    bool ambiguous;        /* after HEAD_END: both framing fields, or repeated equal ones: RFC 9112's rule was applied */
-    uint32_t head_length;  /* bytes of this head so far */
+    bool ambiguous;       /* after HEAD_END: both framing fields, or repeated equal ones: RFC 9112's rule was applied */
+    uint32_t head_length; /* bytes of this head so far */
     uint32_t stash_length; /* bytes in the stash: non-zero means the owner must keep it for this parser */
     uint64_t remaining;    /* of the body or chunk */
     uint64_t body_length;  /* body bytes counted so far in this message, chunk framing and trailers not included */
@@ -61,30 +59,30 @@ struct http1 {
 };
 
 enum http1_event {
-    HTTP1_NEED_MORE,   /* all bytes used; nothing to report */
-    HTTP1_START_LINE,  /* out: a, b, c = method, target, version  or  version, status, reason */
-    HTTP1_FIELD,       /* out: a, b = name, value (blanks trimmed; obs-fold lines come as HTTP1_FIELD with an empty name) */
+    HTTP1_NEED_MORE,  /* all bytes used; nothing to report */
+    HTTP1_START_LINE, /* out: a, b, c = method, target, version  or  version, status, reason */
+    HTTP1_FIELD, /* out: a, b = name, value (blanks trimmed; obs-fold lines come as HTTP1_FIELD with an empty name) */
     HTTP1_HEAD_END,    /* the blank line: framing, keep_alive, status are set */
     HTTP1_MESSAGE_END, /* the message is complete; the next call starts the next one */
     HTTP1_NOT_MINE,    /* the first bytes can't be HTTP/1 of this role; state is FAILED */
-    HTTP1_BAD,         /* it was HTTP and then broke RFC 9112 in a way that leaves the framing in doubt; state is FAILED */
+    HTTP1_BAD, /* it was HTTP and then broke RFC 9112 in a way that leaves the framing in doubt; state is FAILED */
 };
 
 struct http1_out {
-    struct http1_slice a, b, c; /* borrowed: valid until the next http1_feed, or until the fed bytes or the stash change */
-    bool truncated;             /* the line was longer than the stash and cut */
+    struct slice a, b, c; /* borrowed: valid until the next http1_feed, or until the fed bytes or the stash change */
+    bool truncated;       /* the line was longer than the stash and cut */
 };
 
-/* Take bytes. Returns how many were used (0 .. len) and the event they led to; call again with the rest until the event is
- * HTTP1_NEED_MORE. An event may come with 0 bytes used (MESSAGE_END of a message without body).
- * stash: HTTP1_STASH_SIZE bytes, may be NULL as long as stash_length is 0 and the owner can't lend one: a line that would
- *        need it then makes the parser FAILED (HTTP1_BAD). Its content is the parser's while stash_length is not 0.
- * Context: pure; signal-safe. */
+/* Take bytes. Returns how many were used (0 .. len) and the event they led to; call again with the rest until the event
+ * is HTTP1_NEED_MORE. An event may come with 0 bytes used (MESSAGE_END of a message without body). stash:
+ * HTTP1_STASH_SIZE bytes, may be NULL as long as stash_length is 0 and the owner can't lend one: a line that would need
+ * it then makes the parser FAILED (HTTP1_BAD). Its content is the parser's while stash_length is not 0. Context: pure;
+ * signal-safe. */
 size_t http1_feed(struct http1 *parser, const char *bytes, size_t len, char *stash, enum http1_event *ret_event,
                   struct http1_out *ret_out);
 
-/* Count body bytes that nobody saw (sendfile, splice). Returns 0 and the event (NEED_MORE or MESSAGE_END), or -1 with the
- * parser FAILED when it isn't in a body that has room for them. Context: pure; signal-safe. */
+/* Count body bytes that nobody saw (sendfile, splice). Returns 0 and the event (NEED_MORE or MESSAGE_END), or -1 with
+ * the parser FAILED when it isn't in a body that has room for them. Context: pure; signal-safe. */
 int http1_skip(struct http1 *parser, uint64_t count, enum http1_event *ret_event);
 
 /* The connection has ended in this direction: MESSAGE_END when that completes a close-delimited body; NEED_MORE when

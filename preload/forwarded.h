@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What proxies say about the request as the first of them saw it: Forwarded (RFC 7239), else X-Forwarded-For, -Host and
+ * -Proto. Of a list the first element counts, of several fields the first; Forwarded wins over the others. conn.c
+ * offers every field of a request head. What proxies claim is not verified.
+ */
+#ifndef SPANSHIM_FORWARDED_H
+#define SPANSHIM_FORWARDED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    FORWARDED_CLIENT_SIZE = 64, /* the longest IPv6 text is 45; a longer obfuscated identifier is left out */
+    FORWARDED_HOST_SIZE = 256,  /* a DNS name is at most 253 */
+};
+
+enum forwarded_scheme { FORWARDED_SCHEME_UNKNOWN, FORWARDED_HTTP, FORWARDED_HTTPS };
+
+/* All zero is the start of a head. The texts are copies, not NUL-terminated; length 0: unknown. */
+struct forwarded {
+    uint8_t client_source; /* private, these three: which field it came from */
+    uint8_t host_source;
+    uint8_t scheme_source;
+    uint8_t scheme;       /* enum forwarded_scheme */
+    uint16_t client_port; /* 0: unknown */
+    uint16_t host_port;   /* 0: unknown */
+    uint8_t client_length;
+    uint16_t host_length;
+    char
+        client[FORWARDED_CLIENT_SIZE]; /* an IP address without brackets and port, or an obfuscated identifier ("_x") */
+    char host[FORWARDED_HOST_SIZE];    /* without brackets and port */
+};
+
+/* Offer a header field, blanks trimmed. True when it is one of the four. Context: pure; signal-safe. */
+bool forwarded_field(struct forwarded *forwarded, const char *name, size_t name_len, const char *value,
+                     size_t value_len);
+
+#endif
