@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "exporters/agent/span.h"
+
+#include "exporters/agent/process.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+static bool is_zero(const uint8_t *bytes, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        if (bytes[i])
+            return false;
+    return true;
+}
+
+static bool address_is_valid(const struct wire_address *address)
+{
+    return address->family <= WIRE_FAMILY_UNIX;
+}
+
+static bool request_is_valid(const struct wire_request *request)
+{
+    return (request->kind == WIRE_KIND_SERVER || request->kind == WIRE_KIND_CLIENT) &&
+           request->method < WIRE_METHOD_COUNT && request->error < WIRE_ERROR_COUNT &&
+           (request->status == 0 || (request->status >= 100 && request->status <= 999)) &&
+           address_is_valid(&request->peer) && address_is_valid(&request->local) &&
+           !is_zero(request->trace_id, sizeof(request->trace_id)) &&
+           !is_zero(request->span_id, sizeof(request->span_id));
+}
+
+static void take_header(struct slice *headers, uint32_t *count, uint32_t *dropped_count, struct slice text)
+{
+    if (*count == SPAN_HEADERS_MAX)
+        (*dropped_count)++;
+    else
+        headers[(*count)++] = text;
+}
+
+static void take_text(struct span *span, unsigned id, struct slice text)
+{
+    if (id == WIRE_TEXT_REQUEST_HEADER)
+        take_header(span->request_headers, &span->request_header_count, &span->header_dropped_count, text);
+    else if (id == WIRE_TEXT_RESPONSE_HEADER)
+        take_header(span->response_headers, &span->response_header_count, &span->header_dropped_count, text);
+    else if (span->text[id].length == 0)
+        span->text[id] = text;
+}
+
+/* Entries of { id, pad, length, bytes }: 0, or -EBADMSG when one reaches beyond the end or is of no known kind. */
+static int parse_text(struct span *span, const uint8_t *bytes, size_t length)
+{
+    while (length > 0) {
+        uint16_t text_length;
+        unsigned id;
+
+        if (length < 4)
+            return -EBADMSG;
+        id = bytes[0];
+        memcpy(&text_length, bytes + 2, sizeof(text_length));
+        bytes += 4;
+        length -= 4;
+        if (id == WIRE_TEXT_NONE || id >= WIRE_TEXT_COUNT || text_length > length)
+            return -EBADMSG;
+        take_text(span, id, (struct slice){(const char *)bytes, text_length});
+        bytes += text_length;
+        length -= text_length;
+    }
+    return 0;
+}
+
+static uint64_t wall_ns(const struct process *process, uint64_t mono_ns)
+{
+    return mono_ns + (uint64_t)process->wall_offset_ns;
+}
+
+/* A clock that jumped, or a writer that lies, makes a short span, never a negative one. */
+static void set_times(struct span *span)
+{
+    const struct wire_request *request = span->request;
+    uint64_t end_ns = request->end_ns > request->start_ns ? request->end_ns : request->start_ns;
+    uint64_t first_byte_ns = request->first_byte_ns;
+
+    span->start_unix_ns = wall_ns(span->process, request->start_ns);
+    span->end_unix_ns = wall_ns(span->process, end_ns);
+    span->first_byte_unix_ns = first_byte_ns >= request->start_ns && first_byte_ns <= end_ns && first_byte_ns
+                                   ? wall_ns(span->process, first_byte_ns)
+                                   : 0;
+    if (span->end_unix_ns < span->start_unix_ns) { /* wrapped around */
+        span->end_unix_ns = span->start_unix_ns;
+        span->first_byte_unix_ns = 0;
+    }
+}
+
+int span_parse(const struct process *process, const void *payload, size_t length, struct span *ret_span)
+{
+    const struct wire_request *request = payload;
+    struct span *span = ret_span;
+
+    if (length < sizeof(*request) || length > WIRE_RECORD_MAX)
+        return -EBADMSG;
+    if (request->text_length > length - sizeof(*request) || !request_is_valid(request))
+        return -EBADMSG;
+    memset(span->text, 0, sizeof(span->text));
+    span->process = process;
+    span->request = request;
+    span->request_header_count = span->response_header_count = span->header_dropped_count = 0;
+    set_times(span);
+    return parse_text(span, request->text, request->text_length);
+}
+
+const char *span_method_name(const struct span *span)
+{
+    switch ((enum wire_method)span->request->method) {
+#define X(NAME)                                                                                                        \
+    case WIRE_METHOD_##NAME:                                                                                           \
+        return #NAME;
+        WIRE_METHODS(X)
+#undef X
+    case WIRE_METHOD_OTHER:
+    case WIRE_METHOD_COUNT:
+        break;
+    }
+    return "_OTHER";
+}
+
+const char *span_error_type(const struct span *span, char buf[8])
+{
+    const struct wire_request *request = span->request;
+
+    switch ((enum wire_error)request->error) {
+#define X(NAME, text)                                                                                                  \
+    case WIRE_ERROR_##NAME:                                                                                            \
+        if (text[0])                                                                                                   \
+            return text;                                                                                               \
+        break;
+        WIRE_ERRORS(X)
+#undef X
+    case WIRE_ERROR_COUNT:
+        break;
+    }
+    /* A client's 4xx is an error of its call; a server that answers 4xx did its work. */
+    if (request->status < 400 || (request->kind == WIRE_KIND_SERVER && request->status < 500))
+        return NULL;
+    (void)snprintf(buf, 8, "%u", request->status % 1000u);
+    return buf;
+}
