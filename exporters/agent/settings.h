@@ -26,8 +26,8 @@ struct settings_pairs {
 typedef bool settings_type_BOOLEAN;
 typedef uint32_t settings_type_INTEGER, settings_type_LIMIT, settings_type_DURATION, settings_type_TIMEOUT;
 typedef char *settings_type_CHOICE, *settings_type_LIST; /* in lower case */
-typedef char *settings_type_TEXT, *settings_type_PATH, *settings_type_URL;
-typedef char *settings_type_SECRET, *settings_type_SECRET_URL;
+typedef char *settings_type_NAME, *settings_type_TEXT, *settings_type_PATH, *settings_type_URL;
+typedef char *settings_type_SECRET;
 typedef struct settings_pairs settings_type_PAIRS, settings_type_SECRET_PAIRS;
 
 /* Texts are NULL when unset and never empty. */

@@ -1,0 +1,528 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "exporters/agent/settings.h"
+
+#include "exporters/agent/values.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define HONEYCOMB_ENDPOINT "https://api.honeycomb.io"
+#define HONEYCOMB_HEADER   "x-honeycomb-team"
+
+enum type {
+    BOOLEAN,
+    INTEGER,
+    LIMIT,
+    DURATION,
+    TIMEOUT,
+    CHOICE,
+    LIST,
+    NAME,
+    TEXT,
+    PATH,
+    URL,
+    SECRET,
+    PAIRS,
+    SECRET_PAIRS
+};
+
+static const struct {
+    struct settings_row row;
+    enum type type;
+    bool also; /* another name of a field that has its own row */
+    size_t offset;
+} rows[] = {
+#define ROW(NAME, field, TYPE, initial, range, help, also)                                                             \
+    {{#NAME, #TYPE, initial, range, help}, TYPE, also, offsetof(struct settings, field)},
+#define SETTING(...)      ROW(__VA_ARGS__, false)
+#define SETTING_ALSO(...) ROW(__VA_ARGS__, true)
+#include "exporters/agent/config.def"
+#undef SETTING
+#undef SETTING_ALSO
+#undef ROW
+};
+enum { ROW_COUNT = sizeof(rows) / sizeof(rows[0]) };
+
+/* While a hand-over's entries are being read. */
+struct reading {
+    struct settings *settings;
+    const char *working_directory;
+    bool given[ROW_COUNT]; /* a good value was found */
+    bool no_memory;
+};
+
+const struct settings_row *settings_row(size_t n)
+{
+    return n < ROW_COUNT ? &rows[n].row : NULL;
+}
+
+static void complain(struct settings *settings, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void complain(struct settings *settings, const char *format, ...)
+{
+    va_list arguments;
+    char *line;
+
+    if (settings->complaint_count == SETTINGS_COMPLAINTS_MAX)
+        return;
+    va_start(arguments, format);
+    if (vasprintf(&line, format, arguments) >= 0)
+        settings->complaints[settings->complaint_count++] = line;
+    va_end(arguments);
+}
+
+/* What is used instead of a bad value, as the end of a complaint. */
+static void complain_value(struct settings *settings, const struct settings_row *row, const char *value,
+                           const char *problem)
+{
+    const char *rest = row->initial[0] != '\0' ? row->initial : "it";
+
+    complain(settings, "%s: \"%.80s\" %s; %s is %s", row->name, value, problem, rest,
+             row->initial[0] != '\0' ? "used" : "ignored");
+}
+
+static bool read_text(struct reading *reading, char **field, const char *value)
+{
+    char *copy = strdup(value);
+
+    if (copy == NULL) {
+        reading->no_memory = true;
+        return false;
+    }
+    free(*field);
+    *field = copy;
+    return true;
+}
+
+static bool read_path(struct reading *reading, char **field, const char *value)
+{
+    char *path;
+
+    if (value[0] == '/' || reading->working_directory == NULL)
+        return read_text(reading, field, value);
+    if (asprintf(&path, "%s/%s", reading->working_directory, value) < 0) {
+        reading->no_memory = true;
+        return false;
+    }
+    free(*field);
+    *field = path;
+    return true;
+}
+
+static bool read_boolean(struct reading *reading, const struct settings_row *row, bool *field, const char *value)
+{
+    *field = strcasecmp(value, "true") == 0;
+    if (!*field && strcasecmp(value, "false") != 0)
+        complain(reading->settings, "%s: \"%.80s\" is neither true nor false; it counts as false", row->name, value);
+    return true;
+}
+
+static bool read_number(struct reading *reading, const struct settings_row *row, uint32_t *field, const char *value)
+{
+    char problem[64];
+
+    if (values_parse_number(value, row->range, field))
+        return true;
+    (void)snprintf(problem, sizeof(problem), "is no whole number in %s", row->range);
+    complain_value(reading->settings, row, value, problem);
+    return false;
+}
+
+static bool read_url(struct reading *reading, const struct settings_row *row, char **field, const char *value)
+{
+    char shown[96];
+
+    if (values_is_url(value))
+        return read_text(reading, field, value);
+    values_show_url(value, shown, sizeof(shown));
+    complain_value(reading->settings, row, shown, "is no URL that begins with http:// or https://");
+    return false;
+}
+
+static bool read_choice(struct reading *reading, const struct settings_row *row, char **field, const char *value)
+{
+    char problem[64];
+
+    if (!values_is_word_of(value, strlen(value), row->range)) {
+        (void)snprintf(problem, sizeof(problem), "is not one of %s", row->range);
+        complain_value(reading->settings, row, value, problem);
+        return false;
+    }
+    if (!read_text(reading, field, value))
+        return false;
+    for (char *p = *field; *p != '\0'; p++)
+        *p |= 0x20;
+    return true;
+}
+
+/* Keeps the good words, comma separated, without blanks. */
+static bool read_list(struct reading *reading, const struct settings_row *row, char **field, const char *value)
+{
+    char *kept = calloc(1, strlen(value) + 1);
+
+    if (kept == NULL) {
+        reading->no_memory = true;
+        return false;
+    }
+    while (*value != '\0') {
+        size_t length = strcspn(value, ",");
+        char *word = values_trimmed(value, length);
+
+        if (word != NULL && values_is_word_of(word, strlen(word), row->range)) {
+            for (char *p = word; *p != '\0'; p++)
+                *p |= 0x20;
+            (void)strcat(strcat(kept, kept[0] != '\0' ? "," : ""), word);
+        } else if (word != NULL) {
+            complain(reading->settings, "%s: \"%.80s\" is not one of %s; it is passed over", row->name, word,
+                     row->range);
+        }
+        free(word);
+        value += length + (value[length] == ',');
+    }
+    bool any = kept[0] != '\0' && read_text(reading, field, kept);
+    free(kept);
+    return any;
+}
+
+static bool read_pairs(struct reading *reading, const struct settings_row *row, struct settings_pairs *field,
+                       const char *value, enum values_pairs_kind kind)
+{
+    struct settings_pairs pairs;
+    char problem[128];
+
+    if (values_parse_pairs(value, kind, &pairs, problem) < 0) {
+        reading->no_memory = true;
+        return false;
+    }
+    if (problem[0] != '\0')
+        complain(reading->settings, "%s: %s; %s", row->name, problem,
+                 kind == VALUES_ATTRIBUTES ? "all of it is ignored" : "the item is passed over");
+    if (pairs.count == 0)
+        return false;
+    values_free_pairs(field);
+    *field = pairs;
+    return true;
+}
+
+static bool read_value(struct reading *reading, size_t n, const char *value)
+{
+    const struct settings_row *row = &rows[n].row;
+    void *field = (char *)reading->settings + rows[n].offset;
+
+    switch (rows[n].type) {
+    case BOOLEAN:
+        return read_boolean(reading, row, field, value);
+    case INTEGER:
+    case LIMIT:
+    case DURATION:
+    case TIMEOUT:
+        return read_number(reading, row, field, value);
+    case CHOICE:
+        return read_choice(reading, row, field, value);
+    case LIST:
+        return read_list(reading, row, field, value);
+    case NAME:
+    case TEXT:
+    case SECRET:
+        return read_text(reading, field, value);
+    case PATH:
+        return read_path(reading, field, value);
+    case URL:
+        return read_url(reading, row, field, value);
+    case PAIRS:
+        return read_pairs(reading, row, field, value, VALUES_ATTRIBUTES);
+    case SECRET_PAIRS:
+        return read_pairs(reading, row, field, value, VALUES_HEADERS);
+    }
+    return false;
+}
+
+/* The value of the first entry with this name, or NULL. */
+static const char *find_entry(const char *const *entries, size_t entry_count, const char *name)
+{
+    size_t length = strlen(name);
+
+    for (size_t i = 0; i < entry_count; i++)
+        if (strncmp(entries[i], name, length) == 0 && entries[i][length] == '=')
+            return entries[i] + length + 1;
+    return NULL;
+}
+
+static void read_initial(struct reading *reading)
+{
+    for (size_t n = 0; n < ROW_COUNT; n++) {
+        if (rows[n].row.initial[0] != '\0')
+            (void)read_value(reading, n, rows[n].row.initial);
+        else if (rows[n].type == LIMIT && !rows[n].also)
+            *(uint32_t *)(void *)((char *)reading->settings + rows[n].offset) = SETTINGS_NO_LIMIT;
+    }
+}
+
+static void read_entries(struct reading *reading, const char *const *entries, size_t entry_count)
+{
+    for (size_t n = 0; n < ROW_COUNT; n++) {
+        const char *entry = find_entry(entries, entry_count, rows[n].row.name);
+        char *value = entry != NULL ? values_trimmed(entry, strlen(entry)) : NULL;
+
+        if (value == NULL)
+            continue;
+        reading->given[n] = read_value(reading, n, value);
+        explicit_bzero(value, strlen(value));
+        free(value);
+    }
+}
+
+static bool was_given(const struct reading *reading, const char *name)
+{
+    for (size_t n = 0; n < ROW_COUNT; n++)
+        if (reading->given[n] && strcmp(rows[n].row.name, name) == 0)
+            return true;
+    return false;
+}
+
+static void add_exporters(struct reading *reading, const char *list)
+{
+    struct settings *settings = reading->settings;
+
+    while (list != NULL && *list != '\0') {
+        size_t length = strcspn(list, ",");
+        bool known = strncmp(list, "none", length) == 0 && length == strlen("none");
+
+        for (size_t i = 0; i < settings->exporter_count; i++)
+            known |= strlen(settings->exporters[i]) == length && strncmp(settings->exporters[i], list, length) == 0;
+        if (!known && settings->exporter_count < SETTINGS_EXPORTERS_MAX) {
+            char *name = strndup(list, length);
+            if (name == NULL)
+                reading->no_memory = true;
+            else
+                settings->exporters[settings->exporter_count++] = name;
+        }
+        list += length + (list[length] == ',');
+    }
+}
+
+/* OTLP is the default of the specification, but not beside destinations that were asked for by SPANSHIM_EXPORTERS
+ * alone. */
+static void settle_exporters(struct reading *reading)
+{
+    struct settings *settings = reading->settings;
+    bool otlp_meant = was_given(reading, "OTEL_TRACES_EXPORTER") || settings->more_exporters == NULL ||
+                      was_given(reading, "OTEL_EXPORTER_OTLP_ENDPOINT") || settings->otlp_traces_endpoint != NULL ||
+                      settings->honeycomb_api_key != NULL;
+
+    if (settings->sdk_disabled)
+        return;
+    if (otlp_meant)
+        add_exporters(reading, settings->traces_exporters);
+    add_exporters(reading, settings->more_exporters);
+}
+
+static void settle_url(struct reading *reading)
+{
+    struct settings *settings = reading->settings;
+    const char *base = settings->otlp_endpoint;
+
+    if (settings->honeycomb_api_key != NULL && !was_given(reading, "OTEL_EXPORTER_OTLP_ENDPOINT"))
+        base = HONEYCOMB_ENDPOINT;
+    settings->otlp_url = settings->otlp_traces_endpoint != NULL ? values_complete_url(settings->otlp_traces_endpoint)
+                                                                : values_join_url(base, "v1/traces");
+    if (settings->otlp_url == NULL)
+        reading->no_memory = true;
+}
+
+static bool is_honeycomb(const char *url)
+{
+    char shown[256];
+
+    values_show_url(url, shown, sizeof(shown));
+    char *host = strstr(shown, "://");
+    if (host == NULL)
+        return false;
+    host += strlen("://");
+    host[strcspn(host, ":/")] = '\0';
+    size_t length = strlen(host);
+    size_t suffix = strlen(".honeycomb.io");
+    return length > suffix && strcasecmp(host + length - suffix, ".honeycomb.io") == 0;
+}
+
+static void settle_honeycomb(struct reading *reading, const char *const *entries, size_t entry_count)
+{
+    struct settings *settings = reading->settings;
+    const char *team = values_find_pair(&settings->otlp_headers, HONEYCOMB_HEADER);
+    const char *key = settings->honeycomb_api_key;
+
+    if (key == NULL && find_entry(entries, entry_count, "HONEYCOMB_API_KEY") != NULL)
+        complain(settings, "HONEYCOMB_API_KEY is empty: set it to a key of your Honeycomb environment, or unset it");
+    if (key != NULL && !values_is_header_value(key)) {
+        complain(settings, "HONEYCOMB_API_KEY has a control character in it; the key is not sent");
+        key = NULL;
+    }
+    if (team == NULL && key != NULL && values_add_pair(&settings->otlp_headers, HONEYCOMB_HEADER, key) == -ENOMEM)
+        reading->no_memory = true;
+    if (team != NULL && *team == '\0')
+        complain(settings, "OTEL_EXPORTER_OTLP_HEADERS: the header " HONEYCOMB_HEADER " is empty");
+    else if (team == NULL && key == NULL && settings->otlp_url != NULL && is_honeycomb(settings->otlp_url))
+        complain(settings, "the header " HONEYCOMB_HEADER " is missing: set HONEYCOMB_API_KEY");
+}
+
+static void settle_batches(struct settings *settings)
+{
+    if (settings->queue_size != 0 && settings->batch_size > settings->queue_size) {
+        complain(settings, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE is above OTEL_BSP_MAX_QUEUE_SIZE; %u is used",
+                 settings->queue_size);
+        settings->batch_size = settings->queue_size;
+    }
+    if (settings->config_file != NULL)
+        complain(settings, "OTEL_CONFIG_FILE is not read; the OTEL_* variables are used");
+}
+
+/* FNV-1a, 128 bits: told apart are settings of one user's own programs, so nothing stronger is needed. */
+static void digest_add(unsigned __int128 *hash, const void *bytes, size_t length)
+{
+    const unsigned __int128 prime = (unsigned __int128)1 << 88 | 0x13b;
+
+    for (size_t i = 0; i < length; i++)
+        *hash = (*hash ^ ((const uint8_t *)bytes)[i]) * prime;
+}
+
+static void digest_add_text(unsigned __int128 *hash, const char *text)
+{
+    /* The NUL keeps neighbours apart, the first byte tells unset from empty. */
+    digest_add(hash, text != NULL ? "+" : "-", 1);
+    if (text != NULL)
+        digest_add(hash, text, strlen(text) + 1);
+}
+
+static void digest_add_row(unsigned __int128 *hash, const struct settings *settings, size_t n)
+{
+    const void *field = (const char *)settings + rows[n].offset;
+
+    switch (rows[n].type) {
+    case BOOLEAN:
+        digest_add(hash, field, sizeof(bool));
+        break;
+    case INTEGER:
+    case LIMIT:
+    case DURATION:
+    case TIMEOUT:
+        digest_add(hash, field, sizeof(uint32_t));
+        break;
+    case CHOICE:
+    case LIST:
+    case TEXT:
+    case PATH:
+    case URL:
+    case SECRET:
+        digest_add_text(hash, *(char *const *)field);
+        break;
+    case SECRET_PAIRS:
+        for (size_t i = 0; i < ((const struct settings_pairs *)field)->count; i++) {
+            digest_add_text(hash, ((const struct settings_pairs *)field)->pairs[i].name);
+            digest_add_text(hash, ((const struct settings_pairs *)field)->pairs[i].value);
+        }
+        digest_add_text(hash, NULL);
+        break;
+    case NAME:
+    case PAIRS:
+        break;
+    }
+}
+
+static void settle_digest(struct settings *settings)
+{
+    unsigned __int128 hash = (unsigned __int128)0x6c62272e07bb0142 << 64 | 0x62b821756295c58d;
+
+    for (size_t n = 0; n < ROW_COUNT; n++)
+        digest_add_row(&hash, settings, n);
+    for (size_t i = 0; i < settings->exporter_count; i++)
+        digest_add_text(&hash, settings->exporters[i]);
+    static_assert(sizeof(hash) == SETTINGS_DIGEST_SIZE, "digest");
+    memcpy(settings->digest, &hash, sizeof(hash));
+}
+
+struct settings *settings_new(const char *const *entries, size_t entry_count, const char *working_directory)
+{
+    struct settings *settings = calloc(1, sizeof(*settings));
+
+    if (settings == NULL)
+        return NULL;
+    settings->refs = 1;
+    struct reading reading = {.settings = settings, .working_directory = working_directory};
+    read_initial(&reading);
+    read_entries(&reading, entries, entry_count);
+    settle_exporters(&reading);
+    settle_url(&reading);
+    settle_honeycomb(&reading, entries, entry_count);
+    settle_batches(settings);
+    settle_digest(settings);
+    if (reading.no_memory) {
+        settings_unref(settings);
+        return NULL;
+    }
+    return settings;
+}
+
+struct settings *settings_ref(struct settings *settings)
+{
+    settings->refs++;
+    return settings;
+}
+
+static void free_field(struct settings *settings, size_t n)
+{
+    void *field = (char *)settings + rows[n].offset;
+    char **text = field;
+
+    switch (rows[n].type) {
+    case CHOICE:
+    case LIST:
+    case NAME:
+    case TEXT:
+    case PATH:
+    case URL:
+    case SECRET:
+        if (*text != NULL)
+            explicit_bzero(*text, strlen(*text));
+        free(*text);
+        *text = NULL;
+        break;
+    case PAIRS:
+    case SECRET_PAIRS:
+        values_free_pairs(field);
+        break;
+    case BOOLEAN:
+    case INTEGER:
+    case LIMIT:
+    case DURATION:
+    case TIMEOUT:
+        break;
+    }
+}
+
+void settings_unref(struct settings *settings)
+{
+    if (settings == NULL || --settings->refs > 0)
+        return;
+    for (size_t n = 0; n < ROW_COUNT; n++)
+        free_field(settings, n);
+    for (size_t i = 0; i < settings->exporter_count; i++)
+        free(settings->exporters[i]);
+    for (size_t i = 0; i < settings->complaint_count; i++)
+        free(settings->complaints[i]);
+    free(settings->otlp_url);
+    free(settings);
+}
+
+size_t settings_complaint_count(const struct settings *settings)
+{
+    return settings->complaint_count;
+}
+
+const char *settings_complaint(const struct settings *settings, size_t n)
+{
+    return n < settings->complaint_count ? settings->complaints[n] : NULL;
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "exporters/encode/utf8.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+/* The bytes that may follow a first byte (Unicode 15, table 3-7): how many, and the range of the first of them. */
+static size_t tail_of(uint8_t first, uint8_t *ret_least, uint8_t *ret_most)
+{
+    *ret_least = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+    *ret_most = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+    if (first >= 0xc2 && first <= 0xdf)
+        return 1;
+    if (first >= 0xe0 && first <= 0xef)
+        return 2;
+    if (first >= 0xf0 && first <= 0xf4)
+        return 3;
+    return 0;
+}
+
+/* Bytes of the longest start of a character here: as U+FFFD stands for each (W3C's and Unicode's rule). */
+static size_t longest_start(const uint8_t *bytes, size_t length, size_t *ret_wanted)
+{
+    uint8_t least;
+    uint8_t most;
+    size_t tail = tail_of(bytes[0], &least, &most);
+    size_t n = 1;
+
+    while (n <= tail && n < length && bytes[n] >= least && bytes[n] <= most) {
+        least = 0x80;
+        most = 0xbf;
+        n++;
+    }
+    *ret_wanted = tail + 1;
+    return n;
+}
+
+size_t utf8_decode(const char *bytes, size_t length, uint32_t *ret_character)
+{
+    const uint8_t *p = (const uint8_t *)bytes;
+    size_t wanted;
+
+    if (length == 0)
+        return 0;
+    if (p[0] < 0x80) {
+        *ret_character = p[0];
+        return 1;
+    }
+    if (longest_start(p, length, &wanted) != wanted || wanted == 1)
+        return 0;
+    uint32_t character = p[0] & (0x7fu >> wanted);
+    for (size_t i = 1; i < wanted; i++)
+        character = character << 6 | (p[i] & 0x3f);
+    *ret_character = character;
+    return wanted;
+}
+
+/* Printable and common: eight bytes without a high bit and without NUL. */
+static bool is_plain(const char *bytes)
+{
+    uint64_t word;
+
+    memcpy(&word, bytes, sizeof(word));
+    return ((word | (word - 0x0101010101010101u)) & 0x8080808080808080u) == 0;
+}
+
+size_t utf8_repair(const char *bytes, size_t length, uint32_t max_characters, char *out)
+{
+    char *start = out;
+    size_t i = 0;
+
+    while (i < length && max_characters > 0) {
+        if (length - i >= 8 && max_characters >= 8 && is_plain(bytes + i)) {
+            memcpy(out, bytes + i, 8);
+            out += 8;
+            i += 8;
+            max_characters -= 8;
+            continue;
+        }
+        max_characters--;
+        if ((uint8_t)bytes[i] < 0x80 && bytes[i] != '\0') {
+            *out++ = bytes[i++];
+            continue;
+        }
+        size_t wanted;
+        size_t n = longest_start((const uint8_t *)bytes + i, length - i, &wanted);
+        if (n == wanted && n > 1) {
+            memcpy(out, bytes + i, n);
+            out += n;
+        } else {
+            memcpy(out, "\xef\xbf\xbd", 3);
+            out += 3;
+        }
+        i += n;
+    }
+    *out = '\0';
+    return (size_t)(out - start);
+}
