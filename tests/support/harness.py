@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the integration tests share: a private agent and OTLP receiver, servers started bare or under the shim, traffic
+that notes what it did, and the comparison of that with the spans that came.
+
+SPANSHIM_BUILD names the build folder. With SPANSHIM_TEST_BARE=1 nothing is preloaded and no span is expected: a check of
+the tests themselves."""
+
+import collections
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+import processes
+from http_client import Connection
+from otlp_sink import OtlpSink
+from processes import Process, wait_until
+
+SOURCE = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ["SPANSHIM_BUILD"])
+APPS = BUILD / "test-apps"
+LIBRARY = BUILD / "bin" / "libspanshim.so"
+AGENT = BUILD / "bin" / "spanshim-agent"
+LAUNCHER = BUILD / "bin" / "spanshim"
+BARE = os.environ.get("SPANSHIM_TEST_BARE") == "1"
+FULL = os.environ.get("SPANSHIM_TEST_FULL") == "1"
+PYTHON = "/usr/bin/python3"
+
+# Attributes whose value a client can't know.
+UNFORESEEN = ("spanshim.response.time_to_first_byte",)
+SPAN_KIND_SERVER = 2
+STATUS_UNSET, STATUS_ERROR = 0, 2
+
+
+def base_environment(directory):
+    """An environment with nothing in it that belongs to the user who runs the tests."""
+    env = {name: value for name, value in os.environ.items()
+           if not name.startswith(("OTEL_", "SPANSHIM_", "HONEYCOMB_", "AWS_", "LD_", "XDG_", "PYTHON", "NODE_"))
+           and not name.lower().endswith("_proxy")}
+    env.update(HOME=str(directory), PATH="/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL="C.UTF-8", PYTHONDONTWRITEBYTECODE="1")
+    return env
+
+
+class Spanshim:
+    """A private agent: runtime folder, state and receiver of its own."""
+
+    def __init__(self, directory, endpoint):
+        self.directory = Path(directory)
+        self.runtime = self.directory / "run"
+        self.state = self.directory / "state"
+        self.runtime.mkdir(mode=0o700)
+        self.endpoint = endpoint
+        self.agent = None
+
+    def base_env(self):
+        """The environment that finds this agent, without a preload."""
+        env = base_environment(self.directory)
+        env.update(SPANSHIM_RUNTIME_DIR=str(self.runtime), XDG_STATE_HOME=str(self.state))
+        return env
+
+    def env(self, preload=True, **settings):
+        """The environment of a program to be traced; settings may be None to be left out."""
+        env = self.base_env()
+        env.update(OTEL_EXPORTER_OTLP_ENDPOINT=self.endpoint, OTEL_TRACES_EXPORTER="otlp")
+        if preload and not BARE:
+            env["LD_PRELOAD"] = str(LIBRARY)
+        for name, value in settings.items():
+            if value is None:
+                env.pop(name, None)
+            else:
+                env[name] = str(value)
+        return env
+
+    def start_agent(self, **settings):
+        """Start the agent in the foreground and wait until it takes connections."""
+        if BARE:
+            return
+        env = self.base_env()
+        env.update({name: str(value) for name, value in settings.items()})
+        self.agent = Process([str(AGENT), "--stay"], self.directory, env, name="agent")
+        wait_until((self.runtime / "agent.sock").exists, what="the agent's socket")
+
+    @property
+    def worker_pid(self):
+        """The agent's worker: the keeper's only child."""
+        return wait_until(lambda: processes.children(self.agent.pid), what="the agent's worker")[-1]
+
+    def command(self, *arguments, timeout=60):
+        """Run the launcher's command line; its completed process."""
+        return subprocess.run([str(LAUNCHER), *arguments], env=self.base_env(), capture_output=True, text=True,
+                              timeout=timeout, check=False)
+
+    def flush(self, timeout=60):
+        """Return when everything handed over so far is exported or has failed: whether it was exported."""
+        return BARE or self.command("flush", timeout=timeout).returncode == 0
+
+    def status(self):
+        """What `spanshim status --json` says."""
+        return json.loads(self.command("status", "--json").stdout)
+
+    def log(self):
+        """The agent's log so far."""
+        path = self.state / "spanshim" / "agent.log"
+        return path.read_text() if path.exists() else ""
+
+    def stop(self):
+        """End the agent as a service manager does."""
+        if self.agent and self.agent.popen.poll() is None:
+            self.agent.terminate()
+
+
+class Exchange:
+    """One request that a test made, and what its span must say."""
+
+    def __init__(self, method, target, status, **facts):
+        self.method = method
+        self.target = target
+        self.status = status
+        self.port = facts["port"]
+        self.client_port = facts["client_port"]
+        self.host = facts.get("host", f"localhost:{self.port}")
+        self.version = facts.get("version", "1.1")
+        self.request_body = facts.get("request_body", 0)
+        self.response_body = facts.get("response_body", 0)
+        self.at_least = facts.get("at_least", 0.0)
+        self.client = facts.get("client", "127.0.0.1")
+        self.error = facts.get("error")
+        self.user_agent = facts.get("user_agent")
+
+    def attributes(self):
+        """The span's attributes, all of them but UNFORESEEN."""
+        path, mark, query = self.target.partition("?")
+        host, _, port = self.host.partition(":")
+        expected = {
+            "http.request.method": self.method,
+            "url.path": path,
+            "url.scheme": "http",
+            "server.address": host,
+            "client.address": self.client,
+            "network.peer.address": self.client,
+            "network.protocol.version": self.version,
+            "http.request.body.size": self.request_body,
+        }
+        if port:
+            expected["server.port"] = int(port)
+        if self.client_port:
+            expected["network.peer.port"] = self.client_port
+        if mark:
+            expected["url.query"] = query
+        if self.status:
+            expected["http.response.status_code"] = self.status
+            expected["http.response.body.size"] = self.response_body
+        if self.user_agent:
+            expected["user_agent.original"] = self.user_agent
+        error = self.error or (str(self.status) if self.status and self.status >= 500 else None)
+        if error:
+            expected["error.type"] = error
+        return expected
+
+
+class Traffic:
+    """Makes requests and remembers them as exchanges."""
+
+    def __init__(self, port):
+        self.port = port
+        self.exchanges = []
+
+    def connect(self, **options):
+        """A new connection to the server."""
+        return Connection(self.port, **options)
+
+    def note(self, connection, method, target, response, **facts):
+        """Remember an exchange that the caller made itself."""
+        facts.setdefault("port", self.port)
+        facts.setdefault("client_port", connection.local_port)
+        facts.setdefault("response_body", len(response.body))
+        self.exchanges.append(Exchange(method, target, response.status, **facts))
+        return response
+
+    def request(self, connection, method, target, body=None, fields=(), version="HTTP/1.1", **facts):
+        """One request on this connection, answered."""
+        response = connection.request(method, target, body, fields, version)
+        size = sum(map(len, body)) if isinstance(body, list) else len(body or b"")
+        return self.note(connection, method, target, response, request_body=size, version=version[-3:], **facts)
+
+    def once(self, method, target, body=None, **facts):
+        """One request on a connection of its own."""
+        with self.connect() as connection:
+            return self.request(connection, method, target, body, **facts)
+
+
+def comparable(attributes):
+    """Attributes as a key: what can be foreseen, in order."""
+    return tuple(sorted((name, value) for name, value in attributes.items() if name not in UNFORESEEN))
+
+
+class ShimTest(unittest.TestCase):
+    """A test with a folder, a receiver and an agent of its own; everything it started is gone when it ends."""
+
+    agent_settings = {}
+
+    def setUp(self):
+        processes.adopt_orphans()
+        self.started = []
+        self.directory = Path(tempfile.mkdtemp(prefix="spanshim-test."))
+        self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
+        self.directory.chmod(0o755)
+        self.sink = OtlpSink()
+        self.addCleanup(self.sink.close)
+        self.spanshim = Spanshim(self.directory, f"http://127.0.0.1:{self.sink.port}")
+        self.addCleanup(self._end_processes)
+        self.spanshim.start_agent(**self.agent_settings)
+
+    def _end_processes(self):
+        for process in reversed(self.started):
+            process.kill()
+        self.spanshim.stop()
+        processes.end_orphans()
+
+    def run_program(self, argv, env=None, **options):
+        """Start a program that is ended with the test."""
+        process = Process([str(argument) for argument in argv], self.directory, env or self.spanshim.env(), **options)
+        self.started.append(process)
+        return process
+
+    def needs_spans(self):
+        """Skip a test of which nothing is left without the shim."""
+        if BARE:
+            self.skipTest("bare run")
+
+    def spans(self, count=None, flush=True):
+        """The server spans that have arrived; waits for `count` of them where given."""
+        if flush:
+            self.assertTrue(self.spanshim.flush(), f"flush failed; agent's log:\n{self.spanshim.log()}")
+        if count is not None and not BARE:
+            self.sink.wait_for(count, 10)
+        self.assertEqual([], self.sink.violations)
+        return [span for span in self.sink.spans if span["kind"] == SPAN_KIND_SERVER]
+
+    def check_spans(self, exchanges, spans=None):
+        """The spans are exactly those of the exchanges: one each, with exactly these attributes."""
+        if BARE:
+            return []
+        spans = self.spans(len(exchanges)) if spans is None else spans
+        expected = collections.Counter(comparable(exchange.attributes()) for exchange in exchanges)
+        actual = collections.Counter(comparable(span["attributes"]) for span in spans)
+        if expected != actual:
+            self.fail(self._difference(expected, actual, len(exchanges), len(spans)))
+        for span in spans:
+            self.check_form(span)
+        self._check_durations(exchanges, spans)
+        self.assertEqual(len(spans), len({span["span_id"] for span in spans}), "span ids repeat")
+        return spans
+
+    def _difference(self, expected, actual, expected_count, actual_count):
+        lines = [f"{expected_count} requests made, {actual_count} spans came"]
+        for title, keys in (("missing", expected - actual), ("not expected", actual - expected)):
+            for key, count in list(keys.items())[:5]:
+                lines.append(f"{title} ({count} x): {dict(key)}")
+        if not BARE:
+            lines.append("agent's log:\n" + self.spanshim.log()[-2000:])
+        return "\n".join(lines)
+
+    def check_form(self, span):
+        """What holds for each server span, whatever the request."""
+        attributes = span["attributes"]
+        method = attributes["http.request.method"]
+        self.assertEqual("HTTP" if method == "_OTHER" else method, span["name"])
+        self.assertEqual("spanshim.http", span["scope"]["name"])
+        self.assertGreater(span["end_time_unix_nano"], span["start_time_unix_nano"])
+        self.assertEqual(STATUS_ERROR if "error.type" in attributes else STATUS_UNSET, span["status"]["code"])
+
+    def _check_durations(self, exchanges, spans):
+        left = list(spans)
+        for exchange in sorted(exchanges, key=lambda one: -one.at_least):
+            if not exchange.at_least:
+                break
+            key = comparable(exchange.attributes())
+            found = next(span for span in left if comparable(span["attributes"]) == key)
+            left.remove(found)
+            seconds = duration(found)
+            self.assertGreaterEqual(seconds, exchange.at_least, f"{exchange.target} took {seconds} s by its span")
+            self.assertLess(seconds, exchange.at_least + 5, f"{exchange.target} took {seconds} s by its span")
+
+
+def duration(span):
+    """A span's length in seconds."""
+    return (span["end_time_unix_nano"] - span["start_time_unix_nano"]) / 1e9

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An HTTP/1 client that sends exactly the bytes it is given and reads answers strictly, one at a time."""
+
+import socket
+from pathlib import Path
+
+from processes import wait_until
+
+
+class Response:
+    """One answer: status, header fields (lower-case names), body without framing, and the bytes as they came."""
+
+    def __init__(self, status, fields, body, raw):
+        self.status = status
+        self.fields = fields
+        self.body = body
+        self.raw = raw
+
+
+class Connection:
+    """A connection to a server on this machine; `address` is a port of the loopback or a unix socket's path."""
+
+    def __init__(self, address, timeout=20, ipv6=False):
+        self.address = address
+        if isinstance(address, str):
+            self.socket = socket.socket(socket.AF_UNIX)
+            target = address
+        else:
+            self.socket = socket.socket(socket.AF_INET6 if ipv6 else socket.AF_INET)
+            target = ("::1" if ipv6 else "127.0.0.1", address)
+        self.socket.settimeout(timeout)
+        self.socket.connect(target)
+        if not isinstance(address, str):
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.local_port = None if isinstance(address, str) else self.socket.getsockname()[1]
+        self.buffer = b""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        """Close the connection; done twice is done once."""
+        self.socket.close()
+
+    def send(self, data):
+        """Send exactly these bytes."""
+        self.socket.sendall(data)
+
+    def request(self, method, target, body=None, fields=(), version="HTTP/1.1"):
+        """Send one request whole and read its answer."""
+        self.send(request_bytes(method, target, body, fields, version, self.host))
+        return self.read_response(method)
+
+    @property
+    def host(self):
+        """What a client would put into Host."""
+        return "localhost" if isinstance(self.address, str) else f"localhost:{self.address}"
+
+    def wait_until_read(self):
+        """Wait until the server has read all that was sent: nothing waits in its socket, by the kernel's table."""
+        server, client = self.socket.getpeername()[1], self.local_port
+        wait_until(lambda: unread_bytes(server, client) == 0, what="the server reads")
+
+    def _fill(self):
+        data = self.socket.recv(65536)
+        self.buffer += data
+        return bool(data)
+
+    def _until(self, mark):
+        while mark not in self.buffer:
+            if not self._fill():
+                raise EOFError(f"connection closed before {mark!r}; had {self.buffer[:200]!r}")
+        end = self.buffer.index(mark) + len(mark)
+        data, self.buffer = self.buffer[:end], self.buffer[end:]
+        return data
+
+    def _exactly(self, count):
+        while len(self.buffer) < count:
+            if not self._fill():
+                raise EOFError(f"connection closed {count - len(self.buffer)} bytes early")
+        data, self.buffer = self.buffer[:count], self.buffer[count:]
+        return data
+
+    def _chunked(self):
+        raw, body = b"", b""
+        while True:
+            line = self._until(b"\r\n")
+            raw += line
+            size = int(line.split(b";")[0], 16)
+            if size == 0:
+                break
+            data = self._exactly(size + 2)
+            raw += data
+            body += data[:-2]
+        while True:
+            line = self._until(b"\r\n")
+            raw += line
+            if line == b"\r\n":
+                return raw, body
+
+    def read_response(self, method="GET"):
+        """Read one final answer; informational ones before it are kept in `raw`."""
+        raw = b""
+        while True:
+            head = self._until(b"\r\n\r\n")
+            raw += head
+            lines = head[:-4].decode("latin-1").split("\r\n")
+            status = int(lines[0].split(" ")[1])
+            if status >= 200 or status == 101:
+                break
+        fields = {}
+        for line in lines[1:]:
+            name, _, value = line.partition(":")
+            fields[name.lower()] = value.strip()
+        if method == "HEAD" or status in (101, 204, 304):
+            body = framed = b""
+        elif fields.get("transfer-encoding", "").lower() == "chunked":
+            framed, body = self._chunked()
+        elif "content-length" in fields:
+            framed = body = self._exactly(int(fields["content-length"]))
+        else:
+            while self._fill():
+                pass
+            framed = body = self.buffer
+            self.buffer = b""
+        return Response(status, fields, body, raw + framed)
+
+
+def request_bytes(method, target, body=None, fields=(), version="HTTP/1.1", host="localhost"):
+    """A request as bytes. `body` is bytes (counted) or a list of bytes (chunked)."""
+    head = [f"{method} {target} {version}", f"Host: {host}"]
+    head += [f"{name}: {value}" for name, value in fields]
+    payload = b""
+    if isinstance(body, list):
+        head.append("Transfer-Encoding: chunked")
+        payload = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in body) + b"0\r\n\r\n"
+    elif body is not None:
+        head.append(f"Content-Length: {len(body)}")
+        payload = body
+    return "\r\n".join(head).encode("latin-1") + b"\r\n\r\n" + payload
+
+
+def unread_bytes(local_port, remote_port):
+    """Bytes that wait to be read in the TCP socket with these ports (IPv4), or None when there is none."""
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[1].endswith(f":{local_port:04X}") and fields[2].endswith(f":{remote_port:04X}"):
+            return int(fields[4].split(":")[1], 16)
+    return None

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Processes that a test starts: each in a group of its own, its output in a file, ended by pid when the test ends; and
+what /proc says of them."""
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+PR_SET_CHILD_SUBREAPER = 36
+CLOCK_TICK = os.sysconf("SC_CLK_TCK")
+
+
+def adopt_orphans():
+    """Become the parent of what our children leave behind, so that nothing outlives the test unseen."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def wait_until(condition, timeout=20, what="condition", interval=0.01):
+    """Call `condition` until it answers something true, and return that."""
+    deadline = time.monotonic() + timeout
+    while True:
+        result = condition()
+        if result:
+            return result
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not within {timeout} s")
+        time.sleep(interval)
+
+
+def free_port():
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def listens(port):
+    """Does anybody listen on this port of the loopback? Asked of the kernel's table: a probe would be a connection."""
+    wanted = f":{port:04X}"
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[1].endswith(wanted) and fields[3] == "0A":
+                return True
+    return False
+
+
+class Process:
+    """A started program. Its output is in `out` and `err`, files that can be read at any time."""
+
+    def __init__(self, argv, directory, env, name=None, stdin=subprocess.DEVNULL, **options):
+        self.name = name or os.path.basename(argv[0])
+        number = len(list(Path(directory).glob(f"{self.name}.*.out")))
+        self.out_path = Path(directory) / f"{self.name}.{number}.out"
+        self.err_path = Path(directory) / f"{self.name}.{number}.err"
+        with open(self.out_path, "wb") as out, open(self.err_path, "wb") as err:
+            self.popen = subprocess.Popen(argv, stdin=stdin, stdout=out, stderr=err, env=env, cwd=directory,
+                                          start_new_session=True, **options)
+        self.pid = self.popen.pid
+
+    @property
+    def out(self):
+        """What it has written to standard output so far."""
+        return self.out_path.read_bytes()
+
+    @property
+    def err(self):
+        """What it has written to standard error so far."""
+        return self.err_path.read_bytes()
+
+    def announced_port(self):
+        """The port that a program of ours prints when it is ready."""
+
+        def look():
+            if self.popen.poll() is not None:
+                raise RuntimeError(f"{self.name} ended with {self.popen.returncode}: {self.err.decode()}")
+            line = self.out.decode().split("\n")[0]
+            return int(line.split()[1]) if line.startswith("port ") and b"\n" in self.out else None
+
+        return wait_until(look, what=f"{self.name} announces its port")
+
+    def wait_listening(self, port):
+        """Wait until somebody listens on `port`."""
+
+        def look():
+            if self.popen.poll() is not None:
+                raise RuntimeError(f"{self.name} ended with {self.popen.returncode}: {self.err.decode()}")
+            return listens(port)
+
+        wait_until(look, what=f"{self.name} listens on {port}")
+        return port
+
+    def wait(self, timeout=20):
+        """Its exit status, as subprocess gives it."""
+        return self.popen.wait(timeout)
+
+    def terminate(self, timeout=20):
+        """SIGTERM, then its exit status."""
+        self.popen.send_signal(signal.SIGTERM)
+        return self.wait(timeout)
+
+    def kill(self):
+        """End it and what stayed in its group."""
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.popen.wait()
+
+
+def children(pid):
+    """Pids of the direct children, oldest first."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        found += [int(child) for child in (task / "children").read_text().split()]
+    return sorted(found)
+
+
+def end_orphans():
+    """Kill what was left to us, by pid; returns what it was, for a test to complain about."""
+    left = []
+    for _ in range(100):
+        mine = children(os.getpid())
+        if not mine:
+            break
+        for pid in mine:
+            try:
+                left.append((pid, command_line(pid)))
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+            except (ProcessLookupError, ChildProcessError, FileNotFoundError):
+                pass
+    return left
+
+
+def command_line(pid):
+    """The arguments, joined by blanks; empty for a zombie."""
+    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+
+
+def cpu_seconds(pid):
+    """User and system time of one process, its ended threads included, in clock ticks' resolution."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / CLOCK_TICK
+
+
+def cpu_nanoseconds(pid):
+    """Time on a processor of all live threads, in nanoseconds (schedstat)."""
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in Path(f"/proc/{pid}/task").iterdir())
+
+
+def status_field(pid, name):
+    """A field of /proc/PID/status, as text."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(name + ":"):
+            return line.partition(":")[2].strip()
+    raise KeyError(name)
+
+
+def resident_bytes(pid):
+    """Resident set, in bytes."""
+    return int(status_field(pid, "VmRSS").split()[0]) * 1024
+
+
+def thread_ids(pid):
+    """Its threads."""
+    return sorted(int(task.name) for task in Path(f"/proc/{pid}/task").iterdir())
+
+
+def descriptors(pid):
+    """Its open descriptors: number -> what it is."""
+    found = {}
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            found[int(entry.name)] = os.readlink(entry)
+        except FileNotFoundError:
+            pass
+    return found
+
+
+def context_switches(pid):
+    """Voluntary context switches of all threads: how often it went to sleep, and so was woken."""
+    return sum(int(line.split()[1])
+               for task in Path(f"/proc/{pid}/task").iterdir()
+               for line in (task / "status").read_text().splitlines() if line.startswith("voluntary_ctxt_switches"))

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The real servers, started unmodified: each function returns the process and the port it listens on."""
+
+import os
+import shutil
+import signal
+from pathlib import Path
+
+from harness import APPS, PYTHON, SOURCE
+from processes import children, free_port, wait_until
+
+SCRIPTS = SOURCE / "test-apps"
+STATIC_SIZES = {"1k": 1000, "100k": 100_000, "empty": 0}
+
+
+def static_files(directory):
+    """A folder with files of known sizes, named by them."""
+    root = Path(directory) / "www"
+    root.mkdir(exist_ok=True)
+    root.chmod(0o755)
+    for name, size in STATIC_SIZES.items():
+        (root / name).write_bytes(b"x" * size)
+    return root
+
+
+def httpd(test, *arguments, env=None, **options):
+    """Our C server."""
+    process = test.run_program([APPS / "httpd", *arguments], env=env, **options)
+    return process, process.announced_port()
+
+
+def nginx(test, config="static.conf", workers=1, env=None, user=None, **values):
+    """nginx with a configuration of test-apps/nginx, in the foreground."""
+    root = static_files(test.directory)
+    port = free_port()
+    folder = test.directory / f"nginx-{port}"
+    folder.mkdir()
+    folder.chmod(0o755)
+    values.update(PORT=port, ROOT=root, DIR=folder, WORKERS=workers,
+                  USER=f"user {user};" if user and os.getuid() == 0 else "user root;" if os.getuid() == 0 else "")
+    text = (SCRIPTS / "nginx" / config).read_text()
+    for name, value in values.items():
+        text = text.replace(f"@{name}@", str(value))
+    (folder / "nginx.conf").write_text(text)
+    process = test.run_program(["/usr/sbin/nginx", "-e", folder / "error.log", "-p", folder, "-c", folder / "nginx.conf"],
+                               env=env)
+    process.wait_listening(port)
+    wait_until(lambda: len(children(process.pid)) >= workers, what="nginx's workers")
+    return process, port
+
+
+def reload_nginx(process):
+    """Replace the workers, as `nginx -s reload` does, and wait until the new ones are there."""
+    before = set(children(process.pid))
+    process.popen.send_signal(signal.SIGHUP)
+    wait_until(lambda: set(children(process.pid)) - before, what="new workers")
+
+
+def gunicorn(test, kind="sync", workers=2, env=None):
+    """gunicorn with the Flask application; kind is sync or gthread."""
+    port = free_port()
+    arguments = ["-w", workers, "-k", kind, "-b", f"127.0.0.1:{port}", "--chdir", SCRIPTS, "flask_app:app"]
+    if kind == "gthread":
+        arguments = ["--threads", "4", *arguments]
+    process = test.run_program([PYTHON, "/usr/bin/gunicorn", *arguments], env=env)
+    process.wait_listening(port)
+    wait_until(lambda: len(children(process.pid)) == workers, what="gunicorn's workers")
+    return process, port
+
+
+def http_server(test, env=None):
+    """Python's own http.server, serving files."""
+    port = free_port()
+    root = static_files(test.directory)
+    process = test.run_program([PYTHON, "-m", "http.server", "--bind", "127.0.0.1", "-d", root, port], env=env)
+    return process, process.wait_listening(port)
+
+
+def http_handler(test, env=None):
+    """A script on http.server's classes with handlers of its own."""
+    process = test.run_program([PYTHON, "-u", SCRIPTS / "http_handler.py"], env=env)
+    return process, process.announced_port()
+
+
+def node(test, binary="node", env=None):
+    """Node's http module; `binary` is a path or a name."""
+    process = test.run_program([shutil.which(binary) or binary, SCRIPTS / "node_server.js"], env=env, name="node")
+    return process, process.announced_port()
