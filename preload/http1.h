@@ -15,8 +15,8 @@
 #include "preload/slice.h"
 
 enum {
-    HTTP1_STASH_SIZE = 8192,  /* the longest line kept whole when it comes in pieces; beyond: cut, flagged */
-    HTTP1_HEAD_MAX = 1 << 20, /* bytes of one head, after which it is given up as HTTP1_BAD */
+    HTTP1_STASH_SIZE = 8192,  /* the longest line reported whole; a longer one is cut and flagged */
+    HTTP1_HEAD_MAX = 1 << 20, /* bytes of one head, after which it is given up */
 };
 
 enum http1_role { HTTP1_REQUESTS, HTTP1_RESPONSES };
@@ -38,11 +38,10 @@ enum http1_state {
 /* How the message's body is framed (RFC 9112 6.3). */
 enum http1_framing { HTTP1_NO_BODY, HTTP1_COUNTED, HTTP1_CHUNKED, HTTP1_CLOSE_DELIMITED };
 
-/* All zero but for `role` is a valid parser at the start of a connection. Private to http1.c but for the marked ones.
- */
+/* All zero but for `role` is a valid parser at the start of a connection. Private but for the marked ones. */
 struct http1 {
     uint8_t role;          /* enum http1_role: set by the owner */
-    uint8_t state;         /* enum http1_state: read by the owner */
+    uint8_t state;         /* enum http1_state: read by the owner; not AT_START: a message has begun */
     uint8_t framing;       /* enum http1_framing of the message whose head was last completed: read by the owner */
     uint8_t version_minor; /* 0 or 1 */
     uint16_t status;       /* responses */
@@ -51,7 +50,7 @@ struct http1 {
     bool answers_connect;  /* likewise: the request was CONNECT */
     bool keep_alive;       /* after HEAD_END: the connection may carry another message after this one */
     bool ambiguous;       /* after HEAD_END: both framing fields, or repeated equal ones: RFC 9112's rule was applied */
-    uint32_t head_length; /* bytes of this head so far */
+    uint32_t head_length; /* bytes of this head so far, or of the chunk-size line or trailers */
     uint32_t stash_length; /* bytes in the stash: non-zero means the owner must keep it for this parser */
     uint64_t remaining;    /* of the body or chunk */
     uint64_t body_length;  /* body bytes counted so far in this message, chunk framing and trailers not included */
@@ -59,25 +58,29 @@ struct http1 {
 };
 
 enum http1_event {
-    HTTP1_NEED_MORE,  /* all bytes used; nothing to report */
-    HTTP1_START_LINE, /* out: a, b, c = method, target, version  or  version, status, reason */
-    HTTP1_FIELD, /* out: a, b = name, value (blanks trimmed; obs-fold lines come as HTTP1_FIELD with an empty name) */
+    HTTP1_NEED_MORE,   /* all bytes used; nothing to report */
+    HTTP1_START_LINE,  /* out: a, b, c = method, target, version  or  version, status, reason */
+    HTTP1_FIELD,       /* out: a, b = name, value without blanks around it; a continuation (obs-fold): empty name */
     HTTP1_HEAD_END,    /* the blank line: framing, keep_alive, status are set */
-    HTTP1_MESSAGE_END, /* the message is complete; the next call starts the next one */
+    HTTP1_MESSAGE_END, /* the message is complete (trailers aren't reported); the next call starts the next one. After
+                        * 1xx the next one answers the same request; after 101 or a CONNECT's 2xx there is none */
     HTTP1_NOT_MINE,    /* the first bytes can't be HTTP/1 of this role; state is FAILED */
-    HTTP1_BAD, /* it was HTTP and then broke RFC 9112 in a way that leaves the framing in doubt; state is FAILED */
+    HTTP1_BAD,         /* it was HTTP and then left the framing in doubt; state is FAILED */
 };
 
 struct http1_out {
     struct slice a, b, c; /* borrowed: valid until the next http1_feed, or until the fed bytes or the stash change */
-    bool truncated;       /* the line was longer than the stash and cut */
+    bool truncated;       /* the line was longer than the stash: a target, reason or value is cut */
 };
 
-/* Take bytes. Returns how many were used (0 .. len) and the event they led to; call again with the rest until the event
- * is HTTP1_NEED_MORE. An event may come with 0 bytes used (MESSAGE_END of a message without body). stash:
- * HTTP1_STASH_SIZE bytes, may be NULL as long as stash_length is 0 and the owner can't lend one: a line that would need
- * it then makes the parser FAILED (HTTP1_BAD). Its content is the parser's while stash_length is not 0. Context: pure;
- * signal-safe. */
+/* Take bytes. Returns how many were used (0 .. len) and the event they led to; call again with the rest, also when
+ * there is no rest, until the event is HTTP1_NEED_MORE. An event may come with 0 bytes used (MESSAGE_END of a message
+ * without body). A tunnel or a failed parser uses all bytes and reports nothing more.
+ *
+ * stash: HTTP1_STASH_SIZE bytes; its content is the parser's while stash_length is not 0. NULL, when stash_length is 0
+ * and the owner can't lend one, makes the parser FAILED if a line comes in pieces.
+ *
+ * The events and their texts don't depend on how the bytes were cut. Context: pure; signal-safe. */
 size_t http1_feed(struct http1 *parser, const char *bytes, size_t len, char *stash, enum http1_event *ret_event,
                   struct http1_out *ret_out);
 
@@ -88,6 +91,10 @@ int http1_skip(struct http1 *parser, uint64_t count, enum http1_event *ret_event
 /* The connection has ended in this direction: MESSAGE_END when that completes a close-delimited body; NEED_MORE when
  * nothing was open; BAD when a message was cut off. Context: pure; signal-safe. */
 enum http1_event http1_end(struct http1 *parser);
+
+/* The other direction has turned this one into a tunnel (101, or CONNECT was answered by 2xx): the rest is not HTTP.
+ * Context: pure; signal-safe. */
+void http1_tunnel(struct http1 *parser);
 
 /* Could these first bytes (1 or more) begin a message of this role? Decided by as many bytes as there are.
  * Requests: a token of at most 32 bytes, a space. Responses: "HTTP/1.". Context: pure; signal-safe. */

@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "preload/http1.h"
+
+#include <string.h>
+
+#include "preload/http1_head.h"
+
+enum {
+    METHOD_MAX = 32,
+    LINE_HEAD = HTTP1_STASH_SIZE - HTTP1_LINE_TAIL, /* kept of the start of a cut line */
+};
+
+/* One call's bytes. */
+struct feed {
+    struct http1 *parser;
+    const char *at;
+    const char *end;
+    char *stash;
+    struct http1_out *out;
+};
+
+static enum http1_event fail(struct http1 *parser, enum http1_event how)
+{
+    parser->state = HTTP1_FAILED;
+    parser->stash_length = 0;
+    return how;
+}
+
+/* Bytes that break a start line: not HTTP at all, or a connection that was HTTP so far and lost its way. */
+static enum http1_event fail_start(struct http1 *parser)
+{
+    return fail(parser, parser->flags & HTTP1_SPOKE_HTTP ? HTTP1_BAD : HTTP1_NOT_MINE);
+}
+
+static enum http1_event message_end(struct http1 *parser)
+{
+    parser->state = http1_opens_tunnel(parser) ? HTTP1_TUNNEL : HTTP1_AT_START;
+    return HTTP1_MESSAGE_END;
+}
+
+/* Lines */
+
+/* Keep a piece of a line. When it is full, its last HTTP1_LINE_TAIL bytes are those that came last. */
+static void stash_append(struct http1 *parser, char *stash, const char *bytes, size_t len)
+{
+    size_t room = HTTP1_STASH_SIZE - parser->stash_length;
+    size_t fitting = len < room ? len : room;
+    memcpy(stash + parser->stash_length, bytes, fitting);
+    parser->stash_length += (uint32_t)fitting;
+    bytes += fitting;
+    len -= fitting;
+    if (len == 0)
+        return;
+
+    char *tail = stash + LINE_HEAD;
+    parser->flags |= HTTP1_LINE_IS_CUT;
+    if (len > HTTP1_LINE_TAIL) {
+        bytes += len - HTTP1_LINE_TAIL;
+        len = HTTP1_LINE_TAIL;
+    }
+    memmove(tail, tail + len, HTTP1_LINE_TAIL - len);
+    memcpy(tail + HTTP1_LINE_TAIL - len, bytes, len);
+}
+
+static struct http1_line line_whole(const char *bytes, size_t len)
+{
+    if (len > HTTP1_STASH_SIZE)
+        return (struct http1_line){bytes, LINE_HEAD, bytes + len - HTTP1_LINE_TAIL};
+    if (len > 0 && bytes[len - 1] == '\r')
+        len--;
+    return (struct http1_line){bytes, len, NULL};
+}
+
+static struct http1_line line_stashed(struct http1 *parser, const char *stash)
+{
+    size_t len = parser->stash_length;
+    parser->stash_length = 0;
+    if (parser->flags & HTTP1_LINE_IS_CUT) {
+        parser->flags &= (uint16_t)~HTTP1_LINE_IS_CUT;
+        return (struct http1_line){stash, LINE_HEAD, stash + LINE_HEAD};
+    }
+    return line_whole(stash, len);
+}
+
+enum taken { LINE_TAKEN, LINE_MISSING, LINE_FAILED };
+
+/* Take the next line. MISSING: its end hasn't come; all bytes are used and kept in the stash. */
+static enum taken take_line(struct feed *feed, struct http1_line *ret_line)
+{
+    struct http1 *parser = feed->parser;
+    size_t left = (size_t)(feed->end - feed->at);
+    if (left == 0)
+        return LINE_MISSING;
+
+    const char *start = feed->at;
+    const char *newline = memchr(start, '\n', left);
+    size_t length = newline ? (size_t)(newline - start) : left;
+    size_t used = newline ? length + 1 : length;
+    feed->at += used;
+    if (used > HTTP1_HEAD_MAX - parser->head_length)
+        return LINE_FAILED;
+    parser->head_length += (uint32_t)used;
+
+    if (newline && parser->stash_length == 0) {
+        *ret_line = line_whole(start, length);
+        return LINE_TAKEN;
+    }
+    if (!feed->stash)
+        return LINE_FAILED;
+    stash_append(parser, feed->stash, start, length);
+    if (!newline)
+        return LINE_MISSING;
+    *ret_line = line_stashed(parser, feed->stash);
+    return LINE_TAKEN;
+}
+
+/* Start lines */
+
+static void begin_message(struct http1 *parser)
+{
+    parser->state = HTTP1_IN_START_LINE;
+    parser->head_length = 0;
+    parser->framing = HTTP1_NO_BODY;
+    parser->version_minor = 0;
+    parser->status = 0;
+    parser->flags &= HTTP1_SPOKE_HTTP;
+    parser->keep_alive = false;
+    parser->ambiguous = false;
+    parser->remaining = 0;
+    parser->body_length = 0;
+    parser->content_length = 0;
+}
+
+/* The first byte decides between a blank line (RFC 9112 2.2) and a message: that one has begun is known with it. */
+static enum http1_event feed_at_start(struct feed *feed)
+{
+    struct http1 *parser = feed->parser;
+    if (feed->at == feed->end)
+        return HTTP1_NEED_MORE;
+
+    bool in_blank = parser->flags & HTTP1_BLANK_BEGUN;
+    if (*feed->at == '\n' && parser->role == HTTP1_REQUESTS) {
+        parser->flags &= (uint16_t)~HTTP1_BLANK_BEGUN;
+        feed->at++;
+    } else if (in_blank) {
+        return fail_start(parser);
+    } else if (*feed->at == '\r' && parser->role == HTTP1_REQUESTS) {
+        parser->flags |= HTTP1_BLANK_BEGUN;
+        feed->at++;
+    } else {
+        begin_message(parser);
+    }
+    return HTTP1_NEED_MORE;
+}
+
+static enum http1_event feed_start_line(struct feed *feed)
+{
+    struct http1 *parser = feed->parser;
+    struct http1_line line;
+    enum taken taken = take_line(feed, &line);
+    if (taken == LINE_FAILED)
+        return fail_start(parser);
+    if (taken == LINE_MISSING) {
+        /* What is no HTTP may never send a line end: say so now. */
+        bool may_be = parser->stash_length == 0 ||
+                      http1_looks_like((enum http1_role)parser->role, feed->stash, parser->stash_length);
+        return may_be ? HTTP1_NEED_MORE : fail_start(parser);
+    }
+
+    struct http1_out out = {.truncated = line.tail != NULL};
+    bool understood = parser->role == HTTP1_REQUESTS ? http1_read_request_line(parser, &line, &out)
+                                                     : http1_read_status_line(parser, &line, &out);
+    if (!understood || !http1_line_is_clean(&line))
+        return fail_start(parser);
+    parser->flags |= HTTP1_SPOKE_HTTP;
+    parser->state = HTTP1_IN_FIELDS;
+    *feed->out = out;
+    return HTTP1_START_LINE;
+}
+
+/* Fields */
+
+static enum http1_event head_end(struct http1 *parser)
+{
+    if (!http1_decide(parser))
+        return fail(parser, HTTP1_BAD);
+    switch ((enum http1_framing)parser->framing) {
+    case HTTP1_NO_BODY:
+        parser->state = HTTP1_IN_BODY; /* of nothing: the next call reports its end */
+        break;
+    case HTTP1_COUNTED:
+        parser->state = HTTP1_IN_BODY;
+        parser->remaining = parser->content_length;
+        break;
+    case HTTP1_CHUNKED:
+        parser->state = HTTP1_IN_CHUNK_SIZE;
+        break;
+    case HTTP1_CLOSE_DELIMITED:
+        parser->state = HTTP1_UNTIL_CLOSE;
+        break;
+    }
+    return HTTP1_HEAD_END;
+}
+
+static enum http1_event feed_fields(struct feed *feed)
+{
+    struct http1 *parser = feed->parser;
+    struct http1_line line;
+    enum taken taken = take_line(feed, &line);
+    if (taken == LINE_MISSING)
+        return HTTP1_NEED_MORE;
+    if (taken == LINE_FAILED)
+        return fail(parser, HTTP1_BAD);
+    if (line.length == 0)
+        return head_end(parser);
+
+    struct slice name, value;
+    if (!http1_line_is_clean(&line) || !http1_split_field(&line, &name, &value))
+        return fail(parser, HTTP1_BAD);
+    if (name.length == 0) {
+        if (!(parser->flags & HTTP1_FOLD_ALLOWED))
+            return fail(parser, HTTP1_BAD);
+    } else if (!http1_note_field(parser, &line, name, value)) {
+        return fail(parser, HTTP1_BAD);
+    }
+    *feed->out = (struct http1_out){.a = name, .b = value, .truncated = line.tail != NULL};
+    return HTTP1_FIELD;
+}
+
+/* Trailers are checked and passed over: they can't change what the head said (RFC 9110 6.5.1). */
+static enum http1_event feed_trailers(struct feed *feed)
+{
+    struct http1 *parser = feed->parser;
+    struct http1_line line;
+    enum taken taken = take_line(feed, &line);
+    if (taken == LINE_MISSING)
+        return HTTP1_NEED_MORE;
+    if (taken == LINE_FAILED)
+        return fail(parser, HTTP1_BAD);
+    if (line.length == 0)
+        return message_end(parser);
+
+    struct slice name, value;
+    if (!http1_line_is_clean(&line) || !http1_split_field(&line, &name, &value))
+        return fail(parser, HTTP1_BAD);
+    return HTTP1_NEED_MORE;
+}
+
+/* Bodies */
+
+/* Count body bytes, seen or not. False when the sum is more than a number holds. */
+static bool count_body(struct http1 *parser, uint64_t count)
+{
+    return !__builtin_add_overflow(parser->body_length, count, &parser->body_length);
+}
+
+/* The end of what `remaining` counted. */
+static enum http1_event counted_end(struct http1 *parser)
+{
+    if (parser->state != HTTP1_IN_CHUNK_DATA)
+        return message_end(parser);
+    parser->state = HTTP1_IN_CHUNK_END;
+    parser->head_length = 0;
+    return HTTP1_NEED_MORE;
+}
+
+static enum http1_event feed_counted(struct feed *feed)
+{
+    struct http1 *parser = feed->parser;
+    size_t left = (size_t)(feed->end - feed->at);
+    size_t taken = left < parser->remaining ? left : (size_t)parser->remaining;
+    feed->at += taken;
+    parser->remaining -= taken;
+    if (!count_body(parser, taken))
+        return fail(parser, HTTP1_BAD);
+    return parser->remaining == 0 ? counted_end(parser) : HTTP1_NEED_MORE;
+}
+
+static enum http1_event feed_chunk_size(struct feed *feed)
+{
+    struct http1 *parser = feed->parser;
+    if (parser->stash_length == 0)
+        parser->head_length = 0;
+
+    struct http1_line line;
+    enum taken taken = take_line(feed, &line);
+    if (taken == LINE_MISSING)
+        return HTTP1_NEED_MORE;
+    if (taken == LINE_FAILED || !http1_line_is_clean(&line) || !http1_read_chunk_size(&line, &parser->remaining))
+        return fail(parser, HTTP1_BAD);
+    parser->state = parser->remaining > 0 ? HTTP1_IN_CHUNK_DATA : HTTP1_IN_TRAILERS;
+    return HTTP1_NEED_MORE;
+}
+
+static enum http1_event feed_chunk_end(struct feed *feed)
+{
+    struct http1 *parser = feed->parser;
+    struct http1_line line;
+    enum taken taken = take_line(feed, &line);
+    if (taken == LINE_MISSING)
+        return HTTP1_NEED_MORE;
+    if (taken == LINE_FAILED || line.length > 0)
+        return fail(parser, HTTP1_BAD);
+    parser->state = HTTP1_IN_CHUNK_SIZE;
+    return HTTP1_NEED_MORE;
+}
+
+static enum http1_event feed_until_close(struct feed *feed)
+{
+    size_t left = (size_t)(feed->end - feed->at);
+    feed->at = feed->end;
+    return count_body(feed->parser, left) ? HTTP1_NEED_MORE : fail(feed->parser, HTTP1_BAD);
+}
+
+/* Every step uses a byte, changes the state, or reports: feeding ends. */
+static enum http1_event step(struct feed *feed)
+{
+    switch ((enum http1_state)feed->parser->state) {
+    case HTTP1_AT_START:
+        return feed_at_start(feed);
+    case HTTP1_IN_START_LINE:
+        return feed_start_line(feed);
+    case HTTP1_IN_FIELDS:
+        return feed_fields(feed);
+    case HTTP1_IN_BODY:
+    case HTTP1_IN_CHUNK_DATA:
+        return feed_counted(feed);
+    case HTTP1_IN_CHUNK_SIZE:
+        return feed_chunk_size(feed);
+    case HTTP1_IN_CHUNK_END:
+        return feed_chunk_end(feed);
+    case HTTP1_IN_TRAILERS:
+        return feed_trailers(feed);
+    case HTTP1_UNTIL_CLOSE:
+        return feed_until_close(feed);
+    case HTTP1_TUNNEL:
+    case HTTP1_FAILED:
+        feed->at = feed->end;
+        return HTTP1_NEED_MORE;
+    }
+    return fail(feed->parser, HTTP1_BAD);
+}
+
+size_t http1_feed(struct http1 *parser, const char *bytes, size_t len, char *stash, enum http1_event *ret_event,
+                  struct http1_out *ret_out)
+{
+    struct feed feed = {.parser = parser, .at = bytes, .end = bytes + len, .stash = stash, .out = ret_out};
+    enum http1_event event;
+    do
+        event = step(&feed);
+    while (event == HTTP1_NEED_MORE && feed.at < feed.end);
+    *ret_event = event;
+    return (size_t)(feed.at - bytes);
+}
+
+int http1_skip(struct http1 *parser, uint64_t count, enum http1_event *ret_event)
+{
+    bool is_counted = parser->state == HTTP1_IN_BODY || parser->state == HTTP1_IN_CHUNK_DATA;
+    bool has_room = parser->state == HTTP1_UNTIL_CLOSE || parser->state == HTTP1_TUNNEL ||
+                    (is_counted && count <= parser->remaining);
+    if (count > 0 && (!has_room || !count_body(parser, count))) {
+        (void)fail(parser, HTTP1_BAD);
+        return -1;
+    }
+    *ret_event = HTTP1_NEED_MORE;
+    if (is_counted && count > 0) {
+        parser->remaining -= count;
+        if (parser->remaining == 0)
+            *ret_event = counted_end(parser);
+    }
+    return 0;
+}
+
+enum http1_event http1_end(struct http1 *parser)
+{
+    bool is_open = parser->state != HTTP1_AT_START || parser->stash_length > 0;
+    if (parser->state == HTTP1_UNTIL_CLOSE || (parser->state == HTTP1_IN_BODY && parser->remaining == 0))
+        return message_end(parser);
+    if (!is_open || parser->state == HTTP1_TUNNEL || parser->state == HTTP1_FAILED)
+        return HTTP1_NEED_MORE;
+    return fail(parser, HTTP1_BAD);
+}
+
+void http1_tunnel(struct http1 *parser)
+{
+    parser->state = HTTP1_TUNNEL;
+    parser->stash_length = 0;
+}
+
+/* After blank lines, which only requests may have before them. */
+static bool looks_like_request(const char *bytes, size_t len)
+{
+    while (len > 0 && (*bytes == '\n' || (*bytes == '\r' && (len == 1 || bytes[1] == '\n')))) {
+        bytes++;
+        len--;
+    }
+    size_t method = http1_token_length(bytes, len);
+    if (method > METHOD_MAX)
+        return false;
+    return method == len || (method > 0 && bytes[method] == ' ');
+}
+
+bool http1_looks_like(enum http1_role role, const char *bytes, size_t len)
+{
+    if (role == HTTP1_REQUESTS)
+        return looks_like_request(bytes, len);
+    return memcmp(bytes, "HTTP/1.", len < 7 ? len : 7) == 0;
+}
