@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "exporters/agent/drain.h"
+
+#include "exporters/agent/log.h"
+#include "exporters/agent/process.h"
+#include "exporters/agent/source.h"
+#include "exporters/agent/spool.h"
+#include "preload/wire.h"
+
+#include <string.h>
+
+/* A record put together from its cells, ours alone. */
+struct record {
+    struct wire_record header;
+    uint8_t payload[WIRE_RECORD_CELLS_MAX * WIRE_CELL_PAYLOAD - sizeof(struct wire_record)];
+};
+
+/* Least payload by type. */
+static const size_t record_min[WIRE_RECORD_TYPE_COUNT] = {
+#define X(NAME, type, name, min) [WIRE_RECORD_##NAME] = (min),
+    WIRE_RECORDS(X)
+#undef X
+};
+
+static uint32_t generation_of(uint64_t owner)
+{
+    return (uint32_t)(owner >> 32);
+}
+
+static void publish_tail(struct source *source, uint32_t lane)
+{
+    /* release; pairs with the acquire load of the tail in the shim's reserve: our reads of the cells are done. */
+    atomic_store_explicit(&source_lane(source, lane)->tail, source->lanes[lane].tail, memory_order_release);
+}
+
+/* records */
+
+static void spool_record(struct source *source, uint32_t lane, uint64_t position, uint32_t cells,
+                         const struct record *record)
+{
+    struct source_lane *state = &source->lanes[lane];
+    struct spool_origin origin = {.source = source->id,
+                                  .lane = lane,
+                                  .generation = generation_of(state->owner),
+                                  .cells = cells,
+                                  .position = position,
+                                  .pid = state->process ? state->process->pid : 0};
+
+    if (!source->spool)
+        return;
+    (void)spool_append(source->spool, &origin, record, sizeof(record->header) + record->header.length);
+    source->spool_end = spool_end(source->spool);
+    if (state->process)
+        state->process->spool_end = source->spool_end;
+}
+
+static enum log_level diagnostic_level(unsigned level)
+{
+    if (level == WIRE_LEVEL_ERROR || level == WIRE_LEVEL_WARN)
+        return LOG_LEVEL_WARN; /* of the target, not ours */
+    return level == WIRE_LEVEL_INFO ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG;
+}
+
+static void log_diagnostic(const struct source *source, uint32_t lane, const struct record *record, uint64_t now_ns)
+{
+    static struct log_limit limit = {.burst = 20, .interval_s = 10}; /* loop only */
+    const struct process *process = source->lanes[lane].process;
+    struct wire_diagnostic diagnostic;
+    size_t length;
+
+    memcpy(&diagnostic, record->payload, sizeof(diagnostic));
+    length = record->header.length - sizeof(diagnostic);
+    if (length > diagnostic.text_length)
+        length = diagnostic.text_length;
+    if (log_limit_pass(&limit, now_ns))
+        log_line(diagnostic_level(diagnostic.level), "process %d (%s) says: %.*s", process ? (int)process->pid : 0,
+                 source->executable ? source->executable : "?", (int)length,
+                 (const char *)record->payload + sizeof(diagnostic));
+}
+
+/* Copy one ready cell's payload behind what is there. The cell is read once: its owner may change it meanwhile. How
+ * many cells the record has by this one, 0 when it isn't the part we expect. */
+static unsigned copy_cell(const struct wire_cell *cell, unsigned part, uint8_t *bytes, size_t *length)
+{
+    uint32_t word = __atomic_load_n((const uint32_t *)(const void *)&cell->part, __ATOMIC_RELAXED);
+    unsigned parts = word >> 8 & 0xff;
+    uint32_t cell_length = word >> 16;
+
+    if ((word & 0xff) != part || parts == 0 || parts > WIRE_RECORD_CELLS_MAX || cell_length > WIRE_CELL_PAYLOAD)
+        return 0;
+    memcpy(bytes + *length, cell->payload, cell_length);
+    *length += cell_length;
+    return parts;
+}
+
+/* The record whose first cell is ready at `position`. How many cells it takes, 0 when they make no record. */
+static unsigned copy_record(const struct source *source, uint32_t lane, uint64_t position, uint64_t head,
+                            struct record *ret_record)
+{
+    uint8_t *bytes = (uint8_t *)ret_record;
+    size_t length = 0;
+    unsigned parts = copy_cell(source_cell(source, lane, position), 0, bytes, &length);
+
+    if (parts == 0 || parts > head - position)
+        return 0;
+    for (unsigned part = 1; part < parts; part++) {
+        const struct wire_cell *cell = source_cell(source, lane, position + part);
+
+        /* Its first cell was committed last, so this one is ready, or somebody lies. */
+        if (atomic_load_explicit(&cell->state, memory_order_acquire) !=
+                wire_cell_word(position + part, source->cell_count, WIRE_CELL_READY) ||
+            copy_cell(cell, part, bytes, &length) != parts)
+            return 0;
+    }
+    if (length < sizeof(ret_record->header) || length != sizeof(ret_record->header) + ret_record->header.length)
+        return 0;
+    return parts;
+}
+
+static bool record_is_valid(const struct record *record)
+{
+    unsigned type = record->header.type;
+
+    return type > WIRE_RECORD_NONE && type < WIRE_RECORD_TYPE_COUNT && record->header.length >= record_min[type];
+}
+
+static void take_record(struct source *source, uint32_t lane, uint64_t position, unsigned parts,
+                        const struct record *record, uint64_t now_ns)
+{
+    if (!record_is_valid(record)) {
+        source->counts.corrupt_count++;
+        return;
+    }
+    if (record->header.type == WIRE_RECORD_DIAGNOSTIC) {
+        log_diagnostic(source, lane, record, now_ns);
+        return;
+    }
+    spool_record(source, lane, position, parts, record);
+    source->counts.taken_count++;
+}
+
+/* The cell at the tail is READY of this lap: take its record, or step over what can't be one. Cells moved. */
+static unsigned take_cells(struct source *source, uint32_t lane, uint64_t position, uint64_t head, uint64_t now_ns)
+{
+    struct record record;
+    unsigned parts = copy_record(source, lane, position, head, &record);
+
+    if (parts) {
+        take_record(source, lane, position, parts, &record, now_ns);
+    } else {
+        uint32_t word =
+            __atomic_load_n((uint32_t *)(void *)&source_cell(source, lane, position)->part, __ATOMIC_RELAXED);
+
+        if ((word & 0xff) == 0) /* a continuation belongs to a record that was skipped, and was counted then */
+            source->counts.corrupt_count++;
+        parts = 1;
+    }
+    /* In the journal first, consumed then: a worker killed in between finds it there. */
+    for (unsigned part = 0; part < parts; part++)
+        atomic_store_explicit(&source_cell(source, lane, position + part)->state,
+                              wire_cell_word(position + part, source->cell_count, WIRE_CELL_CONSUMED),
+                              memory_order_release);
+    return parts;
+}
+
+/* cells that are not ready */
+
+enum verdict { VERDICT_WAIT, VERDICT_STEP, VERDICT_AGAIN };
+
+/* Has this cell had its time? All that were reserved when the waiting began have waited as long. */
+static bool is_overdue(struct source_lane *state, uint64_t head, uint64_t now_ns)
+{
+    if (state->dead)
+        return true;
+    if (state->stuck_since_ns == 0) {
+        state->stuck_since_ns = now_ns ? now_ns : 1;
+        state->stuck_head = head;
+        return false;
+    }
+    return state->tail < state->stuck_head && now_ns - state->stuck_since_ns >= DRAIN_PATIENCE_NS;
+}
+
+/* A cell at the tail that isn't ready: wait for it, or step over it when its time is up. */
+static enum verdict judge_cell(struct source *source, uint32_t lane, uint32_t word, uint64_t head, uint64_t now_ns)
+{
+    struct source_lane *state = &source->lanes[lane];
+    struct wire_cell *cell = source_cell(source, lane, state->tail);
+    uint32_t skipped = wire_cell_word(state->tail, source->cell_count, WIRE_CELL_FREE);
+    uint32_t kind = word & 3;
+
+    if (word == skipped || word == (skipped | WIRE_CELL_CONSUMED))
+        return VERDICT_STEP; /* done by the worker before */
+    if (word == (skipped | WIRE_CELL_WRITING)) {
+        if (!is_overdue(state, head, now_ns))
+            return VERDICT_WAIT;
+        source->counts.quarantined_count++;
+        state->dirty = true;
+        return VERDICT_STEP;
+    }
+    /* Held, or finished too late, by a writer of an older lap: nobody can begin this one, so nobody is waited for. */
+    if (kind == WIRE_CELL_WRITING) {
+        state->dirty = true;
+        return VERDICT_STEP;
+    }
+    if (kind != WIRE_CELL_READY && !is_overdue(state, head, now_ns))
+        return VERDICT_WAIT;
+    if (!atomic_compare_exchange_strong(&cell->state, &word, skipped))
+        return VERDICT_AGAIN; /* begun at the last moment */
+    if (kind != WIRE_CELL_READY)
+        source->counts.skipped_count++;
+    return VERDICT_STEP;
+}
+
+/* One step at the tail: cells moved, 0 when the next has to be waited for. */
+static unsigned step(struct source *source, uint32_t lane, uint64_t head, uint64_t now_ns)
+{
+    uint64_t tail = source->lanes[lane].tail;
+
+    for (int attempt = 0; attempt < 4; attempt++) {
+        /* acquire; pairs with the release store of READY in the shim's commit. */
+        uint32_t word = atomic_load_explicit(&source_cell(source, lane, tail)->state, memory_order_acquire);
+
+        if (word == wire_cell_word(tail, source->cell_count, WIRE_CELL_READY))
+            return take_cells(source, lane, tail, head, now_ns);
+        switch (judge_cell(source, lane, word, head, now_ns)) {
+        case VERDICT_WAIT:
+            return 0;
+        case VERDICT_STEP:
+            return 1;
+        case VERDICT_AGAIN:
+            break;
+        }
+    }
+    return 0;
+}
+
+size_t drain_lane(struct source *source, uint32_t lane, uint64_t now_ns)
+{
+    struct source_lane *state = &source->lanes[lane];
+    uint64_t head = atomic_load_explicit(&source_lane(source, lane)->head, memory_order_acquire);
+    uint64_t start = state->tail;
+
+    if (head == start)
+        return 0;
+    if (head - start > source->cell_count) { /* no shim does that */
+        source->counts.corrupt_count++;
+        state->tail = head;
+        state->stuck_since_ns = 0;
+        publish_tail(source, lane);
+        return 0;
+    }
+    while (state->tail != head) {
+        unsigned moved = step(source, lane, head, now_ns);
+
+        if (moved == 0)
+            break;
+        state->tail += moved;
+        if (state->tail >= state->stuck_head)
+            state->stuck_since_ns = 0;
+    }
+    if (state->tail != start)
+        publish_tail(source, lane);
+    return state->tail - start;
+}
+
+bool drain_has_more(const struct source *source, uint32_t lane)
+{
+    return atomic_load(&source_lane(source, lane)->head) != source->lanes[lane].tail;
+}
+
+/* what a dead process leaves */
+
+/* Was the record that this slot speaks of taken? Positions a lap and more back were. */
+static bool record_was_taken(const struct source *source, uint32_t lane, uint64_t record_position)
+{
+    uint64_t position = record_position - 1;
+    uint32_t state;
+
+    if (record_position == 0 || position >= source->lanes[lane].tail)
+        return false;
+    if (source->lanes[lane].tail - position > source->cell_count)
+        return true;
+    state = atomic_load(&source_cell(source, lane, position)->state);
+    return state == wire_cell_word(position, source->cell_count, WIRE_CELL_CONSUMED) ||
+           state >> 2 > wire_cell_word(position, source->cell_count, WIRE_CELL_FREE) >> 2;
+}
+
+/* The open request of a slot as a record; false when there is none. */
+static bool copy_slot(const struct wire_slot *slot, uint64_t end_ns, struct record *ret_record)
+{
+    struct wire_request *request = (struct wire_request *)(void *)ret_record->payload;
+
+    if (atomic_load(&slot->open) != 1)
+        return false;
+    memcpy(ret_record->payload, slot->request, sizeof(slot->request));
+    if (request->text_length > WIRE_SLOT_TEXT)
+        return false;
+    if (request->end_ns == 0) { /* else it had ended, and only its record is missing */
+        request->end_ns = end_ns > request->start_ns ? end_ns : request->start_ns;
+        request->error = WIRE_ERROR_PROCESS_EXITED;
+    }
+    ret_record->header = (struct wire_record){.type = WIRE_RECORD_REQUEST,
+                                              .length = (uint16_t)(sizeof(*request) + request->text_length)};
+    return true;
+}
+
+static void clear_slot(struct source *source, uint32_t lane, uint32_t slot)
+{
+    atomic_fetch_and(&source_lane(source, lane)->slot_map[slot / 64], ~(UINT64_C(1) << slot % 64));
+}
+
+static bool drain_slot(struct source *source, uint32_t lane, uint32_t slot, uint64_t end_ns)
+{
+    struct wire_slot *entry = source_slot(source, lane, slot);
+    struct record record;
+
+    if (record_was_taken(source, lane, atomic_load(&entry->record_position)) || !copy_slot(entry, end_ns, &record))
+        return false;
+    /* No sampled flag: it would have made no record either. */
+    if (!(((struct wire_request *)(void *)record.payload)->flags & WIRE_REQUEST_SAMPLED))
+        return false;
+    spool_record(source, lane, slot, 0, &record);
+    return true;
+}
+
+size_t drain_open_requests(struct source *source, uint32_t lane, uint64_t end_ns)
+{
+    size_t count = 0;
+
+    for (uint32_t word = 0; word < (source->slot_count + 63) / 64; word++) {
+        uint64_t bits = atomic_load(&source_lane(source, lane)->slot_map[word]);
+
+        for (; bits; bits &= bits - 1) {
+            uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
+
+            if (slot >= source->slot_count)
+                break;
+            if (drain_slot(source, lane, slot, end_ns))
+                count++;
+            clear_slot(source, lane, slot); /* in the journal now: a restarted worker doesn't do it again */
+        }
+    }
+    source->counts.abandoned_count += count;
+    return count;
+}
+
+/* Cells that were left in writing would be lost for every later owner. */
+static void clear_cells(struct source *source, uint32_t lane)
+{
+    uint64_t tail = source->lanes[lane].tail;
+    uint64_t start = tail > source->cell_count ? tail - source->cell_count : 0;
+
+    for (uint64_t position = start; position < tail; position++) {
+        struct wire_cell *cell = source_cell(source, lane, position);
+        uint32_t kind = atomic_load(&cell->state) & 3;
+
+        if (kind == WIRE_CELL_WRITING || kind == WIRE_CELL_READY)
+            atomic_store(&cell->state, wire_cell_word(position, source->cell_count, WIRE_CELL_FREE));
+    }
+}
+
+void drain_release(struct source *source, uint32_t lane)
+{
+    struct wire_lane *shared = source_lane(source, lane);
+    struct source_lane *state = &source->lanes[lane];
+
+    if (state->dirty)
+        clear_cells(source, lane);
+    for (uint32_t word = 0; word < WIRE_SLOT_MAP_WORDS; word++)
+        atomic_store_explicit(&shared->slot_map[word], 0, memory_order_relaxed);
+    shared->claimed_boot_ns = 0; /* a new owner's claim is believed only with a time of its own */
+    atomic_store(&shared->owner, (uint64_t)(generation_of(state->owner) + 1) << 32);
+}
+
+/* after a restart */
+
+static void resume_entry(struct source *source, const struct spool_entry *entry)
+{
+    const struct spool_origin *origin = &entry->origin;
+    struct source_lane *state;
+
+    source->spool_end = entry->next;
+    if (!source->map || origin->lane >= source->lane_count)
+        return;
+    state = &source->lanes[origin->lane];
+    if (generation_of(atomic_load(&source_lane(source, origin->lane)->owner)) != origin->generation)
+        return;
+    if (origin->cells == 0 && origin->position < source->slot_count)
+        clear_slot(source, origin->lane, (uint32_t)origin->position);
+    else if (origin->position + origin->cells > state->tail)
+        state->tail = origin->position + origin->cells;
+}
+
+void drain_start(struct source *source)
+{
+    for (uint32_t lane = 0; lane < source->lane_count; lane++)
+        source->lanes[lane].tail = atomic_load(&source_lane(source, lane)->tail);
+}
+
+/* The worker before was killed between journal and ring: finish what it had begun. */
+static void finish_lane(struct source *source, uint32_t lane)
+{
+    struct source_lane *state = &source->lanes[lane];
+    uint64_t position = atomic_load(&source_lane(source, lane)->tail);
+
+    if (state->tail - position > source->cell_count)
+        return;
+    for (; position < state->tail; position++) {
+        uint32_t ready = wire_cell_word(position, source->cell_count, WIRE_CELL_READY);
+        uint32_t consumed = wire_cell_word(position, source->cell_count, WIRE_CELL_CONSUMED);
+
+        (void)atomic_compare_exchange_strong(&source_cell(source, lane, position)->state, &ready, consumed);
+    }
+    publish_tail(source, lane);
+}
+
+void drain_resume(struct source *source)
+{
+    struct spool_entry entry;
+
+    if (!source->spool)
+        return;
+    for (uint64_t position = 0; spool_read(source->spool, position, &entry); position = entry.next)
+        if (entry.origin.source == source->id)
+            resume_entry(source, &entry);
+    for (uint32_t lane = 0; source->map && lane < source->lane_count; lane++)
+        finish_lane(source, lane);
+}

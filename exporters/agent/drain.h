@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reads a lane as wire.h says a reader must, and appends what it finds to the source's spool. Knows no process, no
+ * clock and no destination; rounds.c says when, and whether the owner still lives. */
+#ifndef SPANSHIM_DRAIN_H
+#define SPANSHIM_DRAIN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct source;
+
+/* A cell that isn't ready is waited for so long while its owner lives. */
+#define DRAIN_PATIENCE_NS UINT64_C(100000000)
+
+/* Take all records that are ready, at most one lap. How many cells the tail moved by; lane->stuck_since_ns is set when
+ * the next cell is reserved and not ready. now_ns: any clock that doesn't go back. Context: loop. */
+size_t drain_lane(struct source *source, uint32_t lane, uint64_t now_ns);
+
+/* The owner is dead and the lane drained: requests that were still open become records that end at end_ns (its
+ * CLOCK_MONOTONIC) with PROCESS_EXITED; their slots are cleared. How many. Context: loop. */
+size_t drain_open_requests(struct source *source, uint32_t lane, uint64_t end_ns);
+
+/* Give a dead owner's lane away: slots and cells cleared of what it left, generation raised. Context: loop. */
+void drain_release(struct source *source, uint32_t lane);
+
+/* Before the first drain_lane: begin where the mapping says. Context: loop. */
+void drain_start(struct source *source);
+
+/* Then, after a restart: what the journal says was taken of this source isn't taken again. Context: loop. */
+void drain_resume(struct source *source);
+
+/* Is there anything at or after the tail? seq_cst: pairs with the producer's look at `asleep`. Context: loop. */
+bool drain_has_more(const struct source *source, uint32_t lane);
+
+#endif

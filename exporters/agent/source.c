@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "exporters/agent/source.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+enum { SIZE_MAX_BYTES = 1 << 30, CELLS_MIN = 16 };
+
+/* Its size can't change under us: without the seals a truncation would end us by SIGBUS. */
+static int check_seals(int memfd, size_t least, size_t *ret_size)
+{
+    struct stat status;
+    int seals = fcntl(memfd, F_GET_SEALS);
+
+    if (seals < 0 || (seals & (F_SEAL_SHRINK | F_SEAL_GROW)) != (F_SEAL_SHRINK | F_SEAL_GROW))
+        return -EBADMSG;
+    if (fstat(memfd, &status))
+        return -errno;
+    if (!S_ISREG(status.st_mode) || (uint64_t)status.st_size < least || (uint64_t)status.st_size > SIZE_MAX_BYTES)
+        return -EBADMSG;
+    *ret_size = (size_t)status.st_size;
+    return 0;
+}
+
+static bool counts_are_valid(const struct wire_ring *ring)
+{
+    return ring->lane_count >= 1 && ring->lane_count <= WIRE_LANES_MAX && ring->slot_count <= WIRE_SLOTS_MAX &&
+           ring->cell_count >= CELLS_MIN && ring->cell_count <= WIRE_CELLS_MAX &&
+           (ring->cell_count & (ring->cell_count - 1)) == 0;
+}
+
+/* Parts in order, each within the next, aligned; nothing here can overflow: each term is bounded before it is used. */
+static bool offsets_are_valid(const struct wire_ring *ring, size_t size)
+{
+    uint64_t slots_size = (uint64_t)ring->slot_count * WIRE_SLOT_SIZE;
+    uint64_t cells_size = (uint64_t)ring->cell_count * WIRE_CELL_SIZE;
+
+    if (ring->lane_stride > size || ring->lane_stride % 64 || ring->slots_offset % 64 || ring->cells_offset % 64)
+        return false;
+    if (ring->slots_offset < sizeof(struct wire_lane) || ring->slots_offset > ring->lane_stride ||
+        ring->cells_offset > ring->lane_stride || ring->cells_offset < ring->slots_offset)
+        return false;
+    if (slots_size > ring->cells_offset - ring->slots_offset || cells_size > ring->lane_stride - ring->cells_offset)
+        return false;
+    return ring->lane_stride * ring->lane_count <= size - WIRE_PAGE;
+}
+
+static int check_geometry(const struct wire_ring *ring, size_t size)
+{
+    if (ring->magic != WIRE_MAGIC)
+        return -EBADMSG;
+    if (ring->version != WIRE_VERSION)
+        return -ENOTSUP;
+    if (ring->header_size != WIRE_PAGE || ring->mapping_size != size || !counts_are_valid(ring) ||
+        !offsets_are_valid(ring, size))
+        return -EBADMSG;
+    return 0;
+}
+
+static int map_control(struct source *source, int memfd)
+{
+    size_t size;
+    int error = check_seals(memfd, sizeof(struct wire_control), &size);
+    void *map;
+
+    if (error)
+        return error;
+    map = mmap(NULL, sizeof(struct wire_control), PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
+    if (map == MAP_FAILED)
+        return -errno;
+    source->control = map;
+    return 0;
+}
+
+static int take_geometry(struct source *source)
+{
+    struct wire_ring ring;
+    int error;
+
+    memcpy(&ring, source->map, sizeof(ring));
+    error = check_geometry(&ring, source->size);
+    if (error)
+        return error;
+    source->lane_count = ring.lane_count;
+    source->slot_count = ring.slot_count;
+    source->cell_count = ring.cell_count;
+    source->lane_stride = ring.lane_stride;
+    source->slots_offset = ring.slots_offset;
+    source->cells_offset = ring.cells_offset;
+    source->lanes = calloc(ring.lane_count, sizeof(*source->lanes));
+    return source->lanes ? 0 : -ENOMEM;
+}
+
+int source_map(struct source *source, int ring_memfd, int control_memfd)
+{
+    void *map;
+    int error = check_seals(ring_memfd, WIRE_PAGE, &source->size);
+
+    if (error)
+        return error;
+    map = mmap(NULL, source->size, PROT_READ | PROT_WRITE, MAP_SHARED, ring_memfd, 0);
+    if (map == MAP_FAILED)
+        return -errno;
+    source->map = map;
+    error = take_geometry(source);
+    if (!error)
+        error = map_control(source, control_memfd);
+    if (error)
+        source_unmap(source);
+    return error;
+}
+
+void source_unmap(struct source *source)
+{
+    if (source->control)
+        (void)munmap(source->control, sizeof(struct wire_control));
+    if (source->map)
+        (void)munmap(source->map, source->size);
+    free(source->lanes);
+    source->control = NULL;
+    source->map = NULL;
+    source->lanes = NULL;
+}

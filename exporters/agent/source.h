@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One hand-over: the mapped ring of an executed image, what is known of its lanes, and where its records go. Mapped and
+ * checked here; made by intake.c, read by drain.c, watched by rounds.c. Everything in the mapping is hostile. */
+#ifndef SPANSHIM_SOURCE_H
+#define SPANSHIM_SOURCE_H
+
+#include "exporters/agent/loop.h"
+#include "preload/wire.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct destinations;
+struct process;
+struct resource;
+struct settings;
+struct spool;
+
+/* What the agent knows of a lane; the truth is here, what stands in the mapping is only published. */
+struct source_lane {
+    uint64_t owner;            /* the word this was filled for; pid 0: nobody */
+    struct process *process;   /* NULL: nobody */
+    int pidfd;                 /* valid when `watched` */
+    bool watched;              /* its death will be told by `pidfd` */
+    bool dead;                 /* the process is gone, or is another image now */
+    bool dirty;                /* cells were left in writing */
+    uint64_t start_ticks;      /* field 22 of /proc/PID/stat; 0: unknown */
+    uint64_t unclear_since_ns; /* since when the owner can't be told; 0: it can */
+    uint64_t tail;
+    uint64_t stuck_since_ns; /* since when the cell at the tail isn't ready; 0: it is */
+    uint64_t stuck_head;     /* head at that time: cells before it have waited as long */
+};
+
+struct source_counts {
+    uint64_t taken_count;       /* records */
+    uint64_t corrupt_count;     /* records or lanes that made no sense */
+    uint64_t quarantined_count; /* cells left in writing */
+    uint64_t skipped_count;     /* cells reserved and never begun */
+    uint64_t abandoned_count;   /* open requests of dead processes, exported as errors */
+};
+
+struct source {
+    struct source *next; /* in intake's list */
+    uint32_t id;         /* the keeper's number */
+    uint32_t lane_count, slot_count, cell_count;
+    size_t lane_stride, slots_offset, cells_offset, size;
+    uint8_t *map; /* NULL: finished, only what describes it is kept */
+    struct wire_control *control;
+    struct source_lane *lanes;
+
+    pid_t pid; /* of the process that handed it over, in our namespace; 0: unknown */
+    uid_t uid;
+    pid_t own_pid; /* the same in its own namespace */
+    int pidfd;     /* -1: none */
+    uint64_t start_ticks;
+    bool first_dead;
+    bool same_pids;  /* its pid namespace is ours */
+    bool same_clock; /* its time namespace is ours */
+
+    int64_t wall_offset_ns;
+    uint64_t accepted_unix_ns;
+    char *executable;
+    struct settings *settings;
+    struct resource *resource;
+    struct destinations *destinations; /* NULL: nothing is exported */
+    struct spool *spool;               /* of the destinations */
+    uint64_t spool_end;                /* position after its newest record there */
+    struct source_counts counts;
+
+    bool asleep;             /* `asleep` is set in the mapping and the waiter watches it */
+    uint64_t last_active_ns; /* something was taken */
+    uint64_t quiet_since_ns; /* since when nobody is left; 0: somebody is */
+};
+
+/* Map what was handed over: seals, size and geometry are checked, everything copied once. Fills the mapping's fields.
+ * 0, -EBADMSG when it can't be a ring, -ENOTSUP for an unknown version, or -errno. Context: loop. */
+int source_map(struct source *source, int ring_memfd, int control_memfd);
+
+/* Give the mapping back; the rest stays. Context: loop. */
+void source_unmap(struct source *source);
+
+/* Bounded by what source_map checked. Context: loop. */
+static inline struct wire_ring *source_ring(const struct source *source)
+{
+    return (struct wire_ring *)(void *)source->map;
+}
+
+static inline struct wire_lane *source_lane(const struct source *source, uint32_t lane)
+{
+    return (struct wire_lane *)(void *)(source->map + WIRE_PAGE + lane * source->lane_stride);
+}
+
+static inline struct wire_slot *source_slot(const struct source *source, uint32_t lane, uint32_t slot)
+{
+    return (struct wire_slot *)(void *)((uint8_t *)source_lane(source, lane) + source->slots_offset) + slot;
+}
+
+static inline struct wire_cell *source_cell(const struct source *source, uint32_t lane, uint64_t position)
+{
+    return (struct wire_cell *)(void *)((uint8_t *)source_lane(source, lane) + source->cells_offset) +
+           (position & (source->cell_count - 1));
+}
+
+#endif
