@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Talking to the agent: its socket, who sits behind it, one message and its answer (preload/wire.h). */
+#ifndef SPANSHIM_AGENT_CLIENT_H
+#define SPANSHIM_AGENT_CLIENT_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/un.h>
+
+struct environment;
+
+enum { AGENT_PATH_MAX = sizeof(((struct sockaddr_un *)0)->sun_path) };
+
+/* The path of the agent's socket: SPANSHIM_AGENT, else agent.sock in SPANSHIM_RUNTIME_DIR, XDG_RUNTIME_DIR/spanshim,
+ * /run/spanshim (root), /tmp/spanshim-UID. 0, or -ENAMETOOLONG. Context: any. */
+int agent_client_path(const struct environment *env, char ret_path[AGENT_PATH_MAX]);
+
+/* A connection to an agent of ours or root's. A descriptor; -ENOENT or -ECONNREFUSED: no agent is there; -EPERM:
+ * somebody else's process is. Context: any. */
+int agent_client_connect(const char *path);
+
+/* Send one message (enum wire_message_type); `text` are NUL-terminated entries, text_len bytes with the NULs; passed_fd
+ * goes along unless it is -1. 0, or -errno. Context: any. */
+int agent_client_send(int connection, uint16_t type, const char *text, size_t text_len, int passed_fd);
+
+/* Read the answer to its end. 0 and a NUL-terminated text to be freed; -ETIMEDOUT; else -errno. While it waits longer
+ * than a second, `progress` (may be NULL) is called once a second. Context: any. */
+int agent_client_receive(int connection, int timeout_ms, void (*progress)(unsigned seconds), char **ret_text);
+
+/* The three together, for a command: connect by the environment, ask, receive. Says what is wrong; the result is 0,
+ * -ENOENT (no agent is running: not said) or another -errno. Context: main thread. */
+int agent_client_ask(uint16_t type, int timeout_ms, void (*progress)(unsigned seconds), char **ret_text);
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "exporters/cli/cli.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { LINE_MAX_BYTES = 2048 };
+
+bool cli_has_colour(int fd)
+{
+    const char *no_colour = getenv("NO_COLOR");
+    const char *term = getenv("TERM");
+
+    if (no_colour && *no_colour)
+        return false;
+    return term && strcmp(term, "dumb") != 0 && isatty(fd);
+}
+
+/* Names of files, programs and services end up in messages: they may not steer the terminal. */
+static void mask_control_characters(char *text)
+{
+    for (unsigned char *c = (unsigned char *)text; *c; c++)
+        if (*c < 0x20 || *c == 0x7f)
+            *c = '?';
+}
+
+/* One write, so that lines of several processes don't mix. */
+static void print_line(const char *colour, const char *label, const char *format, va_list args)
+{
+    char text[LINE_MAX_BYTES];
+    char line[LINE_MAX_BYTES + 64];
+    bool coloured = *colour && cli_has_colour(STDERR_FILENO);
+
+    (void)vsnprintf(text, sizeof(text), format, args);
+    mask_control_characters(text);
+    int len = snprintf(line, sizeof(line), "%sspanshim:%s %s%s\n", coloured ? colour : "", coloured ? "\033[0m" : "",
+                       label, text);
+    if (len > 0 && write(STDERR_FILENO, line, (size_t)len) < 0)
+        errno = 0; /* nowhere left to say it */
+}
+
+void cli_error(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    print_line("\033[31m", "", format, args);
+    va_end(args);
+}
+
+void cli_warning(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    print_line("\033[33m", "warning: ", format, args);
+    va_end(args);
+}
+
+void cli_note(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    print_line("", "", format, args);
+    va_end(args);
+}
+
+bool cli_no_arguments(const char *command, int argc, char **argv)
+{
+    if (argc <= 1)
+        return true;
+    cli_error("'%s' takes no argument '%s'; see 'spanshim %s --help'", command, argv[1], command);
+    return false;
+}

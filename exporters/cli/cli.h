@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the commands of `spanshim` share: exit statuses, messages, and the commands themselves. */
+#ifndef SPANSHIM_CLI_H
+#define SPANSHIM_CLI_H
+
+#include <stdbool.h>
+
+enum cli_exit {
+    CLI_EXIT_OK = 0,
+    CLI_EXIT_FAILED = 1,
+    CLI_EXIT_USAGE = 2,            /* of every command but run */
+    CLI_EXIT_LAUNCHER = 125,       /* run: the launcher itself failed */
+    CLI_EXIT_NOT_EXECUTABLE = 126, /* run: the program was found and cannot be executed */
+    CLI_EXIT_NOT_FOUND = 127,      /* run: there is no such program */
+};
+
+/* One line on standard error, "spanshim: " and a colour (on a terminal) before it. Control characters are shown as '?'.
+ * Context: any. */
+void cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void cli_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void cli_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Whether to colour what goes to this descriptor: a terminal that isn't dumb, and no NO_COLOR. Context: any. */
+bool cli_has_colour(int fd);
+
+/* Refuse further arguments of a command that takes none: false after saying so. Context: any. */
+bool cli_no_arguments(const char *command, int argc, char **argv);
+
+/* The commands: argv[0] is the command's name; the result is the exit status. Context: main thread. */
+int run_command(int argc, char **argv);
+int lib_command(int argc, char **argv);
+int status_command(int argc, char **argv);
+int flush_command(int argc, char **argv);
+int stop_command(int argc, char **argv);
+int log_command(int argc, char **argv);
+
+#endif

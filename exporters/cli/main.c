@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* spanshim: the command line. A command is a function and a row of the table. */
+#include "exporters/cli/cli.h"
+#include "exporters/cli/parts.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+struct command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *synopsis; /* after "spanshim NAME" */
+    const char *summary;
+    const char *help;
+};
+
+static const struct command commands[] = {
+    {"run", run_command, "[--service NAME] [--env-file FILE] [--init] [--] PROGRAM [ARGS...]",
+     "run a program with traces",
+     "  --service NAME   the service's name (sets OTEL_SERVICE_NAME)\n"
+     "  --env-file FILE  settings, one NAME=value a line as in systemd's EnvironmentFile=;\n"
+     "                   what the environment sets already wins; may be given again\n"
+     "  --init           stay as the program's parent: forward signals, reap orphans, and wait for\n"
+     "                   delivery at the end (up to SPANSHIM_INIT_TIMEOUT ms, 5000). Implied as PID 1\n\n"
+     "The program keeps process id, input, output and exit status. Where nothing says where spans\n"
+     "should go (OTEL_TRACES_EXPORTER, OTEL_EXPORTER_OTLP_ENDPOINT, HONEYCOMB_API_KEY,\n"
+     "SPANSHIM_EXPORTERS), they are shown on standard error as a tree.\n\n"
+     "Exit status: the program's; 125: spanshim failed, 126: the program can't be executed,\n"
+     "127: there is no such program.\n"},
+    {"lib", lib_command, "", "print the path of the shared object to preload",
+     "Prints the path of libspanshim.so:  LD_PRELOAD=$(spanshim lib) server\n"},
+    {"status", status_command, "[--json]", "show agent, processes, records and destinations",
+     "  --json           the agent's answer as it is\n\nExit status: 0; 1: no agent is running.\n"},
+    {"flush", flush_command, "[--timeout SECONDS]", "wait until everything handed over is delivered",
+     "  --timeout SECONDS  give up after this long (60)\n\nExit status: 0 when all of it was delivered, else 1.\n"},
+    {"log", log_command, "[-f] [-n LINES]", "show the agent's log",
+     "  -n, --lines N    the last N lines (50; 0: all)\n  -f, --follow     go on with what is written later\n"},
+    {"stop", stop_command, "", "end the agent; it delivers what it holds first", "Ends the agent of this user.\n"},
+};
+
+enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
+
+static void print_usage(FILE *out)
+{
+    fputs("usage: spanshim COMMAND [OPTIONS]\n\n"
+          "OpenTelemetry traces from unmodified programs.\n\n"
+          "  spanshim run -- nginx -g 'daemon off;'\n\ncommands:\n",
+          out);
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].summary);
+    fputs("\n'spanshim COMMAND --help' tells more; so does 'man spanshim'. --version prints the version.\n", out);
+}
+
+static void print_help(const struct command *command)
+{
+    printf("usage: spanshim %s%s%s\n\n%s.\n\n%s", command->name, *command->synopsis ? " " : "", command->synopsis,
+           command->summary, command->help);
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static unsigned min_of(unsigned a, unsigned b)
+{
+    return a < b ? a : b;
+}
+
+/* Insertions, removals and exchanges that make one word of the other. */
+static unsigned edit_distance(const char *a, const char *b)
+{
+    enum { WORD_MAX = 32 };
+    unsigned row[WORD_MAX + 1];
+    size_t a_len = strlen(a);
+    size_t b_len = strlen(b);
+
+    if (a_len > WORD_MAX || b_len > WORD_MAX)
+        return UINT_MAX;
+    for (size_t j = 0; j <= b_len; j++)
+        row[j] = (unsigned)j;
+    for (size_t i = 1; i <= a_len; i++) {
+        unsigned diagonal = row[0];
+
+        row[0] = (unsigned)i;
+        for (size_t j = 1; j <= b_len; j++) {
+            unsigned above = row[j];
+            unsigned exchanged = diagonal + (a[i - 1] != b[j - 1]);
+
+            row[j] = min_of(exchanged, min_of(above, row[j - 1]) + 1);
+            diagonal = above;
+        }
+    }
+    return row[b_len];
+}
+
+static int unknown_command(const char *name)
+{
+    const struct command *nearest = NULL;
+    unsigned nearest_distance = 3;
+
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        unsigned distance = edit_distance(name, commands[i].name);
+
+        if (distance < nearest_distance) {
+            nearest = &commands[i];
+            nearest_distance = distance;
+        }
+    }
+    if (nearest)
+        cli_error("there is no command '%s'; did you mean 'spanshim %s'?", name, nearest->name);
+    else
+        cli_error("there is no command '%s'; to run a program: spanshim run -- %s", name, name);
+    return CLI_EXIT_USAGE;
+}
+
+/* --help as the command's first argument; further on it may belong to the program that is run. */
+static bool wants_help(int argc, char **argv)
+{
+    return argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0);
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : NULL;
+
+    if (!name) {
+        print_usage(stderr);
+        return CLI_EXIT_USAGE;
+    }
+    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
+        puts("spanshim " SPANSHIM_VERSION);
+        return CLI_EXIT_OK;
+    }
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+        const struct command *topic = argc > 2 ? find_command(argv[2]) : NULL;
+
+        if (topic)
+            print_help(topic);
+        else
+            print_usage(stdout);
+        return CLI_EXIT_OK;
+    }
+
+    const struct command *command = find_command(name);
+    if (!command)
+        return unknown_command(name);
+    if (wants_help(argc - 1, argv + 1)) {
+        print_help(command);
+        return CLI_EXIT_OK;
+    }
+    return command->run(argc - 1, argv + 1);
+}
