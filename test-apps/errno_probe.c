@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Makes calls fail in the ways they can, and prints what came back: results and errno must be the same under a preload.
+ * errno after success must be what it was. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum { UNTOUCHED = 77 };
+
+/* Print a call's result and errno. */
+#define TRY(call)                                                                                                      \
+    do {                                                                                                               \
+        errno = UNTOUCHED;                                                                                             \
+        long result = (long)(call);                                                                                    \
+        int number = errno;                                                                                            \
+        (void)printf("%s = %ld, errno %d\n", #call, result, number);                                                   \
+    } while (0)
+
+static char bytes[256];
+static struct iovec part = {bytes, sizeof bytes};
+static struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+
+/* What no compiler lets through as a constant. */
+static volatile int too_few = -1, too_many = 2000;
+static void *volatile nowhere;
+
+/* Every call on this descriptor. */
+static void every_call(int fd)
+{
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+    struct sockaddr_storage address;
+    socklen_t length = sizeof address;
+    off_t position = 0;
+
+    TRY(read(fd, bytes, 8));
+    TRY(write(fd, "GET / HT", 8));
+    TRY(recv(fd, bytes, 8, MSG_DONTWAIT));
+    TRY(recv(fd, bytes, 8, MSG_PEEK | MSG_DONTWAIT));
+    TRY(send(fd, "GET / HT", 8, MSG_NOSIGNAL));
+    TRY(readv(fd, &part, 1));
+    TRY(readv(fd, &part, too_few));
+    TRY(writev(fd, &part, 1));
+    TRY(writev(fd, &part, too_many));
+    TRY(recvmsg(fd, &message, MSG_DONTWAIT));
+    TRY(sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT));
+    TRY(recvfrom(fd, bytes, 8, MSG_DONTWAIT, NULL, NULL));
+    TRY(sendto(fd, bytes, 8, MSG_NOSIGNAL, NULL, 0));
+    TRY(sendfile(fd, -1, &position, 8));
+    TRY(splice(fd, NULL, -1, NULL, 8, 0));
+    TRY(accept(fd, NULL, NULL));
+    TRY(accept4(fd, (struct sockaddr *)&address, &length, SOCK_NONBLOCK));
+    TRY(accept4(fd, NULL, NULL, -1));
+    TRY(listen(fd, 1));
+    TRY(getsockname(fd, (struct sockaddr *)&address, NULL));
+    TRY(shutdown(fd, 99));
+    TRY(poll(&ready, 1, 0));
+    TRY(fcntl(fd, F_GETFL) & O_NONBLOCK);
+    TRY(fcntl(fd, -1));
+    TRY(dup2(fd, -1));
+    TRY(dup3(fd, fd, 0));
+    TRY(read(fd, nowhere, 8));
+    TRY(read(fd, bytes, 0));
+    TRY(write(fd, bytes, 0));
+}
+
+static void on_alarm(int number)
+{
+    (void)number;
+}
+
+/* A call interrupted by a handler without SA_RESTART. */
+static void interrupted(int fd)
+{
+    struct sigaction action = {.sa_handler = on_alarm};
+    struct itimerval soon = {.it_value = {.tv_usec = 20000}, .it_interval = {.tv_usec = 20000}};
+    struct itimerval never = {0};
+    struct epoll_event event;
+    int epoll = epoll_create1(EPOLL_CLOEXEC);
+
+    (void)sigaction(SIGALRM, &action, NULL);
+    (void)setitimer(ITIMER_REAL, &soon, NULL);
+    TRY(read(fd, bytes, 8));
+    TRY(recv(fd, bytes, 8, 0));
+    TRY(readv(fd, &part, 1));
+    TRY(recvmsg(fd, &message, 0));
+    TRY(poll(NULL, 0, -1));
+    TRY(epoll_wait(epoll, &event, 1, -1));
+    (void)setitimer(ITIMER_REAL, &never, NULL);
+    (void)close(epoll);
+}
+
+static void on_pipe(int number)
+{
+    (void)printf("signal %d\n", number);
+}
+
+int main(void)
+{
+    int ends[2], file = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    (void)signal(SIGPIPE, on_pipe);
+    (void)puts("-- no descriptor");
+    every_call(-1);
+    (void)puts("-- closed descriptor");
+    every_call(200);
+    (void)puts("-- far descriptor");
+    every_call(0x7fffffff);
+    (void)puts("-- file");
+    every_call(file);
+    (void)puts("-- empty socket, non-blocking");
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends) != 0)
+        return 1;
+    every_call(ends[0]);
+    (void)close(ends[1]);
+    (void)puts("-- peer gone");
+    every_call(ends[0]);
+    (void)close(ends[0]);
+    (void)puts("-- interrupted");
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0)
+        return 1;
+    interrupted(ends[0]);
+    (void)puts("-- closing");
+    TRY(close(-1));
+    TRY(close(ends[0]));
+    TRY(close(ends[0]));
+    TRY(syscall(SYS_close, ends[1]));
+    TRY(syscall(SYS_close, ends[1]));
+    TRY(syscall(-1));
+    TRY(syscall(SYS_getppid) > 0);
+    TRY(close_range(500, 400, 0));
+    TRY(close_range(500, 600, 0));
+    TRY(connect(file, (const struct sockaddr *)bytes, 1));
+    TRY(socket(-1, SOCK_STREAM, 0));
+    TRY(socketpair(-1, SOCK_STREAM, 0, ends));
+    TRY(execl("/nonexistent", "nonexistent", (char *)NULL));
+    return 0;
+}
