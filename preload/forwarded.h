@@ -19,14 +19,13 @@ enum forwarded_scheme { FORWARDED_SCHEME_UNKNOWN, FORWARDED_HTTP, FORWARDED_HTTP
 
 /* All zero is the start of a head. The texts are copies, not NUL-terminated; length 0: unknown. */
 struct forwarded {
-    uint8_t client_source; /* private, these three: which field it came from */
-    uint8_t host_source;
-    uint8_t scheme_source;
-    uint8_t scheme;       /* enum forwarded_scheme */
-    uint16_t client_port; /* 0: unknown */
-    uint16_t host_port;   /* 0: unknown */
+    uint8_t seen;           /* private: header fields that came already; a second one of a name is ignored */
+    uint8_t from_forwarded; /* private: what Forwarded has said, so that no other field overwrites it */
+    uint8_t scheme;         /* enum forwarded_scheme */
     uint8_t client_length;
     uint16_t host_length;
+    uint16_t client_port; /* 0: unknown */
+    uint16_t host_port;   /* 0: unknown */
     char
         client[FORWARDED_CLIENT_SIZE]; /* an IP address without brackets and port, or an obfuscated identifier ("_x") */
     char host[FORWARDED_HOST_SIZE];    /* without brackets and port */

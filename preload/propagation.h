@@ -25,10 +25,13 @@ enum propagation_format {
 
 enum { PROPAGATION_DEFAULT_FORMATS = 1u << PROPAGATION_TRACECONTEXT };
 
+/* What was left out of a tracestate that is too long: W3C wants members of over 128 bytes to go first. */
+enum propagation_cut { PROPAGATION_CUT_NOTHING, PROPAGATION_CUT_LONG, PROPAGATION_CUT_END };
+
 struct trace_context {
     uint8_t trace_id[16];
     uint8_t span_id[8];
-    uint8_t flags; /* enum: PROPAGATION_FLAG_* */
+    uint8_t flags; /* PROPAGATION_FLAG_* */
     bool valid;    /* false: there is no parent, the rest means nothing */
 };
 
@@ -39,13 +42,14 @@ struct propagation {
     uint8_t traceparent_count;  /* more than one is none */
     uint8_t tracestate_members; /* seen, kept or not */
     bool tracestate_broken;     /* breaks a rule: dropped as a whole */
-    bool tracestate_cut;        /* members were left out for want of room */
+    uint8_t tracestate_cut;     /* enum propagation_cut */
     uint16_t tracestate_length; /* read by the owner, with the next, after propagation_done */
     char tracestate[PROPAGATION_TRACESTATE_SIZE];
 };
 
 /* Read OTEL_PROPAGATORS' value ("tracecontext,baggage", "none") into format bits. Names that are no format of ours are
- * skipped; *ret_unknown is how many, so that the setting can be complained about. Context: start; pure. */
+ * skipped; *ret_unknown is how many, so that the setting can be complained about. Without any name that is known:
+ * PROPAGATION_DEFAULT_FORMATS. Context: start; pure. */
 unsigned propagation_parse_formats(const char *list, size_t len, unsigned *ret_unknown);
 
 /* Begin a head. formats: bits as above, PROPAGATION_DEFAULT_FORMATS if nothing was set. Context: pure; signal-safe. */

@@ -17,13 +17,23 @@ enum redact_ip_mode { REDACT_IP_FULL, REDACT_IP_ANONYMIZE, REDACT_IP_NONE };
 
 /* Write a query (without '?') to out: values of sensitive keys become REDACTED, the keys stay. Sensitive is a key that
  * holds a word of redact.c's list, in any case, percent-encoded or not, in array or object form (user[password]), also
- * inside another value (next=/cb%3Ftoken%3Dx). The query is redacted first and then cut, so no cut shows part of a
- * value. Returns the bytes written; *ret_truncated says whether out was too small. Context: pure; signal-safe. */
+ * inside another value (next=/cb%3Ftoken%3Dx); what follows it is hidden up to the next '&'. User and password of a URL
+ * inside become REDACTED:REDACTED. The query is redacted first and then cut, so no cut shows part of a secret.
+ * Returns the bytes written; *ret_truncated says whether out was too small. Context: pure; signal-safe. */
 size_t redact_query(const char *query, size_t len, char *out, size_t out_size, enum redact_mode mode,
                     bool *ret_truncated);
 
-/* The same for a whole URL or request target: user and password become REDACTED:REDACTED@, the query as above (with
- * REDACT_DROP the '?' goes too). Context: pure; signal-safe. */
+/* The same for a path, whose segments may have parameters (/a;jsessionid=x/b); one is hidden up to its end. A path is
+ * never dropped. Context: pure; signal-safe. */
+size_t redact_path(const char *path, size_t len, char *out, size_t out_size, enum redact_mode mode,
+                   bool *ret_truncated);
+
+/* The same for the value of a captured header field, which may be or hold a URL (Referer, Location).
+ * Context: pure; signal-safe. */
+size_t redact_header_value(const char *value, size_t len, char *out, size_t out_size, bool *ret_truncated);
+
+/* The same for a whole URL or request target: path and query as above, and user and password before the host become
+ * REDACTED:REDACTED@. With REDACT_DROP the '?' goes too. Context: pure; signal-safe. */
 size_t redact_url(const char *url, size_t len, char *out, size_t out_size, enum redact_mode mode, bool *ret_truncated);
 
 /* Write a client address given as text. Anonymized: an IPv4 address loses its last 8 bits, an IPv6 address its last 80,

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "preload/redact.h"
+
+#include <string.h>
+
+#include "preload/ip.h"
+#include "preload/slice.h"
+
+enum { WORD_MAX = 48 };
+
+static const struct slice mask = {"REDACTED", 8};
+static const struct slice userinfo_mask = {"REDACTED:REDACTED", 17};
+
+/* Names are compared without case, '-', '_' and blanks: apikey is also api_key and X-Api-Key. A name that has one of
+ * these anywhere within is sensitive ... */
+static const char *const sensitive_parts[] = {
+    "accesskey",  "apikey", "authorization", "credential", "passphrase", "passwd", "password",
+    "privatekey", "secret", "sessid",        "sessionid",  "signature",  "token",
+};
+
+/* ... or a query key that is one of these. From OpenTelemetry's URL conventions, Rollbar's scrub list, and use. */
+static const char *const sensitive_keys[] = {
+    "assertion", "auth",        "authentication", "bearer",  "csrf", "jwt", "pass", "pw",
+    "pwd",       "samlrequest", "samlresponse",   "session", "sid",  "sig", "xsrf",
+};
+
+/* Header fields are an open world, and capturing one too few costs little: any of these anywhere hides it. */
+static const char *const sensitive_header_parts[] = {"auth", "cookie", "csrf", "jwt", "session", "xsrf"};
+static const char *const sensitive_headers[] = {"dpop", "xamznoidcdata", "xmsclientprincipal"};
+
+/* Output that counts on when it is full: what is written later may still replace what was written before. */
+struct writer {
+    char *out;
+    size_t size;
+    size_t used; /* may be more than size */
+};
+
+static void put(struct writer *writer, const char *bytes, size_t len)
+{
+    if (writer->used < writer->size) {
+        size_t room = writer->size - writer->used;
+        memcpy(writer->out + writer->used, bytes, len < room ? len : room);
+    }
+    writer->used += len;
+}
+
+static size_t written(const struct writer *writer, bool *ret_truncated)
+{
+    *ret_truncated = writer->used > writer->size;
+    return *ret_truncated ? writer->size : writer->used;
+}
+
+/* Words */
+
+/* A name as it is compared. */
+struct word {
+    uint8_t length; /* above WORD_MAX: too long to be judged */
+    char text[WORD_MAX];
+};
+
+/* Add a character; false when it is none of a word's. */
+static bool word_add(struct word *word, char c)
+{
+    c = slice_lower(c);
+    if (c == '-' || c == '_' || c == ' ' || c == '+')
+        return true;
+    if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')))
+        return false;
+    if (word->length < WORD_MAX)
+        word->text[word->length] = c;
+    if (word->length <= WORD_MAX)
+        word->length++;
+    return true;
+}
+
+static bool word_contains(const struct word *word, const char *const *parts, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t length = strlen(parts[i]);
+        for (size_t at = 0; at + length <= word->length; at++)
+            if (word->text[at] == parts[i][0] && memcmp(word->text + at, parts[i], length) == 0)
+                return true;
+    }
+    return false;
+}
+
+static bool word_is_one_of(const struct word *word, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strlen(names[i]) == word->length && memcmp(word->text, names[i], word->length) == 0)
+            return true;
+    return false;
+}
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static bool word_is_sensitive(const struct word *word)
+{
+    if (word->length > WORD_MAX)
+        return true;
+    return word_is_one_of(word, sensitive_keys, COUNT(sensitive_keys)) ||
+           word_contains(word, sensitive_parts, COUNT(sensitive_parts));
+}
+
+/* Text with keys and values in it */
+
+/* How a kind of text is read. */
+struct grammar {
+    const char *assigns; /* a key stands before these */
+    const char *breaks;  /* what was before these is no part of a key */
+    const char *ends;    /* a hidden value ends here, unless encoded: in a query at '&' alone, since programs disagree
+                          * about ';' */
+};
+
+static const struct grammar query_grammar = {"=:", "&;?#,/", "&"};
+static const struct grammar path_grammar = {"=", ";,/", ";/"};
+static const struct grammar header_grammar = {"=:", "&;?#,/ ", "&;, "};
+
+struct scan {
+    const struct grammar *grammar;
+    struct word word;
+    bool is_sensitive;   /* an earlier word of this key was, as in token[value] */
+    uint8_t scheme_mark; /* how much of "://" was just read */
+    bool in_authority;
+    size_t authority; /* where in the output it starts */
+};
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = slice_lower(c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* The two hex digits at `at`, or -1. */
+static int hex_pair(struct slice text, size_t at)
+{
+    if (at + 2 > text.length || hex_value(text.bytes[at]) < 0 || hex_value(text.bytes[at + 1]) < 0)
+        return -1;
+    return hex_value(text.bytes[at]) << 4 | hex_value(text.bytes[at + 1]);
+}
+
+/* The character at `at`, however often it was percent-encoded (%253D is '='). */
+static char decode(struct slice text, size_t at, size_t *ret_width)
+{
+    *ret_width = 1;
+    if (text.bytes[at] != '%')
+        return text.bytes[at];
+    size_t pair = at + 1;
+    while (hex_pair(text, pair) == '%' && hex_pair(text, pair + 2) >= 0)
+        pair += 2;
+    int value = hex_pair(text, pair);
+    if (value < 0)
+        return '%';
+    *ret_width = pair + 2 - at;
+    return (char)value;
+}
+
+static bool is_one_of(char c, const char *set)
+{
+    return c != '\0' && strchr(set, c);
+}
+
+static void word_end(struct scan *scan)
+{
+    if (scan->word.length > 0 && word_is_sensitive(&scan->word))
+        scan->is_sensitive = true;
+    scan->word.length = 0;
+}
+
+static void key_end(struct scan *scan)
+{
+    scan->word.length = 0;
+    scan->is_sensitive = false;
+}
+
+/* Follow "://user:password@": what was written of it is replaced when the '@' shows what it was. */
+static void follow_authority(struct scan *scan, struct writer *writer, char c)
+{
+    if (scan->in_authority) {
+        if (c == '@' && writer->used > scan->authority) {
+            writer->used = scan->authority;
+            put(writer, userinfo_mask.bytes, userinfo_mask.length);
+        }
+        if (is_one_of(c, "/?#&"))
+            scan->in_authority = false;
+    }
+    if (c == '/' && scan->scheme_mark > 0)
+        scan->scheme_mark++;
+    else
+        scan->scheme_mark = c == ':';
+}
+
+/* Returns whether a sensitive value begins after this character. */
+static bool follow_key(struct scan *scan, char c)
+{
+    if (word_add(&scan->word, c))
+        return false;
+    if (is_one_of(c, scan->grammar->assigns)) {
+        word_end(scan);
+        bool is_sensitive = scan->is_sensitive;
+        key_end(scan);
+        return is_sensitive;
+    }
+    if (is_one_of(c, scan->grammar->breaks))
+        key_end(scan);
+    else
+        word_end(scan);
+    return false;
+}
+
+static size_t skip_value(struct slice text, size_t at, const char *ends)
+{
+    while (at < text.length && !is_one_of(text.bytes[at], ends))
+        at++;
+    return at;
+}
+
+static void redact_text(struct writer *writer, struct slice text, const struct grammar *grammar)
+{
+    struct scan scan = {.grammar = grammar};
+    size_t at = 0;
+    while (at < text.length) {
+        size_t width;
+        char c = decode(text, at, &width);
+        follow_authority(&scan, writer, c);
+        put(writer, text.bytes + at, width);
+        at += width;
+        if (scan.scheme_mark == 3) {
+            scan.in_authority = true;
+            scan.authority = writer->used;
+            scan.scheme_mark = 0;
+        }
+        if (!follow_key(&scan, c))
+            continue;
+        size_t end = skip_value(text, at, grammar->ends);
+        if (end > at)
+            put(writer, mask.bytes, mask.length);
+        at = end;
+        scan.in_authority = false;
+        scan.scheme_mark = 0;
+    }
+}
+
+static void put_text(struct writer *writer, struct slice text, const struct grammar *grammar, enum redact_mode mode)
+{
+    if (mode == REDACT_KEEP)
+        put(writer, text.bytes, text.length);
+    else
+        redact_text(writer, text, grammar);
+}
+
+size_t redact_query(const char *query, size_t len, char *out, size_t out_size, enum redact_mode mode,
+                    bool *ret_truncated)
+{
+    struct writer writer = {out, out_size, 0};
+    if (mode != REDACT_DROP)
+        put_text(&writer, (struct slice){query, len}, &query_grammar, mode);
+    return written(&writer, ret_truncated);
+}
+
+size_t redact_path(const char *path, size_t len, char *out, size_t out_size, enum redact_mode mode, bool *ret_truncated)
+{
+    struct writer writer = {out, out_size, 0};
+    put_text(&writer, (struct slice){path, len}, &path_grammar, mode);
+    return written(&writer, ret_truncated);
+}
+
+size_t redact_header_value(const char *value, size_t len, char *out, size_t out_size, bool *ret_truncated)
+{
+    struct writer writer = {out, out_size, 0};
+    redact_text(&writer, (struct slice){value, len}, &header_grammar);
+    return written(&writer, ret_truncated);
+}
+
+/* Write scheme and authority of a URL, or the authority of a CONNECT target. Returns the input bytes that were used. */
+static size_t put_authority(struct writer *writer, struct slice url)
+{
+    const char *scheme_end = memmem(url.bytes, url.length, "://", 3);
+    size_t start = 0, end = 0, userinfo = 0;
+
+    if (url.length == 0 || url.bytes[0] == '/')
+        return 0;
+    if (scheme_end && skip_value(url, 0, "/?#") == (size_t)(scheme_end - url.bytes) + 1)
+        start = (size_t)(scheme_end - url.bytes) + 3;
+    end = skip_value(url, start, "/?#");
+    for (size_t i = start; i < end; i++)
+        if (url.bytes[i] == '@')
+            userinfo = i;
+    put(writer, url.bytes, start);
+    if (userinfo == 0) {
+        put(writer, url.bytes + start, end - start);
+    } else {
+        put(writer, userinfo_mask.bytes, userinfo_mask.length);
+        put(writer, url.bytes + userinfo, end - userinfo);
+    }
+    return end;
+}
+
+size_t redact_url(const char *url, size_t len, char *out, size_t out_size, enum redact_mode mode, bool *ret_truncated)
+{
+    struct writer writer = {out, out_size, 0};
+    struct slice rest = {url, len};
+    size_t authority = put_authority(&writer, rest);
+    size_t path_end = skip_value(rest, authority, "?");
+
+    put_text(&writer, (struct slice){url + authority, path_end - authority}, &path_grammar, mode);
+    if (path_end < len && mode != REDACT_DROP) {
+        put(&writer, "?", 1);
+        put_text(&writer, (struct slice){url + path_end + 1, len - path_end - 1}, &query_grammar, mode);
+    }
+    return written(&writer, ret_truncated);
+}
+
+/* Addresses and header fields */
+
+void redact_ip_bytes(uint8_t *ip, size_t length, enum redact_ip_mode mode)
+{
+    switch (mode) {
+    case REDACT_IP_FULL:
+        break;
+    case REDACT_IP_ANONYMIZE:
+        if (length == 16 && !ip_is_mapped(ip))
+            memset(ip + 6, 0, 10);
+        else
+            ip[length - 1] = 0;
+        break;
+    case REDACT_IP_NONE:
+        memset(ip, 0, length);
+        break;
+    }
+}
+
+size_t redact_client_ip(const char *text, size_t len, enum redact_ip_mode mode, char *out, size_t out_size)
+{
+    char anonymous[IP_TEXT_SIZE];
+    struct slice kept = {text, len};
+    struct ip ip;
+
+    if (mode == REDACT_IP_NONE)
+        return 0;
+    if (mode == REDACT_IP_ANONYMIZE && ip_parse(text, len, &ip)) {
+        redact_ip_bytes(ip.bytes, ip.length, mode);
+        kept = (struct slice){anonymous, ip_format(&ip, anonymous)};
+    } else if (mode == REDACT_IP_ANONYMIZE && (len == 0 || text[0] != '_')) {
+        return 0;
+    }
+    if (kept.length > out_size)
+        return 0;
+    memcpy(out, kept.bytes, kept.length);
+    return kept.length;
+}
+
+bool redact_header_allowed(const char *name, size_t len)
+{
+    struct word word = {0};
+    for (size_t i = 0; i < len; i++)
+        (void)word_add(&word, name[i]);
+    if (word.length > WORD_MAX)
+        return false;
+    bool is_key = word.length >= 3 && memcmp(word.text + word.length - 3, "key", 3) == 0;
+    return !is_key && !word_is_one_of(&word, sensitive_headers, COUNT(sensitive_headers)) &&
+           !word_contains(&word, sensitive_header_parts, COUNT(sensitive_header_parts)) &&
+           !word_contains(&word, sensitive_parts, COUNT(sensitive_parts));
+}

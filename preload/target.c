@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "preload/target.h"
+
+#include <string.h>
+
+#include "preload/ip.h"
+
+static const void *find_last(struct slice text, char c)
+{
+    for (size_t i = text.length; i > 0; i--)
+        if (text.bytes[i - 1] == c)
+            return text.bytes + i - 1;
+    return NULL;
+}
+
+static struct slice slice_until(struct slice text, const char *end)
+{
+    return (struct slice){text.bytes, (size_t)(end - text.bytes)};
+}
+
+static struct slice slice_from(struct slice text, const char *start)
+{
+    return (struct slice){start, text.length - (size_t)(start - text.bytes)};
+}
+
+/* Digits; none at all is "not given" (RFC 3986 3.2.3). */
+static bool read_port(struct slice digits, uint16_t *ret_port)
+{
+    unsigned port = 0;
+    for (size_t i = 0; i < digits.length; i++) {
+        if (digits.bytes[i] < '0' || digits.bytes[i] > '9')
+            return false;
+        port = port * 10 + (unsigned)(digits.bytes[i] - '0');
+        if (port > UINT16_MAX)
+            return false;
+    }
+    *ret_port = (uint16_t)port;
+    return true;
+}
+
+/* RFC 3986's reg-name, and underscores, which host names in use have; percent-encoding and UTF-8 are passed on. */
+static bool is_host(struct slice host)
+{
+    if (host.length == 0)
+        return false;
+    for (size_t i = 0; i < host.length; i++) {
+        unsigned char c = (unsigned char)host.bytes[i];
+        bool is_word = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c >= 0x80;
+        if (!is_word && (c == '\0' || !strchr("-._~%!$&'()*+,;=", c)))
+            return false;
+    }
+    return true;
+}
+
+/* "[v6]" or "[v6]:port". A zone is dropped: it names an interface of another machine. */
+static bool split_bracketed(struct slice text, struct slice *ret_host, struct slice *ret_port)
+{
+    const char *close = memchr(text.bytes, ']', text.length);
+    struct ip ip;
+    if (!close)
+        return false;
+    struct slice host = {text.bytes + 1, (size_t)(close - text.bytes) - 1};
+    const char *zone = memchr(host.bytes, '%', host.length);
+    if (zone)
+        host = slice_until(host, zone);
+    if (!ip_parse(host.bytes, host.length, &ip) || ip.length != 16)
+        return false;
+
+    struct slice rest = slice_from(text, close + 1);
+    if (rest.length > 0 && rest.bytes[0] != ':')
+        return false;
+    *ret_host = host;
+    *ret_port = rest.length > 0 ? slice_from(rest, rest.bytes + 1) : rest;
+    return true;
+}
+
+static bool split_host_port(struct slice text, struct slice *ret_host, struct slice *ret_port)
+{
+    if (text.length > 0 && text.bytes[0] == '[')
+        return split_bracketed(text, ret_host, ret_port);
+    const char *colon = memchr(text.bytes, ':', text.length);
+    struct slice host = colon ? slice_until(text, colon) : text;
+    if (!is_host(host))
+        return false;
+    *ret_host = host;
+    *ret_port = colon ? slice_from(text, colon + 1) : (struct slice){text.bytes, 0};
+    return true;
+}
+
+bool target_split_authority(const char *authority, size_t len, struct slice *ret_host, uint16_t *ret_port)
+{
+    struct slice text = {authority, len}, host, digits;
+    uint16_t port = 0;
+    const char *at = find_last(text, '@');
+    if (at)
+        text = slice_from(text, at + 1);
+    if (!split_host_port(text, &host, &digits) || !read_port(digits, &port))
+        return false;
+    *ret_host = host;
+    *ret_port = port;
+    return true;
+}
+
+static void split_path(struct slice text, struct target *target)
+{
+    const char *mark = memchr(text.bytes, '?', text.length);
+    target->path = mark ? slice_until(text, mark) : text;
+    target->has_query = mark != NULL;
+    target->query = mark ? slice_from(text, mark + 1) : (struct slice){text.bytes + text.length, 0};
+    /* What follows '#' is the browser's own and is no part of the resource, with or without a query. */
+    const char *fragment = memchr(target->path.bytes, '#', target->path.length);
+    if (fragment)
+        target->path = slice_until(target->path, fragment);
+}
+
+/* ALPHA *( ALPHA / DIGIT / "+" / "-" / "." ) "://" (RFC 3986 3.1). Returns the scheme's length, 0 for none. */
+static size_t scheme_length(struct slice text)
+{
+    size_t i = 0;
+    for (; i < text.length; i++) {
+        char c = slice_lower(text.bytes[i]);
+        bool is_alpha = c >= 'a' && c <= 'z';
+        bool is_other = (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
+        if (!is_alpha && (i == 0 || !is_other))
+            break;
+    }
+    return text.length - i >= 3 && memcmp(text.bytes + i, "://", 3) == 0 ? i : 0;
+}
+
+static bool split_absolute(struct slice text, struct target *target)
+{
+    size_t scheme = scheme_length(text);
+    if (scheme == 0)
+        return false;
+    struct slice rest = slice_from(text, text.bytes + scheme + 3);
+    size_t authority = 0;
+    while (authority < rest.length && !strchr("/?#", rest.bytes[authority]))
+        authority++;
+
+    target->form = TARGET_ABSOLUTE;
+    target->scheme = (struct slice){text.bytes, scheme};
+    if (!target_split_authority(rest.bytes, authority, &target->host, &target->port))
+        return false;
+    split_path(slice_from(rest, rest.bytes + authority), target);
+    if (target->path.length == 0)
+        target->path = (struct slice){"/", 1};
+    return true;
+}
+
+bool target_split(const char *target, size_t len, bool is_connect, struct target *ret_target)
+{
+    struct slice text = {target, len};
+    struct target split = {.form = TARGET_ORIGIN};
+    bool fits = true;
+
+    if (len == 0)
+        return false;
+    if (is_connect) {
+        split.form = TARGET_AUTHORITY;
+        fits = target_split_authority(target, len, &split.host, &split.port);
+    } else if (text.bytes[0] == '/') {
+        split_path(text, &split);
+    } else if (len == 1 && text.bytes[0] == '*') {
+        split.form = TARGET_ASTERISK;
+        split.path = text;
+    } else {
+        fits = split_absolute(text, &split);
+    }
+    if (fits)
+        *ret_target = split;
+    return fits;
+}
