@@ -1,35 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Spans -> an OTLP ExportTraceServiceRequest. Bytes only. The semantic conventions for HTTP server spans are applied
- * here. */
+/* Spans -> an OTLP ExportTraceServiceRequest. Bytes only. The semantic conventions for HTTP spans are applied here.
+ *
+ * Beyond the conventions: `spanshim.response.time_to_first_byte`, seconds (double) from the request's first byte to the
+ * response's; left out when there was no response. */
 #ifndef SPANSHIM_OTLP_TRACE_H
 #define SPANSHIM_OTLP_TRACE_H
 
 #include <stddef.h>
 #include <stdint.h>
 
+struct otlp_encoder;
 struct span;
 
-/* The output, kept by the caller and reused from batch to batch. All zero is empty. */
-struct otlp_buffer {
-    uint8_t *bytes;
-    size_t length;
-    size_t capacity;
-};
-
-/* 0 attribute_count or UINT32_MAX: as the settings say it. */
 struct otlp_limits {
-    uint32_t attribute_count;
-    uint32_t attribute_length; /* characters of a text; UINT32_MAX: no limit */
+    uint32_t attribute_count;  /* of a span */
+    uint32_t attribute_length; /* characters of a text */
 };
 
 enum { OTLP_REQUEST_MAX = 64 << 20 };
 
-/* Encode a batch into `buffer` (emptied first). 0, -ENOMEM, or -EFBIG when it would exceed OTLP_REQUEST_MAX.
- * Context: loop. */
-int otlp_trace_encode(const struct span *const *spans, size_t span_count, const struct otlp_limits *limits,
-                      struct otlp_buffer *buffer);
+/* NULL when out of memory. Context: loop. */
+struct otlp_encoder *otlp_encoder_new(void);
+void otlp_encoder_free(struct otlp_encoder *encoder);
 
-/* Context: loop. */
-void otlp_buffer_deinit(struct otlp_buffer *buffer);
+/* Encode a batch. The bytes are the encoder's, until the next batch. 0, -ENOMEM, or -EFBIG when it would exceed
+ * OTLP_REQUEST_MAX. Context: loop. */
+int otlp_trace_encode(struct otlp_encoder *encoder, const struct span *const *spans, size_t span_count,
+                      const struct otlp_limits *limits, const uint8_t **ret_bytes, size_t *ret_length);
 
 #endif

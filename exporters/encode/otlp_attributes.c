@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "exporters/encode/otlp_attributes.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    PAIR_OVERHEAD = 32, /* tags and lengths of a pair, and a number's value */
+    HEADER_KEY_MAX = 128,
+};
+
+void otlp_attributes_init(struct otlp_attributes *attributes)
+{
+    for (size_t i = 0; i < OTLP_ATTRIBUTES_MAX; i++) {
+        otlp__key_value__init(&attributes->pairs[i]);
+        otlp__any_value__init(&attributes->values[i]);
+        otlp__array_value__init(&attributes->arrays[i]);
+        attributes->pairs[i].value = &attributes->values[i];
+        attributes->list[i] = &attributes->pairs[i];
+    }
+    for (size_t i = 0; i < 2 * SPAN_HEADERS_MAX; i++) {
+        otlp__any_value__init(&attributes->items[i]);
+        attributes->items[i].value_case = OTLP__ANY_VALUE__VALUE_STRING_VALUE;
+        attributes->item_list[i] = &attributes->items[i];
+    }
+}
+
+/* A copy as valid UTF-8, ended by a NUL. */
+static const char *copy_text(struct otlp_attributes *attributes, const char *bytes, size_t length,
+                             uint32_t max_characters, size_t *ret_length)
+{
+    size_t room = OTLP_TEXT_MAX - attributes->text_length - 1;
+    char *out = attributes->text + attributes->text_length;
+
+    if (length > room / UTF8_REPAIRED_MAX)
+        length = room / UTF8_REPAIRED_MAX;
+    *ret_length = utf8_repair(bytes, length, max_characters, out);
+    attributes->text_length += *ret_length + 1;
+    return out;
+}
+
+static Otlp__AnyValue *add(struct otlp_attributes *attributes, const char *key, size_t key_length, size_t value_length)
+{
+    if (attributes->count >= attributes->max_count || attributes->count == OTLP_ATTRIBUTES_MAX) {
+        attributes->dropped_count++;
+        return NULL;
+    }
+    attributes->packed_max += key_length + value_length + PAIR_OVERHEAD;
+    attributes->pairs[attributes->count].key = (char *)(uintptr_t)key;
+    return &attributes->values[attributes->count++];
+}
+
+static void add_constant(struct otlp_attributes *attributes, const char *key, const char *value, size_t value_length)
+{
+    Otlp__AnyValue *any = add(attributes, key, strlen(key), value_length);
+
+    if (any == NULL)
+        return;
+    any->value_case = OTLP__ANY_VALUE__VALUE_STRING_VALUE;
+    any->string_value = (char *)(uintptr_t)value;
+}
+
+static void add_text(struct otlp_attributes *attributes, const char *key, struct slice text)
+{
+    size_t length;
+
+    if (text.length == 0)
+        return;
+    const char *copy = copy_text(attributes, text.bytes, text.length, attributes->max_length, &length);
+    add_constant(attributes, key, copy, length);
+}
+
+static void add_number(struct otlp_attributes *attributes, const char *key, int64_t number)
+{
+    Otlp__AnyValue *any = add(attributes, key, strlen(key), 0);
+
+    if (any == NULL)
+        return;
+    any->value_case = OTLP__ANY_VALUE__VALUE_INT_VALUE;
+    any->int_value = number;
+}
+
+static void add_seconds(struct otlp_attributes *attributes, const char *key, uint64_t ns)
+{
+    Otlp__AnyValue *any = add(attributes, key, strlen(key), 0);
+
+    if (any == NULL)
+        return;
+    any->value_case = OTLP__ANY_VALUE__VALUE_DOUBLE_VALUE;
+    any->double_value = (double)ns / 1e9;
+}
+
+/* inet_ntop goes through printf for these, the most common ones. */
+static size_t format_inet(const uint8_t ip[4], char *out)
+{
+    char *p = out;
+
+    for (int i = 0; i < 4; i++) {
+        if (ip[i] >= 100)
+            *p++ = (char)('0' + ip[i] / 100);
+        if (ip[i] >= 10)
+            *p++ = (char)('0' + ip[i] / 10 % 10);
+        *p++ = (char)('0' + ip[i] % 10);
+        *p++ = '.';
+    }
+    p[-1] = '\0';
+    return (size_t)(p - out) - 1;
+}
+
+/* A socket's address as text in the storage; length 0 when there is none. */
+static struct slice address_text(struct otlp_attributes *attributes, const struct wire_address *address)
+{
+    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    char *out = attributes->text + attributes->text_length;
+    struct slice text = {.bytes = out};
+
+    if (OTLP_TEXT_MAX - attributes->text_length < INET6_ADDRSTRLEN)
+        return text;
+    if (address->family == WIRE_FAMILY_INET)
+        text.length = format_inet(address->ip, out);
+    else if (address->family == WIRE_FAMILY_INET6 && memcmp(address->ip, mapped, sizeof(mapped)) == 0)
+        text.length = format_inet(address->ip + sizeof(mapped), out);
+    else if (address->family == WIRE_FAMILY_INET6 && inet_ntop(AF_INET6, address->ip, out, INET6_ADDRSTRLEN) != NULL)
+        text.length = strlen(out);
+    attributes->text_length += text.length + 1;
+    return text;
+}
+
+static void add_request(struct otlp_attributes *attributes, const struct span *span)
+{
+    const struct wire_request *request = span->request;
+    const char *method = span_method_name(span);
+
+    add_constant(attributes, "http.request.method", method, strlen(method));
+    add_text(attributes, "url.path", span->text[WIRE_TEXT_PATH]);
+    if ((request->flags & WIRE_REQUEST_HTTPS) != 0)
+        add_constant(attributes, "url.scheme", "https", 5);
+    else
+        add_constant(attributes, "url.scheme", "http", 4);
+    if (request->method == WIRE_METHOD_OTHER)
+        add_text(attributes, "http.request.method_original", span->text[WIRE_TEXT_METHOD]);
+    add_text(attributes, "url.query", span->text[WIRE_TEXT_QUERY]);
+}
+
+static void add_outcome(struct otlp_attributes *attributes, const struct span *span)
+{
+    const struct wire_request *request = span->request;
+    char code[8];
+    const char *error = span_error_type(span, code);
+
+    if (request->status != 0)
+        add_number(attributes, "http.response.status_code", request->status);
+    attributes->is_error = error != NULL;
+    if (error == code)
+        add_text(attributes, "error.type", (struct slice){code, strlen(code)});
+    else if (error != NULL)
+        add_constant(attributes, "error.type", error, strlen(error));
+}
+
+static void add_endpoints(struct otlp_attributes *attributes, const struct span *span)
+{
+    const struct wire_request *request = span->request;
+    struct slice peer = request->peer.family == WIRE_FAMILY_UNIX ? span->text[WIRE_TEXT_PEER_PATH]
+                                                                 : address_text(attributes, &request->peer);
+    struct slice client = span->text[WIRE_TEXT_CLIENT_ADDRESS];
+
+    add_text(attributes, "server.address", span->text[WIRE_TEXT_SERVER_ADDRESS]);
+    if (span->text[WIRE_TEXT_SERVER_ADDRESS].length > 0 && request->server_port != 0)
+        add_number(attributes, "server.port", request->server_port);
+    if (request->kind == WIRE_KIND_SERVER)
+        add_text(attributes, "client.address", client.length > 0 ? client : peer);
+    add_text(attributes, "network.peer.address", peer);
+    if (peer.length > 0 && request->peer.port != 0)
+        add_number(attributes, "network.peer.port", request->peer.port);
+}
+
+static void add_protocol(struct otlp_attributes *attributes, const struct wire_request *request)
+{
+    if (request->version == 11)
+        add_constant(attributes, "network.protocol.version", "1.1", 3);
+    else if (request->version == 10)
+        add_constant(attributes, "network.protocol.version", "1.0", 3);
+    if (request->peer.family == WIRE_FAMILY_UNIX || request->local.family == WIRE_FAMILY_UNIX)
+        add_constant(attributes, "network.transport", "unix", 4);
+}
+
+static void add_sizes(struct otlp_attributes *attributes, const struct span *span)
+{
+    const struct wire_request *request = span->request;
+
+    if ((request->flags & WIRE_REQUEST_BODY_SEEN) != 0)
+        add_number(attributes, "http.request.body.size", (int64_t)request->request_body_size);
+    if ((request->flags & WIRE_REQUEST_RESPONSE_BODY_SEEN) != 0)
+        add_number(attributes, "http.response.body.size", (int64_t)request->response_body_size);
+    if (span->first_byte_unix_ns != 0)
+        add_seconds(attributes, "spanshim.response.time_to_first_byte", span->first_byte_unix_ns - span->start_unix_ns);
+}
+
+/* "name: value" -> the attribute's key and the value. False when it isn't that. */
+static bool split_header(const char *prefix, struct slice header, char key[HEADER_KEY_MAX], struct slice *ret_value)
+{
+    const char *end = header.bytes + header.length;
+    const char *colon = memchr(header.bytes, ':', header.length);
+
+    if (colon == NULL || colon == header.bytes)
+        return false;
+    int n = snprintf(key, HEADER_KEY_MAX, "%s%.*s", prefix, (int)(colon - header.bytes), header.bytes);
+    if (n < 0 || n >= HEADER_KEY_MAX)
+        return false;
+    for (char *p = key; *p != '\0'; p++)
+        *p = (char)tolower((unsigned char)*p);
+    for (colon++; colon < end && *colon == ' ';)
+        colon++;
+    *ret_value = (struct slice){colon, (size_t)(end - colon)};
+    return true;
+}
+
+/* The values of the lines named as line `first`, as items that follow each other; their count. Marks them as taken. */
+static size_t collect_values(struct otlp_attributes *attributes, const char *prefix, const struct slice *headers,
+                             uint32_t header_count, uint32_t first, const char *key, uint64_t *taken,
+                             size_t *ret_length)
+{
+    Otlp__AnyValue **items = &attributes->item_list[attributes->item_count];
+    size_t count = 0;
+
+    *ret_length = 0;
+    for (uint32_t i = first; i < header_count; i++) {
+        char other[HEADER_KEY_MAX];
+        struct slice value;
+        size_t length;
+
+        if ((*taken >> i & 1) != 0 || !split_header(prefix, headers[i], other, &value) || strcmp(other, key) != 0)
+            continue;
+        *taken |= (uint64_t)1 << i;
+        const char *copy = copy_text(attributes, value.bytes, value.length, attributes->max_length, &length);
+        items[count++]->string_value = (char *)(uintptr_t)copy;
+        *ret_length += length + PAIR_OVERHEAD;
+    }
+    attributes->item_count += count;
+    return count;
+}
+
+/* Lines of one name are items of one attribute: keys must be unique. */
+static void add_headers(struct otlp_attributes *attributes, const char *prefix, const struct slice *headers,
+                        uint32_t header_count)
+{
+    uint64_t taken = 0;
+
+    static_assert(SPAN_HEADERS_MAX <= 64, "one bit a header");
+    for (uint32_t i = 0; i < header_count; i++) {
+        Otlp__AnyValue **items = &attributes->item_list[attributes->item_count];
+        char name[HEADER_KEY_MAX];
+        struct slice value;
+        size_t key_length;
+        size_t values_length;
+
+        if ((taken >> i & 1) != 0 || !split_header(prefix, headers[i], name, &value))
+            continue;
+        const char *key = copy_text(attributes, name, strlen(name), UINT32_MAX, &key_length);
+        size_t count = collect_values(attributes, prefix, headers, header_count, i, name, &taken, &values_length);
+        Otlp__AnyValue *any = add(attributes, key, key_length, values_length);
+        if (any == NULL)
+            continue;
+        Otlp__ArrayValue *array = &attributes->arrays[attributes->count - 1];
+        array->values = items;
+        array->n_values = count;
+        any->value_case = OTLP__ANY_VALUE__VALUE_ARRAY_VALUE;
+        any->array_value = array;
+    }
+}
+
+static void take_trace_state(struct otlp_attributes *attributes, const struct span *span)
+{
+    struct slice text = span->text[WIRE_TEXT_TRACESTATE];
+    size_t length = 0;
+
+    attributes->trace_state = "";
+    if (text.length > 0)
+        attributes->trace_state = copy_text(attributes, text.bytes, text.length, UINT32_MAX, &length);
+    attributes->packed_max += length;
+}
+
+void otlp_attributes_fill(struct otlp_attributes *attributes, const struct span *span, uint32_t max_count,
+                          uint32_t max_length)
+{
+    attributes->count = attributes->item_count = attributes->text_length = attributes->packed_max = 0;
+    attributes->dropped_count = span->header_dropped_count;
+    attributes->max_count = max_count;
+    attributes->max_length = max_length;
+    take_trace_state(attributes, span);
+    /* The most important first: what a limit on their number cuts are the last. */
+    add_request(attributes, span);
+    add_outcome(attributes, span);
+    add_endpoints(attributes, span);
+    add_protocol(attributes, span->request);
+    add_text(attributes, "user_agent.original", span->text[WIRE_TEXT_USER_AGENT]);
+    add_sizes(attributes, span);
+    add_headers(attributes, "http.request.header.", span->request_headers, span->request_header_count);
+    add_headers(attributes, "http.response.header.", span->response_headers, span->response_header_count);
+}

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Each span is packed by protobuf-c straight into the output, one after the other; the messages around them (resource,
+ * scope) are put before them when a process's spans are complete. So the message structs of one span are reused for the
+ * next and stay in the processor's cache, and nothing is allocated per span. */
+#include "exporters/encode/otlp_trace.h"
+
+#include "exporters/agent/process.h"
+#include "exporters/agent/resource.h"
+#include "exporters/agent/span.h"
+#include "exporters/encode/otlp_attributes.h"
+#include "otlp.pb-c.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    SPAN_OVERHEAD = 256, /* of a span's own fields, its texts aside */
+    VARINT_MAX = 10,
+    FLAG_SAMPLED_RANDOM = 0x03,
+    FLAG_HAS_REMOTE = 0x100,
+    FLAG_REMOTE = 0x200,
+    TAG_RESOURCE_SPANS = 1 << 3 | 2, /* ExportTraceServiceRequest.resource_spans */
+    TAG_SCOPE_SPANS = 2 << 3 | 2,    /* ResourceSpans.scope_spans */
+    TAG_RESOURCE = 1 << 3 | 2,       /* ResourceSpans.resource */
+    TAG_SCOPE = 1 << 3 | 2,          /* ScopeSpans.scope */
+    TAG_SPANS = 2 << 3 | 2,          /* ScopeSpans.spans */
+};
+
+struct otlp_encoder {
+    uint8_t *bytes;
+    size_t length;
+    size_t capacity;
+    bool *is_written; /* per span of the batch */
+    size_t is_written_capacity;
+    uint8_t scope[64]; /* packed */
+    size_t scope_length;
+    struct otlp_attributes attributes;
+    Otlp__KeyValue resource_pairs[SETTINGS_PAIRS_MAX + 2];
+    Otlp__AnyValue resource_values[SETTINGS_PAIRS_MAX + 2];
+    Otlp__KeyValue *resource_list[SETTINGS_PAIRS_MAX + 2];
+};
+
+struct otlp_encoder *otlp_encoder_new(void)
+{
+    struct otlp_encoder *encoder = calloc(1, sizeof(*encoder));
+    Otlp__InstrumentationScope scope = OTLP__INSTRUMENTATION_SCOPE__INIT;
+
+    if (encoder == NULL)
+        return NULL;
+    scope.name = (char *)"spanshim.http";
+    scope.version = (char *)SPANSHIM_VERSION;
+    encoder->scope_length = otlp__instrumentation_scope__pack(&scope, encoder->scope);
+    otlp_attributes_init(&encoder->attributes);
+    for (size_t i = 0; i < SETTINGS_PAIRS_MAX + 2; i++) {
+        otlp__key_value__init(&encoder->resource_pairs[i]);
+        otlp__any_value__init(&encoder->resource_values[i]);
+        encoder->resource_pairs[i].value = &encoder->resource_values[i];
+        encoder->resource_list[i] = &encoder->resource_pairs[i];
+    }
+    return encoder;
+}
+
+void otlp_encoder_free(struct otlp_encoder *encoder)
+{
+    if (encoder == NULL)
+        return;
+    free(encoder->bytes);
+    free(encoder->is_written);
+    free(encoder);
+}
+
+static int make_room(struct otlp_encoder *encoder, size_t more)
+{
+    size_t wanted = encoder->length + more;
+
+    if (wanted <= encoder->capacity)
+        return 0;
+    if (wanted > OTLP_REQUEST_MAX + (1u << 20))
+        return -EFBIG;
+    size_t capacity = encoder->capacity * 2 > wanted ? encoder->capacity * 2 : wanted + 65536;
+    uint8_t *bytes = realloc(encoder->bytes, capacity);
+    if (bytes == NULL)
+        return -ENOMEM;
+    encoder->bytes = bytes;
+    encoder->capacity = capacity;
+    return 0;
+}
+
+static size_t put_varint(uint8_t *out, uint64_t number)
+{
+    size_t n = 0;
+
+    for (; number >= 0x80; number >>= 7)
+        out[n++] = (uint8_t)(number | 0x80);
+    out[n++] = (uint8_t)number;
+    return n;
+}
+
+static size_t put_header(uint8_t *out, uint8_t tag, size_t length)
+{
+    out[0] = tag;
+    return 1 + put_varint(out + 1, length);
+}
+
+static ProtobufCBinaryData binary(const uint8_t *bytes, size_t length)
+{
+    return (ProtobufCBinaryData){.len = length, .data = (uint8_t *)(uintptr_t)bytes};
+}
+
+static bool is_root(const struct wire_request *request)
+{
+    static const uint8_t none[sizeof(request->parent_span_id)];
+
+    return memcmp(request->parent_span_id, none, sizeof(none)) == 0;
+}
+
+/* The method, never the path: names are few. */
+static const char *span_name(const struct span *span)
+{
+    return span->request->method == WIRE_METHOD_OTHER ? "HTTP" : span_method_name(span);
+}
+
+static uint32_t span_flags(const struct wire_request *request)
+{
+    uint32_t flags = (request->trace_flags & FLAG_SAMPLED_RANDOM) | FLAG_HAS_REMOTE;
+
+    if (!is_root(request) && (request->flags & WIRE_REQUEST_REMOTE_PARENT) != 0)
+        flags |= FLAG_REMOTE;
+    return flags;
+}
+
+static int write_span(struct otlp_encoder *encoder, const struct span *span, const struct otlp_limits *limits)
+{
+    struct otlp_attributes *attributes = &encoder->attributes;
+    const struct wire_request *request = span->request;
+    Otlp__Status status = OTLP__STATUS__INIT;
+    Otlp__Span message = OTLP__SPAN__INIT;
+
+    otlp_attributes_fill(attributes, span, limits->attribute_count, limits->attribute_length);
+    message.trace_id = binary(request->trace_id, sizeof(request->trace_id));
+    message.span_id = binary(request->span_id, sizeof(request->span_id));
+    if (!is_root(request))
+        message.parent_span_id = binary(request->parent_span_id, sizeof(request->parent_span_id));
+    message.trace_state = (char *)(uintptr_t)attributes->trace_state;
+    message.name = (char *)(uintptr_t)span_name(span);
+    message.kind = (Otlp__Span__SpanKind)request->kind;
+    message.start_time_unix_nano = span->start_unix_ns;
+    message.end_time_unix_nano = span->end_unix_ns;
+    message.attributes = attributes->list;
+    message.n_attributes = attributes->count;
+    message.dropped_attributes_count = attributes->dropped_count;
+    message.flags = span_flags(request);
+    if (attributes->is_error) {
+        status.code = OTLP__STATUS__STATUS_CODE__STATUS_CODE_ERROR;
+        message.status = &status;
+    }
+
+    int r = make_room(encoder, attributes->packed_max + SPAN_OVERHEAD);
+    if (r < 0)
+        return r;
+    /* The length comes first and is not known yet; two bytes hold it nearly always. */
+    uint8_t *start = encoder->bytes + encoder->length;
+    size_t length = otlp__span__pack(&message, start + 3);
+    uint8_t header[1 + VARINT_MAX];
+    size_t header_length = put_header(header, TAG_SPANS, length);
+    if (header_length != 3)
+        memmove(start + header_length, start + 3, length);
+    memcpy(start, header, header_length);
+    encoder->length += header_length + length;
+    return 0;
+}
+
+static void add_resource_text(struct otlp_encoder *encoder, size_t *count, const char *name, const char *value)
+{
+    encoder->resource_pairs[*count].key = (char *)(uintptr_t)name;
+    encoder->resource_values[*count].value_case = OTLP__ANY_VALUE__VALUE_STRING_VALUE;
+    encoder->resource_values[*count].string_value = (char *)(uintptr_t)value;
+    (*count)++;
+}
+
+static void format_uuid(const uint8_t id[16], char out[37])
+{
+    for (size_t i = 0, at = 0; i < 16; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10)
+            out[at++] = '-';
+        at += (size_t)sprintf(out + at, "%02x", id[i]);
+    }
+}
+
+/* Fill in the process's resource; what the user set by OTEL_RESOURCE_ATTRIBUTES stays. */
+static void fill_resource(struct otlp_encoder *encoder, const struct process *process, char uuid[37],
+                          Otlp__Resource *message)
+{
+    const struct resource *resource = process->resource;
+    bool has_id = false;
+    bool has_pid = process->pid == 0;
+    size_t count = 0;
+
+    for (size_t i = 0; i < resource->attribute_count; i++) {
+        has_id |= strcmp(resource->attributes[i].name, "service.instance.id") == 0;
+        has_pid |= strcmp(resource->attributes[i].name, "process.pid") == 0;
+        add_resource_text(encoder, &count, resource->attributes[i].name, resource->attributes[i].value);
+    }
+    if (!has_id) {
+        format_uuid(process->instance_id, uuid);
+        add_resource_text(encoder, &count, "service.instance.id", uuid);
+    }
+    if (!has_pid) {
+        add_resource_text(encoder, &count, "process.pid", "");
+        encoder->resource_values[count - 1].value_case = OTLP__ANY_VALUE__VALUE_INT_VALUE;
+        encoder->resource_values[count - 1].int_value = process->pid;
+    }
+    message->attributes = encoder->resource_list;
+    message->n_attributes = count;
+}
+
+/* Put resource and scope before the spans written from `start` on; `gap` bytes were left for them. */
+static void close_group(struct otlp_encoder *encoder, const Otlp__Resource *resource, size_t resource_length,
+                        size_t start, size_t gap)
+{
+    uint8_t scope_header[1 + VARINT_MAX];
+    uint8_t resource_header[1 + VARINT_MAX];
+    uint8_t scope_spans_header[1 + VARINT_MAX];
+    size_t spans_length = encoder->length - start - gap;
+    size_t scope_header_length = put_header(scope_header, TAG_SCOPE, encoder->scope_length);
+    size_t scope_spans_length = scope_header_length + encoder->scope_length + spans_length;
+    size_t resource_header_length = put_header(resource_header, TAG_RESOURCE, resource_length);
+    size_t scope_spans_header_length = put_header(scope_spans_header, TAG_SCOPE_SPANS, scope_spans_length);
+    uint8_t *out = encoder->bytes + start;
+
+    out += put_header(out, TAG_RESOURCE_SPANS,
+                      resource_header_length + resource_length + scope_spans_header_length + scope_spans_length);
+    memcpy(out, resource_header, resource_header_length);
+    out += resource_header_length;
+    out += otlp__resource__pack(resource, out);
+    memcpy(out, scope_spans_header, scope_spans_header_length);
+    out += scope_spans_header_length;
+    memcpy(out, scope_header, scope_header_length);
+    out += scope_header_length;
+    memcpy(out, encoder->scope, encoder->scope_length);
+    out += encoder->scope_length;
+    memmove(out, encoder->bytes + start + gap, spans_length);
+    encoder->length = (size_t)(out - encoder->bytes) + spans_length;
+}
+
+/* All spans of one process, from `first` on. */
+static int write_group(struct otlp_encoder *encoder, const struct span *const *spans, size_t span_count, size_t first,
+                       const struct otlp_limits *limits)
+{
+    const struct process *process = spans[first]->process;
+    Otlp__Resource resource = OTLP__RESOURCE__INIT;
+    char uuid[37];
+
+    fill_resource(encoder, process, uuid, &resource);
+    size_t resource_length = otlp__resource__get_packed_size(&resource);
+    size_t start = encoder->length;
+    size_t gap = resource_length + encoder->scope_length + 4 * (1 + VARINT_MAX);
+    int r = make_room(encoder, gap);
+    if (r < 0)
+        return r;
+    encoder->length += gap;
+    for (size_t i = first; i < span_count; i++) {
+        if (spans[i]->process != process)
+            continue;
+        encoder->is_written[i] = true;
+        r = write_span(encoder, spans[i], limits);
+        if (r < 0)
+            return r;
+    }
+    close_group(encoder, &resource, resource_length, start, gap);
+    return 0;
+}
+
+static int clear_written(struct otlp_encoder *encoder, size_t span_count)
+{
+    if (span_count > encoder->is_written_capacity) {
+        bool *grown = realloc(encoder->is_written, span_count * sizeof(*grown));
+        if (grown == NULL)
+            return -ENOMEM;
+        encoder->is_written = grown;
+        encoder->is_written_capacity = span_count;
+    }
+    memset(encoder->is_written, 0, span_count * sizeof(*encoder->is_written));
+    return 0;
+}
+
+int otlp_trace_encode(struct otlp_encoder *encoder, const struct span *const *spans, size_t span_count,
+                      const struct otlp_limits *limits, const uint8_t **ret_bytes, size_t *ret_length)
+{
+    int r = clear_written(encoder, span_count);
+
+    encoder->length = 0;
+    for (size_t i = 0; r == 0 && i < span_count; i++)
+        if (!encoder->is_written[i])
+            r = write_group(encoder, spans, span_count, i, limits);
+    if (r < 0)
+        return r;
+    if (encoder->length > OTLP_REQUEST_MAX)
+        return -EFBIG;
+    *ret_bytes = encoder->bytes;
+    *ret_length = encoder->length;
+    return 0;
+}
