@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The contract between the agent and a destination. A destination is a file that ends in its `struct exporter`, and a row
- * in exporters.def. It maps and encodes; queueing, retry, back-off and counting are deliver.c's; HTTP is http_client.c's.
+/* The contract between the agent and a destination. A destination is a file that ends in its `struct exporter`, and a
+ * row in exporters.def. It maps and encodes; queueing, retry, back-off and counting are deliver.c's; HTTP is
+ * http_client.c's.
  *
  * Context: everything here runs on the agent's loop thread and must not block: an answer that takes time comes later,
  * through `done`. */
@@ -39,15 +40,24 @@ struct exporter_host {
 };
 
 struct exporter {
-    const char *name; /* as OTEL_TRACES_EXPORTER and SPANSHIM_EXPORTERS spell it */
-    unsigned signals; /* enum exporter_signal */
+    const char *name;      /* as OTEL_TRACES_EXPORTER and SPANSHIM_EXPORTERS spell it */
+    unsigned signals;      /* enum exporter_signal */
+    uint32_t max_delay_ms; /* a batch waits no longer than this; 0: as the settings say */
+    /* Where it sends to, for people: no user, no password, no query. */
+    void (*describe)(const struct settings *settings, char *text, size_t size);
     /* An instance for these settings (borrowed; outlive it). 0, or -errno with one line in `error`. */
-    int (*open)(const struct exporter_host *host, const struct settings *settings, void **ret_instance, char error[256]);
-    /* One batch: encode it before returning (spans are borrowed); call done(arg, ...) exactly once, now or later. At most
-     * one send is under way per instance. */
+    int (*open)(const struct exporter_host *host, const struct settings *settings, void **ret_instance,
+                char error[256]);
+    /* One batch: encode it before returning (spans are borrowed); call done(arg, ...) exactly once, now or later. At
+     * most one send is under way per instance. */
     void (*send)(void *instance, const struct span *const *spans, size_t span_count, exporter_done *done, void *arg);
     /* Free the instance; a send under way is abandoned and its done is not called. NULL is accepted. */
     void (*close)(void *instance);
 };
+
+/* The rows of exporters.def. */
+#define EXPORTER(name) extern const struct exporter exporter_##name;
+#include "exporters/exporters.def"
+#undef EXPORTER
 
 #endif

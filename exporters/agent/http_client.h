@@ -36,7 +36,6 @@ struct http_response {
     int status;          /* 0: no answer; `failure` says why */
     const char *failure; /* one line for people; NULL when there is a status */
     bool refused;        /* nothing listens there */
-    bool permanent;      /* trying again can't help: TLS set-up, bad URL */
     bool has_retry_after;
     uint32_t retry_after_ms;
     const char *content_type; /* may be NULL */

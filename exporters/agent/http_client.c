@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "exporters/agent/http_client.h"
+
+#include "exporters/agent/loop.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <zlib.h>
+
+#define USER_AGENT "spanshim/" SPANSHIM_VERSION " OTel-OTLP-Exporter-C/" SPANSHIM_VERSION
+
+enum { CONNECTIONS_KEPT = 32, NS_PER_MS = 1000000, RETRY_AFTER_MAX_S = 3600 };
+
+struct http_client {
+    struct loop *loop;
+    CURLM *multi;
+    struct loop_timer timer;
+};
+
+struct http_endpoint {
+    struct http_client *client;
+    CURL *easy;
+    struct curl_slist *headers;
+    char error[CURL_ERROR_SIZE];
+    bool gzip;
+    uint8_t *packed; /* the body as gzip */
+    size_t packed_capacity;
+    char *answer;
+    size_t answer_length;
+    bool is_busy;
+    http_done *done;
+    void *arg;
+};
+
+static bool answer_is_cut(const struct http_endpoint *endpoint)
+{
+    return endpoint->answer_length == HTTP_RESPONSE_MAX;
+}
+
+static void fill_response(struct http_endpoint *endpoint, CURLcode code, struct http_response *response)
+{
+    long status = 0;
+    char *content_type = NULL;
+    curl_off_t retry_after_s = 0;
+
+    (void)curl_easy_getinfo(endpoint->easy, CURLINFO_RESPONSE_CODE, &status);
+    (void)curl_easy_getinfo(endpoint->easy, CURLINFO_CONTENT_TYPE, &content_type);
+    (void)curl_easy_getinfo(endpoint->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
+    *response = (struct http_response){
+        .content_type = content_type, .body = endpoint->answer, .body_length = endpoint->answer_length};
+    /* An answer that is longer than we read was stopped by us. */
+    if (code == CURLE_OK || (code == CURLE_WRITE_ERROR && answer_is_cut(endpoint))) {
+        response->status = (int)status;
+    } else {
+        response->refused = code == CURLE_COULDNT_CONNECT;
+        response->failure = endpoint->error[0] != '\0' ? endpoint->error : curl_easy_strerror(code);
+    }
+    if (retry_after_s > 0) {
+        if (retry_after_s > RETRY_AFTER_MAX_S)
+            retry_after_s = RETRY_AFTER_MAX_S;
+        response->has_retry_after = true;
+        response->retry_after_ms = (uint32_t)retry_after_s * 1000;
+    }
+}
+
+static void finish(struct http_endpoint *endpoint, CURLcode code)
+{
+    struct http_response response;
+
+    fill_response(endpoint, code, &response);
+    endpoint->is_busy = false;
+    char *answer = endpoint->answer;
+    endpoint->answer = NULL; /* done may post again, or close the endpoint */
+    endpoint->answer_length = 0;
+    endpoint->done(endpoint->arg, &response);
+    free(answer);
+}
+
+static void finish_completed(struct http_client *client)
+{
+    CURLMsg *message;
+    int queued;
+
+    while ((message = curl_multi_info_read(client->multi, &queued)) != NULL) {
+        if (message->msg != CURLMSG_DONE)
+            continue;
+        struct http_endpoint *endpoint = NULL;
+        CURLcode code = message->data.result; /* gone with the handle */
+        CURL *easy = message->easy_handle;
+
+        (void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&endpoint);
+        (void)curl_multi_remove_handle(client->multi, easy);
+        finish(endpoint, code);
+    }
+}
+
+static void on_socket(void *arg, int fd, uint32_t events)
+{
+    struct http_client *client = arg;
+    int flags = 0;
+    int running;
+
+    if ((events & (EPOLLIN | EPOLLHUP)) != 0)
+        flags |= CURL_CSELECT_IN;
+    if ((events & EPOLLOUT) != 0)
+        flags |= CURL_CSELECT_OUT;
+    if ((events & EPOLLERR) != 0)
+        flags |= CURL_CSELECT_ERR;
+    (void)curl_multi_socket_action(client->multi, fd, flags, &running);
+    finish_completed(client);
+}
+
+static void on_timer(void *arg)
+{
+    struct http_client *client = arg;
+    int running;
+
+    (void)curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    finish_completed(client);
+}
+
+static int watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
+{
+    struct http_client *client = arg;
+    uint32_t events = 0;
+
+    (void)easy;
+    (void)socket_arg;
+    if (what == CURL_POLL_REMOVE) {
+        loop_fd_remove(client->loop, fd);
+        return 0;
+    }
+    if ((what & CURL_POLL_IN) != 0)
+        events |= EPOLLIN;
+    if ((what & CURL_POLL_OUT) != 0)
+        events |= EPOLLOUT;
+    return loop_fd_set(client->loop, fd, events, on_socket, client) == 0 ? 0 : -1;
+}
+
+static int set_timer(CURLM *multi, long timeout_ms, void *arg)
+{
+    struct http_client *client = arg;
+
+    (void)multi;
+    if (timeout_ms < 0) {
+        loop_timer_clear(client->loop, &client->timer);
+        return 0;
+    }
+    return loop_timer_set(client->loop, &client->timer, (uint64_t)timeout_ms * NS_PER_MS) == 0 ? 0 : -1;
+}
+
+struct http_client *http_client_new(struct loop *loop)
+{
+    struct http_client *client = calloc(1, sizeof(*client));
+
+    if (client == NULL)
+        return NULL;
+    client->loop = loop;
+    client->timer.fn = on_timer;
+    client->timer.arg = client;
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK)
+        client->multi = curl_multi_init();
+    if (client->multi == NULL) {
+        free(client);
+        return NULL;
+    }
+    (void)curl_multi_setopt(client->multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
+    (void)curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client);
+    (void)curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, set_timer);
+    (void)curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client);
+    (void)curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, (long)CONNECTIONS_KEPT);
+    return client;
+}
+
+void http_client_free(struct http_client *client)
+{
+    if (client == NULL)
+        return;
+    (void)curl_multi_cleanup(client->multi);
+    loop_timer_clear(client->loop, &client->timer);
+    curl_global_cleanup();
+    free(client);
+}
+
+static size_t take_answer(char *bytes, size_t size, size_t count, void *arg)
+{
+    struct http_endpoint *endpoint = arg;
+    size_t length = size * count;
+    size_t room = HTTP_RESPONSE_MAX - endpoint->answer_length;
+    size_t taken = length < room ? length : room;
+
+    char *grown = realloc(endpoint->answer, endpoint->answer_length + taken + 1);
+    if (grown == NULL)
+        return 0;
+    memcpy(grown + endpoint->answer_length, bytes, taken);
+    endpoint->answer = grown;
+    endpoint->answer_length += taken;
+    return taken;
+}
+
+static int add_header(struct http_endpoint *endpoint, const char *name, const char *value)
+{
+    char *line;
+    /* "name;" is how libcurl is told of a header without a value. */
+    int n = *value != '\0' ? asprintf(&line, "%s: %s", name, value) : asprintf(&line, "%s;", name);
+
+    if (n < 0)
+        return -ENOMEM;
+    struct curl_slist *grown = curl_slist_append(endpoint->headers, line);
+    explicit_bzero(line, (size_t)n);
+    free(line);
+    if (grown == NULL)
+        return -ENOMEM;
+    endpoint->headers = grown;
+    return 0;
+}
+
+static int add_headers(struct http_endpoint *endpoint, const struct http_options *options)
+{
+    /* "Expect:" takes out libcurl's waiting for 100 Continue with large bodies. */
+    struct curl_slist *expect = curl_slist_append(NULL, "Expect:");
+    int r = 0;
+
+    if (expect == NULL)
+        return -ENOMEM;
+    endpoint->headers = expect;
+    for (size_t i = 0; r == 0 && options->headers != NULL && i < options->headers->count; i++)
+        r = add_header(endpoint, options->headers->pairs[i].name, options->headers->pairs[i].value);
+    if (r == 0 && options->content_type != NULL)
+        r = add_header(endpoint, "Content-Type", options->content_type);
+    if (r == 0 && options->gzip)
+        r = add_header(endpoint, "Content-Encoding", "gzip");
+    return r;
+}
+
+static CURLcode set_options(struct http_endpoint *endpoint, const struct http_options *options)
+{
+    CURL *easy = endpoint->easy;
+    CURLcode code = CURLE_OK;
+
+#define SET(option, value) code = code == CURLE_OK ? curl_easy_setopt(easy, option, value) : code
+    SET(CURLOPT_PRIVATE, endpoint);
+    SET(CURLOPT_URL, options->url);
+    SET(CURLOPT_PROTOCOLS_STR, "http,https");
+    SET(CURLOPT_NOSIGNAL, 1L);
+    SET(CURLOPT_POST, 1L);
+    SET(CURLOPT_FOLLOWLOCATION, 0L); /* the headers are meant for this host only */
+    SET(CURLOPT_USERAGENT, USER_AGENT);
+    SET(CURLOPT_HTTPHEADER, endpoint->headers);
+    SET(CURLOPT_ERRORBUFFER, endpoint->error);
+    SET(CURLOPT_WRITEFUNCTION, take_answer);
+    SET(CURLOPT_WRITEDATA, endpoint);
+    SET(CURLOPT_TIMEOUT_MS, (long)options->timeout_ms);
+    /* "" keeps libcurl from reading the agent's own environment: the program's counts. */
+    SET(CURLOPT_PROXY, options->proxy != NULL ? options->proxy : "");
+    SET(CURLOPT_NOPROXY, options->no_proxy != NULL ? options->no_proxy : "");
+    if (options->ca_certificate != NULL)
+        SET(CURLOPT_CAINFO, options->ca_certificate);
+    if (options->client_certificate != NULL)
+        SET(CURLOPT_SSLCERT, options->client_certificate);
+    if (options->client_key != NULL)
+        SET(CURLOPT_SSLKEY, options->client_key);
+#undef SET
+    return code;
+}
+
+int http_endpoint_open(struct http_client *client, const struct http_options *options,
+                       struct http_endpoint **ret_endpoint)
+{
+    struct http_endpoint *endpoint = calloc(1, sizeof(*endpoint));
+    int r = -ENOMEM;
+
+    if (endpoint == NULL)
+        return r;
+    endpoint->client = client;
+    endpoint->gzip = options->gzip;
+    endpoint->easy = curl_easy_init();
+    if (endpoint->easy == NULL || add_headers(endpoint, options) < 0)
+        goto fail;
+    if (set_options(endpoint, options) != CURLE_OK) {
+        r = -EINVAL;
+        goto fail;
+    }
+    *ret_endpoint = endpoint;
+    return 0;
+
+fail:
+    http_endpoint_close(endpoint);
+    return r;
+}
+
+void http_endpoint_close(struct http_endpoint *endpoint)
+{
+    if (endpoint == NULL)
+        return;
+    if (endpoint->is_busy)
+        (void)curl_multi_remove_handle(endpoint->client->multi, endpoint->easy);
+    curl_easy_cleanup(endpoint->easy);
+    curl_slist_free_all(endpoint->headers);
+    free(endpoint->packed);
+    free(endpoint->answer);
+    free(endpoint);
+}
+
+static int pack_body(struct http_endpoint *endpoint, const void *body, size_t length, size_t *ret_length)
+{
+    enum { GZIP_FORMAT = 15 + 16, MEMORY = 8 };
+    z_stream stream = {0};
+
+    if (deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, GZIP_FORMAT, MEMORY, Z_DEFAULT_STRATEGY) != Z_OK)
+        return -ENOMEM;
+    size_t bound = deflateBound(&stream, length);
+    if (bound > endpoint->packed_capacity) {
+        uint8_t *grown = realloc(endpoint->packed, bound);
+        if (grown == NULL) {
+            (void)deflateEnd(&stream);
+            return -ENOMEM;
+        }
+        endpoint->packed = grown;
+        endpoint->packed_capacity = bound;
+    }
+    stream.next_in = (Bytef *)(uintptr_t)body;
+    stream.avail_in = (uInt)length;
+    stream.next_out = endpoint->packed;
+    stream.avail_out = (uInt)endpoint->packed_capacity;
+    int r = deflate(&stream, Z_FINISH) == Z_STREAM_END ? 0 : -EIO;
+    *ret_length = stream.total_out;
+    (void)deflateEnd(&stream);
+    return r;
+}
+
+int http_endpoint_post(struct http_endpoint *endpoint, const void *body, size_t length, http_done *done, void *arg)
+{
+    if (endpoint->is_busy)
+        return -EBUSY;
+    if (endpoint->gzip) {
+        int r = pack_body(endpoint, body, length, &length);
+        if (r < 0)
+            return r;
+        body = endpoint->packed;
+    }
+    endpoint->error[0] = '\0';
+    endpoint->done = done;
+    endpoint->arg = arg;
+    (void)curl_easy_setopt(endpoint->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)length);
+    (void)curl_easy_setopt(endpoint->easy, CURLOPT_POSTFIELDS, body);
+    if (curl_multi_add_handle(endpoint->client->multi, endpoint->easy) != CURLM_OK)
+        return -ENOMEM;
+    endpoint->is_busy = true;
+    return 0;
+}
