@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What describes the executed image: a copy, made at start, of its arguments and of the settings in its environment, in the
+ * form of a hand-over's text (wire.h). Programs overwrite both later, for process titles. */
+#ifndef SPANSHIM_FACTS_H
+#define SPANSHIM_FACTS_H
+
+#include <stddef.h>
+
+/* Copy argv ('a' entries) and the environment's settings ('e' entries). What is too long is left out. 0 or -errno.
+ * Context: start. */
+int facts_init(char *const *argv, char *const *envp);
+
+/* The entries, each NUL-terminated; *ret_length counts the NULs. Context: hook; signal-safe. */
+const char *facts_text(size_t *ret_length);
+
+#endif

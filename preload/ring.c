@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "preload/ring.h"
+
+#include "preload/clock.h"
+#include "preload/process.h"
+#include "preload/sys.h"
+
+#include <linux/futex.h>
+#include <string.h>
+
+/* Written by link.c's one thread (release); read by any hook (acquire). */
+static _Atomic(struct wire_ring *) current;
+/* Claimed by the first thread that needs it (compare-and-swap); set to NULL with a new ring and in a fork's child. */
+static _Atomic(struct wire_lane *) lane_of_process;
+
+static uint64_t round_up(uint64_t n, uint64_t unit)
+{
+    return (n + unit - 1) / unit * unit;
+}
+
+static uint64_t lane_stride(const struct ring_geometry *geometry)
+{
+    return round_up(sizeof(struct wire_lane), WIRE_PAGE) + (uint64_t)geometry->slot_count * WIRE_SLOT_SIZE +
+           (uint64_t)geometry->cell_count * WIRE_CELL_SIZE;
+}
+
+uint64_t ring_size(const struct ring_geometry *geometry)
+{
+    return WIRE_PAGE + geometry->lane_count * lane_stride(geometry);
+}
+
+void ring_format(struct wire_ring *ring, const struct ring_geometry *geometry)
+{
+    ring->version = WIRE_VERSION;
+    ring->header_size = WIRE_PAGE;
+    ring->lane_count = geometry->lane_count;
+    ring->slot_count = geometry->slot_count;
+    ring->cell_count = geometry->cell_count;
+    ring->lane_stride = lane_stride(geometry);
+    ring->slots_offset = round_up(sizeof(struct wire_lane), WIRE_PAGE);
+    ring->cells_offset = ring->slots_offset + (uint64_t)geometry->slot_count * WIRE_SLOT_SIZE;
+    ring->mapping_size = ring_size(geometry);
+    ring->anchor_mono_ns = clock_mono_ns();
+    ring->anchor_wall_ns = clock_read_ns(CLOCK_REALTIME);
+    ring->magic = WIRE_MAGIC;
+}
+
+void ring_adopt(struct wire_ring *ring)
+{
+    atomic_store_explicit(&lane_of_process, NULL, memory_order_relaxed);
+    atomic_store_explicit(&current, ring, memory_order_release);
+}
+
+struct wire_ring *ring_current(void)
+{
+    return atomic_load_explicit(&current, memory_order_acquire);
+}
+
+void ring_after_fork(void)
+{
+    atomic_store_explicit(&lane_of_process, NULL, memory_order_release);
+}
+
+static struct wire_lane *lane_at(struct wire_ring *ring, uint32_t index)
+{
+    return (struct wire_lane *)((char *)ring + ring->header_size + index * ring->lane_stride);
+}
+
+static bool lane_claim(struct wire_lane *lane, uint32_t pid)
+{
+    uint64_t owner = atomic_load_explicit(&lane->owner, memory_order_acquire);
+
+    if ((uint32_t)owner != 0)
+        return false;
+    /* The agent looks at the time only after it has seen the owner; a loser of the race writes the same moment. */
+    lane->claimed_boot_ns = clock_read_ns(CLOCK_BOOTTIME);
+    return atomic_compare_exchange_strong_explicit(&lane->owner, &owner, owner | pid, memory_order_acq_rel,
+                                                   memory_order_relaxed);
+}
+
+static struct wire_lane *lane_find(void)
+{
+    struct wire_ring *ring = ring_current();
+    struct wire_lane *none = NULL;
+
+    if (!ring)
+        return NULL;
+    for (uint32_t i = 0; i < ring->lane_count; i++) {
+        struct wire_lane *lane = lane_at(ring, i);
+
+        if (!lane_claim(lane, process_pid()))
+            continue;
+        if (atomic_compare_exchange_strong_explicit(&lane_of_process, &none, lane, memory_order_release,
+                                                    memory_order_acquire)) {
+            ring_wake(); /* the agent must watch us from now on, not from our first record */
+            return lane;
+        }
+        /* Another thread of ours was first: give this one back. */
+        atomic_fetch_and_explicit(&lane->owner, ~(uint64_t)UINT32_MAX, memory_order_release);
+        return none;
+    }
+    return NULL;
+}
+
+struct wire_lane *ring_lane(void)
+{
+    struct wire_lane *lane = atomic_load_explicit(&lane_of_process, memory_order_acquire);
+
+    return lane ? lane : lane_find();
+}
+
+void ring_count(enum wire_count what)
+{
+    struct wire_lane *lane = ring_lane();
+
+    if (lane)
+        atomic_fetch_add_explicit(&lane->counted[what], 1, memory_order_relaxed);
+}
+
+void ring_drop(enum wire_drop cause)
+{
+    struct wire_lane *lane = ring_lane();
+
+    if (lane)
+        atomic_fetch_add_explicit(&lane->dropped[cause], 1, memory_order_relaxed);
+}
+
+static struct wire_slot *slots_of(struct wire_ring *ring, struct wire_lane *lane)
+{
+    return (struct wire_slot *)((char *)lane + ring->slots_offset);
+}
+
+struct wire_slot *ring_slot_take(void)
+{
+    struct wire_lane *lane = ring_lane();
+    struct wire_ring *ring = ring_current();
+
+    if (!lane)
+        return NULL;
+    for (uint32_t word = 0; word < ring->slot_count / 64; word++) {
+        uint64_t map = atomic_load_explicit(&lane->slot_map[word], memory_order_relaxed);
+
+        while (~map != 0) {
+            unsigned bit = (unsigned)__builtin_ctzll(~map);
+
+            map = atomic_fetch_or_explicit(&lane->slot_map[word], UINT64_C(1) << bit, memory_order_acquire);
+            if (!(map >> bit & 1)) {
+                struct wire_slot *slot = &slots_of(ring, lane)[word * 64 + bit];
+
+                slot->index = word * 64 + bit;
+                atomic_store_explicit(&slot->record_position, 0, memory_order_relaxed);
+                return slot;
+            }
+        }
+    }
+    ring_drop(WIRE_DROP_NO_SLOT);
+    return NULL;
+}
+
+/* Slots come right after the lane's first page, whatever the ring. */
+static struct wire_lane *lane_of_slot(struct wire_slot *slot)
+{
+    return (struct wire_lane *)((char *)(slot - slot->index) - round_up(sizeof(struct wire_lane), WIRE_PAGE));
+}
+
+void ring_slot_release(struct wire_slot *slot)
+{
+    struct wire_lane *lane = lane_of_slot(slot);
+
+    atomic_store_explicit(&slot->open, 0, memory_order_relaxed);
+    atomic_fetch_and_explicit(&lane->slot_map[slot->index / 64], ~(UINT64_C(1) << (slot->index % 64)),
+                              memory_order_release);
+}
+
+/* Reserve `parts` cells; false when they aren't free. */
+static bool cells_reserve(struct wire_lane *lane, uint32_t cell_count, uint32_t parts, uint64_t *ret_position)
+{
+    uint64_t head = atomic_load_explicit(&lane->head, memory_order_relaxed);
+
+    do {
+        /* acquire: what the agent stored into cells it gave back comes before our use of them */
+        uint64_t tail = atomic_load_explicit(&lane->tail, memory_order_acquire);
+        if (head + parts - tail > cell_count)
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(&lane->head, &head, head + parts, memory_order_relaxed,
+                                                    memory_order_relaxed));
+    *ret_position = head;
+    return true;
+}
+
+/* FREE or CONSUMED of an older lap -> WRITING of this one. False when the agent or a stuck writer has the cell. */
+static bool cell_begin(struct wire_cell *cell, uint64_t position, uint32_t cell_count)
+{
+    uint32_t want = wire_cell_word(position, cell_count, WIRE_CELL_WRITING);
+    uint32_t state = atomic_load_explicit(&cell->state, memory_order_acquire);
+
+    if ((state >> 2) == (want >> 2) || (state & 3) == WIRE_CELL_WRITING || (state & 3) == WIRE_CELL_READY)
+        return false;
+    return atomic_compare_exchange_strong_explicit(&cell->state, &state, want, memory_order_relaxed,
+                                                   memory_order_relaxed);
+}
+
+/* Copy into the cells from `position` on, all but the first one made visible. Returns the number of cells begun. */
+static uint32_t cells_fill(struct wire_cell *cells, uint32_t cell_count, uint64_t position,
+                           const struct wire_record *record, const char *bytes, uint32_t parts)
+{
+    size_t left = record->length;
+
+    for (uint32_t part = 0; part < parts; part++) {
+        struct wire_cell *cell = &cells[(position + part) % cell_count];
+        size_t skip = part == 0 ? sizeof(*record) : 0;
+        size_t take = left < WIRE_CELL_PAYLOAD - skip ? left : WIRE_CELL_PAYLOAD - skip;
+
+        if (!cell_begin(cell, position + part, cell_count))
+            return part;
+        cell->part = (uint8_t)part;
+        cell->parts = (uint8_t)parts;
+        cell->length = (uint16_t)(skip + take);
+        if (part == 0)
+            memcpy(cell->payload, record, sizeof(*record));
+        memcpy(cell->payload + skip, bytes, take);
+        bytes += take;
+        left -= take;
+        if (part > 0)
+            atomic_store_explicit(&cell->state, wire_cell_word(position + part, cell_count, WIRE_CELL_READY),
+                                  memory_order_release);
+    }
+    return parts;
+}
+
+bool ring_write(enum wire_record_type type, const void *bytes, size_t length, struct wire_slot *slot)
+{
+    struct wire_lane *lane = ring_lane();
+    struct wire_ring *ring = ring_current();
+    struct wire_record record = {.type = (uint16_t)type, .length = (uint16_t)length};
+    uint32_t parts = (uint32_t)((sizeof(record) + length + WIRE_CELL_PAYLOAD - 1) / WIRE_CELL_PAYLOAD);
+    uint64_t position;
+
+    if (!lane || parts > WIRE_RECORD_CELLS_MAX)
+        return false;
+    if (!cells_reserve(lane, ring->cell_count, parts, &position)) {
+        ring_drop(WIRE_DROP_RING_FULL);
+        return false;
+    }
+
+    struct wire_cell *cells = (struct wire_cell *)((char *)lane + ring->cells_offset);
+    struct wire_cell *first = &cells[position % ring->cell_count];
+    uint32_t begun = cells_fill(cells, ring->cell_count, position, &record, bytes, parts);
+
+    if (begun < parts) {
+        ring_drop(WIRE_DROP_CELL_LOST);
+        if (begun > 0) /* given up: as if the agent had skipped it */
+            atomic_store_explicit(&first->state, wire_cell_word(position, ring->cell_count, WIRE_CELL_FREE),
+                                  memory_order_release);
+        return false;
+    }
+    if (slot)
+        atomic_store_explicit(&slot->record_position, position + 1, memory_order_relaxed);
+    atomic_store_explicit(&first->state, wire_cell_word(position, ring->cell_count, WIRE_CELL_READY),
+                          memory_order_release);
+    ring_wake();
+    return true;
+}
+
+void ring_wake(void)
+{
+    struct wire_ring *ring = ring_current();
+
+    /* Pairs with the agent's store of 1 and its second look at the heads: one of the two sees the other. */
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load_explicit(&ring->asleep, memory_order_relaxed) == 0)
+        return;
+    if (atomic_load_explicit(&process_sandboxed, memory_order_relaxed))
+        return;
+    if (atomic_exchange_explicit(&ring->asleep, 0, memory_order_relaxed) != 0)
+        (void)sys_call4(SYS_futex, (long)&ring->asleep, FUTEX_WAKE, 1, 0);
+}

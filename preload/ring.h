@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The shim's side of the shared mapping (wire.h): this process's lane, its slots and its cells.
+ * Never blocks, never waits: what finds no room is dropped and counted in the lane. */
+#ifndef SPANSHIM_RING_H
+#define SPANSHIM_RING_H
+
+#include "preload/wire.h"
+
+#include <stdbool.h>
+
+/* What a mapping is cut into. */
+struct ring_geometry {
+    uint32_t lane_count, slot_count, cell_count;
+};
+
+/* Bytes of a mapping with this geometry. Context: pure. */
+uint64_t ring_size(const struct ring_geometry *geometry);
+
+/* Write the header of a fresh, zeroed mapping. Context: hook. */
+void ring_format(struct wire_ring *ring, const struct ring_geometry *geometry);
+
+/* Make the mapping this process's ring from now on. The former one stays mapped: open requests still stand in it.
+ * Context: hook; one thread at a time (link.c). */
+void ring_adopt(struct wire_ring *ring);
+
+/* The ring, NULL before the first hand-over. Context: hook; signal-safe. */
+struct wire_ring *ring_current(void);
+
+/* A fork's child gets a lane of its own, when it first needs one. Context: child; signal-safe. */
+void ring_after_fork(void);
+
+/* This process's lane, claimed if need be; NULL when there is no ring or no lane is free. Context: hook; signal-safe. */
+struct wire_lane *ring_lane(void);
+
+/* Add one to a counter of the lane, if there is one. Context: hook; signal-safe. */
+void ring_count(enum wire_count what);
+void ring_drop(enum wire_drop cause);
+
+/* Take a slot of the in-flight table. NULL when there is none; counted. Its content is the previous user's.
+ * Context: hook; signal-safe. */
+struct wire_slot *ring_slot_take(void);
+
+/* Give it back: any slot of any ring this process ever had, also one of the parent's. Context: hook; signal-safe. */
+void ring_slot_release(struct wire_slot *slot);
+
+/* Write a record. When `slot` is given, its record_position is set before the
+ * record becomes visible. False when it was dropped; counted. Wakes a sleeping agent. Context: hook; signal-safe. */
+bool ring_write(enum wire_record_type type, const void *bytes, size_t length, struct wire_slot *slot);
+
+/* Wake the agent if it sleeps. Context: hook; signal-safe; a system call only then. */
+void ring_wake(void);
+
+#endif
