@@ -49,12 +49,12 @@ void *arena_alloc(size_t size)
 }
 
 /* Blocks are named by their place in the arena, in units of the alignment. */
-static void *block_at(uint32_t number)
+void *arena_at(uint32_t number)
 {
     return arena.base + (size_t)(number - 1) * ALIGNMENT;
 }
 
-static uint32_t block_number(const void *block)
+uint32_t arena_number(const void *block)
 {
     return (uint32_t)((size_t)((const char *)block - arena.base) / ALIGNMENT) + 1;
 }
@@ -64,7 +64,7 @@ void *arena_pool_get(struct arena_pool *pool)
     uint64_t head = atomic_load_explicit(&pool->free, memory_order_acquire);
 
     while ((uint32_t)head != 0) {
-        _Atomic uint32_t *block = block_at((uint32_t)head);
+        _Atomic uint32_t *block = arena_at((uint32_t)head);
         /* The block may be taken meanwhile and its link overwritten: the tag has changed then and the exchange fails. */
         uint32_t next = atomic_load_explicit(block, memory_order_relaxed);
         uint64_t want = ((head >> 32) + 1) << 32 | next;
@@ -86,7 +86,7 @@ void arena_pool_put(struct arena_pool *pool, void *block)
 
     do {
         atomic_store_explicit(link, (uint32_t)head, memory_order_relaxed);
-        want = ((head >> 32) + 1) << 32 | block_number(block);
+        want = ((head >> 32) + 1) << 32 | arena_number(block);
     } while (!atomic_compare_exchange_weak_explicit(&pool->free, &head, want, memory_order_release,
                                                     memory_order_relaxed));
 }

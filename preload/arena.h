@@ -14,6 +14,10 @@ int arena_init(void);
 /* `size` zeroed bytes, aligned to 64; NULL when the arena is used up. Never freed. Context: hook; signal-safe. */
 void *arena_alloc(size_t size);
 
+/* A block's number, from 1 up, and back: a pointer in 32 bits. Context: hook; signal-safe. */
+uint32_t arena_number(const void *block);
+void *arena_at(uint32_t number);
+
 /* Blocks of one size. All zero but for block_size is a valid pool. */
 struct arena_pool {
     _Atomic uint64_t free; /* tag << 32 | block number + 1; the tag makes the exchange safe against reuse (ABA) */

@@ -1,0 +1,473 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The life of a connection: who names it, who may touch it, when it ends. */
+#include "preload/conn.h"
+
+#include "preload/arena.h"
+#include "preload/conn_internal.h"
+#include "preload/fdtab.h"
+#include "preload/process.h"
+#include "preload/ring.h"
+#include "preload/sys.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+
+static struct arena_pool conns = {.block_size = sizeof(struct conn)};
+
+static struct conn *conn_of(uint64_t entry)
+{
+    uint32_t value = fdtab_value(entry);
+
+    return value >= FDTAB_CONN ? arena_at(value - FDTAB_CONN) : NULL;
+}
+
+/* A connection with one descriptor. */
+static struct conn *conn_new(enum conn_role role)
+{
+    struct conn *conn = arena_pool_get(&conns);
+
+    if (!conn) {
+        ring_drop(WIRE_DROP_CONN_TABLE_FULL);
+        return NULL;
+    }
+    atomic_store_explicit(&conn->role, (uint8_t)role, memory_order_relaxed);
+    atomic_store_explicit(&conn->passive, 0, memory_order_relaxed);
+    atomic_store_explicit(&conn->doomed, 0, memory_order_relaxed);
+    atomic_store_explicit(&conn->peer_done, 0, memory_order_relaxed);
+    atomic_store_explicit(&conn->failure, WIRE_ERROR_NONE, memory_order_relaxed);
+    atomic_store_explicit(&conn->pid, process_pid(), memory_order_relaxed);
+    conn->forks = atomic_load_explicit(&process_page->forks, memory_order_relaxed);
+    memset(&conn->peer, 0, sizeof(conn->peer));
+    memset(&conn->local, 0, sizeof(conn->local));
+    conn->in.parser = (struct http1){.role = HTTP1_REQUESTS};
+    conn->out.parser = (struct http1){.role = HTTP1_RESPONSES};
+    conn->head = NULL;
+    atomic_store_explicit(&conn->opened, 0, memory_order_relaxed);
+    atomic_store_explicit(&conn->answered, 0, memory_order_relaxed);
+    atomic_store_explicit(&conn->in.claimed, 0, memory_order_relaxed);
+    atomic_store_explicit(&conn->out.claimed, 0, memory_order_relaxed);
+    atomic_store_explicit(&conn->refs, 1, memory_order_release);
+    return conn;
+}
+
+static bool claim(struct conn_direction *direction)
+{
+    return atomic_exchange_explicit(&direction->claimed, 1, memory_order_acquire) == 0;
+}
+
+static void unclaim(struct conn_direction *direction)
+{
+    atomic_store_explicit(&direction->claimed, 0, memory_order_seq_cst);
+}
+
+/* Another process goes on with the connection: one that moved bytes on it after us, or a child that it was left to (made
+ * since, while nobody had given the request up and no answer had begun). */
+static bool left_to_other(const struct conn *conn)
+{
+    if (atomic_load_explicit(&conn->pid, memory_order_relaxed) != process_pid())
+        return true;
+    return conn->forks != atomic_load_explicit(&process_page->forks, memory_order_relaxed) &&
+           !atomic_load_explicit(&conn->peer_done, memory_order_relaxed) &&
+           atomic_load_explicit(&conn->failure, memory_order_relaxed) == WIRE_ERROR_NONE &&
+           !exchange_answering(conn);
+}
+
+/* Both directions are claimed, and stay so while the connection is free: a late visitor fails to claim. */
+static void conn_end(struct conn *conn)
+{
+    enum wire_error error = atomic_load_explicit(&conn->failure, memory_order_relaxed);
+
+    if (error == WIRE_ERROR_NONE && atomic_load_explicit(&conn->peer_done, memory_order_relaxed))
+        error = WIRE_ERROR_CLIENT_CLOSED;
+    if (atomic_load_explicit(&conn->role, memory_order_relaxed) == CONN_SERVER) {
+        if (atomic_load_explicit(&conn->passive, memory_order_relaxed)) {
+            exchange_discard(conn);
+        } else if (left_to_other(conn)) {
+            exchange_forget(conn);
+        } else {
+            exchange_out_end(conn);
+            exchange_abandon(conn, error);
+        }
+    }
+    atomic_store_explicit(&conn->doomed, 0, memory_order_relaxed);
+    atomic_fetch_add_explicit(&conn->generation, 1, memory_order_release);
+    arena_pool_put(&conns, conn);
+}
+
+/* What waits until nobody parses: the end of a connection without descriptors, and dropping what is open on a passive one.
+ * Called by whoever asked for it and by whoever gives a claim back; the one that gets both claims does it. */
+static void settle(struct conn *conn)
+{
+    bool doomed = atomic_load_explicit(&conn->doomed, memory_order_seq_cst) != 0;
+    bool passive = atomic_load_explicit(&conn->passive, memory_order_seq_cst) != 0;
+
+    if (__builtin_expect(!doomed && !passive, 1))
+        return;
+    if (!claim(&conn->in))
+        return;
+    if (!claim(&conn->out)) {
+        unclaim(&conn->in);
+        return;
+    }
+    if (atomic_load_explicit(&conn->doomed, memory_order_relaxed)) {
+        conn_end(conn);
+        return;
+    }
+    if (atomic_load_explicit(&conn->passive, memory_order_relaxed))
+        exchange_discard(conn);
+    unclaim(&conn->out);
+    unclaim(&conn->in);
+}
+
+static void turn_passive(struct conn *conn, enum wire_drop cause)
+{
+    if (atomic_exchange_explicit(&conn->passive, 1, memory_order_seq_cst) != 0)
+        return;
+    ring_count(WIRE_COUNT_PASSIVE);
+    if (cause != WIRE_DROP_COUNT)
+        ring_drop(cause);
+}
+
+static void conn_unref(struct conn *conn)
+{
+    if (atomic_fetch_sub_explicit(&conn->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    atomic_store_explicit(&conn->doomed, 1, memory_order_seq_cst);
+    settle(conn);
+}
+
+/* The descriptor gets a new meaning; what it named before loses it. */
+static bool fd_name(int fd, uint32_t value)
+{
+    uint64_t old;
+    bool noted = fdtab_set(fd, value, &old);
+
+    if (conn_of(old))
+        conn_unref(conn_of(old));
+    return noted;
+}
+
+static bool fd_name_conn(int fd, struct conn *conn)
+{
+    if (fd_name(fd, arena_number(conn) + FDTAB_CONN))
+        return true;
+    ring_drop(WIRE_DROP_FD_LIMIT);
+    conn_unref(conn);
+    return false;
+}
+
+bool conn_capture(struct conn_ref *ref, int fd)
+{
+    uint64_t entry = fdtab_get(fd);
+
+    if (fdtab_value(entry) == FDTAB_IGNORED)
+        return false;
+    process_check_fork();
+    ref->fd = fd;
+    ref->entry = entry;
+    ref->conn = conn_of(entry);
+    if (!ref->conn)
+        return true;
+    ref->generation = atomic_load_explicit(&ref->conn->generation, memory_order_acquire);
+    return atomic_load_explicit(&ref->conn->role, memory_order_relaxed) == CONN_SERVER &&
+           !atomic_load_explicit(&ref->conn->passive, memory_order_relaxed);
+}
+
+static enum wire_drop drop_of(enum exchange_result result)
+{
+    switch (result) {
+    case EXCHANGE_DOUBT:
+        return WIRE_DROP_BAD_FRAMING;
+    case EXCHANGE_TOO_DEEP:
+        return WIRE_DROP_PIPELINE_LIMIT;
+    case EXCHANGE_CONTENDED:
+        return WIRE_DROP_CONTENDED;
+    case EXCHANGE_ON:
+    case EXCHANGE_OVER:
+        break;
+    }
+    return WIRE_DROP_COUNT;
+}
+
+typedef enum exchange_result exchange_function(struct conn *conn, const char *bytes, size_t length);
+
+/* Claim the direction, parse, give it back. */
+static void move_bytes(const struct conn_ref *ref, struct conn_direction *direction, exchange_function *exchange,
+                       const struct iovec *iov, int count, size_t left)
+{
+    struct conn *conn = ref->conn;
+    enum exchange_result result = EXCHANGE_ON;
+
+    if (!claim(direction)) {
+        if (atomic_load_explicit(&conn->generation, memory_order_acquire) == ref->generation)
+            turn_passive(conn, WIRE_DROP_CONTENDED);
+        return;
+    }
+    if (atomic_load_explicit(&conn->generation, memory_order_acquire) == ref->generation &&
+        !atomic_load_explicit(&conn->passive, memory_order_relaxed)) {
+        atomic_store_explicit(&conn->pid, process_pid(), memory_order_relaxed);
+        for (int i = 0; i < count && left > 0 && result == EXCHANGE_ON; i++) {
+            size_t length = iov[i].iov_len < left ? iov[i].iov_len : left;
+
+            if (length > 0)
+                result = exchange(conn, iov[i].iov_base, length);
+            left -= length;
+        }
+        if (result != EXCHANGE_ON)
+            turn_passive(conn, drop_of(result));
+    }
+    unclaim(direction);
+    settle(conn);
+}
+
+/* A call failed in a way that ends the connection. */
+static void note_failure(struct conn *conn)
+{
+    enum wire_error error = WIRE_ERROR_NONE;
+
+    if (errno == ECONNRESET)
+        error = WIRE_ERROR_CONNECTION_RESET;
+    else if (errno == EPIPE)
+        error = WIRE_ERROR_CLIENT_CLOSED;
+    else if (errno == ETIMEDOUT)
+        error = WIRE_ERROR_TIMEOUT;
+    if (error != WIRE_ERROR_NONE)
+        atomic_store_explicit(&conn->failure, (uint8_t)error, memory_order_relaxed);
+}
+
+static void address_set(struct wire_address *address, const struct sockaddr *from, size_t length)
+{
+    const struct sockaddr_in *in = (const struct sockaddr_in *)from;
+    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)from;
+
+    if (!from || length < sizeof(from->sa_family))
+        return;
+    if (from->sa_family == AF_UNIX) {
+        address->family = WIRE_FAMILY_UNIX;
+    } else if (from->sa_family == AF_INET && length >= sizeof(*in)) {
+        address->family = WIRE_FAMILY_INET;
+        address->port = ntohs(in->sin_port);
+        memcpy(address->ip, &in->sin_addr, 4);
+    } else if (from->sa_family == AF_INET6 && length >= sizeof(*in6)) {
+        bool mapped = IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr);
+
+        address->family = mapped ? WIRE_FAMILY_INET : WIRE_FAMILY_INET6;
+        address->port = ntohs(in6->sin6_port);
+        memcpy(address->ip, (const char *)&in6->sin6_addr + (mapped ? 12 : 0), mapped ? 4 : 16);
+    }
+}
+
+/* How most programs' first bytes differ from a request's: a method in capitals, one blank, a target's first byte. */
+static bool begins_request(const char *bytes, size_t length)
+{
+    const char *blank = memchr(bytes, ' ', length < 20 ? length : 20);
+
+    if (!http1_looks_like(HTTP1_REQUESTS, bytes, length) || !blank || blank + 1 >= bytes + length)
+        return false;
+    for (const char *c = bytes; c < blank; c++)
+        if (*c < 'A' || *c > 'Z')
+            return false;
+    return blank[1] == '/' || blank[1] == '*' || blank[1] == 'h';
+}
+
+/* A socket that came by inheritance or from another process, and speaks HTTP. To tell it from a file that holds a request
+ * takes a system call of our own, and its peer's name another: once per such descriptor. */
+static void adopt(struct conn_ref *ref)
+{
+    int type = 0;
+    int length = sizeof(type);
+    struct sockaddr_in6 peer = {0};
+    int peer_length = sizeof(peer);
+    struct conn *conn;
+
+    if (atomic_load_explicit(&process_sandboxed, memory_order_relaxed))
+        return;
+    if (sys_call6(SYS_getsockopt, ref->fd, SOL_SOCKET, SO_TYPE, (long)&type, (long)&length, 0) < 0 ||
+        type != SOCK_STREAM) {
+        (void)fdtab_replace(ref->fd, ref->entry, FDTAB_IGNORED);
+        return;
+    }
+    conn = conn_new(CONN_SERVER);
+    if (!conn)
+        return;
+    if (sys_call3(SYS_getpeername, ref->fd, (long)&peer, (long)&peer_length) == 0)
+        address_set(&conn->peer, (struct sockaddr *)&peer, (size_t)peer_length);
+    ref->generation = atomic_load_explicit(&conn->generation, memory_order_relaxed);
+    if (!fdtab_replace(ref->fd, ref->entry, arena_number(conn) + FDTAB_CONN)) {
+        conn_unref(conn);
+        return;
+    }
+    ref->conn = conn;
+    ring_count(WIRE_COUNT_CONNECTIONS);
+}
+
+/* The first bytes on a descriptor that nothing is known of. */
+static void classify(struct conn_ref *ref, const struct iovec *iov, int count, ssize_t n)
+{
+    if (count > 0 && n > 0 && iov[0].iov_base && begins_request(iov[0].iov_base, iov[0].iov_len < (size_t)n
+                                                                                      ? iov[0].iov_len
+                                                                                      : (size_t)n))
+        adopt(ref);
+    else
+        (void)fdtab_replace(ref->fd, ref->entry, FDTAB_IGNORED);
+}
+
+void conn_data_in_vector(const struct conn_ref *ref, const struct iovec *iov, int count, ssize_t n)
+{
+    struct conn_ref known = *ref;
+
+    if (!known.conn && n > 0)
+        classify(&known, iov, count, n);
+    if (!known.conn)
+        return;
+    if (n > 0)
+        move_bytes(&known, &known.conn->in, exchange_in, iov, count, (size_t)n);
+    else if (n < 0)
+        note_failure(known.conn);
+}
+
+void conn_data_in(const struct conn_ref *ref, const void *bytes, size_t room, ssize_t n)
+{
+    struct iovec iov = {(void *)(uintptr_t)bytes, room};
+
+    if (n == 0 && room > 0 && ref->conn)
+        atomic_store_explicit(&ref->conn->peer_done, 1, memory_order_relaxed);
+    else
+        conn_data_in_vector(ref, &iov, 1, n);
+}
+
+void conn_data_out_vector(const struct conn_ref *ref, const struct iovec *iov, int count, ssize_t n)
+{
+    if (!ref->conn)
+        (void)fdtab_replace(ref->fd, ref->entry, FDTAB_IGNORED); /* who speaks first is no HTTP server */
+    else if (n > 0)
+        move_bytes(ref, &ref->conn->out, exchange_out, iov, count, (size_t)n);
+    else if (n < 0)
+        note_failure(ref->conn);
+}
+
+void conn_data_out(const struct conn_ref *ref, const void *bytes, ssize_t n)
+{
+    struct iovec iov = {(void *)(uintptr_t)bytes, n > 0 ? (size_t)n : 0};
+
+    conn_data_out_vector(ref, &iov, 1, n);
+}
+
+void conn_skip_in(const struct conn_ref *ref, ssize_t n)
+{
+    struct iovec unseen = {NULL, n > 0 ? (size_t)n : 0};
+
+    conn_data_in_vector(ref, &unseen, 1, n);
+}
+
+void conn_skip_out(const struct conn_ref *ref, ssize_t n)
+{
+    conn_data_out(ref, NULL, n);
+}
+
+void conn_give_up(const struct conn_ref *ref)
+{
+    if (!ref->conn) {
+        (void)fdtab_replace(ref->fd, ref->entry, FDTAB_IGNORED);
+        return;
+    }
+    turn_passive(ref->conn, WIRE_DROP_BLIND);
+    settle(ref->conn);
+}
+
+void conn_forget(int fd)
+{
+    struct conn *conn = conn_of(fdtab_clear(fd));
+
+    if (conn)
+        conn_unref(conn);
+}
+
+void conn_ignore(int fd)
+{
+    (void)fd_name(fd, FDTAB_IGNORED);
+}
+
+void conn_bound(int fd, const struct sockaddr *address, size_t length)
+{
+    struct conn *conn;
+
+    if (fdtab_value(fdtab_get(fd)) != FDTAB_UNKNOWN)
+        return;
+    conn = conn_new(CONN_LISTENER);
+    if (!conn)
+        return;
+    address_set(&conn->local, address, length);
+    (void)fd_name_conn(fd, conn);
+}
+
+void conn_accepted(int listener, int fd, const struct sockaddr *address, size_t length)
+{
+    struct conn *from = conn_of(fdtab_get(listener));
+    struct conn *conn;
+
+    process_check_fork();
+    conn = conn_new(CONN_SERVER);
+    if (!conn) {
+        conn_forget(fd);
+        return;
+    }
+    address_set(&conn->peer, address, length);
+    if (from && atomic_load_explicit(&from->role, memory_order_relaxed) == CONN_LISTENER)
+        conn->local = from->local;
+    if (fd_name_conn(fd, conn))
+        ring_count(WIRE_COUNT_CONNECTIONS);
+}
+
+void conn_duplicated(int of, int fd)
+{
+    uint64_t entry = fdtab_get(of);
+    struct conn *conn = conn_of(entry);
+    uint32_t refs;
+
+    if (!conn) {
+        (void)fd_name(fd, fdtab_value(entry));
+        return;
+    }
+    refs = atomic_load_explicit(&conn->refs, memory_order_relaxed);
+    do {
+        if (refs == 0) { /* closed meanwhile by another thread */
+            conn_forget(fd);
+            return;
+        }
+    } while (!atomic_compare_exchange_weak_explicit(&conn->refs, &refs, refs + 1, memory_order_relaxed,
+                                                    memory_order_relaxed));
+    (void)fd_name_conn(fd, conn);
+}
+
+void conn_shut_out(const struct conn_ref *ref)
+{
+    struct conn *conn = ref->conn;
+
+    if (!conn || !claim(&conn->out))
+        return;
+    if (atomic_load_explicit(&conn->generation, memory_order_acquire) == ref->generation)
+        exchange_out_end(conn);
+    unclaim(&conn->out);
+    settle(conn);
+}
+
+void conn_closing(int fd)
+{
+    if (fdtab_value(fdtab_get(fd)) == FDTAB_UNKNOWN)
+        return;
+    process_check_fork();
+    conn_forget(fd);
+}
+
+void conn_closing_range(unsigned first, unsigned last)
+{
+    for (int fd = first < FDTAB_LIMIT ? fdtab_next((int)first) : -1; fd >= 0 && (unsigned)fd <= last;
+         fd = fdtab_next(fd + 1))
+        conn_closing(fd);
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A connection: what its descriptors share, its two directions and the requests open on it. Hooks report what a call did;
+ * everything that follows from it happens here.
+ *
+ * Each direction is try-claimed while its bytes are parsed. Whoever finds it claimed turns the connection passive (its
+ * traffic is no longer looked at) and the loss is counted: in doubt no span, never a wrong one. Connections live in the
+ * arena and are reused; a generation tells a stale reference. Lock-free; signal-safe; any thread. */
+#ifndef SPANSHIM_CONN_H
+#define SPANSHIM_CONN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct conn;
+struct iovec;
+struct sockaddr;
+
+/* A connection as a hook found it before its real call. */
+struct conn_ref {
+    struct conn *conn; /* NULL: nothing is known of the descriptor yet */
+    uint32_t generation;
+    int fd;
+    uint64_t entry; /* of the descriptor table */
+};
+
+/* Look the descriptor up. False: it is not followed. Context: hook; signal-safe. */
+bool conn_capture(struct conn_ref *ref, int fd);
+
+/* Bytes that the program received: n as the call returned it, negative with errno set; 0 is the end if there was room for
+ * any. The first ones on an unknown descriptor decide whether it is followed. Context: hook; signal-safe. */
+void conn_data_in(const struct conn_ref *ref, const void *bytes, size_t room, ssize_t n);
+void conn_data_in_vector(const struct conn_ref *ref, const struct iovec *iov, int count, ssize_t n);
+
+/* Bytes that the program sent, likewise. Context: hook; signal-safe. */
+void conn_data_out(const struct conn_ref *ref, const void *bytes, ssize_t n);
+void conn_data_out_vector(const struct conn_ref *ref, const struct iovec *iov, int count, ssize_t n);
+
+/* Bytes that moved without being seen (sendfile, splice, MSG_TRUNC), likewise. Context: hook; signal-safe. */
+void conn_skip_in(const struct conn_ref *ref, ssize_t n);
+void conn_skip_out(const struct conn_ref *ref, ssize_t n);
+
+/* The connection can't be followed any further. Context: hook; signal-safe. */
+void conn_give_up(const struct conn_ref *ref);
+
+/* A descriptor that was just made (socket, dup's target): nothing is known of it. Context: hook; signal-safe. */
+void conn_forget(int fd);
+
+/* A descriptor that is none of ours until it is closed. Context: hook; signal-safe. */
+void conn_ignore(int fd);
+
+/* A listening socket's address. Context: hook; signal-safe. */
+void conn_bound(int fd, const struct sockaddr *address, size_t length);
+
+/* A connection was accepted; address may be NULL. Context: hook; signal-safe. */
+void conn_accepted(int listener, int fd, const struct sockaddr *address, size_t length);
+
+/* `fd` now names what `of` names. Context: hook; signal-safe. */
+void conn_duplicated(int of, int fd);
+
+/* The program will send no more. Context: hook; signal-safe. */
+void conn_shut_out(const struct conn_ref *ref);
+
+/* The descriptor is about to be closed: before the real call, for afterwards the number may be another thread's.
+ * Context: hook; signal-safe. */
+void conn_closing(int fd);
+
+/* All descriptors of first..last are about to be closed. Context: hook; signal-safe. */
+void conn_closing_range(unsigned first, unsigned last);
+
+#endif

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What conn.c (life and ownership of connections) and exchange.c (the messages on them) share. */
+#ifndef SPANSHIM_CONN_INTERNAL_H
+#define SPANSHIM_CONN_INTERNAL_H
+
+#include "preload/conn.h"
+#include "preload/http1.h"
+#include "preload/wire.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+struct span_head;
+struct stash;
+
+enum { CONN_PIPELINE_MAX = 128 };
+
+/* What the response's framing depends on. */
+enum conn_open_flag { CONN_OPEN_HEAD = 1, CONN_OPEN_CONNECT = 2, CONN_OPEN_FLAGS = 3 };
+
+enum conn_role { CONN_SERVER, CONN_LISTENER };
+
+/* One direction. Touched only by who holds `claimed`. */
+struct conn_direction {
+    _Atomic uint32_t claimed;
+    struct http1 parser;
+    struct stash *stash; /* a pool's block while a line is cut, else NULL */
+};
+
+struct conn {
+    _Atomic uint32_t refs; /* descriptors of this process that name it; the arena's link while it is free */
+    _Atomic uint32_t generation;
+    _Atomic uint8_t role; /* enum conn_role */
+    _Atomic uint8_t passive;
+    _Atomic uint8_t doomed;    /* the last descriptor is gone: whoever holds the claims frees it */
+    _Atomic uint8_t peer_done; /* the peer will send no more */
+    _Atomic uint8_t failure;   /* enum wire_error of the last failed call, if it ends the connection */
+    _Atomic uint32_t pid;      /* process that last moved bytes on it */
+    uint32_t forks;            /* of that process when the connection was made */
+    struct wire_address peer;
+    struct wire_address local;
+    struct conn_direction in, out;
+
+    /* The request whose head is coming in; held by the in direction. */
+    struct span_head *head; /* a pool's block until the head is complete, else NULL */
+
+    /* Requests waiting for the end of their response: number n stands at n % CONN_PIPELINE_MAX. The in direction adds
+     * (release), the out direction takes (acquire). */
+    _Atomic uint32_t opened;
+    _Atomic uint32_t answered;
+    uintptr_t open[CONN_PIPELINE_MAX];                /* a slot or NULL, and enum conn_open_flag in the low bits */
+    _Atomic uint64_t body_lengths[CONN_PIPELINE_MAX]; /* request body bytes so far: in stores, out reads; relaxed */
+};
+
+enum exchange_result {
+    EXCHANGE_ON,        /* go on */
+    EXCHANGE_OVER,      /* not HTTP, or not any more: nothing was lost */
+    EXCHANGE_DOUBT,     /* the framing is in doubt */
+    EXCHANGE_TOO_DEEP,  /* too many requests in a pipeline */
+    EXCHANGE_CONTENDED, /* the other direction is in another thread's hands */
+};
+
+/* Bytes of one direction, to be parsed or (bytes NULL) counted; the direction is claimed. Anything but EXCHANGE_ON: the
+ * connection can't be followed any further. Context: hook; signal-safe. */
+enum exchange_result exchange_in(struct conn *conn, const char *bytes, size_t length);
+enum exchange_result exchange_out(struct conn *conn, const char *bytes, size_t length);
+
+/* The out direction has ended: a response that ends with the connection is complete. Both directions, or the out one, are
+ * claimed. Context: hook; signal-safe. */
+void exchange_out_end(struct conn *conn);
+
+/* The connection is gone: what is open on it ends with this error; NONE: with what can be told from how far the response
+ * had come. Both directions are claimed. Context: hook; signal-safe. */
+void exchange_abandon(struct conn *conn, enum wire_error error);
+
+/* It is given up: what is open on it is no span, since its end can't be known. The same. */
+void exchange_discard(struct conn *conn);
+
+/* Nothing of it is reported by this process: another one goes on with it. The same. */
+void exchange_forget(struct conn *conn);
+
+/* Has the response to the oldest open request begun? The same. */
+bool exchange_answering(const struct conn *conn);
+
+#endif

@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The messages on a connection: requests come in, responses go out in the same order. */
+#include "preload/conn_internal.h"
+
+#include "preload/arena.h"
+#include "preload/clock.h"
+#include "preload/span.h"
+
+#include <string.h>
+
+static struct arena_pool heads = {.block_size = sizeof(struct span_head)};
+
+/* While a line is cut its beginning waits here. The first bytes are the arena's link while the block is free. */
+struct stash {
+    _Atomic uint32_t pool_link;
+    char bytes[HTTP1_STASH_SIZE];
+};
+static struct arena_pool stashes = {.block_size = sizeof(struct stash)};
+
+static struct wire_slot *slot_of(uintptr_t open)
+{
+    return (struct wire_slot *)(open & ~(uintptr_t)CONN_OPEN_FLAGS);
+}
+
+static void head_release(struct conn *conn)
+{
+    if (conn->head)
+        arena_pool_put(&heads, conn->head);
+    conn->head = NULL;
+}
+
+/* Feed a parser, lending it a stash when a line may be cut: not when the bytes end with a line. */
+static size_t feed(struct conn_direction *direction, const char *bytes, size_t length, enum http1_event *ret_event,
+                   struct http1_out *ret_out)
+{
+    struct stash *stash = direction->stash;
+
+    if (!stash && length > 0 && bytes[length - 1] != '\n')
+        stash = arena_pool_get(&stashes);
+    size_t used = http1_feed(&direction->parser, bytes, length, stash ? stash->bytes : NULL, ret_event, ret_out);
+
+    direction->stash = stash;
+    return used;
+}
+
+/* To be called when the last event's slices are done with. */
+static void feed_done(struct conn_direction *direction)
+{
+    if (!direction->stash || direction->parser.stash_length > 0)
+        return;
+    arena_pool_put(&stashes, direction->stash);
+    direction->stash = NULL;
+}
+
+/* Requests come in. */
+
+static bool request_begin(struct conn *conn, const struct http1_out *line)
+{
+    uint32_t number = atomic_load_explicit(&conn->opened, memory_order_relaxed);
+    struct slice method = line->a;
+    struct wire_slot *slot = NULL;
+    uintptr_t flags = 0;
+
+    if (number - atomic_load_explicit(&conn->answered, memory_order_acquire) >= CONN_PIPELINE_MAX)
+        return false;
+    if (method.length == 4 && memcmp(method.bytes, "HEAD", 4) == 0)
+        flags = CONN_OPEN_HEAD;
+    if (method.length == 7 && memcmp(method.bytes, "CONNECT", 7) == 0)
+        flags = CONN_OPEN_CONNECT;
+    conn->head = arena_pool_get(&heads);
+    if (conn->head)
+        slot = span_open(conn->head, clock_mono_ns(), &conn->peer, &conn->local);
+    if (slot)
+        span_request_line(slot, conn->head, method, line->b, conn->in.parser.version_minor);
+    else
+        head_release(conn);
+    atomic_store_explicit(&conn->body_lengths[number % CONN_PIPELINE_MAX], 0, memory_order_relaxed);
+    conn->open[number % CONN_PIPELINE_MAX] = (uintptr_t)slot | flags;
+    atomic_store_explicit(&conn->opened, number + 1, memory_order_release);
+    return true;
+}
+
+/* The youngest request's slot; only while its head is coming in is it certain to be ours. */
+static struct wire_slot *arriving(struct conn *conn)
+{
+    uint32_t number = atomic_load_explicit(&conn->opened, memory_order_relaxed);
+
+    return conn->head ? slot_of(conn->open[(number - 1) % CONN_PIPELINE_MAX]) : NULL;
+}
+
+static void request_body(struct conn *conn)
+{
+    uint32_t number = atomic_load_explicit(&conn->opened, memory_order_relaxed);
+
+    if (number > 0)
+        atomic_store_explicit(&conn->body_lengths[(number - 1) % CONN_PIPELINE_MAX], conn->in.parser.body_length,
+                              memory_order_relaxed);
+}
+
+static enum exchange_result request_event(struct conn *conn, enum http1_event event, const struct http1_out *out)
+{
+    struct wire_slot *slot = arriving(conn);
+
+    switch (event) {
+    case HTTP1_START_LINE:
+        return request_begin(conn, out) ? EXCHANGE_ON : EXCHANGE_TOO_DEEP;
+    case HTTP1_FIELD:
+        if (slot)
+            span_request_field(slot, conn->head, out->a, out->b);
+        return EXCHANGE_ON;
+    case HTTP1_HEAD_END:
+        if (slot)
+            span_head_end(slot, conn->head);
+        head_release(conn);
+        return EXCHANGE_ON;
+    case HTTP1_NEED_MORE:
+    case HTTP1_MESSAGE_END:
+        request_body(conn);
+        return EXCHANGE_ON;
+    case HTTP1_NOT_MINE:
+    case HTTP1_BAD:
+        break;
+    }
+    /* Not a request that can be understood. What was asked before it will still be answered, and so may this be. */
+    if (slot)
+        span_head_end(slot, conn->head);
+    head_release(conn);
+    if (atomic_load_explicit(&conn->answered, memory_order_acquire) !=
+        atomic_load_explicit(&conn->opened, memory_order_relaxed))
+        return EXCHANGE_ON;
+    return event == HTTP1_BAD ? EXCHANGE_DOUBT : EXCHANGE_OVER;
+}
+
+enum exchange_result exchange_in(struct conn *conn, const char *bytes, size_t length)
+{
+    struct http1_out out;
+    enum http1_event event;
+    enum exchange_result result = EXCHANGE_ON;
+
+    if (conn->in.parser.state == HTTP1_FAILED)
+        return EXCHANGE_ON; /* the out direction decides when the last answer is given */
+    if (!bytes) {
+        if (http1_skip(&conn->in.parser, length, &event) < 0)
+            return EXCHANGE_DOUBT;
+        return request_event(conn, event, NULL);
+    }
+    do {
+        size_t used = feed(&conn->in, bytes, length, &event, &out);
+
+        bytes += used;
+        length -= used;
+        result = request_event(conn, event, &out);
+    } while (result == EXCHANGE_ON && event != HTTP1_NEED_MORE && conn->in.parser.state != HTTP1_FAILED);
+    feed_done(&conn->in);
+    return result;
+}
+
+/* Responses go out. */
+
+/* The oldest open request; false when there is none. */
+static bool oldest(const struct conn *conn, uintptr_t *ret_open)
+{
+    uint32_t number = atomic_load_explicit(&conn->answered, memory_order_relaxed);
+
+    if (number == atomic_load_explicit(&conn->opened, memory_order_acquire))
+        return false;
+    *ret_open = conn->open[number % CONN_PIPELINE_MAX];
+    return true;
+}
+
+/* Take the oldest request out of the queue and end it. */
+static void request_end(struct conn *conn, uint16_t flags, enum wire_error error)
+{
+    uint32_t number = atomic_load_explicit(&conn->answered, memory_order_relaxed);
+    struct wire_slot *slot = slot_of(conn->open[number % CONN_PIPELINE_MAX]);
+
+    if (slot) {
+        struct wire_request *request = wire_slot_request(slot);
+
+        request->request_body_size =
+            atomic_load_explicit(&conn->body_lengths[number % CONN_PIPELINE_MAX], memory_order_relaxed);
+        request->response_body_size = request->first_byte_ns ? conn->out.parser.body_length : 0;
+        request->flags |= flags | WIRE_REQUEST_BODY_SEEN;
+        if (request->first_byte_ns)
+            request->flags |= WIRE_REQUEST_RESPONSE_BODY_SEEN;
+        span_end(slot, clock_mono_ns(), error);
+    }
+    atomic_store_explicit(&conn->answered, number + 1, memory_order_release);
+}
+
+/* An answer to a request whose head has not ended (it is too long, or broken): what came of it must do. */
+static bool head_cut_short(struct conn *conn)
+{
+    uint32_t number = atomic_load_explicit(&conn->answered, memory_order_relaxed);
+
+    if (number + 1 != atomic_load_explicit(&conn->opened, memory_order_acquire))
+        return true;
+    if (atomic_exchange_explicit(&conn->in.claimed, 1, memory_order_acquire) != 0)
+        return false;
+    if (conn->head) {
+        span_head_end(arriving(conn), conn->head);
+        head_release(conn);
+        conn->in.parser.state = HTTP1_FAILED;
+    }
+    atomic_store_explicit(&conn->in.claimed, 0, memory_order_release);
+    return true;
+}
+
+static enum exchange_result response_begin(struct conn *conn)
+{
+    uintptr_t open;
+
+    if (!oldest(conn, &open))
+        return EXCHANGE_OVER; /* a protocol in which the server speaks first */
+    /* Only a look from outside: the head belongs to the in direction. */
+    if (conn->head && !head_cut_short(conn))
+        return EXCHANGE_CONTENDED;
+    conn->out.parser.answers_head = (open & CONN_OPEN_HEAD) != 0;
+    conn->out.parser.answers_connect = (open & CONN_OPEN_CONNECT) != 0;
+    if (slot_of(open) && (conn->out.parser.status >= 200 || conn->out.parser.status == 101)) {
+        struct wire_request *request = wire_slot_request(slot_of(open));
+
+        request->first_byte_ns = clock_mono_ns();
+        request->status = conn->out.parser.status;
+    }
+    return EXCHANGE_ON;
+}
+
+static enum exchange_result response_event(struct conn *conn, enum http1_event event, const struct http1_out *out)
+{
+    uint16_t status = conn->out.parser.status;
+    bool tunnel = conn->out.parser.state == HTTP1_TUNNEL;
+    uintptr_t open;
+
+    switch (event) {
+    case HTTP1_START_LINE:
+        return response_begin(conn);
+    case HTTP1_FIELD:
+        if (oldest(conn, &open) && slot_of(open))
+            span_response_field(slot_of(open), out->a, out->b);
+        return EXCHANGE_ON;
+    case HTTP1_HEAD_END:
+    case HTTP1_NEED_MORE:
+        return EXCHANGE_ON;
+    case HTTP1_MESSAGE_END:
+        if (status < 200 && status != 101)
+            return EXCHANGE_ON; /* the final response is still to come */
+        request_end(conn, tunnel ? WIRE_REQUEST_UPGRADED : 0, WIRE_ERROR_NONE);
+        if (tunnel || (conn->in.parser.state == HTTP1_FAILED && !oldest(conn, &open)))
+            return EXCHANGE_OVER;
+        return EXCHANGE_ON;
+    case HTTP1_NOT_MINE:
+        return oldest(conn, &open) ? EXCHANGE_DOUBT : EXCHANGE_OVER;
+    case HTTP1_BAD:
+        break;
+    }
+    return EXCHANGE_DOUBT;
+}
+
+enum exchange_result exchange_out(struct conn *conn, const char *bytes, size_t length)
+{
+    struct http1_out out;
+    enum http1_event event;
+    enum exchange_result result;
+
+    if (!bytes) {
+        if (http1_skip(&conn->out.parser, length, &event) < 0)
+            return EXCHANGE_DOUBT;
+        return response_event(conn, event, NULL);
+    }
+    do {
+        size_t used = feed(&conn->out, bytes, length, &event, &out);
+
+        bytes += used;
+        length -= used;
+        result = response_event(conn, event, &out);
+    } while (result == EXCHANGE_ON && event != HTTP1_NEED_MORE);
+    feed_done(&conn->out);
+    return result;
+}
+
+void exchange_out_end(struct conn *conn)
+{
+    uintptr_t open;
+
+    if (oldest(conn, &open) && conn->out.parser.state == HTTP1_UNTIL_CLOSE &&
+        http1_end(&conn->out.parser) == HTTP1_MESSAGE_END)
+        request_end(conn, 0, WIRE_ERROR_NONE);
+}
+
+bool exchange_answering(const struct conn *conn)
+{
+    uintptr_t open;
+
+    return oldest(conn, &open) && slot_of(open) && wire_slot_request(slot_of(open))->first_byte_ns != 0;
+}
+
+static void release_memory(struct conn *conn)
+{
+    head_release(conn);
+    conn->in.parser.stash_length = conn->out.parser.stash_length = 0;
+    feed_done(&conn->in);
+    feed_done(&conn->out);
+}
+
+/* The youngest request is no request yet when its head has not ended. */
+static void discard_unfinished_head(struct conn *conn)
+{
+    struct wire_slot *slot = arriving(conn);
+
+    if (!conn->head)
+        return;
+    if (slot)
+        span_discard(slot);
+    atomic_fetch_sub_explicit(&conn->opened, 1, memory_order_relaxed);
+    head_release(conn);
+}
+
+void exchange_abandon(struct conn *conn, enum wire_error error)
+{
+    uintptr_t open;
+
+    discard_unfinished_head(conn);
+    while (oldest(conn, &open)) {
+        bool answering = exchange_answering(conn);
+
+        if (error != WIRE_ERROR_NONE)
+            request_end(conn, 0, error);
+        else
+            request_end(conn, 0, answering ? WIRE_ERROR_RESPONSE_INCOMPLETE : WIRE_ERROR_NO_RESPONSE);
+    }
+    release_memory(conn);
+}
+
+void exchange_discard(struct conn *conn)
+{
+    uintptr_t open;
+
+    discard_unfinished_head(conn);
+    while (oldest(conn, &open)) {
+        if (slot_of(open))
+            span_discard(slot_of(open));
+        atomic_fetch_add_explicit(&conn->answered, 1, memory_order_release);
+    }
+    release_memory(conn);
+}
+
+void exchange_forget(struct conn *conn)
+{
+    atomic_store_explicit(&conn->answered, atomic_load_explicit(&conn->opened, memory_order_relaxed),
+                          memory_order_relaxed);
+    release_memory(conn);
+}

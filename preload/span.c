@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "preload/span.h"
+
+#include "preload/clock.h"
+#include "preload/config.h"
+#include "preload/ids.h"
+#include "preload/redact.h"
+#include "preload/ring.h"
+#include "preload/sampler.h"
+#include "preload/target.h"
+
+#include <string.h>
+
+enum {
+    PATH_MAX_LENGTH = 1024,
+    QUERY_MAX_LENGTH = 512,
+    USER_AGENT_MAX_LENGTH = 256,
+    METHOD_MAX_LENGTH = 32,
+    HEADER_MAX_LENGTH = 256,
+    TEXT_HEADER = 4, /* id, pad, length */
+};
+
+/* Room for one text of at most `want` bytes; what was cut is flagged. NULL when not even its header fits. */
+static uint8_t *text_reserve(struct wire_request *request, size_t want, size_t *ret_room)
+{
+    size_t left = (size_t)WIRE_SLOT_TEXT - request->text_length;
+
+    if (left <= TEXT_HEADER) {
+        request->flags |= WIRE_REQUEST_TRUNCATED;
+        return NULL;
+    }
+    left -= TEXT_HEADER;
+    *ret_room = want < left ? want : left;
+    return request->text + request->text_length + TEXT_HEADER;
+}
+
+/* Finish the text written at text_reserve's place. */
+static void text_commit(struct wire_request *request, enum wire_text id, size_t length)
+{
+    uint8_t *header = request->text + request->text_length;
+
+    header[0] = (uint8_t)id;
+    header[1] = 0;
+    header[2] = (uint8_t)length;
+    header[3] = (uint8_t)(length >> 8);
+    request->text_length = (uint16_t)(request->text_length + TEXT_HEADER + length);
+}
+
+static void text_add(struct wire_request *request, enum wire_text id, struct slice text, size_t limit)
+{
+    size_t room;
+    uint8_t *to = text.length > 0 ? text_reserve(request, limit, &room) : NULL;
+
+    if (!to)
+        return;
+    if (text.length > room) {
+        text.length = room;
+        request->flags |= WIRE_REQUEST_TRUNCATED;
+    }
+    memcpy(to, text.bytes, text.length);
+    text_commit(request, id, text.length);
+}
+
+struct wire_slot *span_open(struct span_head *head, uint64_t start_ns, const struct wire_address *peer,
+                            const struct wire_address *local)
+{
+    struct wire_slot *slot = ring_slot_take();
+
+    if (!slot)
+        return NULL;
+
+    struct wire_request *request = wire_slot_request(slot);
+
+    memset(request, 0, sizeof(*request));
+    request->start_ns = start_ns;
+    request->kind = WIRE_KIND_SERVER;
+    request->peer = *peer;
+    request->local = *local;
+    redact_ip_bytes(request->peer.ip, request->peer.family == WIRE_FAMILY_INET ? 4 : 16, config.client_ip_mode);
+    if (config.client_ip_mode == REDACT_IP_NONE)
+        memset(&request->peer, 0, sizeof(request->peer));
+
+    head->host_port = 0;
+    head->has_host = head->has_user_agent = head->is_complete = false;
+    propagation_init(&head->propagation, config.propagator_formats);
+    memset(&head->forwarded, 0, offsetof(struct forwarded, client));
+    return slot;
+}
+
+static enum wire_method method_of(struct slice method)
+{
+    static const struct {
+        char name[8];
+        uint8_t length;
+    } names[WIRE_METHOD_COUNT] = {
+#define X(NAME) [WIRE_METHOD_##NAME] = {#NAME, sizeof(#NAME) - 1},
+        WIRE_METHODS(X)
+#undef X
+    };
+
+    for (int i = 1; i < WIRE_METHOD_COUNT; i++)
+        if (names[i].length == method.length && memcmp(names[i].name, method.bytes, method.length) == 0)
+            return (enum wire_method)i;
+    return WIRE_METHOD_OTHER;
+}
+
+static void add_query(struct wire_request *request, struct slice query)
+{
+    size_t room;
+    bool truncated = false;
+    uint8_t *to = query.length > 0 ? text_reserve(request, QUERY_MAX_LENGTH, &room) : NULL;
+
+    if (!to)
+        return;
+    size_t length = redact_query(query.bytes, query.length, (char *)to, room, config.query_mode, &truncated);
+    if (truncated)
+        request->flags |= WIRE_REQUEST_TRUNCATED;
+    if (length > 0)
+        text_commit(request, WIRE_TEXT_QUERY, length);
+}
+
+/* The first to name the server wins: an absolute target before Host (RFC 9112 3.2.2), Forwarded before both (at the end of
+ * the head). */
+static void set_host(struct wire_request *request, struct span_head *head, struct slice host, uint16_t port)
+{
+    if (head->has_host || host.length == 0)
+        return;
+    head->has_host = true;
+    head->host_port = port;
+    text_add(request, WIRE_TEXT_SERVER_ADDRESS, host, FORWARDED_HOST_SIZE);
+}
+
+void span_request_line(struct wire_slot *slot, struct span_head *head, struct slice method, struct slice target,
+                       unsigned version_minor)
+{
+    struct wire_request *request = wire_slot_request(slot);
+    struct target parts;
+
+    request->method = (uint8_t)method_of(method);
+    request->version = (uint8_t)(10 + version_minor);
+    if (request->method == WIRE_METHOD_OTHER)
+        text_add(request, WIRE_TEXT_METHOD, method, METHOD_MAX_LENGTH);
+    if (!target_split(target.bytes, target.length, request->method == WIRE_METHOD_CONNECT, &parts))
+        return;
+    text_add(request, WIRE_TEXT_PATH, parts.path, PATH_MAX_LENGTH);
+    add_query(request, parts.query);
+    set_host(request, head, parts.host, parts.port);
+    if (slice_is(parts.scheme, "https"))
+        request->flags |= WIRE_REQUEST_HTTPS;
+}
+
+/* "name: value" with the name in lower case, for a header the user asked for. */
+static void capture(struct wire_request *request, enum wire_text id, const char *list, struct slice name,
+                    struct slice value)
+{
+    size_t room;
+
+    if (!list || !config_names_header(list, name) || !redact_header_allowed(name.bytes, name.length))
+        return;
+    uint8_t *to = text_reserve(request, name.length + 2 + HEADER_MAX_LENGTH, &room);
+    if (!to || room < name.length + 2) {
+        request->flags |= WIRE_REQUEST_TRUNCATED;
+        return;
+    }
+    for (size_t i = 0; i < name.length; i++)
+        to[i] = (uint8_t)slice_lower(name.bytes[i]);
+    memcpy(to + name.length, ": ", 2);
+    room -= name.length + 2;
+    if (value.length > room) {
+        value.length = room;
+        request->flags |= WIRE_REQUEST_TRUNCATED;
+    }
+    memcpy(to + name.length + 2, value.bytes, value.length);
+    text_commit(request, id, name.length + 2 + value.length);
+}
+
+void span_request_field(struct wire_slot *slot, struct span_head *head, struct slice name, struct slice value)
+{
+    struct wire_request *request = wire_slot_request(slot);
+    struct slice host;
+    uint16_t port;
+
+    if (name.length == 0)
+        return;
+    switch (slice_lower(name.bytes[0])) {
+    case 'h':
+        if (slice_is(name, "host") && target_split_authority(value.bytes, value.length, &host, &port))
+            set_host(request, head, host, port);
+        break;
+    case 'u':
+        if (!head->has_user_agent && slice_is(name, "user-agent")) {
+            head->has_user_agent = true;
+            text_add(request, WIRE_TEXT_USER_AGENT, value, USER_AGENT_MAX_LENGTH);
+        }
+        break;
+    case 'f':
+    case 'x':
+        (void)forwarded_field(&head->forwarded, name.bytes, name.length, value.bytes, value.length);
+        break;
+    default:
+        break;
+    }
+    (void)propagation_field(&head->propagation, name.bytes, name.length, value.bytes, value.length);
+    capture(request, WIRE_TEXT_REQUEST_HEADER, config.request_headers, name, value);
+}
+
+/* The ids: the caller's trace, or a new one; then the sampler's word. */
+static void set_context(struct wire_request *request, struct propagation *propagation)
+{
+    struct trace_context *parent = propagation_done(propagation) ? &propagation->context : NULL;
+
+    ids_make_span(request->span_id);
+    if (parent) {
+        memcpy(request->trace_id, parent->trace_id, sizeof(request->trace_id));
+        memcpy(request->parent_span_id, parent->span_id, sizeof(request->parent_span_id));
+        request->flags |= WIRE_REQUEST_REMOTE_PARENT;
+        request->trace_flags = parent->flags & PROPAGATION_FLAG_RANDOM;
+        if (!propagation->tracestate_broken && propagation->tracestate_length > 0)
+            text_add(request, WIRE_TEXT_TRACESTATE,
+                     (struct slice){propagation->tracestate, propagation->tracestate_length},
+                     PROPAGATION_TRACESTATE_SIZE);
+    } else {
+        ids_make_trace(request->trace_id, clock_read_ns(CLOCK_REALTIME_COARSE) / 1000000000u);
+        request->trace_flags = PROPAGATION_FLAG_RANDOM;
+    }
+    if (sampler_decide(&config.sampler, parent, request->trace_id)) {
+        request->flags |= WIRE_REQUEST_SAMPLED;
+        request->trace_flags |= PROPAGATION_FLAG_SAMPLED;
+    }
+}
+
+/* What proxies say of the request as the first of them saw it. The agent takes the first text of an id, so a forwarded
+ * host replaces the id of the one already there. */
+static void set_forwarded(struct wire_request *request, struct span_head *head)
+{
+    const struct forwarded *forwarded = &head->forwarded;
+    size_t room;
+
+    if (forwarded->scheme == FORWARDED_HTTPS)
+        request->flags |= WIRE_REQUEST_HTTPS;
+    if (forwarded->scheme == FORWARDED_HTTP)
+        request->flags &= (uint16_t)~WIRE_REQUEST_HTTPS;
+    if (forwarded->host_length > 0) {
+        for (size_t at = 0; at < request->text_length;
+             at += TEXT_HEADER + (request->text[at + 2] | (size_t)request->text[at + 3] << 8))
+            if (request->text[at] == WIRE_TEXT_SERVER_ADDRESS)
+                request->text[at] = WIRE_TEXT_NONE;
+        head->has_host = false;
+        set_host(request, head, (struct slice){forwarded->host, forwarded->host_length}, forwarded->host_port);
+    }
+    if (head->has_host)
+        request->server_port =
+            head->host_port ? head->host_port : (request->flags & WIRE_REQUEST_HTTPS ? 443 : 80);
+    if (forwarded->client_length > 0) {
+        uint8_t *to = text_reserve(request, FORWARDED_CLIENT_SIZE, &room);
+        size_t length = to ? redact_client_ip(forwarded->client, forwarded->client_length, config.client_ip_mode,
+                                              (char *)to, room)
+                           : 0;
+        if (length > 0)
+            text_commit(request, WIRE_TEXT_CLIENT_ADDRESS, length);
+    }
+}
+
+void span_head_end(struct wire_slot *slot, struct span_head *head)
+{
+    struct wire_request *request = wire_slot_request(slot);
+
+    set_context(request, &head->propagation);
+    set_forwarded(request, head);
+    head->is_complete = true;
+    ring_count(WIRE_COUNT_REQUESTS);
+    if (!(request->flags & WIRE_REQUEST_SAMPLED))
+        ring_count(WIRE_COUNT_UNSAMPLED);
+    atomic_store_explicit(&slot->open, 1, memory_order_release);
+}
+
+void span_response_field(struct wire_slot *slot, struct slice name, struct slice value)
+{
+    if (name.length > 0)
+        capture(wire_slot_request(slot), WIRE_TEXT_RESPONSE_HEADER, config.response_headers, name, value);
+}
+
+void span_end(struct wire_slot *slot, uint64_t end_ns, enum wire_error error)
+{
+    struct wire_request *request = wire_slot_request(slot);
+    uint32_t open = 1;
+
+    /* Two processes may hold the connection after a fork: one of them ends the request. */
+    if (!atomic_compare_exchange_strong_explicit(&slot->open, &open, 2, memory_order_acquire, memory_order_relaxed))
+        return;
+    request->end_ns = end_ns;
+    request->error = (uint8_t)error;
+    if (request->flags & WIRE_REQUEST_SAMPLED)
+        (void)ring_write(WIRE_RECORD_REQUEST, request, sizeof(*request) + request->text_length, slot);
+    ring_slot_release(slot);
+}
+
+void span_discard(struct wire_slot *slot)
+{
+    ring_slot_release(slot);
+}

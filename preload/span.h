@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A request on its way: opened in a slot of the in-flight table when its first line is complete, filled while its head
+ * comes in, committed as a record when its response has ended. Secrets are taken out before a byte reaches the slot. */
+#ifndef SPANSHIM_SPAN_H
+#define SPANSHIM_SPAN_H
+
+#include "preload/forwarded.h"
+#include "preload/propagation.h"
+#include "preload/slice.h"
+#include "preload/wire.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What is known of a request only while its head is read. From a pool: not zeroed, see span_open. */
+struct span_head {
+    _Atomic uint32_t pool_link; /* arena.h's while it is free */
+    uint16_t host_port;
+    bool has_host;
+    bool has_user_agent;
+    bool is_complete;
+    struct propagation propagation;
+    struct forwarded forwarded;
+};
+
+/* Begin a server's request. NULL when no slot is free; counted. `head` is reset.
+ * Context: hook; signal-safe. */
+struct wire_slot *span_open(struct span_head *head, uint64_t start_ns, const struct wire_address *peer,
+                            const struct wire_address *local);
+
+/* The request line, and each header field. Context: hook; signal-safe. */
+void span_request_line(struct wire_slot *slot, struct span_head *head, struct slice method, struct slice target,
+                       unsigned version_minor);
+void span_request_field(struct wire_slot *slot, struct span_head *head, struct slice name, struct slice value);
+
+/* The head is complete: context, names and addresses are settled, and the sampler decides. From here on the request is in
+ * the in-flight table for others to see. Context: hook; signal-safe. */
+void span_head_end(struct wire_slot *slot, struct span_head *head);
+
+/* A header field of its response. Context: hook; signal-safe. */
+void span_response_field(struct wire_slot *slot, struct slice name, struct slice value);
+
+/* It is over: write the record if it is sampled, and free the slot. Does nothing when another process that shares the
+ * request has ended it. Context: hook; signal-safe. */
+void span_end(struct wire_slot *slot, uint64_t end_ns, enum wire_error error);
+
+/* It was none: free the slot. Context: hook; signal-safe. */
+void span_discard(struct wire_slot *slot);
+
+#endif
