@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The life of a descriptor. State is cleared before the real close: after it the number may be another thread's. */
+#include "hooks/hook.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <unistd.h>
+
+HOOK int close(int fd)
+{
+    if (hook_active())
+        conn_closing(fd);
+    return REAL(close)(fd);
+}
+
+HOOK int close_range(unsigned int first, unsigned int last, int flags)
+{
+    if (hook_active() && !(flags & (int)CLOSE_RANGE_CLOEXEC))
+        conn_closing_range(first, last);
+    return REAL(close_range)(first, last, flags);
+}
+
+HOOK void closefrom(int lowest)
+{
+    if (hook_active())
+        conn_closing_range(lowest < 0 ? 0 : (unsigned)lowest, ~0u);
+    REAL(closefrom)(lowest);
+}
+
+/* Its descriptor is closed inside libc. */
+HOOK int fclose(FILE *stream)
+{
+    if (hook_active() && stream)
+        conn_closing(fileno_unlocked(stream));
+    return REAL(fclose)(stream);
+}
+
+/* stdio moves its bytes inside libc: what goes through a stream can't be seen. */
+HOOK FILE *fdopen(int fd, const char *mode)
+{
+    struct hook_call call;
+    bool followed = hook_enter(&call, fd);
+    FILE *stream = REAL(fdopen)(fd, mode);
+
+    if (followed && stream) {
+        hook_done(&call);
+        conn_give_up(&call.conn);
+        hook_leave(&call);
+    }
+    return stream;
+}
+
+static int duplicated(int of, int fd)
+{
+    int saved_errno = errno;
+
+    if (fd >= 0 && fd != of && hook_active()) {
+        conn_duplicated(of, fd);
+        errno = saved_errno;
+    }
+    return fd;
+}
+
+HOOK int dup(int fd)
+{
+    return duplicated(fd, REAL(dup)(fd));
+}
+
+HOOK int dup2(int fd, int target)
+{
+    return duplicated(fd, REAL(dup2)(fd, target));
+}
+
+HOOK int dup3(int fd, int target, int flags)
+{
+    return duplicated(fd, REAL(dup3)(fd, target, flags));
+}
+
+/* The third argument may be missing; what stands in its place is passed on as libc itself does. */
+HOOK int fcntl(int fd, int command, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, command);
+    void *argument = va_arg(arguments, void *);
+    va_end(arguments);
+    int result = REAL(fcntl)(fd, command, argument);
+    return command == F_DUPFD || command == F_DUPFD_CLOEXEC ? duplicated(fd, result) : result;
+}
+
+HOOK int fcntl64(int fd, int command, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, command);
+    void *argument = va_arg(arguments, void *);
+    va_end(arguments);
+    int result = REAL(fcntl64)(fd, command, argument);
+    return command == F_DUPFD || command == F_DUPFD_CLOEXEC ? duplicated(fd, result) : result;
+}

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The bytes, by way of messages: send, recv and their kin. */
+#include "hooks/hook.h"
+
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+/* Received bytes that are no next bytes of the stream: looked at only, out of band, or from the error queue. */
+static bool is_aside(int flags)
+{
+    return (flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE)) != 0;
+}
+
+static void received(struct hook_call *call, const void *buf, size_t len, int flags, ssize_t n)
+{
+    hook_done(call);
+    if (flags & MSG_TRUNC)
+        conn_skip_in(&call->conn, n); /* a stream's bytes are thrown away, not copied: tcp(7) */
+    else
+        conn_data_in(&call->conn, buf, len, n);
+    hook_leave(call);
+}
+
+HOOK ssize_t recv(int fd, void *buf, size_t len, int flags)
+{
+    struct hook_call call;
+
+    if (is_aside(flags) || !hook_enter(&call, fd))
+        return REAL(recv)(fd, buf, len, flags);
+    ssize_t n = REAL(recv)(fd, buf, len, flags);
+    received(&call, buf, len, flags, n);
+    return n;
+}
+
+ssize_t __recv_chk(int fd, void *buf, size_t len, size_t buf_size, int flags);
+
+HOOK ssize_t __recv_chk(int fd, void *buf, size_t len, size_t buf_size, int flags)
+{
+    struct hook_call call;
+
+    if (is_aside(flags) || !hook_enter(&call, fd))
+        return REAL(__recv_chk)(fd, buf, len, buf_size, flags);
+    ssize_t n = REAL(__recv_chk)(fd, buf, len, buf_size, flags);
+    received(&call, buf, len, flags, n);
+    return n;
+}
+
+HOOK ssize_t recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *from, socklen_t *from_length)
+{
+    struct hook_call call;
+
+    if (is_aside(flags) || !hook_enter(&call, fd))
+        return REAL(recvfrom)(fd, buf, len, flags, from, from_length);
+    ssize_t n = REAL(recvfrom)(fd, buf, len, flags, from, from_length);
+    received(&call, buf, len, flags, n);
+    return n;
+}
+
+ssize_t __recvfrom_chk(int fd, void *buf, size_t len, size_t buf_size, int flags, struct sockaddr *from,
+                       socklen_t *from_length);
+
+HOOK ssize_t __recvfrom_chk(int fd, void *buf, size_t len, size_t buf_size, int flags, struct sockaddr *from,
+                            socklen_t *from_length)
+{
+    struct hook_call call;
+
+    if (is_aside(flags) || !hook_enter(&call, fd))
+        return REAL(__recvfrom_chk)(fd, buf, len, buf_size, flags, from, from_length);
+    ssize_t n = REAL(__recvfrom_chk)(fd, buf, len, buf_size, flags, from, from_length);
+    received(&call, buf, len, flags, n);
+    return n;
+}
+
+/* Descriptors that came along are new to us. */
+static void passed_descriptors(struct msghdr *message)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        for (size_t at = 0; at + sizeof(int) <= c->cmsg_len - CMSG_LEN(0); at += sizeof(int)) {
+            int fd;
+
+            memcpy(&fd, CMSG_DATA(c) + at, sizeof(fd));
+            conn_forget(fd);
+        }
+    }
+}
+
+HOOK ssize_t recvmsg(int fd, struct msghdr *message, int flags)
+{
+    struct hook_call call;
+    bool followed = !is_aside(flags) && hook_enter(&call, fd);
+    ssize_t n = REAL(recvmsg)(fd, message, flags);
+    int saved_errno = errno;
+
+    if (n >= 0 && message->msg_controllen > 0 && hook_active())
+        passed_descriptors(message);
+    if (followed && (flags & MSG_TRUNC))
+        conn_skip_in(&call.conn, n);
+    else if (followed)
+        conn_data_in_vector(&call.conn, message->msg_iov, (int)message->msg_iovlen, n);
+    errno = saved_errno;
+    return n;
+}
+
+HOOK int recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags, struct timespec *timeout)
+{
+    struct hook_call call;
+    bool followed = !is_aside(flags) && hook_enter(&call, fd);
+    int received_count = REAL(recvmmsg)(fd, messages, count, flags, timeout);
+
+    if (!followed)
+        return received_count;
+    hook_done(&call);
+    for (int i = 0; i < received_count; i++) {
+        struct msghdr *message = &messages[i].msg_hdr;
+
+        conn_data_in_vector(&call.conn, message->msg_iov, (int)message->msg_iovlen, (ssize_t)messages[i].msg_len);
+    }
+    hook_leave(&call);
+    return received_count;
+}
+
+HOOK ssize_t send(int fd, const void *buf, size_t len, int flags)
+{
+    struct hook_call call;
+
+    if ((flags & MSG_OOB) || !hook_enter(&call, fd))
+        return REAL(send)(fd, buf, len, flags);
+    ssize_t n = REAL(send)(fd, buf, len, flags);
+    hook_done(&call);
+    conn_data_out(&call.conn, buf, n);
+    hook_leave(&call);
+    return n;
+}
+
+HOOK ssize_t sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *to, socklen_t to_length)
+{
+    struct hook_call call;
+
+    if ((flags & MSG_OOB) || !hook_enter(&call, fd))
+        return REAL(sendto)(fd, buf, len, flags, to, to_length);
+    ssize_t n = REAL(sendto)(fd, buf, len, flags, to, to_length);
+    hook_done(&call);
+    conn_data_out(&call.conn, buf, n);
+    hook_leave(&call);
+    return n;
+}
+
+HOOK ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+    struct hook_call call;
+
+    if ((flags & MSG_OOB) || !hook_enter(&call, fd))
+        return REAL(sendmsg)(fd, message, flags);
+    ssize_t n = REAL(sendmsg)(fd, message, flags);
+    hook_done(&call);
+    conn_data_out_vector(&call.conn, message->msg_iov, (int)message->msg_iovlen, n);
+    hook_leave(&call);
+    return n;
+}
+
+HOOK int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags)
+{
+    struct hook_call call;
+
+    if ((flags & MSG_OOB) || !hook_enter(&call, fd))
+        return REAL(sendmmsg)(fd, messages, count, flags);
+    int sent = REAL(sendmmsg)(fd, messages, count, flags);
+    hook_done(&call);
+    for (int i = 0; i < sent; i++) {
+        struct msghdr *message = &messages[i].msg_hdr;
+
+        conn_data_out_vector(&call.conn, message->msg_iov, (int)message->msg_iovlen, (ssize_t)messages[i].msg_len);
+    }
+    hook_leave(&call);
+    return sent;
+}

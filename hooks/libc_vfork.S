@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* vfork: the child returns first, on the parent's stack and thread-local storage. It may not go through a C function's
+ * frame, so the return address is kept in a register over the system call.
+ *
+ * process_in_vfork is raised before the call, so the child's hooks only forward and leave the parent's state alone; the
+ * parent lowers it when it runs again. errno is libc's, through __errno_location. */
+#include <asm/unistd.h>
+
+        .section .note.GNU-stack, "", @progbits
+
+        /* Indirect branch tracking and shadow stacks are kept: the property that says so. */
+        .section .note.gnu.property, "a"
+        .p2align 3
+        .long 4, 16, 5
+        .asciz "GNU"
+        .long 0xc0000002, 4, 3, 0
+
+        .text
+        .globl vfork
+        .type vfork, @function
+vfork:
+        .cfi_startproc
+        endbr64
+        movq process_in_vfork@gottpoff(%rip), %rdx
+        incl %fs:(%rdx)
+        popq %rdi
+        .cfi_adjust_cfa_offset -8
+        .cfi_register %rip, %rdi
+        movl $__NR_vfork, %eax
+        syscall
+        pushq %rdi
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset %rip, 0
+        testl %eax, %eax
+        jz .Lchild
+        movq process_in_vfork@gottpoff(%rip), %rdx
+        decl %fs:(%rdx)
+        cmpl $-4095, %eax
+        jae .Lfailed
+        ret
+.Lchild:
+        /* With a shadow stack the child's return would take the parent's entry away: take it off here and jump. */
+        xorl %esi, %esi
+        rdsspq %rsi
+        testq %rsi, %rsi
+        jnz .Lshadow
+        ret
+.Lshadow:
+        popq %rdi
+        .cfi_adjust_cfa_offset -8
+        movl $1, %esi
+        incsspq %rsi
+        notrack jmp *%rdi
+        .cfi_adjust_cfa_offset 8
+.Lfailed:
+        negl %eax
+        pushq %rax
+        .cfi_adjust_cfa_offset 8
+        call __errno_location@PLT
+        popq %rcx
+        .cfi_adjust_cfa_offset -8
+        movl %ecx, (%rax)
+        movl $-1, %eax
+        ret
+        .cfi_endproc
+        .size vfork, . - vfork
