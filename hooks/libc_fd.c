@@ -32,7 +32,7 @@ HOOK void closefrom(int lowest)
 HOOK int fclose(FILE *stream)
 {
     if (hook_active() && stream)
-        conn_closing(fileno_unlocked(stream));
+        conn_closing(stream->_fileno); /* fileno() is one more import, of stdio */
     return REAL(fclose)(stream);
 }
 
