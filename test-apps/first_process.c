@@ -19,7 +19,7 @@ static void on_term(int number)
 }
 
 /* Two children with known statuses; one leaves a grandchild to us, which waits for the pipe to close. */
-static void make_children(int hold)
+static void make_children(const int hold[2])
 {
     char byte;
 
@@ -27,7 +27,8 @@ static void make_children(int hold)
         _exit(11);
     if (fork() == 0) {
         if (fork() == 0) {
-            (void)!read(hold, &byte, 1);
+            (void)close(hold[1]);
+            (void)!read(hold[0], &byte, 1);
             _exit(13);
         }
         _exit(12);
@@ -54,7 +55,7 @@ int main(void)
     (void)signal(SIGTERM, on_term);
     if (pipe(hold) != 0)
         return 1;
-    make_children(hold[0]);
+    make_children(hold);
     (void)close(hold[0]);
     (void)close(hold[1]);
     reap_all();

@@ -13,11 +13,13 @@
 
 int main(int argc, char **argv)
 {
-    struct rlimit limit = {1 << 20, 1 << 20};
+    struct rlimit limit;
     int listener = listener_tcp(0, 0);
 
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
-        err(3, "setrlimit");
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        err(1, "getrlimit");
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
     listener_announce(listener);
     for (int i = 1; i < argc; i++) {
         int number = (int)strtol(argv[i], NULL, 10);

@@ -112,12 +112,20 @@ class Process:
         self.popen.wait()
 
 
-def children(pid):
-    """Pids of the direct children, oldest first."""
-    found = []
+def _task_texts(pid, name):
+    """The file of that name of each thread, without those that end meanwhile."""
+    texts = []
     for task in Path(f"/proc/{pid}/task").iterdir():
-        found += [int(child) for child in (task / "children").read_text().split()]
-    return sorted(found)
+        try:
+            texts.append((task / name).read_text())
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+    return texts
+
+
+def children(pid):
+    """Pids of the direct children, in ascending order."""
+    return sorted(int(child) for text in _task_texts(pid, "children") for child in text.split())
 
 
 def end_orphans():
@@ -150,7 +158,7 @@ def cpu_seconds(pid):
 
 def cpu_nanoseconds(pid):
     """Time on a processor of all live threads, in nanoseconds (schedstat)."""
-    return sum(int((task / "schedstat").read_text().split()[0]) for task in Path(f"/proc/{pid}/task").iterdir())
+    return sum(int(text.split()[0]) for text in _task_texts(pid, "schedstat"))
 
 
 def status_field(pid, name):
@@ -184,6 +192,5 @@ def descriptors(pid):
 
 def context_switches(pid):
     """Voluntary context switches of all threads: how often it went to sleep, and so was woken."""
-    return sum(int(line.split()[1])
-               for task in Path(f"/proc/{pid}/task").iterdir()
-               for line in (task / "status").read_text().splitlines() if line.startswith("voluntary_ctxt_switches"))
+    return sum(int(line.split()[1]) for text in _task_texts(pid, "status") for line in text.splitlines()
+               if line.startswith("voluntary_ctxt_switches"))

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A server that has nothing to do, bare and shimmed: no thread, no descriptor, no wake-up more; and an agent that sleeps
+when nothing comes."""
+
+import re
+import time
+import unittest
+
+import servers
+from harness import BARE, ShimTest, Traffic
+from processes import children, context_switches, cpu_nanoseconds, descriptors, thread_ids, wait_until
+
+QUIET = 2.0
+
+
+def shape(kind):
+    """A descriptor's kind: numbers of sockets and pipes differ from run to run."""
+    return re.sub(r"\d+", "N", kind)
+
+
+class IdleTest(ShimTest):
+    """Servers at rest after some requests."""
+
+    agent_settings = {}
+
+    def _at_rest(self, start, env):
+        """What a server's last process has, and how often it woke in QUIET seconds."""
+        process, port = start(self, env=env)
+        traffic = Traffic(port)
+        for _ in range(20):
+            traffic.once("GET", "/size/10")
+        pid = (children(process.pid) or [process.pid])[-1]
+        wait_until(lambda: self._settled(pid), what="connections are closed and threads have ended")
+        before = context_switches(pid)
+        time.sleep(QUIET)  # the measure itself
+        woken = context_switches(pid) - before
+        found = (len(thread_ids(pid)), {number: shape(kind) for number, kind in descriptors(pid).items()}, woken)
+        process.kill()
+        return found
+
+    @staticmethod
+    def _settled(pid):
+        """Do two looks, a moment apart, see the same threads and descriptors?"""
+        first = thread_ids(pid), descriptors(pid)
+        time.sleep(0.1)
+        return first == (thread_ids(pid), descriptors(pid))
+
+    def _compare(self, start):
+        bare = self._at_rest(start, self.spanshim.env(preload=False))
+        shimmed = self._at_rest(start, self.spanshim.env())
+        self.assertEqual(bare[0], shimmed[0], "threads")
+        self.assertEqual(bare[1], shimmed[1], "descriptors")
+        self.assertLessEqual(shimmed[2], bare[2] + 1, "wake-ups")
+
+    def test_httpd_by_poll(self):
+        self._compare(servers.httpd)
+
+    def test_httpd_by_threads(self):
+        self._compare(lambda test, env: servers.httpd(test, "--threads", env=env))
+
+    def test_nginx(self):
+        self._compare(servers.nginx)
+
+    def test_http_handler(self):
+        self._compare(servers.http_handler)
+
+    def test_node(self):
+        self._compare(servers.node)
+
+    @unittest.skipIf(BARE, "bare run")
+    def test_agent_sleeps(self):
+        _, port = servers.httpd(self)
+        traffic = Traffic(port)
+        for _ in range(20):
+            traffic.once("GET", "/size/10")
+        self.check_spans(traffic.exchanges)
+        pids = [self.spanshim.agent.pid, self.spanshim.worker_pid]
+
+        def quiet():
+            """No wake-up of keeper or worker in a while: it may need a moment to fall asleep."""
+            before = sum(map(context_switches, pids))
+            time.sleep(QUIET)
+            return sum(map(context_switches, pids)) - before <= 2
+
+        wait_until(quiet, timeout=15, what="the agent sleeps")
+        before = sum(map(cpu_nanoseconds, pids))
+        time.sleep(QUIET)
+        self.assertLess(sum(map(cpu_nanoseconds, pids)) - before, 2_000_000)
+        # Asleep is not deaf.
+        traffic.once("GET", "/size/10")
+        self.check_spans(traffic.exchanges)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

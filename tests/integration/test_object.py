@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The shared object as it is built: what it needs, exports, imports and weighs."""
+
+import os
+import re
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+from harness import LIBRARY, SOURCE
+
+HIGHEST_GLIBC = (2, 34)  # dlsym's home in libc: Debian 12 has 2.36, RHEL 9 has 2.34
+
+# Nothing of these may be imported: the target's heap, streams and threads are its own.
+BANNED = re.compile(r"^(malloc|calloc|realloc|free|reallocarray|posix_memalign|aligned_alloc|strdup|strndup|asprintf|"
+                    r"f?printf|v?f?n?printf|s?n?printf|fputs|puts|fopen|fclose|fwrite|fread|perror|stdout|stderr|stdin|"
+                    r"pthread_.*|thrd_.*|mtx_.*|_Unwind_.*|__.*_chk|abort|exit|atexit|__cxa_atexit|setlocale|"
+                    r"__stack_chk_fail|getenv_r|system|popen|environ|dl_iterate_phdr)$")
+
+WEAK_BY_THE_COMPILER = {"__cxa_finalize", "__gmon_start__", "_ITM_deregisterTMCloneTable", "_ITM_registerTMCloneTable"}
+
+
+def readelf(*options):
+    """readelf's answer about the object."""
+    return subprocess.run(["readelf", "-W", *options, str(LIBRARY)], capture_output=True, text=True, check=True).stdout
+
+
+def symbols():
+    """The dynamic symbols: (name with version, defined, binding)."""
+    found = []
+    for line in readelf("--dyn-syms").splitlines():
+        fields = line.split()
+        if len(fields) >= 8 and fields[0].rstrip(":").isdigit():
+            found.append((fields[7], fields[6] != "UND", fields[4]))
+    return found
+
+
+def hook_rows():
+    """The symbols that hooks.def says we interpose."""
+    text = (SOURCE / "hooks" / "hooks.def").read_text()
+    return set(re.findall(r"^\s*HOOK\w*\((\w+)", text, re.MULTILINE))
+
+
+@unittest.skipUnless(LIBRARY.exists(), f"{LIBRARY} is not built")
+class ObjectTest(unittest.TestCase):
+    """Gates of the shared object."""
+
+    def test_needs_only_libc(self):
+        self.assertEqual(["libc.so.6"], re.findall(r"\(NEEDED\).*\[(.*)\]", readelf("-d")))
+
+    def test_exports_exactly_the_hooks(self):
+        exported = {name.split("@")[0] for name, defined, _ in symbols() if defined}
+        versions = set(re.findall(r"Name: (\S+)", readelf("-V")))
+        self.assertEqual(hook_rows(), exported - versions)
+
+    def test_imports_no_heap_no_streams_no_threads(self):
+        imported = {name.split("@")[0] for name, defined, binding in symbols() if not defined and name}
+        self.assertEqual(set(), {name for name in imported if BANNED.match(name)} - WEAK_BY_THE_COMPILER)
+        self.assertEqual(set(), imported & hook_rows(), "a hooked function is called by its own name")
+
+    def test_highest_glibc_version(self):
+        versions = {tuple(map(int, text.split("."))) for text in re.findall(r"GLIBC_([\d.]+)", readelf("-V"))}
+        print("highest GLIBC version:", ".".join(map(str, max(versions))))
+        self.assertLessEqual(max(versions), HIGHEST_GLIBC)
+
+    def test_size(self):
+        with tempfile.TemporaryDirectory() as folder:
+            stripped = Path(folder) / "stripped.so"
+            subprocess.run(["strip", "-o", str(stripped), str(LIBRARY)], check=True)
+            size = os.path.getsize(stripped)
+        print(f"stripped: {size} bytes")
+        self.assertLess(size, 200_000)
+
+    def test_load_flags(self):
+        dynamic, segments = readelf("-d"), readelf("-l")
+        self.assertRegex(dynamic, r"BIND_NOW|FLAGS_1.*NOW")
+        self.assertNotIn("TEXTREL", dynamic)
+        self.assertNotRegex(dynamic, r"RPATH|RUNPATH")
+        self.assertRegex(segments, r"GNU_STACK .* RW +0x")
+        self.assertNotRegex(segments, r"LOAD .* RWE ")
+        self.assertIn("GNU_RELRO", segments)
+
+    def test_thread_local_storage(self):
+        found = re.search(r"^ +TLS +\S+ \S+ \S+ \S+ (0x[0-9a-f]+)", readelf("-l"), re.MULTILINE)
+        size = int(found.group(1), 16) if found else 0
+        print(f"thread-local storage: {size} bytes")
+        self.assertLessEqual(size, 256)
+        if size:
+            self.assertIn("STATIC_TLS", readelf("-d"))
+
+    def test_can_be_unwound(self):
+        self.assertRegex(readelf("-S"), r"\.eh_frame ")
+        self.assertIn("GNU_EH_FRAME", readelf("-l"))
+
+    def test_control_flow_notes(self):
+        if os.uname().machine == "x86_64":
+            self.assertRegex(readelf("-n"), r"IBT.*SHSTK")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
