@@ -154,7 +154,7 @@ int agent_client_ask(uint16_t type, int timeout_ms, void (*progress)(unsigned se
     struct environment env;
     char path[AGENT_PATH_MAX];
 
-    environment_init(&env, environ);
+    environment_init(&env, (const char *const *)environ);
     int err = agent_client_path(&env, path);
     environment_deinit(&env);
     if (err) {

@@ -150,7 +150,7 @@ static int parse(const char *text, const char *path, struct environment *env)
     struct environment given;
     int err = 0;
 
-    environment_init(&given, env->entries ? env->entries : (char *[]){NULL});
+    environment_init(&given, env->entries ? (const char *const *)env->entries : (const char *const[]){NULL});
     while (*in.at && !err) {
         skip_blanks(&in);
         if (*in.at == '\n') {

@@ -33,7 +33,7 @@ static void append_entry(struct environment *env, char *entry)
     env->entries[env->count] = NULL;
 }
 
-void environment_init(struct environment *env, char *const *envp)
+void environment_init(struct environment *env, const char *const *envp)
 {
     *env = (struct environment){0};
     for (; *envp; envp++)

@@ -14,7 +14,7 @@ struct environment {
 };
 
 /* Take over every entry of `envp` (copied). Context: any. */
-void environment_init(struct environment *env, char *const *envp);
+void environment_init(struct environment *env, const char *const *envp);
 
 /* Context: any. */
 void environment_deinit(struct environment *env);

@@ -234,7 +234,7 @@ int run_command(int argc, char **argv)
 {
     struct run run = {.console = -1};
 
-    environment_init(&run.env, environ);
+    environment_init(&run.env, (const char *const *)environ);
     int status = read_options(&run, argc, argv);
     if (!status)
         status = prepare(&run);

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "exporters/cli/telemetry.h"
+
+#include "exporters/cli/environment.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stddef.h>
+
+static void test_telemetry_reads_the_settings(void **state)
+{
+    static const struct {
+        const char *envp[3];
+        enum telemetry expected;
+    } cases[] = {
+        {{NULL}, TELEMETRY_CONSOLE},
+        {{"OTEL_TRACES_EXPORTER="}, TELEMETRY_CONSOLE},
+        {{"OTEL_TRACES_EXPORTER=console"}, TELEMETRY_CONSOLE},
+        {{"OTEL_TRACES_EXPORTER=otlp, Console"}, TELEMETRY_CONSOLE},
+        {{"OTEL_TRACES_EXPORTER=otlp"}, TELEMETRY_EXPORTED},
+        {{"OTEL_TRACES_EXPORTER=otlp", "SPANSHIM_EXPORTERS=console"}, TELEMETRY_CONSOLE},
+        {{"OTEL_TRACES_EXPORTER=none"}, TELEMETRY_NONE},
+        {{"OTEL_TRACES_EXPORTER=none", "SPANSHIM_EXPORTERS=otlp"}, TELEMETRY_EXPORTED},
+        {{"OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318"}, TELEMETRY_EXPORTED},
+        {{"OTEL_EXPORTER_OTLP_TRACES_HEADERS=a=b"}, TELEMETRY_EXPORTED},
+        {{"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=http://c:4318"}, TELEMETRY_CONSOLE},
+        {{"OTEL_LOGS_EXPORTER=otlp"}, TELEMETRY_CONSOLE},
+        {{"HONEYCOMB_API_KEY=k"}, TELEMETRY_EXPORTED},
+        {{"SPANSHIM_CONSOLE=/tmp/traces"}, TELEMETRY_EXPORTED},
+        {{"OTEL_SDK_DISABLED=TRUE", "OTEL_TRACES_EXPORTER=otlp"}, TELEMETRY_NONE},
+        {{"OTEL_SDK_DISABLED=1"}, TELEMETRY_CONSOLE},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct environment env;
+
+        environment_init(&env, cases[i].envp);
+        if (telemetry_choose(&env) != cases[i].expected)
+            fail_msg("%s %s", cases[i].envp[0], cases[i].envp[0] && cases[i].envp[1] ? cases[i].envp[1] : "");
+        environment_deinit(&env);
+    }
+}
+
+static void test_telemetry_chooses_the_console_without_touching_otel(void **state)
+{
+    const char *envp[] = {"HOME=/", NULL};
+    struct environment env;
+
+    (void)state;
+    environment_init(&env, envp);
+    assert_int_equal(telemetry_choose(&env), TELEMETRY_CONSOLE);
+    assert_string_equal(environment_get(&env, "SPANSHIM_EXPORTERS"), "console");
+    assert_null(environment_get(&env, "OTEL_TRACES_EXPORTER"));
+    environment_deinit(&env);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_telemetry_reads_the_settings),
+        cmocka_unit_test(test_telemetry_chooses_the_console_without_touching_otel),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
