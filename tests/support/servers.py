@@ -86,3 +86,32 @@ def node(test, binary="node", env=None):
     """Node's http module; `binary` is a path or a name."""
     process = test.run_program([shutil.which(binary) or binary, SCRIPTS / "node_server.js"], env=env, name="node")
     return process, process.announced_port()
+
+
+class Load:
+    """Our load generator, running: every request is accounted for."""
+
+    def __init__(self, test, port, connections=8, milliseconds=1000, path="/size/100"):
+        argv = [APPS / "load", port, connections, milliseconds, path]
+        self.path = path
+        self.process = test.run_program(argv, env=test.spanshim.env(preload=False))
+
+    def finish(self, timeout=60):
+        """Wait for its end: how many requests were answered."""
+        status = self.process.wait(timeout)
+        if status != 0:
+            raise RuntimeError(f"load ended with {status}: {self.process.err.decode()}")
+        return int(self.process.out.split()[1])
+
+    def rate(self):
+        """Answers per second."""
+        words = self.process.out.split()
+        return int(words[1]) / float(words[3])
+
+    def answered_paths(self):
+        """The paths that were answered, when each has its own."""
+        paths = []
+        for line in self.process.out.decode().splitlines()[1:]:
+            words = line.split()
+            paths += [f"{self.path[:-1]}{words[1]}-{number}" for number in range(int(words[3]))]
+        return paths

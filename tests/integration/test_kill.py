@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""kill -9, of servers and of the agent's worker, under load: what was finished is exported once, what was open is ended
+as an error, nothing comes twice."""
+
+import collections
+import os
+import signal
+import threading
+import unittest
+
+import servers
+from harness import BARE, FULL, ShimTest, Traffic
+from http_client import request_bytes
+from processes import children, wait_until
+
+ERROR = "process_exited"
+
+
+def paths_of(spans):
+    """How often each path came."""
+    return collections.Counter(span["attributes"]["url.path"] for span in spans)
+
+
+@unittest.skipIf(BARE, "bare run")
+class ServerKillTest(ShimTest):
+    """A server that is killed: its spans outlive it."""
+
+    agent_settings = {"SPANSHIM_QUEUE_BYTES": 256 << 20}
+
+    def setUp(self):
+        super().setUp()
+        self.settings = {"SPANSHIM_QUEUE_BYTES": 256 << 20}
+
+    def _kill_under_load(self, process, port, victim, path):
+        """Kill `victim` amid load; what came must be what was answered, and open requests as errors."""
+        load = servers.Load(self, port, 8, 60_000, path)
+        wait_until(lambda: self.sink.spans, what="spans come while the load runs")
+        os.kill(victim, signal.SIGKILL)
+        load.finish()
+        answered = set(load.answered_paths())
+        self.assertGreater(len(answered), 100)
+        process.kill()
+        spans = self.spans(len(answered))
+        times = paths_of(spans)
+        self.assertEqual([], [name for name, count in times.items() if count > 1][:5], "came twice")
+        self.assertEqual([], sorted(answered - set(times))[:5], "answered and not exported")
+        open_ones = [span for span in spans if span["attributes"]["url.path"] not in answered]
+        self.assertLessEqual(len(open_ones), 8)
+        self.assertEqual([], [span["attributes"] for span in open_ones
+                              if span["attributes"].get("error.type") != ERROR])
+        self.assertEqual([], [span["attributes"] for span in spans if span["attributes"]["url.path"] in answered
+                              and "error.type" in span["attributes"]][:5])
+        for span in open_ones:
+            self.check_form(span)
+
+    def test_threads(self):
+        process, port = servers.httpd(self, "--threads", env=self.spanshim.env(**self.settings))
+        self._kill_under_load(process, port, process.pid, "/size/100/@")
+
+    def test_poll_loop(self):
+        process, port = servers.httpd(self, env=self.spanshim.env(**self.settings))
+        self._kill_under_load(process, port, process.pid, "/size/100/@")
+
+    def test_nginx_worker(self):
+        process, port = servers.nginx(self, env=self.spanshim.env(**self.settings))
+        self._kill_under_load(process, port, children(process.pid)[0], "/short/@")
+
+    def test_open_requests_end_as_errors(self):
+        process, port = servers.httpd(self, "--threads")
+        traffic = Traffic(port)
+        traffic.once("GET", "/size/1")
+        connections = [traffic.connect() for _ in range(5)]
+        for number, connection in enumerate(connections):
+            connection.send(request_bytes("GET", f"/delay/60000/{number}"))
+            connection.wait_until_read()
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        wait_until(lambda: len(self.spans()) >= 6, what="the open requests' spans")
+        for connection in connections:
+            connection.close()
+        spans = [span for span in self.spans() if span["attributes"]["url.path"].startswith("/delay")]
+        self.assertEqual([(f"/delay/60000/{number}", ERROR) for number in range(5)],
+                         sorted((span["attributes"]["url.path"], span["attributes"]["error.type"]) for span in spans))
+        for span in spans:
+            self.check_form(span)
+            self.assertNotIn("http.response.status_code", span["attributes"])
+
+    def test_server_ends_in_the_middle(self):
+        """Other deaths: by a fault, by exec, by exit; with a request open."""
+        for target in ("/kill/11", "/kill/6", "/exit/0"):
+            process, port = servers.httpd(self, "--threads")
+            traffic = Traffic(port)
+            self.sink.spans.clear()
+            with traffic.connect() as waiting:
+                waiting.send(request_bytes("GET", "/delay/60000"))
+                waiting.wait_until_read()
+                traffic.once("GET", target)
+                process.wait()
+            wait_until(lambda: len(self.spans()) >= 2, what="both spans")
+            self.assertEqual(1, len(self.sink.spans) - 1)
+            by_path = {span["attributes"]["url.path"]: span["attributes"] for span in self.spans()}
+            self.assertEqual(200, by_path[target]["http.response.status_code"])
+            self.assertEqual(ERROR, by_path["/delay/60000"]["error.type"])
+
+
+@unittest.skipIf(BARE, "bare run")
+class WorkerKillTest(ShimTest):
+    """The agent's worker killed again and again: no committed span is lost."""
+
+    KILLS = 100
+
+    def _kill_worker(self):
+        before = self.spanshim.worker_pid
+        os.kill(before, signal.SIGKILL)
+        wait_until(lambda: set(children(self.spanshim.agent.pid)) - {before}, what="a new worker")
+
+    def test_100_kills_under_load(self):
+        settings = {"SPANSHIM_QUEUE_BYTES": 256 << 20, "OTEL_BSP_SCHEDULE_DELAY": 100}
+        _, port = servers.nginx(self, workers=2, env=self.spanshim.env(**settings))
+        traffic = Traffic(port)
+        enough = threading.Event()
+
+        def work():
+            with traffic.connect() as connection:
+                number = 0
+                while not enough.is_set():
+                    traffic.request(connection, "GET", f"/short/{number}")
+                    number += 1
+                    enough.wait(0.0005)
+
+        worker = threading.Thread(target=work)
+        worker.start()
+        try:
+            for _ in range(self.KILLS):
+                self._kill_worker()
+                arrived = len(self.sink.spans)
+                wait_until(lambda n=arrived: len(self.sink.spans) > n or FULL, timeout=30, what="spans go on")
+        finally:
+            enough.set()
+            worker.join()
+        spans = self.spans(len(traffic.exchanges))
+        times = paths_of(spans)
+        asked = {exchange.target for exchange in traffic.exchanges}
+        self.assertEqual([], sorted(asked - set(times))[:5], "lost")
+        twice = sum(count - 1 for count in times.values())
+        print(f"{len(asked)} requests, {self.KILLS} kills, {twice} spans sent again")
+        # Only what was under way when its sender died may come again: the same span, not another one.
+        self.assertEqual(len(asked), len({span["span_id"] for span in spans}))
+        self.assertLessEqual(twice, self.KILLS * 512)
+
+    def test_nothing_twice_when_idle(self):
+        _, port = servers.httpd(self)
+        traffic = Traffic(port)
+        for _ in range(10):
+            for _ in range(20):
+                traffic.once("GET", "/size/1")
+            self.assertTrue(self.spanshim.flush())
+            self._kill_worker()
+        self.check_spans(traffic.exchanges)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The receiver is down, slow, overloaded or talks nonsense: the server doesn't notice, the agent stays small, and
+afterwards every span is either delivered or counted. SPANSHIM_TEST_FULL=1 makes each outage last 60 s instead of 6 s."""
+
+import os
+import statistics
+import time
+import unittest
+
+import servers
+from harness import BARE, FULL, ShimTest
+from processes import resident_bytes, wait_until
+
+SECONDS = 60 if FULL else 6
+SLICE_MS = 500
+MEMORY = 64 << 20
+
+
+@unittest.skipIf(BARE, "bare run")
+class OutageTest(ShimTest):
+    """One outage per test, then recovery."""
+
+    def setUp(self):
+        super().setUp()
+        self.settings = {"OTEL_BSP_SCHEDULE_DELAY": 200, "OTEL_EXPORTER_OTLP_TIMEOUT": 1000}
+        _, self.bare_port = servers.nginx(self, env=self.spanshim.env(preload=False))
+        _, self.port = servers.nginx(self, env=self.spanshim.env(**self.settings))
+        self.requests = 0
+        self.peak = 0
+
+    def _load(self, port):
+        load = servers.Load(self, port, 8, SLICE_MS, "/100k")
+        while load.process.popen.poll() is None:
+            self.peak = max(self.peak, resident_bytes(self.spanshim.agent.pid) + resident_bytes(self._worker()))
+            time.sleep(0.05)
+        return load.finish(), load.rate()
+
+    def _worker(self):
+        return self.spanshim.worker_pid
+
+    def _outage(self, mode, **options):
+        """Load bare and shimmed in turns while the receiver misbehaves; then let it recover and count."""
+        self._load(self.bare_port)
+        self.requests += self._load(self.port)[0]
+        self.sink.set_mode(mode, **options)
+        ratios = []
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            before = self._load(self.bare_port)[1]
+            count, rate = self._load(self.port)
+            after = self._load(self.bare_port)[1]
+            self.requests += count
+            ratios.append(rate / ((before + after) / 2))
+        ratio = statistics.median(ratios)
+        print(f"{mode}: {ratio:.3f} of bare's requests/s, agent {self.peak >> 20} MiB")
+        self.sink.set_mode("ok")
+        self._account()
+        self.assertLess(self.peak, MEMORY)
+        self.assertGreaterEqual(ratio, 0.95)
+
+    def _account(self):
+        """Every request is a delivered span, or a drop that the status names."""
+        self.spanshim.flush(timeout=120)
+        wait_until(lambda: self.spanshim.flush(timeout=120), timeout=60, what="a flush that succeeds")
+        dropped = dropped_spans(self.spanshim.status())
+        arrived = len({span["span_id"] for span in self.sink.spans})
+        print(f"{self.requests} requests: {arrived} arrived, {dropped} dropped and counted")
+        self.assertEqual(self.requests, arrived + dropped)
+        self.assertGreater(arrived, 0)
+
+    def test_down(self):
+        self._outage("refuse")
+
+    def test_slow(self):
+        self._outage("slow")
+
+    def test_unavailable(self):
+        self._outage("503")
+
+    def test_too_many_requests(self):
+        self._outage("429")
+
+    def test_garbage(self):
+        self._outage("garbage")
+
+    def test_hangs(self):
+        self._outage("hang")
+
+    def test_agent_stopped(self):
+        """Not the receiver but the agent itself stands still: the ring fills, the server goes on."""
+        import signal  # pylint: disable=import-outside-toplevel
+
+        pids = [self.spanshim.agent.pid, self._worker()]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            ratios = []
+            for _ in range(4):
+                before = self._load(self.bare_port)[1]
+                count, rate = self._load(self.port)
+                self.requests += count
+                ratios.append(rate / ((before + self._load(self.bare_port)[1]) / 2))
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+        print(f"agent stopped: {statistics.median(ratios):.3f} of bare's requests/s")
+        self._account()
+        self.assertGreaterEqual(statistics.median(ratios), 0.95)
+
+
+def dropped_spans(status):
+    """All spans that the status counts as dropped, whatever the cause."""
+    total = 0
+    for agent in status["agents"] if "agents" in status else [status]:
+        for ring in agent.get("rings", []):
+            total += sum(ring.get("dropped", {}).values())
+        for destinations in agent.get("destinations", []):
+            for exporter in destinations.get("exporters", []):
+                total += sum(exporter.get("dropped", {}).values())
+    return total
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
