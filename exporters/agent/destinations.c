@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "exporters/agent/destinations.h"
+
+#include "exporters/agent/deliver.h"
+#include "exporters/agent/log.h"
+#include "exporters/agent/loop.h"
+#include "exporters/agent/spool.h"
+#include "exporters/console.h"
+#include "exporters/exporter.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NS_PER_S UINT64_C(1000000000)
+
+/* A set that nobody uses stays for status this long when all is delivered, and this long when it can't be. */
+enum { LINGER_S = 30, GIVE_UP_S = 300 };
+
+struct destinations {
+    struct destinations *next;
+    struct settings *settings;
+    struct spool *spool;
+    struct deliver *delivers[SETTINGS_EXPORTERS_MAX];
+    size_t deliver_count;
+    uint32_t refs;
+    uint64_t unused_since_ns;
+    struct loop_timer timer; /* set only while nobody uses it */
+};
+
+/* Written by destinations_init; loop thread only. */
+static struct destinations_host host;
+static struct destinations *sets;
+
+static const struct exporter *const exporters[] = {
+#define EXPORTER(name) &exporter_##name,
+#include "exporters/exporters.def"
+#undef EXPORTER
+};
+
+void destinations_init(const struct destinations_host *given)
+{
+    host = *given;
+}
+
+static void free_set(struct destinations *set)
+{
+    for (struct destinations **p = &sets; *p != NULL; p = &(*p)->next) {
+        if (*p == set) {
+            *p = set->next;
+            break;
+        }
+    }
+    loop_timer_clear(host.loop, &set->timer);
+    for (size_t i = 0; i < set->deliver_count; i++)
+        deliver_free(set->delivers[i]);
+    settings_unref(set->settings);
+    free(set);
+}
+
+void destinations_deinit(void)
+{
+    while (sets != NULL)
+        free_set(sets);
+}
+
+static const struct exporter *find_exporter(const char *name)
+{
+    for (size_t i = 0; i < sizeof(exporters) / sizeof(exporters[0]); i++)
+        if (strcmp(exporters[i]->name, name) == 0)
+            return exporters[i];
+    return NULL;
+}
+
+static bool is_delivered(const struct destinations *set)
+{
+    for (size_t i = 0; i < set->deliver_count; i++)
+        if (!deliver_is_idle(set->delivers[i]))
+            return false;
+    return true;
+}
+
+static void on_timer(void *arg)
+{
+    struct destinations *set = arg;
+    struct spool *spool = set->spool;
+    uint64_t unused_ns = loop_now_ns(host.loop) - set->unused_since_ns;
+
+    if (unused_ns >= GIVE_UP_S * NS_PER_S)
+        for (size_t i = 0; i < set->deliver_count; i++)
+            deliver_give_up(set->delivers[i]);
+    if (!is_delivered(set)) {
+        (void)loop_timer_set(host.loop, &set->timer, LINGER_S * NS_PER_S);
+        return;
+    }
+    free_set(set);
+    host.spool_drop(spool);
+}
+
+/* Memory of what was delivered goes back when the last of the queues is done. */
+static void on_idle(void *arg)
+{
+    struct destinations *set = arg;
+
+    if (is_delivered(set))
+        spool_trim(set->spool);
+}
+
+static int open_queues(struct destinations *set)
+{
+    const struct settings *settings = set->settings;
+
+    /* Before the queues look at their positions. */
+    spool_set_consumers(set->spool, (unsigned)settings->exporter_count);
+    for (size_t i = 0; i < settings->exporter_count; i++) {
+        struct deliver_options options = {
+            .host = &host,
+            .exporter = find_exporter(settings->exporters[i]),
+            .settings = settings,
+            .spool = set->spool,
+            .consumer = (unsigned)i,
+            .on_idle = on_idle,
+            .arg = set,
+        };
+        int r = deliver_new(&options, &set->delivers[i]);
+        if (r < 0)
+            return r;
+        set->deliver_count++;
+    }
+    return 0;
+}
+
+static struct destinations *make_set(struct settings *settings)
+{
+    struct destinations *set = calloc(1, sizeof(*set));
+    int r;
+
+    if (set == NULL)
+        return NULL;
+    set->settings = settings_ref(settings);
+    set->timer = (struct loop_timer){.fn = on_timer, .arg = set};
+    r = host.spool_obtain(settings->digest, settings->queue_bytes, &set->spool);
+    if (r == 0) {
+        r = open_queues(set);
+        if (r < 0)
+            host.spool_drop(set->spool);
+    }
+    if (r < 0) {
+        free_set(set);
+        errno = -r;
+        return NULL;
+    }
+    set->next = sets;
+    sets = set;
+    /* What a worker before us left behind. */
+    destinations_wake(set);
+    return set;
+}
+
+struct destinations *destinations_for(struct settings *settings)
+{
+    struct destinations *set = sets;
+
+    errno = 0;
+    if (settings->exporter_count == 0)
+        return NULL;
+    while (set != NULL && memcmp(set->settings->digest, settings->digest, SETTINGS_DIGEST_SIZE) != 0)
+        set = set->next;
+    if (set == NULL)
+        set = make_set(settings);
+    if (set == NULL)
+        return NULL;
+    set->refs++;
+    loop_timer_clear(host.loop, &set->timer);
+    return set;
+}
+
+void destinations_unref(struct destinations *set)
+{
+    if (set == NULL || --set->refs > 0)
+        return;
+    set->unused_since_ns = loop_now_ns(host.loop);
+    (void)loop_timer_set(host.loop, &set->timer, LINGER_S * NS_PER_S);
+}
+
+struct spool *destinations_spool(struct destinations *set)
+{
+    return set->spool;
+}
+
+void destinations_wake(struct destinations *set)
+{
+    for (size_t i = 0; i < set->deliver_count; i++)
+        deliver_wake(set->delivers[i]);
+}
+
+bool destinations_busy(void)
+{
+    for (const struct destinations *set = sets; set != NULL; set = set->next)
+        if (!is_delivered(set))
+            return true;
+    return false;
+}
+
+/* A flush over several queues: ends with the last of them. */
+struct gathering {
+    size_t waiting_count;
+    struct destinations_flushed total;
+    char session[64]; /* the console session to end with it; "": none */
+    destinations_flush_done *done;
+    void *arg;
+};
+
+static void gather(void *arg, const struct destinations_flushed *part)
+{
+    struct gathering *gathering = arg;
+
+    if (part != NULL) {
+        gathering->total.exported += part->exported;
+        gathering->total.failed += part->failed;
+        if (gathering->total.error[0] == '\0')
+            memcpy(gathering->total.error, part->error, sizeof(part->error));
+    }
+    if (--gathering->waiting_count > 0)
+        return;
+    if (gathering->session[0] != '\0')
+        console_detach(gathering->session);
+    gathering->done(gathering->arg, &gathering->total);
+    free(gathering);
+}
+
+static struct gathering *start_gathering(destinations_flush_done *done, void *arg)
+{
+    struct gathering *gathering = calloc(1, sizeof(*gathering));
+
+    if (gathering == NULL) {
+        done(arg, &(struct destinations_flushed){.failed = 1, .error = "out of memory"});
+        return NULL;
+    }
+    /* One for whoever starts it, so that it can't end before all parts are known. */
+    *gathering = (struct gathering){.waiting_count = 1, .done = done, .arg = arg};
+    return gathering;
+}
+
+static void gather_set(struct gathering *gathering, struct destinations *set, uint32_t timeout_ms)
+{
+    for (size_t i = 0; i < set->deliver_count; i++) {
+        gathering->waiting_count++;
+        deliver_flush(set->delivers[i], timeout_ms, gather, gathering);
+    }
+}
+
+void destinations_flush(struct destinations *set, uint32_t timeout_ms, destinations_flush_done *done, void *arg)
+{
+    struct gathering *gathering = start_gathering(done, arg);
+
+    if (gathering == NULL)
+        return;
+    gather_set(gathering, set, timeout_ms);
+    gather(gathering, NULL);
+}
+
+void destinations_flush_all(uint32_t timeout_ms, destinations_flush_done *done, void *arg)
+{
+    struct gathering *gathering = start_gathering(done, arg);
+
+    if (gathering == NULL)
+        return;
+    for (struct destinations *set = sets; set != NULL; set = set->next)
+        gather_set(gathering, set, timeout_ms);
+    gather(gathering, NULL);
+}
+
+int destinations_start_console(const char *session, int fd)
+{
+    return console_attach(host.loop, session, fd);
+}
+
+void destinations_end_console(const char *session, uint32_t timeout_ms, destinations_flush_done *done, void *arg)
+{
+    struct gathering *gathering = start_gathering(done, arg);
+
+    if (gathering == NULL)
+        return;
+    (void)snprintf(gathering->session, sizeof(gathering->session), "%s", session);
+    for (struct destinations *set = sets; set != NULL; set = set->next) {
+        const struct settings *settings = set->settings;
+
+        if (settings->console_session == NULL || strcmp(settings->console_session, session) != 0)
+            continue;
+        for (size_t i = 0; i < set->deliver_count; i++) {
+            if (strcmp(settings->exporters[i], "console") != 0)
+                continue;
+            gathering->waiting_count++;
+            deliver_flush(set->delivers[i], timeout_ms, gather, gathering);
+        }
+    }
+    gather(gathering, NULL);
+}
+
+json_t *destinations_status(const struct destinations *set)
+{
+    json_t *queues = json_array();
+
+    for (size_t i = 0; i < set->deliver_count; i++)
+        (void)json_array_append_new(queues, deliver_status(set->delivers[i]));
+    return json_pack("{s:i, s:o}", "programs", (int)set->refs, "exporters", queues);
+}
+
+json_t *destinations_status_all(void)
+{
+    json_t *list = json_array();
+
+    for (const struct destinations *set = sets; set != NULL; set = set->next)
+        (void)json_array_append_new(list, destinations_status(set));
+    return list;
+}
