@@ -1,0 +1,613 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`spanshim run` as its user meets it: exit statuses, signals, LD_PRELOAD, what it says to an agent. The agent is a
+stand-in that notes messages; the launcher is copied beside it, as in a prefix."""
+
+import json
+import os
+import pty
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+BUILD = Path(os.environ["SPANSHIM_BUILD"])
+SUPPORT = Path(__file__).resolve().parents[1] / "support"
+LIBRARY = BUILD / "bin" / "libspanshim.so"
+
+COUNT_SIGNALS = """
+import signal, sys, time
+seen = []
+for name in sys.argv[1].split(","):
+    signal.signal(getattr(signal, name), lambda number, frame: seen.append(signal.Signals(number).name))
+print("ready", flush=True)
+end = time.monotonic() + float(sys.argv[2])
+while time.monotonic() < end:
+    time.sleep(0.01)
+print(",".join(seen), flush=True)
+"""
+
+
+def wait_until(condition, timeout=10):
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        time.sleep(0.005)
+
+
+class LauncherTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="spanshim-launcher-"))
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        self.bin = self.folder / "bin"
+        self.bin.mkdir()
+        shutil.copy(BUILD / "bin" / "spanshim", self.bin)
+        shutil.copy(LIBRARY, self.bin)
+        shutil.copy(SUPPORT / "fake_agent.py", self.bin / "spanshim-agent")
+        (self.bin / "spanshim-agent").chmod(0o755)
+        self.runtime = self.folder / "run"
+        self.addCleanup(self.end_agent)
+        self.env = {name: value for name, value in os.environ.items()
+                    if not name.startswith(("OTEL_", "SPANSHIM_", "HONEYCOMB_", "LD_", "XDG_"))}
+        self.env.update(PATH="/usr/bin:/bin:/usr/sbin:/sbin", SPANSHIM_RUNTIME_DIR=str(self.runtime),
+                        OTEL_TRACES_EXPORTER="none", LC_ALL="C.UTF-8")
+
+    def end_agent(self):
+        pid = self.runtime / "pid"
+        if pid.exists():
+            try:
+                os.kill(int(pid.read_text()), signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+    def argv(self, *args):
+        return [str(self.bin / "spanshim"), *map(str, args)]
+
+    def run_command(self, *args, **settings):
+        env = {**self.env, **{name: value for name, value in settings.items() if value is not None}}
+        for name, value in settings.items():
+            if value is None:
+                env.pop(name, None)
+        return subprocess.run(self.argv(*args), env=env, capture_output=True, text=True, timeout=30, check=False)
+
+    def run_program(self, *args, **settings):
+        return self.run_command("run", "--", *args, **settings)
+
+    def start(self, *args, **options):
+        process = subprocess.Popen(self.argv(*args), env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   text=True, **options)
+        self.addCleanup(self.end, process)
+        return process
+
+    @staticmethod
+    def end(process):
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        process.stdout.close()
+        process.stderr.close()
+
+    def messages(self):
+        path = self.runtime / "messages"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def plan(self, **answers):
+        self.runtime.mkdir(exist_ok=True)
+        (self.runtime / "answers").write_text(json.dumps(answers))
+
+
+class ExitStatusTest(LauncherTest):
+    """Both ways to run, as the program itself (exec) and as its parent (--init), answer alike."""
+
+    def both(self, *args, **settings):
+        by_exec = self.run_command("run", "--", *args, **settings)
+        as_parent = self.run_command("run", "--init", "--", *args, **settings)
+        self.assertEqual(by_exec.returncode, as_parent.returncode)
+        self.assertEqual(by_exec.stdout, as_parent.stdout)
+        return by_exec
+
+    def test_exit_status_is_the_programs(self):
+        for status in 0, 1, 42, 125, 255:
+            self.assertEqual(self.both("sh", "-c", f"exit {status}").returncode, status)
+
+    def test_death_by_signal_is_the_programs(self):
+        for name in "TERM", "KILL", "SEGV", "ABRT", "USR1", "PIPE":
+            result = self.both("sh", "-c", f"kill -{name} $$")
+            self.assertEqual(result.returncode, -getattr(signal, "SIG" + name), name)
+
+    def test_mirrored_crash_leaves_no_core_of_the_launcher(self):
+        result = subprocess.run(["sh", "-c", f"ulimit -c unlimited; cd {self.folder}; "
+                                 f"exec {self.bin}/spanshim run --init -- sh -c 'ulimit -c 0; kill -SEGV $$'"],
+                                env=self.env, check=False, timeout=30)
+        self.assertEqual(result.returncode, -signal.SIGSEGV)
+        self.assertEqual([path.name for path in self.folder.iterdir() if "core" in path.name], [])
+
+    def test_missing_program_is_127(self):
+        for name in "no-such-program", "/no/such/program", "./no-such-program":
+            result = self.both(name)
+            self.assertEqual(result.returncode, 127)
+            self.assertIn("not found", result.stderr)
+
+    def test_program_that_cannot_be_executed_is_126(self):
+        plain = self.folder / "plain"
+        plain.write_text("#!/bin/sh\n")
+        for name in plain, self.folder, "/etc/passwd":
+            self.assertEqual(self.both(name).returncode, 126)
+        broken = self.folder / "broken"
+        broken.write_bytes(b"\x7fELF" + bytes(60))
+        broken.chmod(0o755)
+        self.assertIn(self.both(broken).returncode, (126, 127, 2))
+
+    def test_script_without_interpreter_line_is_run_by_the_shell(self):
+        script = self.folder / "script"
+        script.write_text('echo "$1 $#"\n')
+        script.chmod(0o755)
+        self.assertEqual(self.both(script, "a", "b").stdout, "a 2\n")
+
+    def test_own_failure_is_125(self):
+        for args in ["run"], ["run", "--"], ["run", "--wrong", "true"], ["run", "--service"], \
+                ["run", "--env-file", "/nonexistent", "true"]:
+            result = self.run_command(*args)
+            self.assertEqual(result.returncode, 125, args)
+            self.assertTrue(result.stderr.startswith("spanshim: "), result.stderr)
+            self.assertEqual(len(result.stderr.splitlines()), 1)
+
+    def test_missing_library_is_125(self):
+        (self.bin / "libspanshim.so").unlink()
+        self.assertEqual(self.run_program("true").returncode, 125)
+
+    def test_program_keeps_pid_input_and_output(self):
+        process = subprocess.Popen(self.argv("run", "--", "sh", "-c", "echo $$; cat"), env=self.env, text=True,
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        out, _ = process.communicate("input\n", timeout=30)
+        self.assertEqual(out, f"{process.pid}\ninput\n")
+
+    def test_descriptors_of_the_caller_reach_the_program_and_no_others(self):
+        read, write = os.pipe()
+        self.addCleanup(os.close, read)
+        self.addCleanup(os.close, write)
+        for option in [], ["--init"]:
+            result = subprocess.run(self.argv("run", *option, "--", "ls", "/proc/self/fd"), env=self.env, text=True,
+                                    pass_fds=[write], stdout=subprocess.PIPE, check=True, timeout=30)
+            # one more: ls's own, of the folder it lists
+            self.assertEqual(len(result.stdout.split()), 5, result.stdout)
+            self.assertIn(str(write), result.stdout.split())
+
+    def test_usage_errors_of_commands_are_2(self):
+        for args in [], ["stats"], ["status", "--wrong"], ["flush", "--timeout", "x"], ["log", "-n", "x"], ["lib", "x"]:
+            self.assertEqual(self.run_command(*args).returncode, 2, args)
+        self.assertIn("did you mean 'spanshim status'?", self.run_command("stats").stderr)
+
+    def test_help_and_version(self):
+        for args in ["--help"], ["run", "--help"], ["status", "-h"], ["help", "log"]:
+            result = self.run_command(*args)
+            self.assertEqual((result.returncode, result.stderr), (0, ""))
+            self.assertIn("usage: spanshim", result.stdout)
+        self.assertRegex(self.run_command("--version").stdout, r"^spanshim \d+\.\d+\.\d+\n$")
+        self.assertEqual(self.run_program("/usr/bin/printf", "%s", "--help").stdout, "--help")
+
+
+class EnvironmentTest(LauncherTest):
+    def preload_of(self, **settings):
+        return self.run_program("printenv", "LD_PRELOAD", **settings).stdout.strip()
+
+    def setUp(self):
+        super().setUp()
+        self.ours = os.path.realpath(self.bin / "libspanshim.so")
+
+    def test_preload_is_ours_first(self):
+        self.assertEqual(self.preload_of(), self.ours)
+        self.assertEqual(self.preload_of(LD_PRELOAD="libm.so.6 libz.so.1"), f"{self.ours}:libm.so.6:libz.so.1")
+        self.assertEqual(self.preload_of(LD_PRELOAD=f"{self.ours}"), self.ours)
+
+    def test_preload_is_added_once_by_nested_launchers(self):
+        result = self.run_program(*self.argv("run", "--", "printenv", "LD_PRELOAD"))
+        self.assertEqual(result.stdout.strip(), self.ours)
+
+    def test_lib_prints_the_path(self):
+        self.assertEqual(self.run_command("lib").stdout, self.ours + "\n")
+
+    def test_disabled_changes_nothing(self):
+        result = self.run_program("sh", "-c", "env; echo $$", SPANSHIM_DISABLED="1", OTEL_TRACES_EXPORTER=None)
+        self.assertNotIn("LD_PRELOAD", result.stdout)
+        self.assertNotIn("SPANSHIM_EXPORTERS", result.stdout)
+        self.assertFalse(self.runtime.exists())
+
+    def test_service_and_env_file(self):
+        settings = self.folder / "settings"
+        settings.write_text('# a comment\nOTEL_SERVICE_NAME="from file"\nFROM_FILE=a\\\nb\nGIVEN=file\n')
+        result = self.run_command("run", "--env-file", settings, "--", "sh", "-c",
+                                  'echo "$OTEL_SERVICE_NAME|$FROM_FILE|$GIVEN"', GIVEN="environment")
+        self.assertEqual(result.stdout, "from file|ab|environment\n")
+        result = self.run_command("run", "--service", "by option", "--env-file", settings, "printenv",
+                                  "OTEL_SERVICE_NAME", OTEL_SERVICE_NAME="environment")
+        self.assertEqual(result.stdout, "by option\n")
+
+    def test_broken_env_file_names_the_line_and_no_value(self):
+        settings = self.folder / "settings"
+        settings.write_text("A=1\nSECRET 'hunter2\n")
+        result = self.run_command("run", "--env-file", settings, "true")
+        self.assertEqual(result.returncode, 125)
+        self.assertIn("line 2", result.stderr)
+        self.assertNotIn("hunter2", result.stderr)
+
+    def test_path_of_the_env_file_finds_the_program(self):
+        tool = self.folder / "tools" / "only-here"
+        tool.parent.mkdir()
+        tool.write_text("#!/bin/sh\necho found\n")
+        tool.chmod(0o755)
+        settings = self.folder / "settings"
+        settings.write_text(f"PATH={tool.parent}:/usr/bin:/bin\n")
+        env = {name: value for name, value in self.env.items() if name != "PATH"}
+        result = subprocess.run(self.argv("run", "--env-file", settings, "only-here"), env=env, text=True,
+                                capture_output=True, timeout=30, check=False)
+        self.assertEqual(result.stdout, "found\n")
+
+
+class WarningTest(LauncherTest):
+    """Programs that no preload reaches run, after one line."""
+
+    def compile(self, name, *flags):
+        source = self.folder / "program.c"
+        source.write_text("int main(void) { return 7; }\n")
+        subprocess.run(["gcc", *flags, "-o", self.folder / name, source], check=True)
+        return self.folder / name
+
+    def assert_warned(self, program, text):
+        result = self.run_program(program)
+        self.assertEqual(result.returncode, 7)
+        self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
+        self.assertIn(text, result.stderr)
+
+    def test_dynamic_program_is_not_warned_of(self):
+        result = self.run_program(self.compile("dynamic"))
+        self.assertEqual((result.returncode, result.stderr), (7, ""))
+
+    def test_static_program(self):
+        self.assert_warned(self.compile("static", "-static"), "static")
+        self.assert_warned(self.compile("static-pie", "-static-pie"), "static")
+
+    def test_static_interpreter_of_a_script(self):
+        interpreter = self.compile("static", "-static")
+        script = self.folder / "script"
+        script.write_text(f"#!{interpreter}\n")
+        script.chmod(0o755)
+        self.assert_warned(script, "static")
+
+    def test_go_program(self):
+        program = self.compile("gone")
+        section = self.folder / "buildinfo"
+        section.write_bytes(b"\xff Go buildinf:")
+        subprocess.run(["objcopy", "--add-section", f".go.buildinfo={section}", program], check=True)
+        self.assert_warned(program, "Go program")
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can make a program that is set-user-id to somebody else")
+    def test_setuid_program(self):
+        program = self.compile("setuid")
+        os.chown(program, 65534, 65534)
+        program.chmod(0o4755)
+        if os.statvfs(program).f_flag & os.ST_NOSUID:
+            self.skipTest("the temporary folder is mounted nosuid")
+        self.folder.chmod(0o755)
+        self.assert_warned(program, "set-user-id")
+
+    def test_sanitized_program_finds_its_runtime_first(self):
+        source = self.folder / "program.c"
+        source.write_text("int main(void) { return 7; }\n")
+        built = subprocess.run(["gcc", "-fsanitize=address", "-o", self.folder / "sanitized", source], check=False)
+        if built.returncode != 0:
+            self.skipTest("gcc has no AddressSanitizer here")
+        result = self.run_program(self.folder / "sanitized", ASAN_OPTIONS="detect_leaks=0")
+        self.assertEqual((result.returncode, result.stderr), (7, ""))
+
+
+class SignalTest(LauncherTest):
+    def start_counting(self, names, seconds, **options):
+        process = self.start("run", "--init", "--", "/usr/bin/python3", "-c", COUNT_SIGNALS, names, str(seconds), **options)
+        self.assertEqual(process.stdout.readline(), "ready\n")
+        return process
+
+    def test_signals_are_forwarded(self):
+        for name in "SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGCONT", "SIGALRM":
+            with self.subTest(name):
+                process = self.start_counting(name, 0.3, start_new_session=True)
+                process.send_signal(getattr(signal, name))
+                self.assertEqual(process.communicate(timeout=30)[0], name + "\n")
+                self.assertEqual(process.returncode, 0)
+
+    def test_group_signals_come_once(self):
+        for name in "SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1":
+            with self.subTest(name):
+                process = self.start_counting(name, 0.3, start_new_session=True)
+                os.killpg(process.pid, getattr(signal, name))
+                self.assertEqual(process.communicate(timeout=30)[0], name + "\n")
+
+    def test_signals_by_pid_and_group_at_once_come_once(self):
+        """As timeout(1) sends them."""
+        process = self.start_counting("SIGTERM", 0.3, start_new_session=True)
+        process.send_signal(signal.SIGTERM)
+        os.killpg(process.pid, signal.SIGTERM)
+        self.assertEqual(process.communicate(timeout=30)[0], "SIGTERM\n")
+
+    def test_every_signal_of_a_series_is_forwarded(self):
+        process = self.start_counting("SIGUSR1", 0.6, start_new_session=True)
+        for _ in range(3):
+            process.send_signal(signal.SIGUSR1)
+            time.sleep(0.1)
+        self.assertEqual(process.communicate(timeout=30)[0], "SIGUSR1,SIGUSR1,SIGUSR1\n")
+
+    def test_signals_from_the_same_group_are_forwarded(self):
+        """A script without job control and its children share a group."""
+        script = f'{self.argv()[0]} run --init -- sleep 20 & sleep 0.2; kill $!; wait $!; echo $?'
+        result = subprocess.run(["sh", "-c", script], env=self.env, capture_output=True, text=True, timeout=30, check=False)
+        self.assertEqual(result.stdout, "143\n")
+
+    def test_killed_launcher_takes_the_program_along(self):
+        process = self.start("run", "--init", "--", "sh", "-c", "echo $$; exec sleep 60")
+        pid = int(process.stdout.readline())
+        process.kill()
+        process.wait()
+        wait_until(lambda: not Path(f"/proc/{pid}/exe").exists())
+
+    def test_ignored_signals_and_mask_reach_the_program_as_they_were(self):
+        program = "import signal; print(signal.getsignal(signal.SIGHUP), signal.getsignal(signal.SIGCHLD), " \
+                  "sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])))"
+
+        def prepare():
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+            signal.pthread_sigmask(signal.SIG_SETMASK, [signal.SIGUSR2])
+
+        bare = subprocess.run(["/usr/bin/python3", "-c", program], env=self.env, text=True, stdout=subprocess.PIPE,
+                              preexec_fn=prepare, check=True)
+        for option in [], ["--init"]:
+            seen = subprocess.run(self.argv("run", *option, "--", "/usr/bin/python3", "-c", program), env=self.env,
+                                  text=True, stdout=subprocess.PIPE, preexec_fn=prepare, check=True)
+            self.assertEqual(seen.stdout, bare.stdout)
+
+    def test_stop_and_continue_from_a_terminal(self):
+        """Ctrl-Z stops program and launcher, `fg` continues both, and the program gets each signal once."""
+        self.env.update(OTEL_TRACES_EXPORTER="console")
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execve(self.bin / "spanshim", self.argv("run", "--", "/usr/bin/python3", "-c", COUNT_SIGNALS, "SIGINT", "0.8"),
+                      self.env)
+        self.addCleanup(os.close, terminal)
+        output = b""
+        while b"ready" not in output:
+            output += os.read(terminal, 1000)
+        os.write(terminal, b"\x1a")
+        # the leader of a session's only group has no shell to continue it: the kernel discards its stop signal
+        time.sleep(0.1)
+        os.write(terminal, b"\x03")
+        deadline = time.monotonic() + 10
+        try:
+            while time.monotonic() < deadline:
+                output += os.read(terminal, 1000)
+        except OSError:
+            pass
+        _, status = os.waitpid(pid, 0)
+        self.assertEqual(os.waitstatus_to_exitcode(status), 0)
+        self.assertEqual(output.count(b"SIGINT"), 1, output)
+
+    def test_a_stopped_program_stops_the_launcher(self):
+        script = """
+            set -m
+            {launcher} run -- sh -c 'echo $$ > {folder}/pid; kill -STOP $$; exit 3' &
+            while ! jobs | grep -q Stopped; do sleep 0.01; done
+            echo stopped; bg >/dev/null; wait %1; echo $?
+        """.format(launcher=self.argv()[0], folder=self.folder)
+        self.env.update(OTEL_TRACES_EXPORTER="console")
+        result = subprocess.run(["bash", "-c", script], env=self.env, capture_output=True, text=True, timeout=30,
+                                start_new_session=True, check=False)
+        self.assertEqual(result.stdout, "stopped\n3\n", result.stderr)
+
+
+class AgentTest(LauncherTest):
+    def test_nothing_to_export_starts_no_agent(self):
+        self.run_program("true")
+        self.run_program("true", OTEL_TRACES_EXPORTER=None, OTEL_SDK_DISABLED="true")
+        self.assertFalse(self.runtime.exists())
+
+    def test_agent_is_started_once_and_clean(self):
+        read, write = os.pipe()
+        self.addCleanup(os.close, read)
+        self.addCleanup(os.close, write)
+        os.set_inheritable(write, True)
+        self.env.update(OTEL_TRACES_EXPORTER="otlp", HONEYCOMB_API_KEY="secret", LD_PRELOAD="libm.so.6",
+                        OTEL_EXPORTER_OTLP_HEADERS="key=secret", HOME="/home/x")
+        for _ in range(2):
+            result = subprocess.run(self.argv("run", "--", "true"), env=self.env, close_fds=False, timeout=30, check=False)
+            self.assertEqual(result.returncode, 0)
+        started = json.loads((self.runtime / "started").read_text())
+        self.assertEqual(started["environment"]["HOME"], "/home/x")
+        self.assertEqual(started["environment"]["SPANSHIM_RUNTIME_DIR"], str(self.runtime))
+        self.assertNotIn("secret", json.dumps(started["environment"]))
+        self.assertNotIn("LD_PRELOAD", started["environment"])
+        self.assertEqual(started["descriptors"], ["0", "1", "2", "3"])  # 3: the listing itself
+        self.assertEqual(self.messages(), [])
+
+    def test_program_has_no_child_it_did_not_make(self):
+        program = "import os\ntry: print(os.wait())\nexcept ChildProcessError: print('none')"
+        result = self.run_program("/usr/bin/python3", "-c", program, OTEL_TRACES_EXPORTER="otlp")
+        self.assertEqual(result.stdout, "none\n")
+
+    def test_agent_that_refuses_costs_one_line(self):
+        started = time.monotonic()
+        result = self.run_program("sh", "-c", "exit 4", OTEL_TRACES_EXPORTER="otlp", SPANSHIM_TEST_REFUSE="1")
+        self.assertLess(time.monotonic() - started, 1.5)
+        self.assertEqual(result.returncode, 4)
+        self.assertEqual(len(result.stderr.splitlines()), 1)
+        self.assertIn("refused for a test", result.stderr)
+
+    def test_agent_that_is_missing_costs_one_line(self):
+        (self.bin / "spanshim-agent").unlink()
+        result = self.run_program("sh", "-c", "exit 4", OTEL_TRACES_EXPORTER="otlp")
+        self.assertEqual(result.returncode, 4)
+        self.assertEqual(len(result.stderr.splitlines()), 1)
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can become somebody else")
+    def test_socket_of_another_user_is_not_used(self):
+        self.runtime.mkdir(mode=0o777)
+        os.chmod(self.runtime, 0o777)
+        os.chmod(self.folder, 0o755)
+        os.chmod(self.bin, 0o755)
+        path = self.runtime / "agent.sock"
+        squatter = subprocess.Popen(
+            ["/usr/bin/python3", "-c", "import socket, sys\ns = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)\n"
+             "s.bind(sys.argv[1])\ns.listen()\nprint(flush=True)\nsys.stdin.read()", path],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, preexec_fn=lambda: os.setresuid(65534, 65534, 65534))
+        squatter.stdout.readline()
+        os.chmod(path, 0o777)
+        result = self.run_program("sh", "-c", "exit 4", OTEL_TRACES_EXPORTER="otlp")
+        status = self.run_command("status")
+        squatter.communicate(timeout=30)
+        self.assertEqual(result.returncode, 4)
+        self.assertIn("another user", result.stderr)
+        self.assertEqual(len(result.stderr.splitlines()), 1)
+        self.assertEqual(status.returncode, 1)
+        self.assertIn("another user", status.stderr)
+
+    def test_console_is_the_default_and_lends_standard_error(self):
+        self.plan(console={"print": "a tree\n"})
+        result = self.run_program("sh", "-c", "echo out; echo $SPANSHIM_EXPORTERS $SPANSHIM_SESSION", OTEL_TRACES_EXPORTER=None)
+        out, (exporters, session) = result.stdout.splitlines()[0], result.stdout.splitlines()[1].split()
+        self.assertEqual((out, exporters, result.stderr), ("out", "console", "a tree\n"))
+        self.assertRegex(session, "^[0-9a-f]{32}$")
+        [message] = self.messages()
+        self.assertTrue(message["ok"])
+        self.assertEqual((message["type"], message["descriptors"]), ("console", 1))
+        self.assertEqual(message["text"], ["eSPANSHIM_SESSION=" + session])
+
+    def test_each_console_is_a_session_of_its_own(self):
+        sessions = [self.run_program("printenv", "SPANSHIM_SESSION", OTEL_TRACES_EXPORTER="console",
+                                     SPANSHIM_SESSION="of a launcher further out").stdout for _ in range(2)]
+        self.assertNotEqual(*sessions)
+        self.assertNotIn("further", "".join(sessions))
+
+    def test_command_substitution_returns_at_once(self):
+        for _ in range(2):  # with the agent's start, and without
+            started = time.monotonic()
+            result = self.run_program("true", OTEL_TRACES_EXPORTER=None)
+            elapsed = time.monotonic() - started
+            self.assertEqual((result.returncode, result.stdout, result.stderr), (0, "", ""))
+        self.assertLess(elapsed, 0.3)
+
+    def test_a_console_that_does_not_end_can_be_interrupted(self):
+        self.plan(console={"delay": 30})
+        self.env["OTEL_TRACES_EXPORTER"] = "console"
+        process = self.start("run", "--", "sh", "-c", "echo; exit 3")
+        process.stdout.readline()
+        time.sleep(0.2)  # the program has ended, the wait has begun
+        process.terminate()
+        self.assertEqual(process.wait(timeout=3), 3)
+
+    def test_console_to_a_file_keeps_the_pid(self):
+        result = self.run_program("sh", "-c", "echo $PPID", OTEL_TRACES_EXPORTER=None,
+                                  SPANSHIM_CONSOLE=str(self.folder / "traces"))
+        self.assertEqual(result.stdout, f"{os.getpid()}\n")
+        self.assertEqual(self.messages(), [])
+
+    def test_init_waits_for_delivery(self):
+        self.plan(flush={"delay": 0.2})
+        started = time.monotonic()
+        result = self.run_command("run", "--init", "--", "sh", "-c", "exit 5", OTEL_TRACES_EXPORTER="otlp")
+        self.assertGreaterEqual(time.monotonic() - started, 0.2)
+        self.assertEqual(result.returncode, 5)
+        self.assertEqual([message["type"] for message in self.messages()], ["flush"])
+
+    def test_init_gives_up_after_its_timeout(self):
+        self.plan(flush={"delay": 30})
+        result = self.run_command("run", "--init", "--", "sh", "-c", "exit 5", OTEL_TRACES_EXPORTER="otlp",
+                                  SPANSHIM_INIT_TIMEOUT="100")
+        self.assertEqual(result.returncode, 5)
+        self.assertIn("SPANSHIM_INIT_TIMEOUT", result.stderr)
+
+    def test_flush_answers_by_its_status(self):
+        self.assertEqual(self.run_command("flush").returncode, 0)  # nobody is there
+        self.run_program("true", OTEL_TRACES_EXPORTER="otlp")
+        self.plan(flush={"answer": {"result": "ok", "exported": 3, "failed": 0, "errors": []}})
+        self.assertEqual(self.run_command("flush").returncode, 0)
+        self.plan(flush={"answer": {"result": "failed", "exported": 3, "failed": 2, "errors": ["otlp: connection refused"]}})
+        result = self.run_command("flush")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("3 exported, 2 not", result.stderr)
+        self.assertIn("connection refused", result.stderr)
+        self.plan(flush={"delay": 30})
+        self.assertEqual(self.run_command("flush", "--timeout", "0").returncode, 1)
+
+    def test_stop_ends_the_agent(self):
+        self.run_program("true", OTEL_TRACES_EXPORTER="otlp")
+        self.assertEqual(self.run_command("stop").returncode, 0)
+        self.assertEqual(self.run_command("status").returncode, 1)
+
+
+class LogTest(LauncherTest):
+    def setUp(self):
+        super().setUp()
+        self.log = self.folder / "state" / "spanshim" / "agent.log"
+        self.log.parent.mkdir(parents=True)
+        self.env["XDG_STATE_HOME"] = str(self.folder / "state")
+
+    def test_log_shows_the_last_lines(self):
+        self.log.write_text("".join(f"line {n}\n" for n in range(2000)))
+        self.assertEqual(self.run_command("log", "-n", "2").stdout, "line 1998\nline 1999\n")
+        self.assertEqual(len(self.run_command("log").stdout.splitlines()), 50)
+        self.assertEqual(len(self.run_command("log", "-n", "0").stdout.splitlines()), 2000)
+        self.assertEqual(len(self.run_command("log", "-n", "9999").stdout.splitlines()), 2000)
+
+    def test_log_that_is_not_there_is_no_error(self):
+        result = self.run_command("log")
+        self.assertEqual(result.returncode, 0)
+        self.assertIn("no agent has written a log", result.stderr)
+
+    def test_log_is_followed_across_a_rotation(self):
+        self.log.write_text("one\n")
+        process = self.start("log", "-f")
+        self.assertEqual(process.stdout.readline(), "one\n")
+        with open(self.log, "a", encoding="utf-8") as log:
+            log.write("two\n")
+        self.assertEqual(process.stdout.readline(), "two\n")
+        self.log.rename(self.log.with_suffix(".log.1"))
+        self.log.write_text("three\n")
+        self.assertEqual(process.stdout.readline(), "three\n")
+
+
+@unittest.skipUnless(os.geteuid() == 0, "needs the right to make a pid namespace")
+class FirstProcessTest(LauncherTest):
+    def run_as_first(self, *args, **settings):
+        return subprocess.run(["unshare", "-pf", "--mount-proc", *self.argv("run", "--", *args)],
+                              env={**self.env, **settings}, capture_output=True, text=True, timeout=30, check=False)
+
+    def test_exit_status_and_signals(self):
+        self.assertEqual(self.run_as_first("sh", "-c", "exit 6").returncode, 6)
+        self.assertEqual(self.run_as_first("sh", "-c", "kill -SEGV $$").returncode, 128 + signal.SIGSEGV)
+
+    def test_program_is_a_child_of_the_first_process(self):
+        self.assertEqual(self.run_as_first("sh", "-c", "echo $PPID").stdout, "1\n")
+
+    def test_orphans_are_reaped(self):
+        program = "(sleep 0.05 & exit); sleep 0.3; ps -A -o stat=,comm= | grep -c '^Z'"
+        self.assertEqual(self.run_as_first("sh", "-c", program).stdout, "0\n")
+
+    def test_first_process_forwards_and_delivers(self):
+        """The shell signals process 1, as `docker stop` does."""
+        program = "trap 'echo got; exit 9' TERM; kill -TERM 1; while :; do sleep 0.05; done"
+        result = self.run_as_first("sh", "-c", program, OTEL_TRACES_EXPORTER="otlp")
+        self.assertEqual((result.returncode, result.stdout), (9, "got\n"))
+        self.assertEqual([message["type"] for message in self.messages()], ["flush"])
+
+    def test_wait_of_the_program_sees_no_agent(self):
+        program = "import os\ntry: print(os.wait())\nexcept ChildProcessError: print('none')"
+        result = self.run_as_first("/usr/bin/python3", "-c", program, OTEL_TRACES_EXPORTER="otlp")
+        self.assertEqual(result.stdout, "none\n")
+
+
+if __name__ == "__main__":
+    if not LIBRARY.exists():
+        sys.exit(f"{LIBRARY} is not built")
+    unittest.main()
