@@ -87,12 +87,6 @@ static bool same_namespace(pid_t pid, int pidfd, const char *kind)
     return stat(path, &ours) || ours.st_ino == theirs.st_ino;
 }
 
-void owner_compare_namespaces(struct source *source)
-{
-    source->same_pids = source->own_pid == source->pid && same_namespace(source->pid, source->pidfd, "pid");
-    source->same_clock = same_namespace(source->pid, source->pidfd, "time");
-}
-
 /* The last number of the NSpid line: what the process calls itself. */
 static uint32_t own_number(pid_t pid)
 {
@@ -109,6 +103,13 @@ static uint32_t own_number(pid_t pid)
         if (*line == '\t')
             last = line + 1;
     return last ? (uint32_t)strtoul(last, NULL, 10) : 0;
+}
+
+void owner_compare_namespaces(struct source *source)
+{
+    source->same_pids = source->own_pid == source->pid && same_namespace(source->pid, source->pidfd, "pid");
+    source->pids_visible = own_number(source->pid) == (uint32_t)source->own_pid;
+    source->same_clock = same_namespace(source->pid, source->pidfd, "time");
 }
 
 static bool is_neighbour(const struct source *source, pid_t pid)
@@ -177,7 +178,7 @@ enum owner_state owner_identify(const struct source *source, uint32_t pid, uint6
         return OWNER_UNCLEAR;
     owner.pid = translate(source, pid);
     if (owner.pid <= 0)
-        return OWNER_DEAD;
+        return source->pids_visible ? OWNER_DEAD : OWNER_UNKNOWN;
     ret_owner->pid = owner.pid;
     owner.pidfd = pidfd_open(owner.pid);
     if (owner.pidfd < 0)

@@ -5,6 +5,8 @@
 #ifndef SPANSHIM_PROCESS_H
 #define SPANSHIM_PROCESS_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -20,6 +22,7 @@ struct process {
     uint32_t lane;           /* lane in that ring */
     uint32_t generation;     /* of the lane */
     pid_t pid;               /* in the agent's namespace; 0: unknown */
+    bool ended;              /* and gone from its lane: kept for its records only */
     uint64_t spool_end;      /* position after its newest record in the spool */
     uint8_t instance_id[16]; /* UUID of service.instance.id: one per process, the same after a restart of the worker */
     int64_t wall_offset_ns;  /* wall clock minus its CLOCK_MONOTONIC */
@@ -30,5 +33,22 @@ struct process {
 /* The process a spooled record came from; NULL when its ring is not known any more. Borrowed until the entry has been
  * acknowledged by all consumers. Context: loop. */
 struct process *process_find(const struct spool_origin *origin);
+
+/* Once, before any process is made: what tells the instance ids of this agent from another's. Context: start. */
+void process_init(const uint8_t seed[16]);
+
+/* A process that claimed a lane. NULL when out of memory. Context: loop. */
+struct process *process_new(struct source *source, uint32_t lane, uint32_t generation, pid_t pid);
+
+/* Forget those that ended and whose records are all delivered; those of one source, whatever they have. How many are
+ * left that ended. Context: loop. */
+size_t process_sweep(void);
+void process_forget(const struct source *source);
+
+/* The wall clock was set: processes whose clock is ours follow it. Context: loop. */
+void process_set_wall_offset(int64_t wall_offset_ns);
+
+/* All that have not ended, for status. Context: loop. */
+void process_visit(void (*visit)(void *arg, const struct process *process), void *arg);
 
 #endif

@@ -92,6 +92,8 @@ static int take_geometry(struct source *source)
     source->slots_offset = ring.slots_offset;
     source->cells_offset = ring.cells_offset;
     source->lanes = calloc(ring.lane_count, sizeof(*source->lanes));
+    for (uint32_t lane = 0; source->lanes && lane < source->lane_count; lane++)
+        source->lanes[lane].source = source;
     return source->lanes ? 0 : -ENOMEM;
 }
 

@@ -20,6 +20,7 @@ struct spool;
 
 /* What the agent knows of a lane; the truth is here, what stands in the mapping is only published. */
 struct source_lane {
+    struct source *source;
     uint64_t owner;            /* the word this was filled for; pid 0: nobody */
     struct process *process;   /* NULL: nobody */
     int pidfd;                 /* valid when `watched` */
@@ -27,7 +28,7 @@ struct source_lane {
     bool dead;                 /* the process is gone, or is another image now */
     bool dirty;                /* cells were left in writing */
     uint64_t start_ticks;      /* field 22 of /proc/PID/stat; 0: unknown */
-    uint64_t unclear_since_ns; /* since when the owner can't be told; 0: it can */
+    uint64_t unclear_since_ns; /* since when the claim isn't complete; 0: it is */
     uint64_t tail;
     uint64_t stuck_since_ns; /* since when the cell at the tail isn't ready; 0: it is */
     uint64_t stuck_head;     /* head at that time: cells before it have waited as long */
@@ -56,8 +57,9 @@ struct source {
     int pidfd;     /* -1: none */
     uint64_t start_ticks;
     bool first_dead;
-    bool same_pids;  /* its pid namespace is ours */
-    bool same_clock; /* its time namespace is ours */
+    bool same_pids;    /* its pid namespace is ours */
+    bool pids_visible; /* its numbers can be looked up in /proc */
+    bool same_clock;   /* its time namespace is ours */
 
     int64_t wall_offset_ns;
     uint64_t accepted_unix_ns;

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "exporters/agent/command.h"
+
+#include "exporters/agent/destinations.h"
+#include "exporters/agent/loop.h"
+#include "exporters/agent/rounds.h"
+#include "exporters/agent/status.h"
+#include "exporters/console.h"
+#include "preload/wire.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { PACKET_SIZE = 16 << 10, FLUSH_TIMEOUT_MS = 30000, CONSOLE_TIMEOUT_MS = 5000 };
+static const uint64_t answer_timeout_ns = UINT64_C(5000000000);
+
+/* A connection of the command line, from its message to the last byte of its answer. */
+struct command {
+    struct command *next;
+    uint32_t id;
+    int connection;
+    char session[64];        /* of CONSOLE */
+    struct loop_timer timer; /* for a client that doesn't read */
+    char *answer;
+    size_t length, sent;
+};
+
+static struct command_host host;
+static struct command *commands; /* loop only */
+
+void command_init(const struct command_host *with)
+{
+    host = *with;
+}
+
+bool command_busy(void)
+{
+    return commands != NULL;
+}
+
+static void release(struct command *command)
+{
+    loop_timer_clear(host.loop, &command->timer);
+    loop_fd_remove(host.loop, command->connection);
+    close(command->connection);
+    free(command->answer);
+    free(command);
+}
+
+static void finish(void *arg)
+{
+    struct command *command = arg;
+    struct command **link = &commands;
+    uint32_t id = command->id;
+
+    while (*link != command)
+        link = &(*link)->next;
+    *link = command->next;
+    release(command);
+    host.done(NULL, id);
+}
+
+void command_deinit(void)
+{
+    while (commands) {
+        struct command *command = commands;
+
+        commands = command->next;
+        release(command);
+    }
+}
+
+/* answers */
+
+static void send_more(void *arg, int fd, uint32_t events)
+{
+    struct command *command = arg;
+
+    (void)events;
+    while (command->sent < command->length) {
+        size_t left = command->length - command->sent;
+        ssize_t done = send(fd, command->answer + command->sent, left < PACKET_SIZE ? left : PACKET_SIZE,
+                            MSG_NOSIGNAL | MSG_DONTWAIT);
+
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done < 0 && errno == EAGAIN)
+            return;
+        if (done < 0)
+            break;
+        command->sent += (size_t)done;
+    }
+    finish(command);
+}
+
+/* Takes `object`; the command may be gone afterwards. */
+static void answer(struct command *command, json_t *object)
+{
+    command->answer = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    json_decref(object);
+    command->length = command->answer ? strlen(command->answer) : 0;
+    command->timer = (struct loop_timer){.fn = finish, .arg = command};
+    if (!command->answer || loop_timer_set(host.loop, &command->timer, answer_timeout_ns) ||
+        loop_fd_set(host.loop, command->connection, EPOLLOUT, send_more, command))
+        finish(command);
+    else
+        send_more(command, command->connection, EPOLLOUT);
+}
+
+static void answer_flushed(void *arg, const struct destinations_flushed *flushed)
+{
+    struct command *command = arg;
+    json_t *errors = json_array();
+
+    if (flushed->error[0])
+        (void)json_array_append_new(errors, json_string(flushed->error));
+    answer(command, json_pack("{s:s, s:I, s:I, s:o}", "result", flushed->failed || flushed->error[0] ? "failed" : "ok",
+                              "exported", (json_int_t)flushed->exported, "failed", (json_int_t)flushed->failed,
+                              "errors", errors));
+}
+
+/* the console */
+
+static void end_console(void *arg, int fd, uint32_t events)
+{
+    struct command *command = arg;
+    char bytes[64];
+    ssize_t length = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+
+    (void)events;
+    if (length > 0 || (length < 0 && (errno == EAGAIN || errno == EINTR)))
+        return;
+    loop_fd_remove(host.loop, fd);
+    rounds_drain_all();
+    destinations_end_console(command->session, CONSOLE_TIMEOUT_MS, answer_flushed, command);
+}
+
+/* The session's name out of the message's text: "eSPANSHIM_SESSION=...". */
+static int read_session(const struct command_request *request, char *session, size_t size)
+{
+    static const char prefix[] = "eSPANSHIM_SESSION=";
+    const char *text = (const char *)request->message + sizeof(struct wire_message);
+    size_t length = strnlen(text, request->length - sizeof(struct wire_message));
+
+    if (length < sizeof(prefix) || length - (sizeof(prefix) - 1) >= size ||
+        memcmp(text, prefix, sizeof(prefix) - 1) != 0)
+        return -EBADMSG;
+    memcpy(session, text + sizeof(prefix) - 1, length - (sizeof(prefix) - 1));
+    session[length - (sizeof(prefix) - 1)] = '\0';
+    return 0;
+}
+
+/* Takes passed_fd. */
+static void start_console(struct command *command, const struct command_request *request)
+{
+    int error = request->passed_fd < 0 ? -EBADMSG : read_session(request, command->session, sizeof(command->session));
+
+    if (error && request->passed_fd >= 0)
+        close(request->passed_fd);
+    if (!error)
+        error = console_attach(command->session, request->passed_fd);
+    if (!error)
+        error = loop_fd_set(host.loop, command->connection, EPOLLIN | EPOLLRDHUP, end_console, command);
+    if (error)
+        answer(command, json_pack("{s:s}", "error", strerror(-error)));
+}
+
+/* commands */
+
+static void serve(struct command *command, const struct command_request *request, unsigned type)
+{
+    switch (type) {
+    case WIRE_MESSAGE_STATUS:
+        answer(command, status_report(&host.hello));
+        return;
+    case WIRE_MESSAGE_FLUSH:
+        rounds_drain_all();
+        destinations_flush_all(FLUSH_TIMEOUT_MS, answer_flushed, command);
+        return;
+    case WIRE_MESSAGE_CONSOLE:
+        start_console(command, request);
+        return;
+    case WIRE_MESSAGE_STOP:
+        answer(command, json_pack("{s:s}", "result", "ok"));
+        host.stop();
+        return;
+    default:
+        answer(command, json_pack("{s:s}", "error", "this agent doesn't know that command"));
+    }
+}
+
+static void close_request(const struct command_request *request)
+{
+    close(request->connection);
+    if (request->passed_fd >= 0)
+        close(request->passed_fd);
+    host.done(NULL, request->id);
+}
+
+void command_take(const struct command_request *request)
+{
+    struct command *command;
+    struct wire_message message;
+
+    if (request->length < sizeof(message)) {
+        close_request(request);
+        return;
+    }
+    memcpy(&message, request->message, sizeof(message));
+    command = calloc(1, sizeof(*command));
+    if (!command) {
+        close_request(request);
+        return;
+    }
+    command->id = request->id;
+    command->connection = request->connection;
+    command->next = commands;
+    commands = command;
+    if (request->passed_fd >= 0 && message.type != WIRE_MESSAGE_CONSOLE)
+        close(request->passed_fd);
+    serve(command, request, message.type);
+}

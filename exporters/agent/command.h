@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the command line asks of the agent. An answer is JSON text in as many packets as it takes, then end of file:
+ *
+ *   STATUS   {"agent": {"pid", "worker_pid", "version", "started", "uptime_s", "rss_bytes"},
+ *             "processes": [{"pid", "service", "executable", "since"}],
+ *             "rings": [{"source", "pid", "service", "executable", "since", "processes", "asleep", "counts": {...},
+ *                        "dropped": {by wire.h's names}}],
+ *             "totals": {"counts": {...}, "dropped": {...}}   rings that are there and rings that were, added up,
+ *             "destinations": [...]}                          as destinations_status_all() has them
+ *             counts: taken, abandoned, corrupt, quarantined, skipped, requests, unsampled, connections, passive
+ *   FLUSH    {"result": "ok" or "failed", "exported": n, "failed": n, "errors": [text]}
+ *   CONSOLE  the same as FLUSH, when the other end has shut its side down and all of its session was printed
+ *   STOP     {"result": "ok"}
+ *   anything else   {"error": text} */
+#ifndef SPANSHIM_COMMAND_H
+#define SPANSHIM_COMMAND_H
+
+#include "exporters/agent/link.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct loop;
+
+struct command_host {
+    struct loop *loop;
+    void (*done)(void *arg, uint32_t id); /* the command was answered */
+    void (*stop)(void);
+    struct link_hello hello;
+};
+
+/* Descriptors are taken. */
+struct command_request {
+    uint32_t id;
+    const uint8_t *message; /* struct wire_message and its text */
+    size_t length;
+    int connection;
+    int passed_fd; /* -1: none */
+};
+
+/* Context: start. */
+void command_init(const struct command_host *host);
+void command_deinit(void);
+
+/* Context: loop. */
+void command_take(const struct command_request *request);
+
+/* Is one under way? Context: loop. */
+bool command_busy(void);
+
+#endif

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "exporters/agent/intake.h"
+
+#include "exporters/agent/destinations.h"
+#include "exporters/agent/drain.h"
+#include "exporters/agent/log.h"
+#include "exporters/agent/owner.h"
+#include "exporters/agent/process.h"
+#include "exporters/agent/resource.h"
+#include "exporters/agent/rounds.h"
+#include "exporters/agent/settings.h"
+#include "exporters/agent/source.h"
+#include "exporters/agent/spool.h"
+#include "exporters/agent/status.h"
+#include "preload/wire.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { ENTRIES_MAX = 2048 };
+
+/* The entries of a message, by kind; they point into it. */
+struct facts {
+    const char *executable;
+    const char *working_directory;
+    const char *arguments[ENTRIES_MAX];
+    size_t argument_count;
+    const char *settings[ENTRIES_MAX];
+    size_t setting_count;
+};
+
+static struct intake_host host;
+static struct source *sources; /* loop only */
+
+void intake_init(const struct intake_host *with)
+{
+    host = *with;
+}
+
+struct source *intake_first(void)
+{
+    return sources;
+}
+
+struct source *intake_find(uint32_t id)
+{
+    struct source *source = sources;
+
+    while (source && source->id != id)
+        source = source->next;
+    return source;
+}
+
+static uint64_t clock_ns(clockid_t clock)
+{
+    struct timespec now;
+
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+int64_t intake_wall_offset_ns(void)
+{
+    uint64_t before_ns = clock_ns(CLOCK_MONOTONIC);
+    uint64_t wall_ns = clock_ns(CLOCK_REALTIME);
+    uint64_t after_ns = clock_ns(CLOCK_MONOTONIC);
+
+    return (int64_t)(wall_ns - (before_ns + (after_ns - before_ns) / 2));
+}
+
+/* the message */
+
+static void take_entry(struct facts *facts, const char *entry)
+{
+    switch (entry[0]) {
+    case 'x':
+        facts->executable = entry + 1;
+        break;
+    case 'w':
+        facts->working_directory = entry + 1;
+        break;
+    case 'a':
+        if (facts->argument_count < ENTRIES_MAX)
+            facts->arguments[facts->argument_count++] = entry + 1;
+        break;
+    case 'e':
+        if (facts->setting_count < ENTRIES_MAX)
+            facts->settings[facts->setting_count++] = entry + 1;
+        break;
+    default: /* of a newer shim */
+        break;
+    }
+}
+
+static int read_message(const uint8_t *bytes, size_t length, struct wire_message *ret_message, struct facts *ret_facts)
+{
+    const char *text = (const char *)bytes + sizeof(*ret_message);
+    const char *end = (const char *)bytes + length;
+
+    if (length < sizeof(*ret_message))
+        return -EBADMSG;
+    memcpy(ret_message, bytes, sizeof(*ret_message));
+    if (ret_message->magic != WIRE_MAGIC || ret_message->text_length != length - sizeof(*ret_message))
+        return -EBADMSG;
+    if (ret_message->version != WIRE_VERSION)
+        return -ENOTSUP;
+    if (text < end && end[-1] != '\0')
+        return -EBADMSG;
+    for (; text < end; text += strlen(text) + 1)
+        take_entry(ret_facts, text);
+    return 0;
+}
+
+/* sources */
+
+static void source_free(struct source *source)
+{
+    process_forget(source);
+    source_unmap(source);
+    if (source->pidfd >= 0)
+        close(source->pidfd);
+    if (source->destinations)
+        destinations_unref(source->destinations);
+    resource_free(source->resource);
+    settings_unref(source->settings);
+    free(source->executable);
+    free(source);
+}
+
+static void unlink_source(struct source *source)
+{
+    struct source **link = &sources;
+
+    while (*link != source)
+        link = &(*link)->next;
+    *link = source->next;
+}
+
+static void drop(struct source *source)
+{
+    unlink_source(source);
+    host.dropped(host.arg, source->id);
+    source_free(source);
+}
+
+static void log_complaints(const struct source *source)
+{
+    for (size_t i = 0; i < settings_complaint_count(source->settings); i++)
+        log_line(LOG_LEVEL_WARN, "process %d (%s): %s", (int)source->pid, source->executable,
+                 settings_complaint(source->settings, i));
+}
+
+static int describe(struct source *source, const struct facts *facts)
+{
+    const struct resource_facts resource_facts = {.executable = facts->executable,
+                                                  .arguments = facts->arguments,
+                                                  .argument_count = facts->argument_count,
+                                                  .working_directory = facts->working_directory};
+
+    source->executable = strdup(facts->executable ? facts->executable : "?");
+    source->settings = settings_new(facts->settings, facts->setting_count, facts->working_directory);
+    if (!source->executable || !source->settings)
+        return -ENOMEM;
+    source->resource = resource_new(&resource_facts, source->settings);
+    if (!source->resource)
+        return -ENOMEM;
+    source->destinations = destinations_for(source->settings);
+    source->spool = source->destinations ? destinations_spool(source->destinations) : NULL;
+    return 0;
+}
+
+static void identify(struct source *source, const struct intake_handover *handover, const struct wire_message *message)
+{
+    source->id = handover->id;
+    source->pid = handover->pid;
+    source->uid = handover->uid;
+    source->own_pid = (pid_t)message->pid;
+    source->pidfd = handover->pidfd;
+    owner_compare_namespaces(source);
+    if (source->pidfd >= 0)
+        source->start_ticks = owner_start_ticks(source->pid, source->pidfd);
+    source->first_dead = source->pid != 0 && (source->pidfd < 0 || owner_is_dead(source->pidfd));
+    source->accepted_unix_ns = clock_ns(CLOCK_REALTIME);
+}
+
+/* The shim's own pair of clocks counts only where its monotonic clock isn't ours: the wall clock may have been set
+ * since. */
+static void set_clock(struct source *source)
+{
+    const struct wire_ring *ring = source_ring(source);
+
+    source->wall_offset_ns =
+        source->same_clock ? intake_wall_offset_ns() : (int64_t)(ring->anchor_wall_ns - ring->anchor_mono_ns);
+}
+
+static int open_ring(struct source *source, const struct intake_handover *handover)
+{
+    int error = source_map(source, handover->ring, handover->control);
+
+    if (error)
+        return error;
+    set_clock(source);
+    drain_start(source);
+    if (handover->resumed)
+        drain_resume(source);
+    atomic_store(&source->control->version, WIRE_VERSION);
+    if (!source->destinations)
+        atomic_store(&source->control->disabled, 1); /* nobody wants to know */
+    rounds_add(source);
+    return 0;
+}
+
+/* Its records are still in a spool: who they were of is all that is needed. */
+static void open_finished(struct source *source)
+{
+    source->first_dead = true;
+    source->wall_offset_ns = intake_wall_offset_ns();
+    drain_resume(source);
+    if (source->destinations)
+        destinations_unref(source->destinations); /* it lives until they are delivered */
+    source->destinations = NULL;
+}
+
+static int fill(struct source *source, const struct intake_handover *handover)
+{
+    static struct facts facts; /* loop only; too large for a stack */
+    struct wire_message message;
+    int error;
+
+    facts = (struct facts){0};
+    error = read_message(handover->message, handover->length, &message, &facts);
+    if (error)
+        return error;
+    identify(source, handover, &message);
+    error = describe(source, &facts);
+    if (error)
+        return error;
+    if (handover->finished)
+        open_finished(source);
+    else
+        error = open_ring(source, handover);
+    return error;
+}
+
+static void log_refusal(const struct intake_handover *handover, int error)
+{
+    static struct log_limit limit = {.burst = 10, .interval_s = 10}; /* loop only */
+
+    if (!log_limit_pass(&limit, clock_ns(CLOCK_MONOTONIC)))
+        return;
+    if (error == -ENOTSUP)
+        log_line(LOG_LEVEL_WARN, "process %d: its shim and this agent (wire version %u) don't fit together: not traced",
+                 (int)handover->pid, WIRE_VERSION);
+    else
+        log_line(LOG_LEVEL_WARN, "process %d: its hand-over was refused: %s", (int)handover->pid, strerror(-error));
+}
+
+int intake_take(const struct intake_handover *handover)
+{
+    struct source *source = calloc(1, sizeof(*source));
+    int error = -ENOMEM;
+
+    if (source) {
+        source->pidfd = -1;
+        source->next = sources;
+        sources = source; /* found by process_find from here on */
+        error = fill(source, handover);
+    }
+    if (error) {
+        log_refusal(handover, error);
+        if (source)
+            unlink_source(source);
+        if (source && source->pidfd != handover->pidfd && handover->pidfd >= 0)
+            close(handover->pidfd);
+        if (source)
+            source_free(source);
+        host.dropped(host.arg, handover->id);
+        return error;
+    }
+    if (!handover->finished && !handover->resumed) {
+        log_line(LOG_LEVEL_INFO, "process %d (%s) is traced as %s", (int)source->pid, source->executable,
+                 source->resource->service_name);
+        log_complaints(source);
+    }
+    return 0;
+}
+
+void intake_finish(struct source *source)
+{
+    atomic_store(&source->control->disabled, 1); /* whoever still maps it writes for nobody */
+    status_keep_counts(source);
+    source_unmap(source);
+    if (source->pidfd >= 0)
+        close(source->pidfd);
+    source->pidfd = -1;
+    if (source->destinations)
+        destinations_unref(source->destinations); /* it lives until all is delivered */
+    source->destinations = NULL;
+    host.unmapped(host.arg, source->id);
+}
+
+size_t intake_sweep(void)
+{
+    size_t left_count = 0;
+    struct source *next;
+
+    (void)process_sweep();
+    for (struct source *source = sources; source; source = next) {
+        next = source->next;
+        if (source->map)
+            continue;
+        if (!source->spool || spool_done(source->spool) >= source->spool_end)
+            drop(source);
+        else
+            left_count++;
+    }
+    return left_count;
+}
+
+void intake_spool_dropped(const struct spool *spool)
+{
+    struct source *next;
+
+    for (struct source *source = sources; source; source = next) {
+        next = source->next;
+        if (source->spool != spool)
+            continue;
+        source->spool = NULL;
+        if (!source->map)
+            drop(source);
+    }
+}
+
+void intake_deinit(void)
+{
+    while (sources) {
+        struct source *source = sources;
+
+        sources = source->next;
+        if (source->map)
+            rounds_remove(source);
+        source_free(source);
+    }
+}

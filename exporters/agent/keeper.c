@@ -1,0 +1,643 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "exporters/agent/keeper.h"
+
+#include "exporters/agent/held.h"
+#include "exporters/agent/link.h"
+#include "exporters/agent/log.h"
+#include "exporters/agent/loop.h"
+#include "exporters/agent/runtime.h"
+#include "exporters/agent/worker.h"
+#include "preload/wire.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MS UINT64_C(1000000)
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
+
+enum {
+    WORKER_LINK_FD = 3,
+    ACCEPTS_PER_ROUND = 64,
+    SILENT_MAX = 256,     /* connections that said nothing yet */
+    COMMAND_ATTEMPTS = 3, /* workers that may die of one command */
+};
+static const uint64_t silence_ns = 5000 * MS;
+static const uint64_t stop_ns = 5000 * MS;
+static const uint64_t accept_pause_ns = 100 * MS;
+static const uint64_t restart_first_ns = 10 * MS, restart_max_ns = 2000 * MS, restart_good_ns = 1000 * MS;
+
+/* A connection whose message hasn't come yet. */
+struct silent {
+    struct silent *next;
+    int fd;
+    struct loop_timer timer;
+};
+
+/* What was said to this worker already, in order. */
+enum phase { PHASE_HELLO, PHASE_SPOOLS, PHASE_SOURCES, PHASE_READY, PHASE_LIVE };
+
+/* The keeper; loop only. */
+static struct {
+    const struct keeper_options *options;
+    struct loop *loop;
+    int signals;
+    int listener; /* -1: closed */
+    struct held_list held;
+    struct silent *silents;
+    size_t silent_count;
+    uint32_t last_id;
+    struct link_hello hello;
+
+    pid_t worker; /* 0: none */
+    int link;     /* -1: none */
+    enum phase phase;
+    uint32_t sent_count; /* sources and commands, to this worker */
+    uint64_t worker_started_ns;
+    uint64_t restart_ns;
+    struct loop_timer restart_timer, stop_timer, accept_timer;
+    bool stopping;
+} keeper = {.listener = -1, .link = -1};
+
+static void start_worker(void *arg);
+static void feed_worker(void);
+static int open_listener(void);
+
+/* the worker's side of the link */
+
+static int send_plain(uint32_t type, const void *bytes, size_t length)
+{
+    struct link_packet packet = {.type = type, .length = (uint32_t)length};
+
+    return link_send(keeper.link, &packet, bytes, NULL, 0);
+}
+
+/* Send all of a type; -EAGAIN when the worker is slow. */
+static int send_held(uint32_t type)
+{
+    struct held *held;
+
+    while ((held = held_next_unsent(&keeper.held, type))) {
+        int error = link_send(keeper.link, &held->packet, held->bytes, held->fds, held->fd_count);
+
+        if (error)
+            return error;
+        held->sent = true;
+        held->sent_count++;
+        if (held->packet.type != LINK_SPOOL)
+            keeper.sent_count++;
+    }
+    return 0;
+}
+
+static int feed_phase(void)
+{
+    int error;
+
+    switch (keeper.phase) {
+    case PHASE_HELLO:
+        return send_plain(LINK_HELLO, &keeper.hello, sizeof(keeper.hello));
+    case PHASE_SPOOLS:
+        return send_held(LINK_SPOOL);
+    case PHASE_SOURCES:
+        error = send_held(LINK_SOURCE);
+        return error ? error : send_held(LINK_FINISHED);
+    case PHASE_READY:
+        return send_plain(LINK_READY, NULL, 0);
+    case PHASE_LIVE:
+        return send_held(0);
+    }
+    return 0;
+}
+
+static void on_link(void *arg, int fd, uint32_t events);
+
+/* Send what this worker hasn't had, as far as it takes it. */
+static void feed_worker(void)
+{
+    int error = 0;
+
+    if (keeper.link < 0)
+        return;
+    while (!error) {
+        error = feed_phase();
+        if (keeper.phase == PHASE_LIVE)
+            break;
+        if (!error)
+            keeper.phase++;
+    }
+    (void)loop_fd_set(keeper.loop, keeper.link, error == -EAGAIN ? EPOLLIN | EPOLLOUT : EPOLLIN, on_link, NULL);
+}
+
+/* leaving */
+
+static void close_listener(void)
+{
+    if (keeper.listener < 0)
+        return;
+    loop_fd_remove(keeper.loop, keeper.listener);
+    if (keeper.options->socket_path)
+        (void)unlink(keeper.options->socket_path);
+    close(keeper.listener);
+    keeper.listener = -1;
+}
+
+static void kill_worker(void *arg)
+{
+    (void)arg;
+    if (keeper.worker)
+        (void)kill(keeper.worker, SIGKILL);
+}
+
+/* End the worker, and then us. */
+static void stop(void)
+{
+    keeper.stopping = true;
+    close_listener();
+    loop_timer_clear(keeper.loop, &keeper.restart_timer);
+    if (!keeper.worker) {
+        loop_stop(keeper.loop);
+        return;
+    }
+    if (send_plain(LINK_STOP, NULL, 0))
+        (void)shutdown(keeper.link, SHUT_WR); /* too slow for a word: the end says it too */
+    (void)loop_timer_set(keeper.loop, &keeper.stop_timer, stop_ns);
+}
+
+/* connections */
+
+static bool may_connect(const struct ucred *peer)
+{
+    return peer->uid == geteuid() || peer->uid == 0;
+}
+
+/* The peer itself, whoever gets its number next. -1: not there any more, or not to be had. */
+static int open_peer(int connection, pid_t pid)
+{
+    socklen_t size = sizeof(int);
+    int fd = -1;
+
+    if (getsockopt(connection, SOL_SOCKET, SO_PEERPIDFD, &fd, &size) == 0)
+        return fd;
+    return pid ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+}
+
+/* Which packet for the worker this message becomes; 0: none. */
+static uint32_t packet_type(const struct wire_message *message, size_t length, unsigned fd_count)
+{
+    if (length < sizeof(*message) || message->magic != WIRE_MAGIC)
+        return 0;
+    if (message->type == WIRE_MESSAGE_HANDOVER)
+        return fd_count == 2 ? LINK_SOURCE : 0;
+    return fd_count <= 1 ? LINK_COMMAND : 0;
+}
+
+/* A message has come; takes the connection and the descriptors. */
+static void take_message(int connection, const struct ucred *peer, const uint8_t *bytes, size_t length, const int *fds,
+                         unsigned fd_count)
+{
+    struct link_packet packet = {.length = (uint32_t)length, .pid = peer->pid, .uid = peer->uid};
+    int all[LINK_FDS_MAX];
+    unsigned count = 0;
+    struct wire_message message = {0};
+
+    memcpy(&message, bytes, length < sizeof(message) ? length : sizeof(message));
+    packet.type = packet_type(&message, length, fd_count);
+    if (!packet.type) {
+        link_close_fds(fds, fd_count);
+        close(connection);
+        return;
+    }
+    if (packet.type == LINK_COMMAND)
+        all[count++] = connection;
+    for (unsigned i = 0; i < fd_count; i++)
+        all[count++] = fds[i];
+    if (packet.type == LINK_SOURCE) {
+        all[count] = open_peer(connection, peer->pid);
+        if (all[count] >= 0)
+            count++;
+        close(connection);
+    }
+    packet.id = ++keeper.last_id;
+    if (!held_add(&keeper.held, &packet, bytes, all, count))
+        log_line(LOG_LEVEL_ERROR, "out of memory: process %d is not served", (int)peer->pid);
+    feed_worker();
+}
+
+/* Try to take a connection's message: false when it hasn't come. */
+static bool serve_connection(int connection)
+{
+    static uint8_t bytes[WIRE_MESSAGE_MAX]; /* loop only */
+    socklen_t size = sizeof(struct ucred);
+    struct ucred peer;
+    int fds[LINK_FDS_MAX];
+    unsigned fd_count = 0;
+    long length;
+
+    if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) || !may_connect(&peer)) {
+        close(connection);
+        return true;
+    }
+    length = link_receive_bytes(connection, bytes, sizeof(bytes), fds, &fd_count);
+    if (length == -EAGAIN)
+        return false;
+    if (length <= 0)
+        close(connection);
+    else
+        take_message(connection, &peer, bytes, (size_t)length, fds, fd_count);
+    return true;
+}
+
+/* Take it off the list; the descriptor is not ours any more, or is closed by the caller. */
+static int forget_silent(struct silent *silent)
+{
+    struct silent **link = &keeper.silents;
+    int fd = silent->fd;
+
+    while (*link != silent)
+        link = &(*link)->next;
+    *link = silent->next;
+    loop_timer_clear(keeper.loop, &silent->timer);
+    loop_fd_remove(keeper.loop, fd);
+    free(silent);
+    keeper.silent_count--;
+    return fd;
+}
+
+static void silent_too_long(void *arg)
+{
+    close(forget_silent(arg));
+}
+
+static void silent_spoke(void *arg, int fd, uint32_t events)
+{
+    (void)events;
+    (void)forget_silent(arg);
+    if (!serve_connection(fd))
+        close(fd);
+}
+
+static void wait_for_message(int connection)
+{
+    struct silent *silent = keeper.silent_count < SILENT_MAX ? calloc(1, sizeof(*silent)) : NULL;
+
+    if (!silent) {
+        close(connection);
+        return;
+    }
+    silent->fd = connection;
+    silent->timer = (struct loop_timer){.fn = silent_too_long, .arg = silent};
+    silent->next = keeper.silents;
+    keeper.silents = silent;
+    keeper.silent_count++;
+    if (loop_timer_set(keeper.loop, &silent->timer, silence_ns) ||
+        loop_fd_set(keeper.loop, connection, EPOLLIN, silent_spoke, silent))
+        close(forget_silent(silent));
+}
+
+/* Accept one connection: 0, or -errno as accept says. */
+static int accept_one(void)
+{
+    int connection = accept4(keeper.listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+    if (connection < 0)
+        return -errno;
+    if (!serve_connection(connection))
+        wait_for_message(connection);
+    return 0;
+}
+
+static void on_listener(void *arg, int fd, uint32_t events)
+{
+    (void)arg;
+    (void)events;
+    for (int i = 0; i < ACCEPTS_PER_ROUND; i++) {
+        int error = accept_one();
+
+        if (error == -EAGAIN)
+            return;
+        if (error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -ENOBUFS) {
+            log_line(LOG_LEVEL_ERROR, "no connection can be taken: %s", strerror(-error));
+            loop_fd_remove(keeper.loop, fd); /* it would be reported again at once */
+            (void)loop_timer_set(keeper.loop, &keeper.accept_timer, accept_pause_ns);
+            return;
+        }
+    }
+}
+
+static void watch_listener(void *arg)
+{
+    (void)arg;
+    if (keeper.listener >= 0)
+        (void)loop_fd_set(keeper.loop, keeper.listener, EPOLLIN, on_listener, NULL);
+}
+
+static int open_listener(void)
+{
+    char error[RUNTIME_ERROR_MAX];
+    int result = runtime_listen(keeper.options->socket_path, &keeper.listener, error);
+
+    if (result)
+        log_line(LOG_LEVEL_ERROR, "%s", error);
+    else
+        watch_listener(NULL);
+    return result;
+}
+
+/* The worker has nothing to do. Leave, unless somebody comes at this very moment: when the name is gone and the socket
+ * shut, nobody can; who came before is in the backlog, and makes us stay. */
+static void leave_if_idle(uint32_t had_count)
+{
+    size_t before = keeper.held.count;
+
+    if (keeper.options->stays || keeper.stopping || had_count != keeper.sent_count || keeper.silents ||
+        held_next_unsent(&keeper.held, 0))
+        return;
+    (void)unlink(keeper.options->socket_path);
+    (void)shutdown(keeper.listener, SHUT_RDWR);
+    while (accept_one() == 0)
+        ;
+    if (keeper.held.count == before && !keeper.silents) {
+        log_line(LOG_LEVEL_INFO, "nothing left to do: the agent ends");
+        stop();
+        return;
+    }
+    loop_fd_remove(keeper.loop, keeper.listener);
+    close(keeper.listener);
+    keeper.listener = -1;
+    if (open_listener())
+        stop();
+}
+
+/* the worker */
+
+static void keep_spool(struct link_message *message)
+{
+    struct link_packet packet = {.type = LINK_SPOOL, .length = message->packet.length};
+    struct held *held;
+
+    if (message->fd_count != 1) {
+        link_close_fds(message->fds, message->fd_count);
+        return;
+    }
+    held = held_add(&keeper.held, &packet, message->bytes, message->fds, 1);
+    if (held)
+        held->sent = true;
+}
+
+static void drop_held(struct held *held)
+{
+    if (held)
+        held_remove(&keeper.held, held);
+}
+
+static void unmap_held(uint32_t id)
+{
+    struct held *held = held_find(&keeper.held, id);
+
+    if (!held)
+        return;
+    held_close_fds(held);
+    held->packet.type = LINK_FINISHED;
+}
+
+static void hear_worker(struct link_message *message)
+{
+    switch ((enum link_type)message->packet.type) {
+    case LINK_KEEP_SPOOL:
+        keep_spool(message);
+        return;
+    case LINK_DROP_SPOOL:
+        drop_held(held_find_spool(&keeper.held, message->bytes, message->packet.length));
+        break;
+    case LINK_UNMAPPED:
+        unmap_held(message->packet.id);
+        break;
+    case LINK_DROP:
+        drop_held(held_find(&keeper.held, message->packet.id));
+        break;
+    case LINK_IDLE:
+        leave_if_idle(message->packet.id);
+        break;
+    case LINK_HELLO:
+    case LINK_SPOOL:
+    case LINK_SOURCE:
+    case LINK_FINISHED:
+    case LINK_READY:
+    case LINK_COMMAND:
+    case LINK_STOP:
+        break;
+    }
+    link_close_fds(message->fds, message->fd_count);
+}
+
+/* Everything the worker said, also before its death. */
+static void drain_link(void)
+{
+    static struct link_message message; /* loop only */
+
+    while (keeper.link >= 0) {
+        int result = link_receive(keeper.link, &message);
+
+        if (result == 1) {
+            hear_worker(&message);
+        } else if (result != -EBADMSG) {
+            if (result != -EAGAIN)
+                loop_fd_remove(keeper.loop, keeper.link); /* SIGCHLD follows */
+            return;
+        }
+    }
+}
+
+static void on_link(void *arg, int fd, uint32_t events)
+{
+    (void)arg;
+    (void)fd;
+    drain_link();
+    if (events & EPOLLOUT)
+        feed_worker();
+}
+
+/* In the child: nothing of the keeper's may stay open, or it would outlive the keeper. */
+static void become_worker(int link)
+{
+    sigset_t none;
+
+    sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    log_close();
+    if (link != WORKER_LINK_FD)
+        (void)dup3(link, WORKER_LINK_FD, O_CLOEXEC);
+    (void)syscall(SYS_close_range, WORKER_LINK_FD + 1, ~0u, 0);
+    (void)log_open(keeper.options->log_path);
+    exit(worker_run(WORKER_LINK_FD));
+}
+
+static uint64_t monotonic_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static void restart_later(void)
+{
+    if (monotonic_ns() - keeper.worker_started_ns >= restart_good_ns || !keeper.restart_ns)
+        keeper.restart_ns = restart_first_ns;
+    else if (keeper.restart_ns < restart_max_ns)
+        keeper.restart_ns *= 2;
+    (void)loop_timer_set(keeper.loop, &keeper.restart_timer, keeper.restart_ns);
+}
+
+/* A command that a worker died of, again and again, gets no answer. */
+static void give_up_commands(void)
+{
+    struct held *next;
+
+    for (struct held *held = keeper.held.first; held; held = next) {
+        next = held->next;
+        if (held->packet.type == LINK_COMMAND && held->sent_count >= COMMAND_ATTEMPTS)
+            held_remove(&keeper.held, held);
+    }
+}
+
+static void start_worker(void *arg)
+{
+    int pair[2];
+
+    (void)arg;
+    keeper.worker_started_ns = monotonic_ns();
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair)) {
+        restart_later();
+        return;
+    }
+    keeper.worker = fork();
+    if (keeper.worker == 0)
+        become_worker(pair[1]);
+    close(pair[1]);
+    if (keeper.worker < 0) {
+        log_line(LOG_LEVEL_ERROR, "the worker can't be started: %s", strerror(errno));
+        keeper.worker = 0;
+        close(pair[0]);
+        restart_later();
+        return;
+    }
+    keeper.link = pair[0];
+    keeper.phase = PHASE_HELLO;
+    keeper.sent_count = 0;
+    held_forget_sent(&keeper.held);
+    feed_worker();
+}
+
+static void worker_ended(int status)
+{
+    pid_t pid = keeper.worker;
+
+    drain_link();
+    loop_fd_remove(keeper.loop, keeper.link);
+    close(keeper.link);
+    keeper.link = -1;
+    keeper.worker = 0;
+    if (keeper.stopping || (WIFEXITED(status) && WEXITSTATUS(status) == 0)) {
+        close_listener();
+        loop_stop(keeper.loop);
+        return;
+    }
+    log_line(LOG_LEVEL_WARN, "worker %d ended by %s %d: a new one goes on", (int)pid,
+             WIFSIGNALED(status) ? "signal" : "status", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+    give_up_commands();
+    restart_later();
+}
+
+static void on_signal(void *arg, int fd, uint32_t events)
+{
+    struct signalfd_siginfo info;
+    int status;
+
+    (void)arg;
+    (void)events;
+    while (read(fd, &info, sizeof(info)) == sizeof(info)) {
+        if (info.ssi_signo == SIGCHLD) {
+            if (keeper.worker && waitpid(keeper.worker, &status, WNOHANG) == keeper.worker)
+                worker_ended(status);
+        } else if (keeper.stopping) {
+            kill_worker(NULL); /* told twice */
+        } else {
+            log_line(LOG_LEVEL_INFO, "signal %u: the agent ends", info.ssi_signo);
+            stop();
+        }
+    }
+}
+
+static int watch_signals(void)
+{
+    sigset_t signals;
+
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGCHLD);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    (void)sigprocmask(SIG_BLOCK, &signals, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGHUP, SIG_IGN);
+    keeper.signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (keeper.signals < 0)
+        return -errno;
+    return loop_fd_set(keeper.loop, keeper.signals, EPOLLIN, on_signal, NULL);
+}
+
+static void introduce(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    keeper.hello = (struct link_hello){.keeper_pid = (uint32_t)getpid(),
+                                       .stays = keeper.options->stays,
+                                       .started_unix_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec};
+    (void)getrandom(keeper.hello.seed, sizeof(keeper.hello.seed), 0);
+}
+
+int keeper_run(const struct keeper_options *options)
+{
+    int error;
+
+    keeper.options = options;
+    keeper.listener = options->listener;
+    keeper.restart_timer.fn = start_worker;
+    keeper.stop_timer.fn = kill_worker;
+    keeper.accept_timer.fn = watch_listener;
+    introduce();
+    error = loop_new(&keeper.loop);
+    if (!error)
+        error = watch_signals();
+    if (!error)
+        error = loop_fd_set(keeper.loop, keeper.listener, EPOLLIN, on_listener, NULL);
+    if (!error) {
+        start_worker(NULL);
+        error = loop_run(keeper.loop);
+    }
+    if (error)
+        log_line(LOG_LEVEL_ERROR, "the keeper can't go on: %s", strerror(-error));
+    close_listener();
+    while (keeper.silents)
+        close(forget_silent(keeper.silents));
+    while (keeper.held.first)
+        held_remove(&keeper.held, keeper.held.first);
+    close(keeper.signals);
+    loop_free(keeper.loop);
+    return error ? 1 : 0;
+}

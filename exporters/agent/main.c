@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* spanshim-agent: options, start. */
+#include "exporters/agent/keeper.h"
+#include "exporters/agent/log.h"
+#include "exporters/agent/runtime.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+struct options {
+    const char *socket_path;
+    const char *log_path;
+    bool background, if_absent, stays;
+};
+
+static const char usage[] =
+    "usage: spanshim-agent [OPTION]...\n"
+    "Takes spans from programs under spanshim and exports them. Usually started by `spanshim run`.\n"
+    "\n"
+    "  --socket PATH   listen there; else SPANSHIM_AGENT, SPANSHIM_RUNTIME_DIR/agent.sock,\n"
+    "                  XDG_RUNTIME_DIR/spanshim/agent.sock, /run/spanshim/agent.sock (root) or\n"
+    "                  /tmp/spanshim-UID/agent.sock\n"
+    "  --background    return when it listens; go on as a daemon, with a log file\n"
+    "  --if-absent     succeed without a word when an agent is there already\n"
+    "  --stay          don't end when there is nothing left to do\n"
+    "  --log PATH      log to this file; - is standard error\n"
+    "  --debug         log more\n"
+    "  --help, --version\n";
+
+static void parse_options(int argc, char **argv, struct options *options)
+{
+    static const struct option names[] = {
+        {"socket", required_argument, NULL, 's'},
+        {"background", no_argument, NULL, 'b'},
+        {"if-absent", no_argument, NULL, 'a'},
+        {"stay", no_argument, NULL, 'y'},
+        {"log", required_argument, NULL, 'l'},
+        {"debug", no_argument, NULL, 'd'},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'v'},
+        {NULL, 0, NULL, 0},
+    };
+    int option;
+
+    while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
+        switch (option) {
+        case 's':
+            options->socket_path = optarg;
+            break;
+        case 'b':
+            options->background = true;
+            break;
+        case 'a':
+            options->if_absent = true;
+            break;
+        case 'y':
+            options->stays = true;
+            break;
+        case 'l':
+            options->log_path = optarg;
+            break;
+        case 'd':
+            log_set_level(LOG_LEVEL_DEBUG);
+            break;
+        case 'h':
+            (void)fputs(usage, stdout);
+            exit(0);
+        case 'v':
+            (void)puts("spanshim-agent " SPANSHIM_VERSION);
+            exit(0);
+        default:
+            (void)fputs("Try: spanshim-agent --help\n", stderr);
+            exit(2);
+        }
+    }
+    if (optind < argc) {
+        (void)fprintf(stderr, "spanshim-agent: %s: not an option\n", argv[optind]);
+        exit(2);
+    }
+}
+
+/* We must not trace ourselves: once more, without what was preloaded. */
+static void leave_preload(char **argv)
+{
+    const char *preload = getenv("LD_PRELOAD");
+    bool ours = preload && strstr(preload, "libspanshim");
+
+    (void)unsetenv("LD_PRELOAD");
+    if (ours)
+        (void)execv("/proc/self/exe", argv);
+}
+
+/* It holds tokens: no core, no debugger of the same user's other programs. And descriptors for many rings. */
+static void harden(void)
+{
+    const struct rlimit no_core = {0, 0};
+    struct rlimit files;
+
+    (void)setrlimit(RLIMIT_CORE, &no_core);
+    (void)prctl(PR_SET_DUMPABLE, 0);
+    (void)prctl(PR_SET_NAME, "spanshim-agent");
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
+static int fail(const char *error)
+{
+    (void)fprintf(stderr, "spanshim-agent: %s\n", error);
+    return 1;
+}
+
+/* Folder, lock, socket. 0; 1: an agent is there already; -1: `error` says why not. */
+static int claim(const struct options *options, char path[RUNTIME_PATH_MAX], int *ret_listener,
+                 char error[RUNTIME_ERROR_MAX])
+{
+    int lock, result;
+
+    if (runtime_socket_path(options->socket_path, path, error) || runtime_claim_folder(path, error))
+        return -1;
+    result = runtime_lock(path, &lock, error); /* held until we end */
+    if (result <= 0)
+        return result == 0 ? 1 : -1;
+    return runtime_listen(path, ret_listener, error) ? -1 : 0;
+}
+
+/* The parent waits for the child's word, so that who started us finds the socket. Returns in the child only; the
+ * descriptor to say the word on. */
+static int go_to_background(void)
+{
+    int word[2];
+    char byte;
+    pid_t child;
+
+    if (pipe2(word, O_CLOEXEC))
+        exit(fail(strerror(errno)));
+    child = fork();
+    if (child < 0)
+        exit(fail(strerror(errno)));
+    if (child > 0) {
+        close(word[1]);
+        _exit(read(word[0], &byte, 1) == 1 ? byte : 1);
+    }
+    close(word[0]);
+    (void)setsid();
+    return word[1];
+}
+
+/* Standard descriptors must not keep a terminal or a pipe of the starter open. */
+static void leave_terminal(void)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    (void)chdir("/");
+    for (int fd = 0; fd <= 2 && null >= 0; fd++)
+        (void)dup2(null, fd);
+    if (null > 2)
+        close(null);
+}
+
+static void say(int word, int status)
+{
+    char byte = (char)status;
+
+    if (word >= 0)
+        (void)!write(word, &byte, 1);
+    if (word >= 0)
+        close(word);
+}
+
+/* Where to log; NULL: standard error. */
+static const char *choose_log(const struct options *options, char path[PATH_MAX])
+{
+    if (options->log_path)
+        return strcmp(options->log_path, "-") == 0 ? NULL : options->log_path;
+    if (!options->background || runtime_log_path(path, PATH_MAX))
+        return NULL;
+    return path;
+}
+
+static int run(const struct options *options, int activated, int word)
+{
+    char socket_path[RUNTIME_PATH_MAX], log_path[PATH_MAX], error[RUNTIME_ERROR_MAX] = "";
+    struct keeper_options keeper = {.listener = activated, .stays = options->stays || activated >= 0};
+    int result = activated >= 0 ? 0 : claim(options, socket_path, &keeper.listener, error);
+
+    if (result == 1 && options->if_absent) {
+        say(word, 0);
+        return 0;
+    }
+    if (result) {
+        (void)fail(result == 1 ? "an agent is running already" : error);
+        say(word, 1);
+        return 1;
+    }
+    keeper.socket_path = activated >= 0 ? NULL : socket_path;
+    keeper.log_path = choose_log(options, log_path);
+    if (log_open(keeper.log_path))
+        keeper.log_path = NULL; /* no log is no reason not to serve */
+    if (options->background)
+        leave_terminal();
+    say(word, 0);
+    log_line(LOG_LEVEL_INFO, "agent " SPANSHIM_VERSION " listens at %s",
+             activated >= 0 ? "a passed socket" : socket_path);
+    return keeper_run(&keeper);
+}
+
+int main(int argc, char **argv)
+{
+    struct options options = {0};
+    int activated;
+
+    parse_options(argc, argv, &options);
+    leave_preload(argv);
+    activated = runtime_activated_socket();
+    harden();
+    return run(&options, activated, options.background ? go_to_background() : -1);
+}

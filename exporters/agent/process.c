@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "exporters/agent/process.h"
+
+#include "exporters/agent/intake.h"
+#include "exporters/agent/source.h"
+#include "exporters/agent/spool.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { BUCKETS_FIRST = 256 };
+
+static struct {
+    struct process **buckets; /* a power of two */
+    size_t bucket_count;
+    size_t count;
+} table;                 /* loop only */
+static uint64_t seed[2]; /* written once at start */
+
+void process_init(const uint8_t bytes[16])
+{
+    memcpy(seed, bytes, sizeof(seed));
+}
+
+static uint64_t mix(uint64_t x)
+{
+    x ^= x >> 30;
+    x *= UINT64_C(0xbf58476d1ce4e5b9);
+    x ^= x >> 27;
+    x *= UINT64_C(0x94d049bb133111eb);
+    return x ^ x >> 31;
+}
+
+static uint64_t hash(uint32_t source, uint32_t lane, uint32_t generation)
+{
+    return mix(((uint64_t)source << 32 | generation) + mix(lane + UINT64_C(0x9e3779b97f4a7c15)));
+}
+
+/* A random UUID in form; in substance what a restarted worker arrives at again. */
+static void make_instance_id(struct process *process)
+{
+    uint64_t high = mix(seed[0] ^ hash(process->source, process->lane, process->generation));
+    uint64_t low = mix(seed[1] + high);
+
+    memcpy(process->instance_id, &high, sizeof(high));
+    memcpy(process->instance_id + 8, &low, sizeof(low));
+    process->instance_id[6] = (uint8_t)((process->instance_id[6] & 0x0f) | 0x40);
+    process->instance_id[8] = (uint8_t)((process->instance_id[8] & 0x3f) | 0x80);
+}
+
+static struct process **bucket_of(uint32_t source, uint32_t lane, uint32_t generation)
+{
+    return &table.buckets[hash(source, lane, generation) & (table.bucket_count - 1)];
+}
+
+static int grow(void)
+{
+    struct process **old = table.buckets;
+    size_t old_count = table.bucket_count;
+    size_t count = old_count ? old_count * 2 : BUCKETS_FIRST;
+    struct process **buckets = calloc(count, sizeof(*buckets));
+
+    if (!buckets)
+        return old_count ? 0 : -1; /* a fuller table serves too */
+    table.buckets = buckets;
+    table.bucket_count = count;
+    for (size_t i = 0; i < old_count; i++)
+        while (old[i]) {
+            struct process *process = old[i];
+            struct process **bucket = bucket_of(process->source, process->lane, process->generation);
+
+            old[i] = process->next;
+            process->next = *bucket;
+            *bucket = process;
+        }
+    free(old);
+    return 0;
+}
+
+static struct process *look_up(uint32_t source, uint32_t lane, uint32_t generation)
+{
+    struct process *process = table.bucket_count ? *bucket_of(source, lane, generation) : NULL;
+
+    while (process && !(process->source == source && process->lane == lane && process->generation == generation))
+        process = process->next;
+    return process;
+}
+
+struct process *process_new(struct source *source, uint32_t lane, uint32_t generation, pid_t pid)
+{
+    struct process *process = look_up(source->id, lane, generation);
+    struct process **bucket;
+
+    if (!process) {
+        if (table.count >= table.bucket_count && grow())
+            return NULL;
+        process = calloc(1, sizeof(*process));
+        if (!process)
+            return NULL;
+        bucket = bucket_of(source->id, lane, generation);
+        process->next = *bucket;
+        *bucket = process;
+        table.count++;
+    }
+    process->from = source;
+    process->source = source->id;
+    process->lane = lane;
+    process->generation = generation;
+    process->pid = pid;
+    process->ended = false;
+    process->wall_offset_ns = source->wall_offset_ns;
+    process->resource = source->resource;
+    process->destinations = source->destinations;
+    make_instance_id(process);
+    return process;
+}
+
+struct process *process_find(const struct spool_origin *origin)
+{
+    struct process *process = look_up(origin->source, origin->lane, origin->generation);
+    struct source *source;
+
+    if (process)
+        return process;
+    /* Of a worker before this one: it had given the lane away already. */
+    source = intake_find(origin->source);
+    process = source ? process_new(source, origin->lane, origin->generation, origin->pid) : NULL;
+    if (process) {
+        process->ended = true;
+        process->spool_end = source->spool_end;
+    }
+    return process;
+}
+
+/* Free those for which `gone` says so; how many ended ones stay. */
+static size_t remove_where(bool (*gone)(const struct process *process, const void *arg), const void *arg)
+{
+    size_t left_count = 0;
+
+    for (size_t i = 0; i < table.bucket_count; i++)
+        for (struct process **link = &table.buckets[i]; *link;) {
+            struct process *process = *link;
+
+            if (!gone(process, arg)) {
+                left_count += process->ended;
+                link = &process->next;
+                continue;
+            }
+            *link = process->next;
+            free(process);
+            table.count--;
+        }
+    return left_count;
+}
+
+static bool is_delivered(const struct process *process, const void *arg)
+{
+    const struct spool *spool = process->from->spool;
+
+    (void)arg;
+    return process->ended && (!spool || spool_done(spool) >= process->spool_end);
+}
+
+static bool is_of(const struct process *process, const void *source)
+{
+    return process->from == source;
+}
+
+size_t process_sweep(void)
+{
+    return remove_where(is_delivered, NULL);
+}
+
+void process_forget(const struct source *source)
+{
+    (void)remove_where(is_of, source);
+}
+
+void process_set_wall_offset(int64_t wall_offset_ns)
+{
+    for (size_t i = 0; i < table.bucket_count; i++)
+        for (struct process *process = table.buckets[i]; process; process = process->next)
+            if (process->from->same_clock)
+                process->wall_offset_ns = wall_offset_ns;
+}
+
+void process_visit(void (*visit)(void *arg, const struct process *process), void *arg)
+{
+    for (size_t i = 0; i < table.bucket_count; i++)
+        for (const struct process *process = table.buckets[i]; process; process = process->next)
+            if (!process->ended)
+                visit(arg, process);
+}

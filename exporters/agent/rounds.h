@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* When rings are read: in short rounds while something happens, on a wake-up when nothing does. Also who lives in them:
+ * each lane's owner is identified once, and its death ends its lane. */
+#ifndef SPANSHIM_ROUNDS_H
+#define SPANSHIM_ROUNDS_H
+
+#include <stdbool.h>
+
+struct loop;
+struct source;
+
+/* 0 or -errno. Context: start. */
+int rounds_init(struct loop *loop);
+void rounds_deinit(void);
+
+/* A mapped source: read from now on. An older image of the same process is ended by it. Context: loop. */
+void rounds_add(struct source *source);
+/* It is about to be unmapped. Context: loop. */
+void rounds_remove(struct source *source);
+
+/* Read all rings once, now. Context: loop. */
+void rounds_drain_all(void);
+
+/* Is any process alive, or were there records that are not delivered? Context: loop. */
+bool rounds_busy(void);
+
+#endif

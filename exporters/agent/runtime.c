@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "exporters/agent/runtime.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { BACKLOG = 4096, LOCK_ATTEMPTS = 500, FIRST_PASSED_FD = 3 };
+static const long lock_wait_ns = 20000000;
+
+static const char *setting(const char *name)
+{
+    const char *value = getenv(name);
+
+    return value && *value ? value : NULL;
+}
+
+/* the path */
+
+int runtime_socket_path(const char *option, char path[RUNTIME_PATH_MAX], char error[RUNTIME_ERROR_MAX])
+{
+    const char *whole = option ? option : setting("SPANSHIM_AGENT");
+    const char *folder = setting("SPANSHIM_RUNTIME_DIR");
+    int length;
+
+    if (whole)
+        length = snprintf(path, RUNTIME_PATH_MAX, "%s", whole);
+    else if (folder)
+        length = snprintf(path, RUNTIME_PATH_MAX, "%s/agent.sock", folder);
+    else if ((folder = setting("XDG_RUNTIME_DIR")))
+        length = snprintf(path, RUNTIME_PATH_MAX, "%s/spanshim/agent.sock", folder);
+    else if (geteuid() == 0)
+        length = snprintf(path, RUNTIME_PATH_MAX, "/run/spanshim/agent.sock");
+    else
+        length = snprintf(path, RUNTIME_PATH_MAX, "/tmp/spanshim-%u/agent.sock", (unsigned)geteuid());
+    if (length >= RUNTIME_PATH_MAX) {
+        (void)snprintf(error, RUNTIME_ERROR_MAX,
+                       "the socket's path is longer than the %d bytes that unix sockets allow", RUNTIME_PATH_MAX - 1);
+        return -ENAMETOOLONG;
+    }
+    if (path[0] != '/') {
+        (void)snprintf(error, RUNTIME_ERROR_MAX, "the socket's path must be absolute: %s", path);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+static void folder_of(const char *path, char folder[RUNTIME_PATH_MAX])
+{
+    const char *slash = strrchr(path, '/');
+    size_t length = slash && slash != path ? (size_t)(slash - path) : 1;
+
+    memcpy(folder, path, length);
+    folder[length] = '\0';
+}
+
+/* Nobody else may have put it there, or may put things into it. A sticky folder (/tmp) keeps at least what is ours. */
+static int check_folder(int fd, const char *folder, char error[RUNTIME_ERROR_MAX])
+{
+    struct stat status;
+
+    if (fstat(fd, &status))
+        return -errno;
+    if (status.st_uid != geteuid() && status.st_uid != 0) {
+        (void)snprintf(error, RUNTIME_ERROR_MAX,
+                       "%s belongs to user %u: refused. Remove it, or set SPANSHIM_RUNTIME_DIR to a folder of your own",
+                       folder, (unsigned)status.st_uid);
+        return -EPERM;
+    }
+    if (status.st_mode & (S_IWGRP | S_IWOTH) && !(status.st_mode & S_ISVTX)) {
+        (void)snprintf(error, RUNTIME_ERROR_MAX, "others may write to %s: refused. Do: chmod go-w %s", folder, folder);
+        return -EPERM;
+    }
+    return 0;
+}
+
+int runtime_claim_folder(const char *socket_path, char error[RUNTIME_ERROR_MAX])
+{
+    char folder[RUNTIME_PATH_MAX];
+    int fd, result;
+
+    folder_of(socket_path, folder);
+    if (mkdir(folder, 0700) && errno != EEXIST) {
+        result = -errno;
+        (void)snprintf(error, RUNTIME_ERROR_MAX, "%s can't be made: %s", folder, strerror(-result));
+        return result;
+    }
+    fd = open(folder, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) {
+        result = -errno;
+        (void)snprintf(error, RUNTIME_ERROR_MAX, "%s is no folder, or a link to one: refused (%s)", folder,
+                       strerror(-result));
+        return result;
+    }
+    result = check_folder(fd, folder, error);
+    close(fd);
+    return result;
+}
+
+/* the lock */
+
+static bool agent_answers(const char *socket_path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool answers;
+
+    if (fd < 0)
+        return false;
+    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", socket_path);
+    answers = connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 || errno == EAGAIN;
+    close(fd);
+    return answers;
+}
+
+static void lock_path_of(const char *socket_path, char path[RUNTIME_PATH_MAX + 8])
+{
+    size_t length = strlen(socket_path);
+
+    if (length > 5 && strcmp(socket_path + length - 5, ".sock") == 0)
+        length -= 5;
+    (void)snprintf(path, RUNTIME_PATH_MAX + 8, "%.*s.lock", (int)length, socket_path);
+}
+
+int runtime_lock(const char *socket_path, int *ret_lock, char error[RUNTIME_ERROR_MAX])
+{
+    const struct timespec pause = {.tv_nsec = lock_wait_ns};
+    char path[RUNTIME_PATH_MAX + 8];
+    int fd;
+
+    lock_path_of(socket_path, path);
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) {
+        int result = -errno;
+
+        (void)snprintf(error, RUNTIME_ERROR_MAX, "%s can't be opened: %s", path, strerror(-result));
+        return result;
+    }
+    for (int attempt = 0; attempt < LOCK_ATTEMPTS; attempt++) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+            *ret_lock = fd;
+            return 1;
+        }
+        if (agent_answers(socket_path)) {
+            close(fd);
+            return 0;
+        }
+        (void)nanosleep(&pause, NULL);
+    }
+    close(fd);
+    (void)snprintf(error, RUNTIME_ERROR_MAX, "another agent holds %s, but nothing answers at %s", path, socket_path);
+    return -EBUSY;
+}
+
+/* the socket */
+
+/* We hold the lock: a socket of ours at this place is a dead agent's. */
+static int remove_stale(const char *path, char error[RUNTIME_ERROR_MAX])
+{
+    struct stat status;
+
+    if (lstat(path, &status))
+        return errno == ENOENT ? 0 : -errno;
+    if (!S_ISSOCK(status.st_mode) || status.st_uid != geteuid()) {
+        (void)snprintf(error, RUNTIME_ERROR_MAX, "%s is there already and is not a socket of ours: refused. Remove it",
+                       path);
+        return -EEXIST;
+    }
+    return unlink(path) && errno != ENOENT ? -errno : 0;
+}
+
+int runtime_listen(const char *socket_path, int *ret_listener, char error[RUNTIME_ERROR_MAX])
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd, result;
+
+    error[0] = '\0';
+    result = remove_stale(socket_path, error);
+    if (result)
+        goto failed;
+    fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) {
+        result = -errno;
+        goto failed;
+    }
+    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", socket_path);
+    if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) || chmod(socket_path, 0600) ||
+        listen(fd, BACKLOG)) {
+        result = -errno;
+        close(fd);
+        goto failed;
+    }
+    *ret_listener = fd;
+    return 0;
+failed:
+    if (!error[0])
+        (void)snprintf(error, RUNTIME_ERROR_MAX, "can't listen at %s: %s", socket_path, strerror(-result));
+    return result;
+}
+
+int runtime_activated_socket(void)
+{
+    const char *pid = setting("LISTEN_PID"), *count = setting("LISTEN_FDS");
+    bool ours = pid && count && strtol(pid, NULL, 10) == getpid() && strtol(count, NULL, 10) >= 1;
+
+    unsetenv("LISTEN_PID");
+    unsetenv("LISTEN_FDS");
+    unsetenv("LISTEN_FDNAMES");
+    if (!ours)
+        return -1;
+    (void)fcntl(FIRST_PASSED_FD, F_SETFD, FD_CLOEXEC);
+    (void)fcntl(FIRST_PASSED_FD, F_SETFL, O_RDWR | O_NONBLOCK);
+    return FIRST_PASSED_FD;
+}
+
+int runtime_log_path(char *path, size_t size)
+{
+    const char *state = setting("XDG_STATE_HOME");
+    const char *home = setting("HOME");
+    const struct passwd *user;
+    int length;
+
+    if (state && state[0] == '/')
+        length = snprintf(path, size, "%s/spanshim/agent.log", state);
+    else if (geteuid() == 0)
+        length = snprintf(path, size, "/var/log/spanshim/agent.log");
+    else if (home || ((user = getpwuid(geteuid())) && (home = user->pw_dir)))
+        length = snprintf(path, size, "%s/.local/state/spanshim/agent.log", home);
+    else
+        return -ENOENT;
+    return (size_t)length < size ? 0 : -ENAMETOOLONG;
+}

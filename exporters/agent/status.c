@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "exporters/agent/status.h"
+
+#include "exporters/agent/destinations.h"
+#include "exporters/agent/intake.h"
+#include "exporters/agent/link.h"
+#include "exporters/agent/process.h"
+#include "exporters/agent/resource.h"
+#include "exporters/agent/source.h"
+#include "preload/wire.h"
+
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Numbers of one ring, or of many. */
+struct numbers {
+    struct source_counts counts;
+    uint64_t counted[WIRE_COUNT_COUNT];
+    uint64_t dropped[WIRE_DROP_COUNT];
+};
+
+static const char *const counted_names[WIRE_COUNT_COUNT] = {[WIRE_COUNT_REQUESTS] = "requests",
+                                                            [WIRE_COUNT_UNSAMPLED] = "unsampled",
+                                                            [WIRE_COUNT_CONNECTIONS] = "connections",
+                                                            [WIRE_COUNT_PASSIVE] = "passive"};
+static const char *const dropped_names[WIRE_DROP_COUNT] = {
+#define X(NAME, name, help) [WIRE_DROP_##NAME] = #name,
+    WIRE_DROPS(X)
+#undef X
+};
+
+static struct numbers gone; /* of rings that were; loop only */
+
+static void add_lane(struct numbers *numbers, const struct wire_lane *lane)
+{
+    for (int i = 0; i < WIRE_COUNT_COUNT; i++)
+        numbers->counted[i] += atomic_load_explicit(&lane->counted[i], memory_order_relaxed);
+    for (int i = 0; i < WIRE_DROP_COUNT; i++)
+        numbers->dropped[i] += atomic_load_explicit(&lane->dropped[i], memory_order_relaxed);
+}
+
+static void add_source(struct numbers *numbers, const struct source *source)
+{
+    numbers->counts.taken_count += source->counts.taken_count;
+    numbers->counts.abandoned_count += source->counts.abandoned_count;
+    numbers->counts.corrupt_count += source->counts.corrupt_count;
+    numbers->counts.quarantined_count += source->counts.quarantined_count;
+    numbers->counts.skipped_count += source->counts.skipped_count;
+    for (uint32_t lane = 0; lane < source->lane_count; lane++)
+        if (source->lanes[lane].owner != 0) /* else never claimed: its page is not touched */
+            add_lane(numbers, source_lane(source, lane));
+}
+
+void status_keep_counts(const struct source *source)
+{
+    add_source(&gone, source);
+}
+
+static json_t *pack_counts(const struct numbers *numbers)
+{
+    json_t *object =
+        json_pack("{s:I, s:I, s:I, s:I, s:I}", "taken", (json_int_t)numbers->counts.taken_count, "abandoned",
+                  (json_int_t)numbers->counts.abandoned_count, "corrupt", (json_int_t)numbers->counts.corrupt_count,
+                  "quarantined", (json_int_t)numbers->counts.quarantined_count, "skipped",
+                  (json_int_t)numbers->counts.skipped_count);
+
+    for (int i = 0; i < WIRE_COUNT_COUNT; i++)
+        (void)json_object_set_new(object, counted_names[i], json_integer((json_int_t)numbers->counted[i]));
+    return object;
+}
+
+static json_t *pack_dropped(const struct numbers *numbers)
+{
+    json_t *object = json_object();
+
+    for (int i = 0; i < WIRE_DROP_COUNT; i++)
+        (void)json_object_set_new(object, dropped_names[i], json_integer((json_int_t)numbers->dropped[i]));
+    return object;
+}
+
+static json_t *pack_time(uint64_t unix_ns)
+{
+    time_t seconds = (time_t)(unix_ns / 1000000000u);
+    char text[32];
+    struct tm utc;
+
+    gmtime_r(&seconds, &utc);
+    (void)strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &utc);
+    return json_string(text);
+}
+
+/* A path may be anything; JSON is UTF-8. */
+static json_t *pack_path(const char *path)
+{
+    json_t *text = json_string(path);
+
+    return text ? text : json_string("(not UTF-8)");
+}
+
+static void visit_process(void *array, const struct process *process)
+{
+    const struct source *source = process->from;
+
+    (void)json_array_append_new(
+        array, json_pack("{s:i, s:s, s:o, s:o}", "pid", (int)process->pid, "service", source->resource->service_name,
+                         "executable", pack_path(source->executable), "since", pack_time(source->accepted_unix_ns)));
+}
+
+static json_t *pack_source(const struct source *source, const struct numbers *numbers)
+{
+    uint32_t process_count = 0;
+
+    for (uint32_t lane = 0; lane < source->lane_count; lane++)
+        process_count += source->lanes[lane].process != NULL;
+    return json_pack("{s:i, s:i, s:s, s:o, s:o, s:i, s:b, s:o, s:o}", "source", (int)source->id, "pid",
+                     (int)source->pid, "service", source->resource->service_name, "executable",
+                     pack_path(source->executable), "since", pack_time(source->accepted_unix_ns), "processes",
+                     (int)process_count, "asleep", (int)source->asleep, "counts", pack_counts(numbers), "dropped",
+                     pack_dropped(numbers));
+}
+
+static json_int_t resident_bytes(void)
+{
+    FILE *file = fopen("/proc/self/statm", "re");
+    long total, resident = 0;
+
+    if (file && fscanf(file, "%ld %ld", &total, &resident) != 2)
+        resident = 0;
+    if (file)
+        (void)fclose(file);
+    return (json_int_t)resident * sysconf(_SC_PAGESIZE);
+}
+
+static json_t *pack_agent(const struct link_hello *hello)
+{
+    uint64_t uptime_s = (uint64_t)time(NULL) - hello->started_unix_ns / 1000000000u;
+
+    return json_pack("{s:i, s:i, s:s, s:o, s:I, s:I}", "pid", (int)hello->keeper_pid, "worker_pid", (int)getpid(),
+                     "version", SPANSHIM_VERSION, "started", pack_time(hello->started_unix_ns), "uptime_s",
+                     (json_int_t)uptime_s, "rss_bytes", resident_bytes());
+}
+
+json_t *status_report(const struct link_hello *hello)
+{
+    json_t *processes = json_array();
+    json_t *rings = json_array();
+    struct numbers totals = gone;
+
+    process_visit(visit_process, processes);
+    for (const struct source *source = intake_first(); source; source = source->next) {
+        struct numbers numbers = {0};
+
+        if (!source->map)
+            continue;
+        add_source(&numbers, source);
+        add_source(&totals, source);
+        (void)json_array_append_new(rings, pack_source(source, &numbers));
+    }
+    return json_pack("{s:o, s:o, s:o, s:{s:o, s:o}, s:o}", "agent", pack_agent(hello), "processes", processes, "rings",
+                     rings, "totals", "counts", pack_counts(&totals), "dropped", pack_dropped(&totals), "destinations",
+                     destinations_status_all());
+}

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "exporters/agent/worker.h"
+
+#include "exporters/agent/command.h"
+#include "exporters/agent/destinations.h"
+#include "exporters/agent/http_client.h"
+#include "exporters/agent/intake.h"
+#include "exporters/agent/link.h"
+#include "exporters/agent/log.h"
+#include "exporters/agent/loop.h"
+#include "exporters/agent/process.h"
+#include "exporters/agent/rounds.h"
+#include "exporters/agent/spools.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+enum { STOP_TIMEOUT_MS = 4500, IDLE_ROUNDS = 4, MESSAGES_PER_ROUND = 64 };
+static const uint64_t idle_round_ns = 500000000;
+
+/* The worker; loop only. */
+static struct {
+    struct loop *loop;
+    struct http_client *http;
+    int link;
+    struct link_hello hello;
+    bool ready; /* what was there before has come */
+    bool stopping;
+    uint32_t had_count; /* sources and commands */
+    struct loop_timer idle_timer;
+    unsigned idle_rounds;
+    struct link_message *message;
+} worker;
+
+static void tell(uint32_t type, uint32_t id, const void *bytes, size_t length, const int *fd)
+{
+    struct link_packet packet = {.type = type, .id = id, .length = (uint32_t)length};
+
+    (void)link_send(worker.link, &packet, bytes, fd, fd ? 1 : 0); /* the keeper is gone: the link will say so */
+}
+
+/* what the parts ask of the keeper */
+
+static int keep_spool(void *arg, const uint8_t key[SPOOLS_KEY_SIZE], int memfd)
+{
+    (void)arg;
+    tell(LINK_KEEP_SPOOL, 0, key, SPOOLS_KEY_SIZE, &memfd);
+    return 0;
+}
+
+static void spool_dropped(void *arg, const uint8_t key[SPOOLS_KEY_SIZE], struct spool *spool)
+{
+    (void)arg;
+    intake_spool_dropped(spool);
+    tell(LINK_DROP_SPOOL, 0, key, SPOOLS_KEY_SIZE, NULL);
+}
+
+static void source_unmapped(void *arg, uint32_t id)
+{
+    (void)arg;
+    tell(LINK_UNMAPPED, id, NULL, 0, NULL);
+}
+
+static void watch_for_idle(void)
+{
+    if (!worker.hello.stays && worker.ready && !loop_timer_is_set(&worker.idle_timer))
+        (void)loop_timer_set(worker.loop, &worker.idle_timer, idle_round_ns);
+}
+
+static void entry_dropped(void *arg, uint32_t id)
+{
+    (void)arg;
+    tell(LINK_DROP, id, NULL, 0, NULL);
+    watch_for_idle();
+}
+
+/* Nothing to trace and nothing to deliver for two seconds: the keeper may let us go. Runs only without sources. */
+static void check_idle(void *arg)
+{
+    (void)arg;
+    if (rounds_busy()) {
+        worker.idle_rounds = 0;
+        return; /* watched again when the last source is dropped */
+    }
+    if (destinations_busy() || command_busy())
+        worker.idle_rounds = 0;
+    else if (++worker.idle_rounds >= IDLE_ROUNDS)
+        tell(LINK_IDLE, worker.had_count, NULL, 0, NULL);
+    watch_for_idle();
+}
+
+/* the end */
+
+static void stop_now(void *arg, const struct destinations_flushed *flushed)
+{
+    (void)arg;
+    if (flushed->failed)
+        log_line(LOG_LEVEL_WARN, "stopped with %llu spans not delivered: %s", (unsigned long long)flushed->failed,
+                 flushed->error);
+    loop_stop(worker.loop);
+}
+
+static void stop(void)
+{
+    if (worker.stopping)
+        return;
+    worker.stopping = true;
+    loop_timer_clear(worker.loop, &worker.idle_timer);
+    rounds_drain_all();
+    destinations_flush_all(STOP_TIMEOUT_MS, stop_now, NULL);
+}
+
+/* what the keeper says */
+
+static void take_handover(struct link_message *message)
+{
+    bool finished = message->packet.type == LINK_FINISHED;
+    struct intake_handover handover = {.id = message->packet.id,
+                                       .pid = message->packet.pid,
+                                       .uid = message->packet.uid,
+                                       .message = message->bytes,
+                                       .length = message->packet.length,
+                                       .ring = message->fds[0],
+                                       .control = message->fds[1],
+                                       .pidfd = -1,
+                                       .finished = finished,
+                                       .resumed = !worker.ready};
+
+    worker.had_count++;
+    if (!finished && message->fd_count < 2) {
+        link_close_fds(message->fds, message->fd_count);
+        entry_dropped(NULL, message->packet.id);
+        return;
+    }
+    if (message->fd_count == 3)
+        handover.pidfd = message->fds[2];
+    (void)intake_take(&handover);
+    link_close_fds(message->fds, message->fd_count < 2 ? message->fd_count : 2);
+}
+
+static void take_command(struct link_message *message)
+{
+    const struct command_request request = {.id = message->packet.id,
+                                            .message = message->bytes,
+                                            .length = message->packet.length,
+                                            .connection = message->fds[0],
+                                            .passed_fd = message->fd_count > 1 ? message->fds[1] : -1};
+
+    worker.had_count++;
+    if (message->fd_count == 0)
+        entry_dropped(NULL, message->packet.id);
+    else
+        command_take(&request);
+    if (message->fd_count > 2)
+        close(message->fds[2]);
+}
+
+static void take_hello(const struct link_message *message)
+{
+    if (message->packet.length != sizeof(worker.hello))
+        return;
+    memcpy(&worker.hello, message->bytes, sizeof(worker.hello));
+    process_init(worker.hello.seed);
+    command_init(
+        &(struct command_host){.loop = worker.loop, .done = entry_dropped, .stop = stop, .hello = worker.hello});
+}
+
+static void take_message(struct link_message *message)
+{
+    switch ((enum link_type)message->packet.type) {
+    case LINK_HELLO:
+        take_hello(message);
+        break;
+    case LINK_SPOOL:
+        if (message->fd_count == 1 && message->packet.length == SPOOLS_KEY_SIZE) {
+            int error = spools_restore(message->bytes, message->fds[0]);
+
+            if (error)
+                log_line(LOG_LEVEL_ERROR, "a spool could not be taken over: %s", strerror(-error));
+        }
+        break;
+    case LINK_SOURCE:
+    case LINK_FINISHED:
+        take_handover(message);
+        return;
+    case LINK_READY:
+        worker.ready = true;
+        spools_drop_unclaimed();
+        watch_for_idle();
+        break;
+    case LINK_COMMAND:
+        take_command(message);
+        return;
+    case LINK_STOP:
+        stop();
+        break;
+    case LINK_KEEP_SPOOL:
+    case LINK_DROP_SPOOL:
+    case LINK_UNMAPPED:
+    case LINK_DROP:
+    case LINK_IDLE:
+        break;
+    }
+    link_close_fds(message->fds, message->fd_count);
+}
+
+static void on_link(void *arg, int fd, uint32_t events)
+{
+    (void)arg;
+    (void)events;
+    for (int i = 0; i < MESSAGES_PER_ROUND; i++) {
+        int result = link_receive(fd, worker.message);
+
+        if (result == -EAGAIN)
+            return;
+        if (result == 1) {
+            take_message(worker.message);
+            continue;
+        }
+        if (result == -EBADMSG)
+            continue;
+        loop_fd_remove(worker.loop, fd); /* the keeper is gone: deliver what we have, then go too */
+        stop();
+        return;
+    }
+}
+
+static int start(void)
+{
+    const struct spools_host spools = {.keep = keep_spool, .dropped = spool_dropped};
+    const struct intake_host intake = {.unmapped = source_unmapped, .dropped = entry_dropped};
+    struct destinations_host destinations = {
+        .spool_obtain = spools_obtain, .spool_drop = spools_drop, .process_find = process_find};
+    int error = loop_new(&worker.loop);
+
+    if (error)
+        return error;
+    worker.message = malloc(sizeof(*worker.message));
+    if (!worker.message)
+        return -ENOMEM;
+    worker.http = http_client_new(worker.loop);
+    if (!worker.http)
+        return -ENOMEM;
+    destinations.loop = worker.loop;
+    destinations.http = worker.http;
+    destinations_init(&destinations);
+    spools_init(&spools);
+    intake_init(&intake);
+    worker.idle_timer.fn = check_idle;
+    error = rounds_init(worker.loop);
+    return error ? error : loop_fd_set(worker.loop, worker.link, EPOLLIN, on_link, NULL);
+}
+
+int worker_run(int link)
+{
+    int error;
+
+    (void)prctl(PR_SET_NAME, "spanshim-worker");
+    (void)signal(SIGINT, SIG_IGN); /* a terminal's; the keeper passes on what is meant */
+    (void)signal(SIGTERM, SIG_IGN);
+    worker.link = link;
+    error = start();
+    if (!error)
+        error = loop_run(worker.loop);
+    if (error) {
+        log_line(LOG_LEVEL_ERROR, "the worker can't go on: %s", strerror(-error));
+        return 1;
+    }
+    command_deinit();
+    rounds_deinit();
+    destinations_deinit();
+    intake_deinit();
+    spools_deinit();
+    http_client_free(worker.http);
+    loop_free(worker.loop);
+    free(worker.message);
+    return 0;
+}
