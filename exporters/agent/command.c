@@ -163,7 +163,7 @@ static void start_console(struct command *command, const struct command_request 
     if (error && request->passed_fd >= 0)
         close(request->passed_fd);
     if (!error)
-        error = console_attach(command->session, request->passed_fd);
+        error = console_attach(host.loop, command->session, request->passed_fd);
     if (!error)
         error = loop_fd_set(host.loop, command->connection, EPOLLIN | EPOLLRDHUP, end_console, command);
     if (error)

@@ -71,6 +71,8 @@ struct source {
     uint64_t spool_end;                /* position after its newest record there */
     struct source_counts counts;
 
+    bool pressed, pending;   /* what the last look came to */
+    uint64_t spool_woken;    /* the spool's end when the destinations were told */
     bool asleep;             /* `asleep` is set in the mapping and the waiter watches it */
     uint64_t last_active_ns; /* something was taken */
     uint64_t quiet_since_ns; /* since when nobody is left; 0: somebody is */
