@@ -1,0 +1,297 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""An OTLP/HTTP receiver for tests: strict about what it gets, and able to misbehave in every way that a real one does.
+
+    sink = OtlpSink()                  # listens on sink.port
+    sink.wait_for(3, timeout=5)        # until 3 spans have come
+    sink.spans                         # dicts: name, trace_id, attributes, resource, scope, ...; may be cleared
+    sink.violations                    # what a sender must not do; tests assert that there are none
+    sink.requests                      # what came over HTTP: dicts with path, headers, length, status, time
+    sink.set_mode("429", retry_after=2)
+
+As a program: otlp_sink.py [--port N] [--mode MODE] [--out FILE] writes each span as a line of JSON."""
+
+import argparse
+import gzip
+import json
+import socket
+import sys
+import threading
+import time
+
+from otlp_wire import WireError, spans_of
+
+# mode: status of the answer; the others are special.
+STATUSES = {"ok": 200, "partial": 200, "slow": 200, "429": 429, "503": 503, "502": 502, "504": 504, "500": 500,
+            "400": 400, "401": 401, "404": 404, "413": 413, "302": 302}
+MODES = (*STATUSES, "garbage", "hang", "close", "refuse")
+MEDIA_TYPE = "application/x-protobuf"
+HEAD_MAX = 65536
+
+
+def varint(number):
+    """A number as protobuf writes it."""
+    out = bytearray()
+    while number >= 0x80:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes(out + bytes([number]))
+
+
+def partial_success(rejected, message):
+    """An ExportTraceServiceResponse."""
+    inner = b"\x08" + varint(rejected) if rejected else b""
+    if message:
+        inner += b"\x12" + varint(len(message.encode())) + message.encode()
+    return b"\x0a" + varint(len(inner)) + inner
+
+
+def rpc_status(message):
+    """A google.rpc.Status."""
+    return b"\x12" + varint(len(message.encode())) + message.encode()
+
+
+class OtlpSink:
+    """The receiver; every connection has a thread."""
+
+    def __init__(self, port=0, mode="ok", **options):
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
+        self._bodies = []
+        self._connections = set()
+        self._spans = []
+        self._violations = []
+        self._listener = None
+        self._closed = False
+        self.requests = []
+        self.mode = None
+        self.options = {}
+        self.port = port
+        self._listen()
+        self.set_mode(mode, **options)
+
+    @property
+    def url(self):
+        """What OTEL_EXPORTER_OTLP_ENDPOINT is set to."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def spans(self):
+        """All spans so far. Bodies are read only now: a receiver that reads while load runs would disturb it."""
+        self._read_bodies()
+        return self._spans
+
+    @property
+    def violations(self):
+        """All violations so far."""
+        self._read_bodies()
+        return self._violations
+
+    def set_mode(self, mode, **options):
+        """How requests are answered from now on. Options: delay (slow, s), retry_after (any refusal: text or s),
+        rejected and message (partial)."""
+        if mode not in MODES:
+            raise ValueError(mode)
+        with self._lock:
+            before, self.mode, self.options = self.mode, mode, options
+            self._changed.notify_all()
+        if mode == "refuse":
+            self._stop_listening()
+            self._drop_connections()
+        elif before == "refuse":
+            self._listen()
+
+    def wait_for(self, count, timeout=10):
+        """Until at least `count` spans have come; AssertionError when the time is over."""
+        deadline = time.monotonic() + timeout
+        with self._lock:
+            while len(self.spans) < count:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise AssertionError(f"{len(self._spans)} of {count} spans came in {timeout} s")
+                self._changed.wait(left)
+        return self._spans
+
+    def wait_for_requests(self, count, timeout=10):
+        """Until at least `count` requests were answered or left unanswered."""
+        deadline = time.monotonic() + timeout
+        with self._lock:
+            while len(self.requests) < count:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise AssertionError(f"{len(self.requests)} of {count} requests came in {timeout} s")
+                self._changed.wait(left)
+
+    def clear(self):
+        """Forget spans, requests and violations."""
+        with self._lock:
+            self._read_bodies()
+            self._spans.clear()
+            self._violations.clear()
+            self.requests.clear()
+
+    def close(self):
+        """Stop; every thread ends."""
+        with self._lock:
+            self._closed = True
+            self._changed.notify_all()
+        self._stop_listening()
+        self._drop_connections()
+
+    def _listen(self):
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", self.port))
+        listener.listen(64)
+        self.port = listener.getsockname()[1]
+        self._listener = listener
+        threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
+
+    def _stop_listening(self):
+        listener, self._listener = self._listener, None
+        if listener:
+            # shutdown() wakes the thread in accept(); close() alone would not.
+            listener.shutdown(socket.SHUT_RDWR)
+            listener.close()
+
+    def _drop_connections(self):
+        with self._lock:
+            connections = list(self._connections)
+        for connection in connections:
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def _accept(self, listener):
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with self._lock:
+                self._connections.add(connection)
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection):
+        stream = connection.makefile("rb")
+        try:
+            while self._serve_one(connection, stream):
+                pass
+        except OSError:
+            pass
+        finally:
+            with self._lock:
+                self._connections.discard(connection)
+            stream.close()
+            connection.close()
+
+    def _serve_one(self, connection, stream):
+        """One request; True when another may follow."""
+        line = stream.readline(HEAD_MAX)
+        if not line:
+            return False
+        method, path, _ = line.decode("latin-1").split(" ", 2)
+        headers = {}
+        while (line := stream.readline(HEAD_MAX)) not in (b"\r\n", b"\n", b""):
+            name, _, value = line.decode("latin-1").partition(":")
+            if name.lower() in headers:
+                self._note(f"header {name} comes twice")
+            headers[name.lower()] = value.strip()
+        body = stream.read(int(headers.get("content-length", 0)))
+        with self._lock:
+            mode, options = self.mode, dict(self.options)
+        self._check_head(method, path, headers)
+        return self._answer(connection, mode, options, path, headers, body)
+
+    def _check_head(self, method, path, headers):
+        if method != "POST":
+            self._note(f"method {method}")
+        if headers.get("content-type") != MEDIA_TYPE:
+            self._note(f"content type {headers.get('content-type')!r}")
+        if headers.get("content-encoding", "gzip") != "gzip":
+            self._note(f"content encoding {headers['content-encoding']!r}")
+        if "OTel-OTLP-Exporter-" not in headers.get("user-agent", ""):
+            self._note(f"user agent {headers.get('user-agent')!r}")
+        if not path.startswith("/"):
+            self._note(f"path {path!r}")
+
+    def _answer(self, connection, mode, options, path, headers, body):
+        status = STATUSES.get(mode, 0)
+        if mode == "slow":
+            self._sleep(options.get("delay", 2), mode)
+        if mode == "hang":
+            self._sleep(3600, mode)
+        with self._lock:
+            if status == 200:
+                self._bodies.append((body, headers.get("content-encoding"), options.get("rejected", 1)
+                                     if mode == "partial" else 0))
+            self.requests.append({"path": path, "headers": headers, "length": len(body), "status": status,
+                                  "time": time.monotonic()})
+            self._changed.notify_all()
+        if mode == "garbage":
+            connection.sendall(b"\x15\x03\x01\x00\x02\x02\x28\r\n" * 8)
+        if not status:
+            return False
+        connection.sendall(self._response(mode, status, options))
+        return True
+
+    @staticmethod
+    def _response(mode, status, options):
+        message = options.get("message", "" if mode in ("ok", "slow") else "because the test says so")
+        body = partial_success(options.get("rejected", 1) if mode == "partial" else 0, message) if status == 200 \
+            else rpc_status(message)
+        lines = [f"HTTP/1.1 {status} Some Reason", f"Content-Type: {MEDIA_TYPE}", f"Content-Length: {len(body)}"]
+        if "retry_after" in options:
+            lines.append(f"Retry-After: {options['retry_after']}")
+        if status == 302:
+            lines.append(f"Location: {options.get('location', 'http://127.0.0.1:1/v1/traces')}")
+        return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+    def _sleep(self, seconds, mode):
+        """Wait, but no longer than the mode lasts."""
+        deadline = time.monotonic() + seconds
+        with self._lock:
+            while not self._closed and self.mode == mode and (left := deadline - time.monotonic()) > 0:
+                self._changed.wait(left)
+
+    def _note(self, text):
+        with self._lock:
+            self._violations.append(text)
+
+    def _read_bodies(self):
+        with self._lock:
+            while self._bodies:
+                body, encoding, rejected = self._bodies.pop(0)
+                try:
+                    spans = spans_of(gzip.decompress(body) if encoding == "gzip" else body, self._note)
+                except (WireError, OSError, EOFError) as error:
+                    self._note(f"unreadable body: {error}")
+                    continue
+                self._spans.extend(spans[:len(spans) - rejected] if rejected else spans)
+
+
+def main():
+    """The program."""
+    parser = argparse.ArgumentParser(description="An OTLP/HTTP receiver that writes each span as a line of JSON.")
+    parser.add_argument("--port", type=int, default=4318)
+    parser.add_argument("--mode", choices=MODES, default="ok")
+    parser.add_argument("--out", type=argparse.FileType("a"), default=sys.stdout)
+    arguments = parser.parse_args()
+    sink = OtlpSink(arguments.port, arguments.mode)
+    print(f"listening on {sink.url}", file=sys.stderr, flush=True)
+    written = violations = 0
+    try:
+        while True:
+            for span in sink.wait_for(written + 1, timeout=1 << 20)[written:]:
+                print(json.dumps(span), file=arguments.out, flush=True)
+                written += 1
+            for text in sink.violations[violations:]:
+                print(f"violation: {text}", file=sys.stderr, flush=True)
+                violations += 1
+    except KeyboardInterrupt:
+        sink.close()
+
+
+if __name__ == "__main__":
+    main()
