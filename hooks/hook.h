@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the body of a hook needs. A body decides nothing: it asks whether the descriptor is followed, makes the real call,
- * and passes the result on.
+/* What the body of a hook needs. A body decides nothing: it asks whether the descriptor is followed, makes the real
+ * call, and passes the result on.
  *
  *     HOOK ssize_t read(int fd, void *buf, size_t len)
  *     {
@@ -15,10 +15,10 @@
  *         return n;
  *     }
  *
- * There is no re-entrancy flag: what is between hook_done and hook_leave takes no lock and calls nothing that is hooked, and
- * a signal handler that comes between meets try-claims, as another thread would. So nothing stays set when a handler jumps
- * away. errno is the program's again when the hook returns, also after success.
- * Context: any thread, signal handlers included. */
+ * There is no re-entrancy flag: what is between hook_done and hook_leave takes no lock and calls nothing that is
+ * hooked, and a signal handler that comes between meets try-claims, as another thread would. So nothing stays set when
+ * a handler jumps away. errno is the program's again when the hook returns, also after success. Context: any thread,
+ * signal handlers included. */
 #ifndef SPANSHIM_HOOK_H
 #define SPANSHIM_HOOK_H
 

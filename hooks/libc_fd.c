@@ -7,21 +7,24 @@
 #include <stdio.h>
 #include <unistd.h>
 
-HOOK int close(int fd)
+HOOK
+int close(int fd)
 {
     if (hook_active())
         conn_closing(fd);
     return REAL(close)(fd);
 }
 
-HOOK int close_range(unsigned int first, unsigned int last, int flags)
+HOOK
+int close_range(unsigned int first, unsigned int last, int flags)
 {
     if (hook_active() && !(flags & (int)CLOSE_RANGE_CLOEXEC))
         conn_closing_range(first, last);
     return REAL(close_range)(first, last, flags);
 }
 
-HOOK void closefrom(int lowest)
+HOOK
+void closefrom(int lowest)
 {
     if (hook_active())
         conn_closing_range(lowest < 0 ? 0 : (unsigned)lowest, ~0u);
@@ -29,7 +32,8 @@ HOOK void closefrom(int lowest)
 }
 
 /* Its descriptor is closed inside libc. */
-HOOK int fclose(FILE *stream)
+HOOK
+int fclose(FILE *stream)
 {
     if (hook_active() && stream)
         conn_closing(stream->_fileno); /* fileno() is one more import, of stdio */
@@ -37,7 +41,8 @@ HOOK int fclose(FILE *stream)
 }
 
 /* stdio moves its bytes inside libc: what goes through a stream can't be seen. */
-HOOK FILE *fdopen(int fd, const char *mode)
+HOOK
+FILE *fdopen(int fd, const char *mode)
 {
     struct hook_call call;
     bool followed = hook_enter(&call, fd);
@@ -62,23 +67,27 @@ static int duplicated(int of, int fd)
     return fd;
 }
 
-HOOK int dup(int fd)
+HOOK
+int dup(int fd)
 {
     return duplicated(fd, REAL(dup)(fd));
 }
 
-HOOK int dup2(int fd, int target)
+HOOK
+int dup2(int fd, int target)
 {
     return duplicated(fd, REAL(dup2)(fd, target));
 }
 
-HOOK int dup3(int fd, int target, int flags)
+HOOK
+int dup3(int fd, int target, int flags)
 {
     return duplicated(fd, REAL(dup3)(fd, target, flags));
 }
 
 /* The third argument may be missing; what stands in its place is passed on as libc itself does. */
-HOOK int fcntl(int fd, int command, ...)
+HOOK
+int fcntl(int fd, int command, ...)
 {
     va_list arguments;
 
@@ -89,7 +98,8 @@ HOOK int fcntl(int fd, int command, ...)
     return command == F_DUPFD || command == F_DUPFD_CLOEXEC ? duplicated(fd, result) : result;
 }
 
-HOOK int fcntl64(int fd, int command, ...)
+HOOK
+int fcntl64(int fd, int command, ...)
 {
     va_list arguments;
 

@@ -5,7 +5,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-HOOK ssize_t read(int fd, void *buf, size_t len)
+HOOK
+ssize_t read(int fd, void *buf, size_t len)
 {
     struct hook_call call;
 
@@ -21,7 +22,8 @@ HOOK ssize_t read(int fd, void *buf, size_t len)
 /* read() where the compiler knew the buffer's size; the original aborts on an overflow. */
 ssize_t __read_chk(int fd, void *buf, size_t len, size_t buf_size);
 
-HOOK ssize_t __read_chk(int fd, void *buf, size_t len, size_t buf_size)
+HOOK
+ssize_t __read_chk(int fd, void *buf, size_t len, size_t buf_size)
 {
     struct hook_call call;
 
@@ -34,7 +36,8 @@ HOOK ssize_t __read_chk(int fd, void *buf, size_t len, size_t buf_size)
     return n;
 }
 
-HOOK ssize_t write(int fd, const void *buf, size_t len)
+HOOK
+ssize_t write(int fd, const void *buf, size_t len)
 {
     struct hook_call call;
 
@@ -47,7 +50,8 @@ HOOK ssize_t write(int fd, const void *buf, size_t len)
     return n;
 }
 
-HOOK ssize_t readv(int fd, const struct iovec *iov, int count)
+HOOK
+ssize_t readv(int fd, const struct iovec *iov, int count)
 {
     struct hook_call call;
 
@@ -60,7 +64,8 @@ HOOK ssize_t readv(int fd, const struct iovec *iov, int count)
     return n;
 }
 
-HOOK ssize_t writev(int fd, const struct iovec *iov, int count)
+HOOK
+ssize_t writev(int fd, const struct iovec *iov, int count)
 {
     struct hook_call call;
 
@@ -75,7 +80,8 @@ HOOK ssize_t writev(int fd, const struct iovec *iov, int count)
 
 /* With an offset of -1 these work on sockets. */
 
-HOOK ssize_t preadv2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
+HOOK
+ssize_t preadv2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
 {
     struct hook_call call;
 
@@ -88,7 +94,8 @@ HOOK ssize_t preadv2(int fd, const struct iovec *iov, int count, off_t offset, i
     return n;
 }
 
-HOOK ssize_t preadv64v2(int fd, const struct iovec *iov, int count, off64_t offset, int flags)
+HOOK
+ssize_t preadv64v2(int fd, const struct iovec *iov, int count, off64_t offset, int flags)
 {
     struct hook_call call;
 
@@ -101,7 +108,8 @@ HOOK ssize_t preadv64v2(int fd, const struct iovec *iov, int count, off64_t offs
     return n;
 }
 
-HOOK ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
+HOOK
+ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
 {
     struct hook_call call;
 
@@ -114,7 +122,8 @@ HOOK ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t offset, 
     return n;
 }
 
-HOOK ssize_t pwritev64v2(int fd, const struct iovec *iov, int count, off64_t offset, int flags)
+HOOK
+ssize_t pwritev64v2(int fd, const struct iovec *iov, int count, off64_t offset, int flags)
 {
     struct hook_call call;
 

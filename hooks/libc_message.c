@@ -22,7 +22,8 @@ static void received(struct hook_call *call, const void *buf, size_t len, int fl
     hook_leave(call);
 }
 
-HOOK ssize_t recv(int fd, void *buf, size_t len, int flags)
+HOOK
+ssize_t recv(int fd, void *buf, size_t len, int flags)
 {
     struct hook_call call;
 
@@ -35,7 +36,8 @@ HOOK ssize_t recv(int fd, void *buf, size_t len, int flags)
 
 ssize_t __recv_chk(int fd, void *buf, size_t len, size_t buf_size, int flags);
 
-HOOK ssize_t __recv_chk(int fd, void *buf, size_t len, size_t buf_size, int flags)
+HOOK
+ssize_t __recv_chk(int fd, void *buf, size_t len, size_t buf_size, int flags)
 {
     struct hook_call call;
 
@@ -46,7 +48,8 @@ HOOK ssize_t __recv_chk(int fd, void *buf, size_t len, size_t buf_size, int flag
     return n;
 }
 
-HOOK ssize_t recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *from, socklen_t *from_length)
+HOOK
+ssize_t recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *from, socklen_t *from_length)
 {
     struct hook_call call;
 
@@ -60,8 +63,9 @@ HOOK ssize_t recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr 
 ssize_t __recvfrom_chk(int fd, void *buf, size_t len, size_t buf_size, int flags, struct sockaddr *from,
                        socklen_t *from_length);
 
-HOOK ssize_t __recvfrom_chk(int fd, void *buf, size_t len, size_t buf_size, int flags, struct sockaddr *from,
-                            socklen_t *from_length)
+HOOK
+ssize_t __recvfrom_chk(int fd, void *buf, size_t len, size_t buf_size, int flags, struct sockaddr *from,
+                       socklen_t *from_length)
 {
     struct hook_call call;
 
@@ -87,7 +91,8 @@ static void passed_descriptors(struct msghdr *message)
     }
 }
 
-HOOK ssize_t recvmsg(int fd, struct msghdr *message, int flags)
+HOOK
+ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
     struct hook_call call;
     bool followed = !is_aside(flags) && hook_enter(&call, fd);
@@ -104,7 +109,8 @@ HOOK ssize_t recvmsg(int fd, struct msghdr *message, int flags)
     return n;
 }
 
-HOOK int recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags, struct timespec *timeout)
+HOOK
+int recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags, struct timespec *timeout)
 {
     struct hook_call call;
     bool followed = !is_aside(flags) && hook_enter(&call, fd);
@@ -122,7 +128,8 @@ HOOK int recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flag
     return received_count;
 }
 
-HOOK ssize_t send(int fd, const void *buf, size_t len, int flags)
+HOOK
+ssize_t send(int fd, const void *buf, size_t len, int flags)
 {
     struct hook_call call;
 
@@ -135,7 +142,8 @@ HOOK ssize_t send(int fd, const void *buf, size_t len, int flags)
     return n;
 }
 
-HOOK ssize_t sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *to, socklen_t to_length)
+HOOK
+ssize_t sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *to, socklen_t to_length)
 {
     struct hook_call call;
 
@@ -148,7 +156,8 @@ HOOK ssize_t sendto(int fd, const void *buf, size_t len, int flags, const struct
     return n;
 }
 
-HOOK ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+HOOK
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
     struct hook_call call;
 
@@ -161,7 +170,8 @@ HOOK ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
     return n;
 }
 
-HOOK int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags)
+HOOK
+int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags)
 {
     struct hook_call call;
 

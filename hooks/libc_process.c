@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Processes, and who they are. A fork's child is noticed by process.h's page, whatever made it; the hooks here see to the
- * parent's side, to children that share its memory, and to changes of user. */
+/* Processes, and who they are. A fork's child is noticed by process.h's page, whatever made it; the hooks here see to
+ * the parent's side, to children that share its memory, and to changes of user. */
 #include "hooks/hook.h"
 
 #include "preload/link.h"
@@ -15,7 +15,8 @@
 #include <linux/close_range.h>
 #endif
 
-HOOK pid_t fork(void)
+HOOK
+pid_t fork(void)
 {
     pid_t child = REAL(fork)();
 
@@ -25,7 +26,8 @@ HOOK pid_t fork(void)
 }
 
 /* Like vfork, the child of CLONE_VM|CLONE_VFORK runs on our memory and thread-local storage, while we wait. */
-HOOK int clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
+HOOK
+int clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
 {
     bool borrows = (flags & (CLONE_VM | CLONE_VFORK)) == (CLONE_VM | CLONE_VFORK);
     va_list arguments;
@@ -47,7 +49,8 @@ static void sandboxed(void)
 }
 
 /* From a filter on, a system call of ours may kill: process.h. */
-HOOK int prctl(int option, ...)
+HOOK
+int prctl(int option, ...)
 {
     va_list arguments;
 
@@ -79,25 +82,29 @@ void syscall_before(long number, long a, long b, long c)
         conn_closing((int)b);
 }
 
-HOOK int setuid(uid_t uid)
+HOOK
+int setuid(uid_t uid)
 {
     link_before_uid_change();
     return REAL(setuid)(uid);
 }
 
-HOOK int seteuid(uid_t uid)
+HOOK
+int seteuid(uid_t uid)
 {
     link_before_uid_change();
     return REAL(seteuid)(uid);
 }
 
-HOOK int setreuid(uid_t real, uid_t effective)
+HOOK
+int setreuid(uid_t real, uid_t effective)
 {
     link_before_uid_change();
     return REAL(setreuid)(real, effective);
 }
 
-HOOK int setresuid(uid_t real, uid_t effective, uid_t saved)
+HOOK
+int setresuid(uid_t real, uid_t effective, uid_t saved)
 {
     link_before_uid_change();
     return REAL(setresuid)(real, effective, saved);

@@ -13,7 +13,8 @@ static bool is_stream(int domain, int type)
            (type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) == SOCK_STREAM;
 }
 
-HOOK int socket(int domain, int type, int protocol)
+HOOK
+int socket(int domain, int type, int protocol)
 {
     int fd = REAL(socket)(domain, type, protocol);
     int saved_errno = errno;
@@ -32,7 +33,8 @@ HOOK int socket(int domain, int type, int protocol)
     return fd;
 }
 
-HOOK int socketpair(int domain, int type, int protocol, int fds[2])
+HOOK
+int socketpair(int domain, int type, int protocol, int fds[2])
 {
     int result = REAL(socketpair)(domain, type, protocol, fds);
     int saved_errno = errno;
@@ -45,7 +47,8 @@ HOOK int socketpair(int domain, int type, int protocol, int fds[2])
     return result;
 }
 
-HOOK int bind(int fd, const struct sockaddr *address, socklen_t length)
+HOOK
+int bind(int fd, const struct sockaddr *address, socklen_t length)
 {
     int result = REAL(bind)(fd, address, length);
     int saved_errno = errno;
@@ -57,7 +60,8 @@ HOOK int bind(int fd, const struct sockaddr *address, socklen_t length)
     return result;
 }
 
-HOOK int listen(int fd, int backlog)
+HOOK
+int listen(int fd, int backlog)
 {
     int result = REAL(listen)(fd, backlog);
 
@@ -85,7 +89,8 @@ static int accepted(int listener, int fd, const struct sockaddr *address, sockle
     return fd;
 }
 
-HOOK int accept(int fd, struct sockaddr *address, socklen_t *length)
+HOOK
+int accept(int fd, struct sockaddr *address, socklen_t *length)
 {
     struct peer peer = {.length = sizeof(peer.storage)};
 
@@ -101,7 +106,8 @@ HOOK int accept(int fd, struct sockaddr *address, socklen_t *length)
     return accepted(fd, result, (struct sockaddr *)&peer.storage, sizeof(peer.storage), &peer.length);
 }
 
-HOOK int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
+HOOK
+int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
 {
     struct peer peer = {.length = sizeof(peer.storage)};
 
@@ -118,7 +124,8 @@ HOOK int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
 }
 
 /* The client's side is none of ours yet. */
-HOOK int connect(int fd, const struct sockaddr *address, socklen_t length)
+HOOK
+int connect(int fd, const struct sockaddr *address, socklen_t length)
 {
     int result = REAL(connect)(fd, address, length);
     int saved_errno = errno;
@@ -130,7 +137,8 @@ HOOK int connect(int fd, const struct sockaddr *address, socklen_t length)
     return result;
 }
 
-HOOK int shutdown(int fd, int how)
+HOOK
+int shutdown(int fd, int how)
 {
     struct hook_call call;
 

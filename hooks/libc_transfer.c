@@ -5,7 +5,8 @@
 #include <fcntl.h>
 #include <sys/sendfile.h>
 
-HOOK ssize_t sendfile(int out, int in, off_t *offset, size_t count)
+HOOK
+ssize_t sendfile(int out, int in, off_t *offset, size_t count)
 {
     struct hook_call call;
 
@@ -18,7 +19,8 @@ HOOK ssize_t sendfile(int out, int in, off_t *offset, size_t count)
     return n;
 }
 
-HOOK ssize_t sendfile64(int out, int in, off64_t *offset, size_t count)
+HOOK
+ssize_t sendfile64(int out, int in, off64_t *offset, size_t count)
 {
     struct hook_call call;
 
@@ -32,7 +34,8 @@ HOOK ssize_t sendfile64(int out, int in, off64_t *offset, size_t count)
 }
 
 /* One of the two is a pipe, which is looked up and found unknown. */
-HOOK ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t count, unsigned flags)
+HOOK
+ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t count, unsigned flags)
 {
     struct hook_call from;
     struct hook_call to;

@@ -43,8 +43,7 @@ void *arena_alloc(size_t size)
     do {
         if (need < size || need > arena.size - at)
             return NULL;
-    } while (
-        !atomic_compare_exchange_weak_explicit(&used, &at, at + need, memory_order_relaxed, memory_order_relaxed));
+    } while (!atomic_compare_exchange_weak_explicit(&used, &at, at + need, memory_order_relaxed, memory_order_relaxed));
     return arena.base + at;
 }
 
@@ -65,7 +64,8 @@ void *arena_pool_get(struct arena_pool *pool)
 
     while ((uint32_t)head != 0) {
         _Atomic uint32_t *block = arena_at((uint32_t)head);
-        /* The block may be taken meanwhile and its link overwritten: the tag has changed then and the exchange fails. */
+        /* The block may be taken meanwhile and its link overwritten: the tag has changed then and the exchange fails.
+         */
         uint32_t next = atomic_load_explicit(block, memory_order_relaxed);
         uint64_t want = ((head >> 32) + 1) << 32 | next;
 
@@ -87,6 +87,6 @@ void arena_pool_put(struct arena_pool *pool, void *block)
     do {
         atomic_store_explicit(link, (uint32_t)head, memory_order_relaxed);
         want = ((head >> 32) + 1) << 32 | arena_number(block);
-    } while (!atomic_compare_exchange_weak_explicit(&pool->free, &head, want, memory_order_release,
-                                                    memory_order_relaxed));
+    } while (
+        !atomic_compare_exchange_weak_explicit(&pool->free, &head, want, memory_order_release, memory_order_relaxed));
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The shim's only memory: one private mapping reserved at start, committed by touching it, never given back. Blocks of a
- * pool are reused; the arena itself only grows. A fork's child has its own copy. */
+/* The shim's only memory: one private mapping reserved at start, committed by touching it, never given back. Blocks of
+ * a pool are reused; the arena itself only grows. A fork's child has its own copy. */
 #ifndef SPANSHIM_ARENA_H
 #define SPANSHIM_ARENA_H
 

@@ -100,8 +100,7 @@ void config_init(void)
         complain(SETTING_traces_sampler_arg);
     config.propagator_formats = PROPAGATION_DEFAULT_FORMATS;
     if (config.propagators)
-        config.propagator_formats =
-            propagation_parse_formats(config.propagators, strlen(config.propagators), &unknown);
+        config.propagator_formats = propagation_parse_formats(config.propagators, strlen(config.propagators), &unknown);
     if (unknown > 0)
         complain(SETTING_propagators);
     config.query_mode = (enum redact_mode)choose(SETTING_query, "redact", "drop", "keep");

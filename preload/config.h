@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The shim's settings: read from the environment once, at start, then read-only. A value that makes no sense is reported
- * once, by name, through the ring, and the default used; it never stops the program. */
+/* The shim's settings: read from the environment once, at start, then read-only. A value that makes no sense is
+ * reported once, by name, through the ring, and the default used; it never stops the program. */
 #ifndef SPANSHIM_CONFIG_H
 #define SPANSHIM_CONFIG_H
 

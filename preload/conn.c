@@ -65,16 +65,15 @@ static void unclaim(struct conn_direction *direction)
     atomic_store_explicit(&direction->claimed, 0, memory_order_seq_cst);
 }
 
-/* Another process goes on with the connection: one that moved bytes on it after us, or a child that it was left to (made
- * since, while nobody had given the request up and no answer had begun). */
+/* Another process goes on with the connection: one that moved bytes on it after us, or a child that it was left to
+ * (made since, while nobody had given the request up and no answer had begun). */
 static bool left_to_other(const struct conn *conn)
 {
     if (atomic_load_explicit(&conn->pid, memory_order_relaxed) != process_pid())
         return true;
     return conn->forks != atomic_load_explicit(&process_page->forks, memory_order_relaxed) &&
            !atomic_load_explicit(&conn->peer_done, memory_order_relaxed) &&
-           atomic_load_explicit(&conn->failure, memory_order_relaxed) == WIRE_ERROR_NONE &&
-           !exchange_answering(conn);
+           atomic_load_explicit(&conn->failure, memory_order_relaxed) == WIRE_ERROR_NONE && !exchange_answering(conn);
 }
 
 /* Both directions are claimed, and stay so while the connection is free: a late visitor fails to claim. */
@@ -99,8 +98,8 @@ static void conn_end(struct conn *conn)
     arena_pool_put(&conns, conn);
 }
 
-/* What waits until nobody parses: the end of a connection without descriptors, and dropping what is open on a passive one.
- * Called by whoever asked for it and by whoever gives a claim back; the one that gets both claims does it. */
+/* What waits until nobody parses: the end of a connection without descriptors, and dropping what is open on a passive
+ * one. Called by whoever asked for it and by whoever gives a claim back; the one that gets both claims does it. */
 static void settle(struct conn *conn)
 {
     bool doomed = atomic_load_explicit(&conn->doomed, memory_order_seq_cst) != 0;
@@ -275,8 +274,8 @@ static bool begins_request(const char *bytes, size_t length)
     return blank[1] == '/' || blank[1] == '*' || blank[1] == 'h';
 }
 
-/* A socket that came by inheritance or from another process, and speaks HTTP. To tell it from a file that holds a request
- * takes a system call of our own, and its peer's name another: once per such descriptor. */
+/* A socket that came by inheritance or from another process, and speaks HTTP. To tell it from a file that holds a
+ * request takes a system call of our own, and its peer's name another: once per such descriptor. */
 static void adopt(struct conn_ref *ref)
 {
     int type = 0;
@@ -309,9 +308,8 @@ static void adopt(struct conn_ref *ref)
 /* The first bytes on a descriptor that nothing is known of. */
 static void classify(struct conn_ref *ref, const struct iovec *iov, int count, ssize_t n)
 {
-    if (count > 0 && n > 0 && iov[0].iov_base && begins_request(iov[0].iov_base, iov[0].iov_len < (size_t)n
-                                                                                      ? iov[0].iov_len
-                                                                                      : (size_t)n))
+    if (count > 0 && n > 0 && iov[0].iov_base &&
+        begins_request(iov[0].iov_base, iov[0].iov_len < (size_t)n ? iov[0].iov_len : (size_t)n))
         adopt(ref);
     else
         (void)fdtab_replace(ref->fd, ref->entry, FDTAB_IGNORED);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A connection: what its descriptors share, its two directions and the requests open on it. Hooks report what a call did;
- * everything that follows from it happens here.
+/* A connection: what its descriptors share, its two directions and the requests open on it. Hooks report what a call
+ * did; everything that follows from it happens here.
  *
  * Each direction is try-claimed while its bytes are parsed. Whoever finds it claimed turns the connection passive (its
  * traffic is no longer looked at) and the loss is counted: in doubt no span, never a wrong one. Connections live in the
@@ -28,8 +28,8 @@ struct conn_ref {
 /* Look the descriptor up. False: it is not followed. Context: hook; signal-safe. */
 bool conn_capture(struct conn_ref *ref, int fd);
 
-/* Bytes that the program received: n as the call returned it, negative with errno set; 0 is the end if there was room for
- * any. The first ones on an unknown descriptor decide whether it is followed. Context: hook; signal-safe. */
+/* Bytes that the program received: n as the call returned it, negative with errno set; 0 is the end if there was room
+ * for any. The first ones on an unknown descriptor decide whether it is followed. Context: hook; signal-safe. */
 void conn_data_in(const struct conn_ref *ref, const void *bytes, size_t room, ssize_t n);
 void conn_data_in_vector(const struct conn_ref *ref, const struct iovec *iov, int count, ssize_t n);
 

@@ -65,12 +65,12 @@ enum exchange_result {
 enum exchange_result exchange_in(struct conn *conn, const char *bytes, size_t length);
 enum exchange_result exchange_out(struct conn *conn, const char *bytes, size_t length);
 
-/* The out direction has ended: a response that ends with the connection is complete. Both directions, or the out one, are
- * claimed. Context: hook; signal-safe. */
+/* The out direction has ended: a response that ends with the connection is complete. Both directions, or the out one,
+ * are claimed. Context: hook; signal-safe. */
 void exchange_out_end(struct conn *conn);
 
-/* The connection is gone: what is open on it ends with this error; NONE: with what can be told from how far the response
- * had come. Both directions are claimed. Context: hook; signal-safe. */
+/* The connection is gone: what is open on it ends with this error; NONE: with what can be told from how far the
+ * response had come. Both directions are claimed. Context: hook; signal-safe. */
 void exchange_abandon(struct conn *conn, enum wire_error error);
 
 /* It is given up: what is open on it is no span, since its end can't be known. The same. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What describes the executed image: a copy, made at start, of its arguments and of the settings in its environment, in the
- * form of a hand-over's text (wire.h). Programs overwrite both later, for process titles. */
+/* What describes the executed image: a copy, made at start, of its arguments and of the settings in its environment, in
+ * the form of a hand-over's text (wire.h). Programs overwrite both later, for process titles. */
 #ifndef SPANSHIM_FACTS_H
 #define SPANSHIM_FACTS_H
 

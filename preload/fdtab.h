@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Descriptor -> what we know of it. Two levels, up to FDTAB_LIMIT descriptors; a leaf comes from the arena when the first
- * of its descriptors is noted. Each entry carries a generation that changes whenever the descriptor's meaning does, so a
- * hook that looked before a blocking call can tell afterwards whether the number is still the same thing.
+/* Descriptor -> what we know of it. Two levels, up to FDTAB_LIMIT descriptors; a leaf comes from the arena when the
+ * first of its descriptors is noted. Each entry carries a generation that changes whenever the descriptor's meaning
+ * does, so a hook that looked before a blocking call can tell afterwards whether the number is still the same thing.
  * Lock-free; signal-safe; any thread. A fork's child has its own copy. */
 #ifndef SPANSHIM_FDTAB_H
 #define SPANSHIM_FDTAB_H
@@ -42,8 +42,8 @@ static inline uint32_t fdtab_value(uint64_t entry)
     return (uint32_t)entry;
 }
 
-/* Give the descriptor a new meaning; returns the entry it had. False when the number is beyond the table or the arena is
- * used up (ret_old is then 0). Context: hook; signal-safe. */
+/* Give the descriptor a new meaning; returns the entry it had. False when the number is beyond the table or the arena
+ * is used up (ret_old is then 0). Context: hook; signal-safe. */
 bool fdtab_set(int fd, uint32_t value, uint64_t *ret_old);
 
 /* Give it a meaning if it still has the one of `expected`. Context: hook; signal-safe. */

@@ -7,6 +7,7 @@
 #include "preload/facts.h"
 #include "preload/process.h"
 #include "preload/ring.h"
+#include "preload/spawn.h"
 #include "preload/sys.h"
 #include "preload/wire.h"
 
@@ -97,8 +98,7 @@ static bool ring_make(struct handover *handover)
         handover->ring_size = ring_size(&geometries[i]);
         if (handover->ring_size > limit.rlim_cur)
             continue;
-        handover->ring =
-            shared_make("spanshim-ring", handover->ring_size, PROT_READ | PROT_WRITE, &handover->ring_fd);
+        handover->ring = shared_make("spanshim-ring", handover->ring_size, PROT_READ | PROT_WRITE, &handover->ring_fd);
         if (handover->ring) {
             ring_format(handover->ring, &geometries[i]);
             return true;
@@ -171,19 +171,25 @@ static bool peer_is_trusted(int fd, unsigned uid)
            (peer.uid == uid || peer.uid == 0);
 }
 
-static bool agent_connect(struct handover *handover)
+enum agent { AGENT_THERE, AGENT_ABSENT, AGENT_UNUSABLE };
+
+static enum agent agent_connect(struct handover *handover)
 {
     struct sockaddr_un *address = &link_state.scratch->address;
     unsigned uid = (unsigned)sys_call0(SYS_geteuid);
-    int fd = fd_raise(
-        sys_call3(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    int fd = fd_raise(sys_call3(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    enum agent found = fd < 0 ? AGENT_UNUSABLE : AGENT_ABSENT;
 
     handover->socket_fd = fd;
     address->sun_family = AF_UNIX;
-    for (unsigned n = 0; fd >= 0 && socket_path(n, uid, address->sun_path); n++)
-        if (address->sun_path[0] && sys_call3(SYS_connect, fd, (long)address, sizeof(*address)) == 0)
-            return peer_is_trusted(fd, uid);
-    return false;
+    for (unsigned n = 0; fd >= 0 && socket_path(n, uid, address->sun_path); n++) {
+        long result = address->sun_path[0] ? sys_call3(SYS_connect, fd, (long)address, sizeof(*address)) : -ENOENT;
+        if (result == 0)
+            return peer_is_trusted(fd, uid) ? AGENT_THERE : AGENT_UNUSABLE;
+        if (result != -ENOENT && result != -ECONNREFUSED)
+            found = AGENT_UNUSABLE; /* stopped, or somebody else's: a second one would not help */
+    }
+    return found;
 }
 
 /* "x<executable>" and "w<working directory>". */
@@ -206,14 +212,13 @@ static size_t paths_write(char *to, size_t size)
     return at;
 }
 
-static bool message_send(const struct handover *handover)
+/* The hand-over's message, in the scratch's pieces. */
+static void message_make(void)
 {
     struct scratch *scratch = link_state.scratch;
     size_t facts_length;
     const char *facts = facts_text(&facts_length);
     size_t paths_length = paths_write(scratch->paths, sizeof(scratch->paths));
-    struct cmsghdr *ancillary = (struct cmsghdr *)scratch->ancillary;
-    int fds[2] = {handover->ring_fd, handover->control_fd};
 
     scratch->header = (struct wire_message){
         .magic = WIRE_MAGIC,
@@ -226,6 +231,14 @@ static bool message_send(const struct handover *handover)
     scratch->pieces[0] = (struct iovec){&scratch->header, sizeof(scratch->header)};
     scratch->pieces[1] = (struct iovec){scratch->paths, paths_length};
     scratch->pieces[2] = (struct iovec){(void *)(uintptr_t)facts, facts_length};
+}
+
+static bool message_send(const struct handover *handover)
+{
+    struct scratch *scratch = link_state.scratch;
+    struct cmsghdr *ancillary = (struct cmsghdr *)scratch->ancillary;
+    int fds[2] = {handover->ring_fd, handover->control_fd};
+
     ancillary->cmsg_len = CMSG_LEN(sizeof(fds));
     ancillary->cmsg_level = SOL_SOCKET;
     ancillary->cmsg_type = SCM_RIGHTS;
@@ -238,15 +251,31 @@ static bool message_send(const struct handover *handover)
     return sys_call3(SYS_sendmsg, handover->socket_fd, (long)&scratch->message, MSG_NOSIGNAL | MSG_DONTWAIT) > 0;
 }
 
+/* No agent: start one that is given the mapping, with the message as a file. */
+static bool message_bequeath(const struct handover *handover)
+{
+    int fd = fd_raise(sys_call2(SYS_memfd_create, (long)"spanshim-message", MFD_CLOEXEC));
+    int fds[3] = {handover->ring_fd, handover->control_fd, fd};
+    bool done = fd >= 0 && sys_call3(SYS_writev, fd, (long)link_state.scratch->pieces, 3) > 0 && spawn_agent(fds);
+
+    if (fd >= 0)
+        (void)sys_call1(SYS_close, fd);
+    return done;
+}
+
 /* Everything or nothing; no descriptor is left either way. */
 static bool hand_over(void)
 {
     struct handover handover = {.ring_fd = -1, .control_fd = -1, .socket_fd = -1};
+    enum agent agent = agent_connect(&handover);
     bool done = false;
 
-    if (agent_connect(&handover) && ring_make(&handover)) {
+    if (agent == AGENT_ABSENT && (config.agent || !spawn_is_allowed()))
+        agent = AGENT_UNUSABLE;
+    if (agent != AGENT_UNUSABLE && ring_make(&handover)) {
         handover.control = shared_make("spanshim-control", WIRE_PAGE, PROT_READ, &handover.control_fd);
-        done = handover.control && message_send(&handover);
+        message_make();
+        done = handover.control && (agent == AGENT_THERE ? message_send(&handover) : message_bequeath(&handover));
     }
     if (handover.socket_fd >= 0)
         (void)sys_call1(SYS_close, handover.socket_fd);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tie to the agent: makes a mapping, hands it over, keeps no descriptor. Non-blocking and one-way: a stopped agent costs
- * a failed call, never a wait. What can't be set up is tried again a few times, seconds apart; then the program runs as if
- * the shim were not there. */
+/* The tie to the agent: makes a mapping, hands it over, keeps no descriptor. Non-blocking and one-way: a stopped agent
+ * costs a failed call, never a wait. What can't be set up is tried again a few times, seconds apart; then the program
+ * runs as if the shim were not there. */
 #ifndef SPANSHIM_LINK_H
 #define SPANSHIM_LINK_H
 
@@ -14,8 +14,8 @@ void link_init(void);
  * Context: hook; errno is kept. */
 void link_ensure(void);
 
-/* The process is about to change its user: from then on it could reach neither the agent's socket nor be believed. Gives
- * it a mapping of its own, handed over under the old name. Context: hook; errno is kept. */
+/* The process is about to change its user: from then on it could reach neither the agent's socket nor be believed.
+ * Gives it a mapping of its own, handed over under the old name. Context: hook; errno is kept. */
 void link_before_uid_change(void);
 
 #endif

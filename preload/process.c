@@ -28,8 +28,7 @@ static uint32_t ask_pid(void)
 
 int process_init(void)
 {
-    long got =
-        sys_call6(SYS_mmap, 0, WIRE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    long got = sys_call6(SYS_mmap, 0, WIRE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     if (got < 0 && got > -4096)
         return (int)got;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* This process as the shim sees it: the switches every hook looks at, its number, and the news that it is a fork's child.
+/* This process as the shim sees it: the switches every hook looks at, its number, and the news that it is a fork's
+ * child.
  *
- * A fork is noticed by a page that the kernel wipes in the child (MADV_WIPEONFORK), so fork(), _Fork(), daemon() and raw
- * clone() are all one case. A vfork child shares our memory and must leave no trace in it: see process_in_vfork. */
+ * A fork is noticed by a page that the kernel wipes in the child (MADV_WIPEONFORK), so fork(), _Fork(), daemon() and
+ * raw clone() are all one case. A vfork child shares our memory and must leave no trace in it: see process_in_vfork. */
 #ifndef SPANSHIM_PROCESS_H
 #define SPANSHIM_PROCESS_H
 
@@ -10,7 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Whether hooks do more than forward. Stored by init.c and link.c (release), by anyone to give up; read by every hook. */
+/* Whether hooks do more than forward. Stored by init.c and link.c (release), by anyone to give up; read by every hook.
+ */
 extern _Atomic uint32_t process_active __attribute__((visibility("hidden")));
 
 /* Not zero while this thread has a vfork child running on its memory: hooks only forward then. Written by the vfork and
@@ -31,8 +33,8 @@ extern struct process_page *process_page __attribute__((visibility("hidden"))); 
 /* Make the page. 0 or -errno. Context: start. */
 int process_init(void);
 
-/* To be called before state of this process is used: in a fork's first hook it cuts the child loose from the parent's lane.
- * Context: hook; signal-safe. */
+/* To be called before state of this process is used: in a fork's first hook it cuts the child loose from the parent's
+ * lane. Context: hook; signal-safe. */
 void process_after_fork(void);
 
 static inline void process_check_fork(void)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The function behind each hook. Found at start by walking the loaded objects' own symbol tables: no dlsym (it allocates on
- * a miss and sets a floor for glibc's version), no heap, no lock of ours.
+/* The function behind each hook. Found at start by walking the loaded objects' own symbol tables: no dlsym (it
+ * allocates on a miss and sets a floor for glibc's version), no heap, no lock of ours.
  *
  * Before that, and when it can't be found, the original is a raw system call; never a null pointer. Even before our own
  * relocations are processed (a resolver of an indirect function may call read()) this holds. */

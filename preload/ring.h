@@ -29,7 +29,8 @@ struct wire_ring *ring_current(void);
 /* A fork's child gets a lane of its own, when it first needs one. Context: child; signal-safe. */
 void ring_after_fork(void);
 
-/* This process's lane, claimed if need be; NULL when there is no ring or no lane is free. Context: hook; signal-safe. */
+/* This process's lane, claimed if need be; NULL when there is no ring or no lane is free. Context: hook; signal-safe.
+ */
 struct wire_lane *ring_lane(void);
 
 /* Add one to a counter of the lane, if there is one. Context: hook; signal-safe. */

@@ -119,8 +119,8 @@ static void add_query(struct wire_request *request, struct slice query)
         text_commit(request, WIRE_TEXT_QUERY, length);
 }
 
-/* The first to name the server wins: an absolute target before Host (RFC 9112 3.2.2), Forwarded before both (at the end of
- * the head). */
+/* The first to name the server wins: an absolute target before Host (RFC 9112 3.2.2), Forwarded before both (at the end
+ * of the head). */
 static void set_host(struct wire_request *request, struct span_head *head, struct slice host, uint16_t port)
 {
     if (head->has_host || host.length == 0)
@@ -249,13 +249,12 @@ static void set_forwarded(struct wire_request *request, struct span_head *head)
         set_host(request, head, (struct slice){forwarded->host, forwarded->host_length}, forwarded->host_port);
     }
     if (head->has_host)
-        request->server_port =
-            head->host_port ? head->host_port : (request->flags & WIRE_REQUEST_HTTPS ? 443 : 80);
+        request->server_port = head->host_port ? head->host_port : (request->flags & WIRE_REQUEST_HTTPS ? 443 : 80);
     if (forwarded->client_length > 0) {
         uint8_t *to = text_reserve(request, FORWARDED_CLIENT_SIZE, &room);
-        size_t length = to ? redact_client_ip(forwarded->client, forwarded->client_length, config.client_ip_mode,
-                                              (char *)to, room)
-                           : 0;
+        size_t length =
+            to ? redact_client_ip(forwarded->client, forwarded->client_length, config.client_ip_mode, (char *)to, room)
+               : 0;
         if (length > 0)
             text_commit(request, WIRE_TEXT_CLIENT_ADDRESS, length);
     }

@@ -33,8 +33,8 @@ void span_request_line(struct wire_slot *slot, struct span_head *head, struct sl
                        unsigned version_minor);
 void span_request_field(struct wire_slot *slot, struct span_head *head, struct slice name, struct slice value);
 
-/* The head is complete: context, names and addresses are settled, and the sampler decides. From here on the request is in
- * the in-flight table for others to see. Context: hook; signal-safe. */
+/* The head is complete: context, names and addresses are settled, and the sampler decides. From here on the request is
+ * in the in-flight table for others to see. Context: hook; signal-safe. */
 void span_head_end(struct wire_slot *slot, struct span_head *head);
 
 /* A header field of its response. Context: hook; signal-safe. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* System calls the shim makes itself, past libc: no errno, no cancellation point, no symbol that somebody may interpose.
- * A failure is -errno. Context: all of these are signal-safe; any thread. */
+/* System calls the shim makes itself, past libc: no errno, no cancellation point, no symbol that somebody may
+ * interpose. A failure is -errno. Context: all of these are signal-safe; any thread. */
 #ifndef SPANSHIM_SYS_H
 #define SPANSHIM_SYS_H
 
