@@ -24,6 +24,7 @@ enum conn_role { CONN_SERVER, CONN_LISTENER };
 struct conn_direction {
     _Atomic uint32_t claimed;
     struct http1 parser;
+    uint64_t moment_ns;  /* CLOCK_MONOTONIC of the bytes being parsed; 0: not asked for yet */
     struct stash *stash; /* a pool's block while a line is cut, else NULL */
 };
 

@@ -17,6 +17,14 @@ struct stash {
 };
 static struct arena_pool stashes = {.block_size = sizeof(struct stash)};
 
+/* The time of the bytes in hand, read once for all that they lead to. */
+static uint64_t moment(struct conn_direction *direction)
+{
+    if (direction->moment_ns == 0)
+        direction->moment_ns = clock_mono_ns();
+    return direction->moment_ns;
+}
+
 static struct wire_slot *slot_of(uintptr_t open)
 {
     return (struct wire_slot *)(open & ~(uintptr_t)CONN_OPEN_FLAGS);
@@ -69,7 +77,7 @@ static bool request_begin(struct conn *conn, const struct http1_out *line)
         flags = CONN_OPEN_CONNECT;
     conn->head = arena_pool_get(&heads);
     if (conn->head)
-        slot = span_open(conn->head, clock_mono_ns(), &conn->peer, &conn->local);
+        slot = span_open(conn->head, moment(&conn->in), &conn->peer, &conn->local);
     if (slot)
         span_request_line(slot, conn->head, method, line->b, conn->in.parser.version_minor);
     else
@@ -137,6 +145,7 @@ enum exchange_result exchange_in(struct conn *conn, const char *bytes, size_t le
     enum http1_event event;
     enum exchange_result result = EXCHANGE_ON;
 
+    conn->in.moment_ns = 0;
     if (conn->in.parser.state == HTTP1_FAILED)
         return EXCHANGE_ON; /* the out direction decides when the last answer is given */
     if (!bytes) {
@@ -183,7 +192,7 @@ static void request_end(struct conn *conn, uint16_t flags, enum wire_error error
         request->flags |= flags | WIRE_REQUEST_BODY_SEEN;
         if (request->first_byte_ns)
             request->flags |= WIRE_REQUEST_RESPONSE_BODY_SEEN;
-        span_end(slot, clock_mono_ns(), error);
+        span_end(slot, moment(&conn->out), error);
     }
     atomic_store_explicit(&conn->answered, number + 1, memory_order_release);
 }
@@ -220,7 +229,7 @@ static enum exchange_result response_begin(struct conn *conn)
     if (slot_of(open) && (conn->out.parser.status >= 200 || conn->out.parser.status == 101)) {
         struct wire_request *request = wire_slot_request(slot_of(open));
 
-        request->first_byte_ns = clock_mono_ns();
+        request->first_byte_ns = moment(&conn->out);
         request->status = conn->out.parser.status;
     }
     return EXCHANGE_ON;
@@ -263,6 +272,7 @@ enum exchange_result exchange_out(struct conn *conn, const char *bytes, size_t l
     enum http1_event event;
     enum exchange_result result;
 
+    conn->out.moment_ns = 0;
     if (!bytes) {
         if (http1_skip(&conn->out.parser, length, &event) < 0)
             return EXCHANGE_DOUBT;
@@ -283,6 +293,7 @@ void exchange_out_end(struct conn *conn)
 {
     uintptr_t open;
 
+    conn->out.moment_ns = 0;
     if (oldest(conn, &open) && conn->out.parser.state == HTTP1_UNTIL_CLOSE &&
         http1_end(&conn->out.parser) == HTTP1_MESSAGE_END)
         request_end(conn, 0, WIRE_ERROR_NONE);
@@ -320,6 +331,7 @@ void exchange_abandon(struct conn *conn, enum wire_error error)
 {
     uintptr_t open;
 
+    conn->out.moment_ns = 0;
     discard_unfinished_head(conn);
     while (oldest(conn, &open)) {
         bool answering = exchange_answering(conn);

@@ -42,26 +42,32 @@ void ids_after_fork(uint32_t pid)
     }
 }
 
-static uint64_t next(void)
+/* The part-th of the numbers that one step of the sequence gives. */
+static uint64_t number(uint64_t step, unsigned part)
 {
-    uint64_t number = atomic_fetch_add_explicit(&sequence, 1, memory_order_relaxed);
-    uint64_t id = mix(mix(number + atomic_load_explicit(&seeds[0], memory_order_relaxed)) ^
+    uint64_t id = mix(mix(step * 4 + part + atomic_load_explicit(&seeds[0], memory_order_relaxed)) ^
                       atomic_load_explicit(&seeds[1], memory_order_relaxed));
 
     return id ? id : 1;
 }
 
+static uint64_t next_step(void)
+{
+    return atomic_fetch_add_explicit(&sequence, 1, memory_order_relaxed);
+}
+
 void ids_make_span(uint8_t ret_id[8])
 {
-    uint64_t id = next();
+    uint64_t id = number(next_step(), 0);
 
     memcpy(ret_id, &id, sizeof(id));
 }
 
 void ids_make_trace(uint8_t ret_id[16], uint64_t wall_seconds)
 {
-    uint64_t low = next();
-    uint32_t middle = (uint32_t)next();
+    uint64_t step = next_step();
+    uint64_t low = number(step, 1);
+    uint32_t middle = (uint32_t)number(step, 2);
     uint32_t seconds = __builtin_bswap32((uint32_t)wall_seconds);
 
     memcpy(ret_id, &seconds, 4);

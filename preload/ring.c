@@ -56,6 +56,13 @@ struct wire_ring *ring_current(void)
     return atomic_load_explicit(&current, memory_order_acquire);
 }
 
+uint64_t ring_wall_seconds(uint64_t mono_ns)
+{
+    struct wire_ring *ring = ring_current();
+
+    return ring ? (ring->anchor_wall_ns + (mono_ns - ring->anchor_mono_ns)) / 1000000000u : 0;
+}
+
 void ring_after_fork(void)
 {
     atomic_store_explicit(&lane_of_process, NULL, memory_order_release);
@@ -74,7 +81,7 @@ static bool lane_claim(struct wire_lane *lane, uint32_t pid)
         return false;
     /* The agent looks at the time only after it has seen the owner; a loser of the race writes the same moment. */
     lane->claimed_boot_ns = clock_read_ns(CLOCK_BOOTTIME);
-    return atomic_compare_exchange_strong_explicit(&lane->owner, &owner, owner | pid, memory_order_acq_rel,
+    return atomic_compare_exchange_strong_explicit(&lane->owner, &owner, owner | pid, memory_order_seq_cst,
                                                    memory_order_relaxed);
 }
 
@@ -182,7 +189,7 @@ static bool cells_reserve(struct wire_lane *lane, uint32_t cell_count, uint32_t 
         uint64_t tail = atomic_load_explicit(&lane->tail, memory_order_acquire);
         if (head + parts - tail > cell_count)
             return false;
-    } while (!atomic_compare_exchange_weak_explicit(&lane->head, &head, head + parts, memory_order_relaxed,
+    } while (!atomic_compare_exchange_weak_explicit(&lane->head, &head, head + parts, memory_order_seq_cst,
                                                     memory_order_relaxed));
     *ret_position = head;
     return true;
@@ -256,8 +263,9 @@ bool ring_write(enum wire_record_type type, const void *bytes, size_t length, st
     }
     if (slot)
         atomic_store_explicit(&slot->record_position, position + 1, memory_order_relaxed);
+    /* Sequentially consistent, as ring_wake() asks. */
     atomic_store_explicit(&first->state, wire_cell_word(position, ring->cell_count, WIRE_CELL_READY),
-                          memory_order_release);
+                          memory_order_seq_cst);
     ring_wake();
     return true;
 }
@@ -266,9 +274,9 @@ void ring_wake(void)
 {
     struct wire_ring *ring = ring_current();
 
-    /* Pairs with the agent's store of 1 and its second look at the heads: one of the two sees the other. */
-    atomic_thread_fence(memory_order_seq_cst);
-    if (atomic_load_explicit(&ring->asleep, memory_order_relaxed) == 0)
+    /* The caller's last store to the ring and this load are sequentially consistent, like the agent's store of 1 and
+     * its second look at the ring: one of the two sees the other. */
+    if (atomic_load_explicit(&ring->asleep, memory_order_seq_cst) == 0)
         return;
     if (atomic_load_explicit(&process_sandboxed, memory_order_relaxed))
         return;

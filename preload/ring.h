@@ -26,6 +26,10 @@ void ring_adopt(struct wire_ring *ring);
 /* The ring, NULL before the first hand-over. Context: hook; signal-safe. */
 struct wire_ring *ring_current(void);
 
+/* The wall clock at a moment of CLOCK_MONOTONIC, by the ring's anchor: good to the second. Context: hook; signal-safe.
+ */
+uint64_t ring_wall_seconds(uint64_t mono_ns);
+
 /* A fork's child gets a lane of its own, when it first needs one. Context: child; signal-safe. */
 void ring_after_fork(void);
 

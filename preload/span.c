@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "preload/span.h"
 
-#include "preload/clock.h"
 #include "preload/config.h"
 #include "preload/ids.h"
 #include "preload/redact.h"
@@ -155,7 +154,7 @@ static void capture(struct wire_request *request, enum wire_text id, const char 
 {
     size_t room;
 
-    if (!list || !config_names_header(list, name) || !redact_header_allowed(name.bytes, name.length))
+    if (!config_names_header(list, name) || !redact_header_allowed(name.bytes, name.length))
         return;
     uint8_t *to = text_reserve(request, name.length + 2 + HEADER_MAX_LENGTH, &room);
     if (!to || room < name.length + 2) {
@@ -195,13 +194,18 @@ void span_request_field(struct wire_slot *slot, struct span_head *head, struct s
         break;
     case 'f':
     case 'x':
-        (void)forwarded_field(&head->forwarded, name.bytes, name.length, value.bytes, value.length);
+        if (forwarded_field(&head->forwarded, name.bytes, name.length, value.bytes, value.length))
+            break;
+        __attribute__((fallthrough));
+    case 't':
+    case 'b':
+        (void)propagation_field(&head->propagation, name.bytes, name.length, value.bytes, value.length);
         break;
     default:
         break;
     }
-    (void)propagation_field(&head->propagation, name.bytes, name.length, value.bytes, value.length);
-    capture(request, WIRE_TEXT_REQUEST_HEADER, config.request_headers, name, value);
+    if (config.request_headers)
+        capture(request, WIRE_TEXT_REQUEST_HEADER, config.request_headers, name, value);
 }
 
 /* The ids: the caller's trace, or a new one; then the sampler's word. */
@@ -220,7 +224,7 @@ static void set_context(struct wire_request *request, struct propagation *propag
                      (struct slice){propagation->tracestate, propagation->tracestate_length},
                      PROPAGATION_TRACESTATE_SIZE);
     } else {
-        ids_make_trace(request->trace_id, clock_read_ns(CLOCK_REALTIME_COARSE) / 1000000000u);
+        ids_make_trace(request->trace_id, ring_wall_seconds(request->start_ns));
         request->trace_flags = PROPAGATION_FLAG_RANDOM;
     }
     if (sampler_decide(&config.sampler, parent, request->trace_id)) {
@@ -275,7 +279,7 @@ void span_head_end(struct wire_slot *slot, struct span_head *head)
 
 void span_response_field(struct wire_slot *slot, struct slice name, struct slice value)
 {
-    if (name.length > 0)
+    if (name.length > 0 && config.response_headers)
         capture(wire_slot_request(slot), WIRE_TEXT_RESPONSE_HEADER, config.response_headers, name, value);
 }
 
