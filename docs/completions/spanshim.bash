@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+# bash completion for spanshim
+
+_spanshim()
+{
+    local current=${COMP_WORDS[COMP_CWORD]}
+    local previous=${COMP_WORDS[COMP_CWORD - 1]}
+    local command=${COMP_WORDS[1]}
+    local i
+
+    COMPREPLY=()
+    if ((COMP_CWORD == 1)); then
+        mapfile -t COMPREPLY < <(compgen -W 'run lib status flush log stop --help --version' -- "$current")
+        return
+    fi
+    case $command in
+    run)
+        # behind the program's name its own completion goes on
+        for ((i = 2; i < COMP_CWORD; i++)); do
+            case ${COMP_WORDS[i]} in
+            --service | --env-file) ((i++)) ;;
+            --)
+                _spanshim_program $((i + 1))
+                return
+                ;;
+            -*) ;;
+            *)
+                _spanshim_program "$i"
+                return
+                ;;
+            esac
+        done
+        case $previous in
+        --service) ;;
+        --env-file) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+        *)
+            if [[ $current == -* ]]; then
+                mapfile -t COMPREPLY < <(compgen -W '--service --env-file --init --help --' -- "$current")
+            else
+                mapfile -t COMPREPLY < <(compgen -c -- "$current")
+            fi
+            ;;
+        esac
+        ;;
+    status) mapfile -t COMPREPLY < <(compgen -W '--json --help' -- "$current") ;;
+    flush) mapfile -t COMPREPLY < <(compgen -W '--timeout --help' -- "$current") ;;
+    log) mapfile -t COMPREPLY < <(compgen -W '-f -n --follow --lines --help' -- "$current") ;;
+    esac
+}
+
+# Complete a command line that starts at word $1.
+_spanshim_program()
+{
+    if declare -F _command_offset >/dev/null; then
+        _command_offset "$1"
+    elif ((COMP_CWORD == $1)); then
+        mapfile -t COMPREPLY < <(compgen -c -- "${COMP_WORDS[COMP_CWORD]}")
+    else
+        mapfile -t COMPREPLY < <(compgen -f -- "${COMP_WORDS[COMP_CWORD]}")
+    fi
+}
+
+complete -o filenames -F _spanshim spanshim
