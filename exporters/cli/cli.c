@@ -20,8 +20,7 @@ bool cli_has_colour(int fd)
     return term && strcmp(term, "dumb") != 0 && isatty(fd);
 }
 
-/* Names of files, programs and services end up in messages: they may not steer the terminal. */
-static void mask_control_characters(char *text)
+void cli_mask(char *text)
 {
     for (unsigned char *c = (unsigned char *)text; *c; c++)
         if (*c < 0x20 || *c == 0x7f)
@@ -36,7 +35,7 @@ static void print_line(const char *colour, const char *label, const char *format
     bool coloured = *colour && cli_has_colour(STDERR_FILENO);
 
     (void)vsnprintf(text, sizeof(text), format, args);
-    mask_control_characters(text);
+    cli_mask(text);
     int len = snprintf(line, sizeof(line), "%sspanshim:%s %s%s\n", coloured ? colour : "", coloured ? "\033[0m" : "",
                        label, text);
     if (len > 0 && write(STDERR_FILENO, line, (size_t)len) < 0)

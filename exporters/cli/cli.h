@@ -20,6 +20,9 @@ void cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void cli_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void cli_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Turn control characters into '?': names of files, programs and services may not steer the terminal. Context: any. */
+void cli_mask(char *text);
+
 /* Whether to colour what goes to this descriptor: a terminal that isn't dumb, and no NO_COLOR. Context: any. */
 bool cli_has_colour(int fd);
 

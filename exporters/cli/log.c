@@ -29,7 +29,7 @@ static char *log_folder(void)
     const char *state = getenv("XDG_STATE_HOME");
     const char *home = getenv("HOME");
 
-    if (state && *state)
+    if (state && *state == '/')
         return memory_format("%s/spanshim", state);
     if (geteuid() == 0)
         return memory_copy_text("/var/log/spanshim");

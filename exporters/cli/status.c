@@ -1,27 +1,190 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* spanshim status: the agent's answer as a table. */
+/* spanshim status: the agent's answer as tables for people, or as it is. */
 #include "exporters/cli/agent_client.h"
 #include "exporters/cli/cli.h"
+#include "exporters/cli/memory.h"
+#include "exporters/cli/table.h"
 #include "preload/wire.h"
 
 #include <errno.h>
 #include <getopt.h>
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { STATUS_TIMEOUT_MS = 10000 };
+
+static const char *text_of(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+
+    return text ? text : "-";
+}
+
+static json_int_t number_of(const json_t *object, const char *name)
+{
+    return json_integer_value(json_object_get(object, name));
+}
+
+static void print_heading(const char *text)
+{
+    bool coloured = cli_has_colour(STDOUT_FILENO);
+
+    printf("\n%s%s%s\n", coloured ? "\033[1m" : "", text, coloured ? "\033[0m" : "");
+}
+
+static void print_agent(const json_t *agent)
+{
+    json_int_t up_s = number_of(agent, "uptime_s");
+
+    printf("spanshim-agent %s, process %" JSON_INTEGER_FORMAT ", up %" JSON_INTEGER_FORMAT " h %02" JSON_INTEGER_FORMAT
+           " min, %.1f MB\n",
+           text_of(agent, "version"), number_of(agent, "pid"), up_s / 3600, up_s / 60 % 60,
+           (double)number_of(agent, "rss_bytes") / 1e6);
+}
+
+static void print_processes(const json_t *processes)
+{
+    static const char *const titles[] = {">PID", "SERVICE", "SINCE", "EXECUTABLE"};
+    struct table table = {.columns = 4, .titles = titles};
+    size_t i;
+    json_t *process;
+
+    print_heading("processes");
+    json_array_foreach(processes, i, process)
+    {
+        table_add_number(&table, number_of(process, "pid"));
+        table_add(&table, text_of(process, "service"));
+        table_add(&table, text_of(process, "since"));
+        table_add(&table, text_of(process, "executable"));
+    }
+    if (table.cell_count == 0)
+        puts("  none");
+    table_print(&table);
+    table_deinit(&table);
+}
+
+static void print_requests(const json_t *counts)
+{
+    static const char *const titles[] = {">REQUESTS", ">UNSAMPLED", ">RECORDS", ">CONNECTIONS", ">NOT FOLLOWED"};
+    static const char *const names[] = {"requests", "unsampled", "taken", "connections", "passive"};
+    struct table table = {.columns = 5, .titles = titles};
+
+    print_heading("seen");
+    for (size_t i = 0; i < table.columns; i++)
+        table_add_number(&table, number_of(counts, names[i]));
+    table_print(&table);
+    table_deinit(&table);
+}
+
+/* Only what happened, with what it means. */
+static void print_dropped(const json_t *dropped)
+{
+    static const struct {
+        const char *name, *meaning;
+    } causes[] = {
+#define X(NAME, name, help) {#name, help},
+        WIRE_DROPS(X)
+#undef X
+    };
+    static const char *const titles[] = {">COUNT", "CAUSE", "MEANING"};
+    struct table table = {.columns = 3, .titles = titles};
+
+    for (size_t i = 0; i < sizeof(causes) / sizeof(causes[0]); i++) {
+        json_int_t count = number_of(dropped, causes[i].name);
+
+        if (count == 0)
+            continue;
+        table_add_number(&table, count);
+        table_add(&table, causes[i].name);
+        table_add(&table, causes[i].meaning);
+    }
+    if (table.cell_count)
+        print_heading("not recorded");
+    table_print(&table);
+    table_deinit(&table);
+}
+
+/* "3 rejected, 1 given_up"; "0" when nothing was. */
+static void add_causes(struct table *table, json_t *dropped)
+{
+    char text[256] = "0";
+    size_t len = 0;
+    const char *cause;
+    json_t *count;
+
+    json_object_foreach(dropped, cause, count)
+    {
+        if (json_integer_value(count) && len < sizeof(text))
+            len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%" JSON_INTEGER_FORMAT " %s", len ? ", " : "",
+                                    json_integer_value(count), cause);
+    }
+    table_add(table, text);
+}
+
+static void add_exporter(struct table *table, const json_t *exporter)
+{
+    table_add(table, text_of(exporter, "name"));
+    table_add(table, text_of(exporter, "target"));
+    table_add(table, text_of(exporter, "state"));
+    table_add_number(table, number_of(exporter, "queued"));
+    table_add_number(table, number_of(exporter, "exported"));
+    table_add_number(table, number_of(exporter, "retries"));
+    add_causes(table, json_object_get(exporter, "dropped"));
+}
+
+static void print_last_error(const json_t *exporter)
+{
+    const char *error = json_string_value(json_object_get(exporter, "last_error"));
+    bool failing = json_is_true(json_object_get(exporter, "failing"));
+    bool coloured = failing && cli_has_colour(STDOUT_FILENO);
+
+    if (!error)
+        return;
+    char *line = memory_format("%s %s: %s", text_of(exporter, "name"), failing ? "fails" : "failed last", error);
+    cli_mask(line);
+    printf("  %s%s%s\n", coloured ? "\033[31m" : "", line, coloured ? "\033[0m" : "");
+    free(line);
+}
+
+static void print_destinations(const json_t *sets)
+{
+    static const char *const titles[] = {"NAME", "TARGET", "STATE", ">QUEUED", ">EXPORTED", ">RETRIES", "DROPPED"};
+    struct table table = {.columns = 7, .titles = titles};
+    size_t i, j;
+    json_t *set, *exporter;
+
+    print_heading("destinations");
+    json_array_foreach(sets, i, set)
+    {
+        json_array_foreach(json_object_get(set, "exporters"), j, exporter) add_exporter(&table, exporter);
+    }
+    if (table.cell_count == 0)
+        puts("  none");
+    table_print(&table);
+    table_deinit(&table);
+    json_array_foreach(sets, i, set)
+    {
+        json_array_foreach(json_object_get(set, "exporters"), j, exporter) print_last_error(exporter);
+    }
+}
 
 static int print_status(const char *text)
 {
     json_t *answer = json_loads(text, 0, NULL);
+    const json_t *totals = json_object_get(answer, "totals");
 
     if (!answer) {
         cli_error("the agent's answer cannot be read; see 'spanshim log'");
         return CLI_EXIT_FAILED;
     }
-    json_dumpf(answer, stdout, JSON_INDENT(2));
-    putchar('\n');
+    print_agent(json_object_get(answer, "agent"));
+    print_processes(json_object_get(answer, "processes"));
+    print_requests(json_object_get(totals, "counts"));
+    print_dropped(json_object_get(totals, "dropped"));
+    print_destinations(json_object_get(answer, "destinations"));
     json_decref(answer);
     return CLI_EXIT_OK;
 }
@@ -49,11 +212,7 @@ int status_command(int argc, char **argv)
         cli_note("no agent is running; 'spanshim run' starts one");
     if (err)
         return CLI_EXIT_FAILED;
-    int status = CLI_EXIT_OK;
-    if (as_json)
-        puts(answer);
-    else
-        status = print_status(answer);
+    int status = as_json ? (puts(answer) < 0) : print_status(answer);
     free(answer);
     return status;
 }
