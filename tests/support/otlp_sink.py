@@ -67,6 +67,7 @@ class OtlpSink:
         self.mode = None
         self.options = {}
         self.port = port
+        self._bind()
         self._listen()
         self.set_mode(mode, **options)
 
@@ -97,6 +98,7 @@ class OtlpSink:
             self._changed.notify_all()
         if mode == "refuse":
             self._stop_listening()
+            self._bind()  # without listen(): the port stays ours and refuses
             self._drop_connections()
         elif before == "refuse":
             self._listen()
@@ -138,20 +140,26 @@ class OtlpSink:
         self._stop_listening()
         self._drop_connections()
 
-    def _listen(self):
+    def _bind(self):
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", self.port))
-        listener.listen(64)
         self.port = listener.getsockname()[1]
         self._listener = listener
+
+    def _listen(self):
+        listener = self._listener
+        listener.listen(64)
         threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
 
     def _stop_listening(self):
         listener, self._listener = self._listener, None
         if listener:
-            # shutdown() wakes the thread in accept(); close() alone would not.
-            listener.shutdown(socket.SHUT_RDWR)
+            try:
+                # Wakes the thread in accept(); close() alone would not.
+                listener.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # it was not listening
             listener.close()
 
     def _drop_connections(self):
