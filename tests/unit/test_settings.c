@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "exporters/agent/settings.h"
+
+#include "exporters/agent/values.h"
+#include "exporters/exporter.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define ENTRIES(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+static struct settings *read_in(const char *folder, const char *const *entries)
+{
+    size_t count = 0;
+
+    while (entries[count] != NULL)
+        count++;
+    struct settings *settings = settings_new(entries, count, folder);
+    assert_non_null(settings);
+    return settings;
+}
+
+static struct settings *read_settings(const char *const *entries)
+{
+    return read_in("/srv", entries);
+}
+
+static void show_pairs(const struct settings_pairs *pairs, char *out, size_t size)
+{
+    size_t at = 0;
+
+    out[0] = '\0';
+    for (size_t i = 0; i < pairs->count && at < size; i++)
+        at += (size_t)snprintf(out + at, size - at, "%s%s=%s", i > 0 ? "," : "", pairs->pairs[i].name,
+                               pairs->pairs[i].value);
+    if (pairs->count == 0)
+        (void)snprintf(out, size, "-");
+}
+
+/* A value as text, whatever its type. */
+static void show(const struct settings *settings, const char *name, char *out, size_t size)
+{
+#define SHOW_BOOLEAN(field)      (void)snprintf(out, size, "%s", settings->field ? "true" : "false")
+#define SHOW_INTEGER(field)      (void)snprintf(out, size, "%u", settings->field)
+#define SHOW_LIMIT(field)        (void)snprintf(out, size, "%u", settings->field)
+#define SHOW_DURATION(field)     (void)snprintf(out, size, "%u", settings->field)
+#define SHOW_TIMEOUT(field)      (void)snprintf(out, size, "%u", settings->field)
+#define SHOW_TEXT(field)         (void)snprintf(out, size, "%s", settings->field != NULL ? settings->field : "-")
+#define SHOW_CHOICE(field)       SHOW_TEXT(field)
+#define SHOW_LIST(field)         SHOW_TEXT(field)
+#define SHOW_NAME(field)         SHOW_TEXT(field)
+#define SHOW_PATH(field)         SHOW_TEXT(field)
+#define SHOW_URL(field)          SHOW_TEXT(field)
+#define SHOW_SECRET(field)       SHOW_TEXT(field)
+#define SHOW_PAIRS(field)        show_pairs(&settings->field, out, size)
+#define SHOW_SECRET_PAIRS(field) show_pairs(&settings->field, out, size)
+#define SETTING(NAME, field, TYPE, initial, range, help)                                                               \
+    if (strcmp(name, #NAME) == 0)                                                                                      \
+        SHOW_##TYPE(field);
+#define SETTING_ALSO SETTING
+#include "exporters/agent/config.def"
+#undef SETTING
+#undef SETTING_ALSO
+}
+
+/* Every row: a good value, a bad one (NULL: none is bad) and what is used for each. */
+static const struct {
+    const char *name, *good, *good_is, *bad, *bad_is, *unset_is;
+} cases[] = {
+    {"OTEL_SDK_DISABLED", " TRUE ", "true", "1", "false", "false"},
+    {"OTEL_TRACES_EXPORTER", "Console, otlp", "console,otlp", "zipkin", "otlp", "otlp"},
+    {"SPANSHIM_EXPORTERS", "console", "console", "file", "-", "-"},
+    {"OTEL_SERVICE_NAME", "shop", "shop", NULL, NULL, "-"},
+    {"OTEL_RESOURCE_ATTRIBUTES", "a=1, b%2Cc = x%20y ", "a=1,b,c=x y", "a=1,b", "-", "-"},
+    {"HONEYCOMB_SERVICE_NAME", "shop", "shop", NULL, NULL, "-"},
+    {"AWS_XRAY_TRACING_NAME", "shop", "shop", NULL, NULL, "-"},
+    {"OTEL_EXPORTER_OTLP_ENDPOINT", "https://c:1/x", "https://c:1/x", "c:4318", "http://localhost:4318",
+     "http://localhost:4318"},
+    {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://t/x", "http://t/x", "ftp://t", "-", "-"},
+    {"OTEL_EXPORTER_OTLP_PROTOCOL", "HTTP/protobuf", "http/protobuf", "grpc", "http/protobuf", "http/protobuf"},
+    {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf", "http/protobuf", "http/json", "http/protobuf",
+     "http/protobuf"},
+    {"OTEL_EXPORTER_OTLP_HEADERS", "a=b%3D, C= d=e", "a=b=,C=d=e", "no pair", "-", "-"},
+    {"OTEL_EXPORTER_OTLP_TRACES_HEADERS", "a=b", "a=b", "a=%0d%0aX: y", "-", "-"},
+    {"OTEL_EXPORTER_OTLP_COMPRESSION", "GZIP", "gzip", "zstd", "none", "none"},
+    {"OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "gzip", "gzip", "br", "none", "none"},
+    {"OTEL_EXPORTER_OTLP_TIMEOUT", "0", "0", "10s", "10000", "10000"},
+    {"OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "2147483647", "2147483647", "2147483648", "10000", "10000"},
+    {"OTEL_EXPORTER_OTLP_CERTIFICATE", "ca.pem", "/srv/ca.pem", NULL, NULL, "-"},
+    {"OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "/ca.pem", "/ca.pem", NULL, NULL, "-"},
+    {"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/c.pem", "/c.pem", NULL, NULL, "-"},
+    {"OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "/c.pem", "/c.pem", NULL, NULL, "-"},
+    {"OTEL_EXPORTER_OTLP_CLIENT_KEY", "/k.pem", "/k.pem", NULL, NULL, "-"},
+    {"OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "/k.pem", "/k.pem", NULL, NULL, "-"},
+    {"HONEYCOMB_API_KEY", "key", "key", NULL, NULL, "-"},
+    {"HTTP_PROXY", "http://p:1", "http://p:1", NULL, NULL, "-"},
+    {"http_proxy", "http://p:1", "http://p:1", NULL, NULL, "-"},
+    {"HTTPS_PROXY", "p:1", "p:1", NULL, NULL, "-"},
+    {"https_proxy", "p:1", "p:1", NULL, NULL, "-"},
+    {"NO_PROXY", "a,b", "a,b", NULL, NULL, "-"},
+    {"no_proxy", "a,b", "a,b", NULL, NULL, "-"},
+    {"OTEL_BSP_SCHEDULE_DELAY", "0", "0", "-1", "5000", "5000"},
+    {"OTEL_BSP_EXPORT_TIMEOUT", "1", "1", "+1", "30000", "30000"},
+    {"OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "1", "1", "0", "512", "512"},
+    {"OTEL_BSP_MAX_QUEUE_SIZE", "4096", "4096", "many", "0", "0"},
+    {"SPANSHIM_QUEUE_BYTES", "65536", "65536", "65535", "16777216", "16777216"},
+    {"OTEL_ATTRIBUTE_COUNT_LIMIT", "0", "0", "0x10", "128", "128"},
+    {"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "7", "7", "", "128", "128"},
+    {"OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "0", "0", "no", "4294967295", "4294967295"},
+    {"OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "64", "64", "1e3", "4294967295", "4294967295"},
+    {"SPANSHIM_CONSOLE", "out.txt", "/srv/out.txt", NULL, NULL, "-"},
+    {"SPANSHIM_SESSION", "00ff", "00ff", NULL, NULL, "-"},
+    {"NO_COLOR", "1", "1", NULL, NULL, "-"},
+    {"OTEL_CONFIG_FILE", "/x.yaml", "/x.yaml", NULL, NULL, "-"},
+};
+enum { CASE_COUNT = sizeof(cases) / sizeof(cases[0]) };
+
+static void check(const char *name, const char *value, const char *expected)
+{
+    char *entry;
+    char shown[256];
+
+    assert_true(asprintf(&entry, "%s=%s", name, value) > 0);
+    struct settings *settings = read_settings(ENTRIES("OTHER=1", entry));
+    show(settings, name, shown, sizeof(shown));
+    if (strcmp(shown, expected) != 0)
+        fail_msg("%s=%s is read as \"%s\", not \"%s\"", name, value, shown, expected);
+    settings_unref(settings);
+    free(entry);
+}
+
+static void test_settings_reads_each_row(void **state)
+{
+    (void)state;
+    for (size_t i = 0; settings_row(i) != NULL; i++) {
+        assert_true(i < CASE_COUNT);
+        assert_string_equal(settings_row(i)->name, cases[i].name);
+        check(cases[i].name, cases[i].good, cases[i].good_is);
+        check(cases[i].name, "", cases[i].unset_is);
+        check(cases[i].name, "  ", cases[i].unset_is);
+        if (cases[i].bad != NULL)
+            check(cases[i].name, cases[i].bad, cases[i].bad_is);
+    }
+}
+
+static void test_settings_complains_once_by_name_with_value_and_what_is_used(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < CASE_COUNT; i++) {
+        char *entry;
+
+        if (cases[i].bad == NULL || cases[i].bad[0] == '\0')
+            continue;
+        assert_true(asprintf(&entry, "%s=%s", cases[i].name, cases[i].bad) > 0);
+        struct settings *settings = read_settings(ENTRIES(entry));
+        bool is_secret = strstr(settings_row(i)->type, "SECRET") != NULL;
+
+        assert_int_equal(settings_complaint_count(settings), 1);
+        const char *line = settings_complaint(settings, 0);
+        assert_memory_equal(line, cases[i].name, strlen(cases[i].name));
+        assert_null(strchr(line, '\n'));
+        if (is_secret || strcmp(settings_row(i)->type, "PAIRS") == 0)
+            assert_null(strstr(line, cases[i].bad));
+        else
+            assert_non_null(strstr(line, cases[i].bad));
+        assert_true(strstr(line, "used") || strstr(line, "ignored") || strstr(line, "passed over") ||
+                    strstr(line, "counts as"));
+        settings_unref(settings);
+        free(entry);
+    }
+}
+
+static void test_settings_signal_form_wins_when_it_is_good(void **state)
+{
+    (void)state;
+    struct settings *settings = read_settings(ENTRIES(
+        "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT=1", "OTEL_EXPORTER_OTLP_TIMEOUT=2", "OTEL_EXPORTER_OTLP_COMPRESSION=gzip",
+        "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION=bad", "OTEL_EXPORTER_OTLP_HEADERS=a=1,b=2",
+        "OTEL_EXPORTER_OTLP_TRACES_HEADERS=c=3", "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT=5", "OTEL_ATTRIBUTE_COUNT_LIMIT=6"));
+
+    assert_int_equal(settings->otlp_timeout_ms, 1);
+    assert_string_equal(settings->otlp_compression, "gzip");
+    assert_int_equal(settings->otlp_headers.count, 1);
+    assert_string_equal(values_find_pair(&settings->otlp_headers, "C"), "3");
+    assert_int_equal(settings->attribute_count, 5);
+    settings_unref(settings);
+}
+
+static void test_settings_joins_urls(void **state)
+{
+    static const char *const urls[][3] = {
+        {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318", "http://c:4318/v1/traces"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318/", "http://c:4318/v1/traces"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318/x", "http://c:4318/x/v1/traces"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318/x/", "http://c:4318/x/v1/traces"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT", "https://c", "https://c/v1/traces"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT", "HTTP://c?q=1", "HTTP://c/v1/traces"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://[::1]:4318", "http://[::1]:4318/v1/traces"},
+        {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://c:4318", "http://c:4318/"},
+        {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://c:4318/", "http://c:4318/"},
+        {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://c/x", "http://c/x"},
+        {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://c?q=1", "http://c/?q=1"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://", "http://localhost:4318/v1/traces"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://:4318", "http://localhost:4318/v1/traces"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://u:p@", "http://localhost:4318/v1/traces"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://a b", "http://localhost:4318/v1/traces"},
+        {"HONEYCOMB_API_KEY", "k", "https://api.honeycomb.io/v1/traces"},
+        {"OTHER", "", "http://localhost:4318/v1/traces"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
+        char *entry;
+
+        assert_true(asprintf(&entry, "%s=%s", urls[i][0], urls[i][1]) > 0);
+        struct settings *settings = read_settings(ENTRIES(entry));
+        assert_string_equal(settings->otlp_url, urls[i][2]);
+        settings_unref(settings);
+        free(entry);
+    }
+}
+
+static void check_exporters(const char *const *entries, const char *expected)
+{
+    struct settings *settings = read_settings(entries);
+    char list[128] = "";
+
+    for (size_t i = 0; i < settings->exporter_count; i++)
+        (void)strcat(strcat(list, list[0] != '\0' ? "," : ""), settings->exporters[i]);
+    assert_string_equal(list, expected);
+    settings_unref(settings);
+}
+
+static void test_settings_chooses_exporters(void **state)
+{
+    (void)state;
+    check_exporters(ENTRIES("X=1"), "otlp");
+    check_exporters(ENTRIES("OTEL_TRACES_EXPORTER=none"), "");
+    check_exporters(ENTRIES("OTEL_TRACES_EXPORTER=console"), "console");
+    check_exporters(ENTRIES("OTEL_TRACES_EXPORTER=otlp,console,otlp"), "otlp,console");
+    check_exporters(ENTRIES("OTEL_TRACES_EXPORTER=zipkin"), "otlp");
+    check_exporters(ENTRIES("SPANSHIM_EXPORTERS=console"), "console");
+    check_exporters(ENTRIES("SPANSHIM_EXPORTERS=console", "OTEL_TRACES_EXPORTER=otlp"), "otlp,console");
+    check_exporters(ENTRIES("SPANSHIM_EXPORTERS=console", "OTEL_EXPORTER_OTLP_ENDPOINT=http://c"), "otlp,console");
+    check_exporters(ENTRIES("SPANSHIM_EXPORTERS=console", "HONEYCOMB_API_KEY=k"), "otlp,console");
+    check_exporters(ENTRIES("SPANSHIM_EXPORTERS=console", "OTEL_TRACES_EXPORTER=none"), "console");
+    check_exporters(ENTRIES("OTEL_SDK_DISABLED=true", "SPANSHIM_EXPORTERS=console"), "");
+}
+
+static void test_settings_names_every_exporter(void **state)
+{
+    (void)state;
+    /* The range of the rows lists what exporters.def has. */
+#define EXPORTER(name) assert_true(values_is_word_of(#name, strlen(#name), settings_row(1)->range));
+#include "exporters/exporters.def"
+#undef EXPORTER
+    assert_string_equal(settings_row(1)->range, settings_row(2)->range);
+}
+
+static void test_settings_fills_in_honeycomb_where_unset(void **state)
+{
+    (void)state;
+    struct settings *settings = read_settings(ENTRIES("HONEYCOMB_API_KEY=k1"));
+    assert_string_equal(values_find_pair(&settings->otlp_headers, "x-honeycomb-team"), "k1");
+    assert_int_equal(settings_complaint_count(settings), 0);
+    settings_unref(settings);
+
+    settings = read_settings(ENTRIES("HONEYCOMB_API_KEY=k1", "OTEL_EXPORTER_OTLP_HEADERS=X-Honeycomb-Team=k2"));
+    assert_string_equal(values_find_pair(&settings->otlp_headers, "x-honeycomb-team"), "k2");
+    settings_unref(settings);
+
+    settings = read_settings(ENTRIES("HONEYCOMB_API_KEY=k1", "OTEL_EXPORTER_OTLP_ENDPOINT=http://c"));
+    assert_string_equal(settings->otlp_url, "http://c/v1/traces");
+    settings_unref(settings);
+}
+
+static void test_settings_says_when_the_key_is_missing(void **state)
+{
+    (void)state;
+    struct settings *settings = read_settings(ENTRIES("HONEYCOMB_API_KEY="));
+    assert_int_equal(settings_complaint_count(settings), 1);
+    assert_non_null(strstr(settings_complaint(settings, 0), "HONEYCOMB_API_KEY is empty"));
+    settings_unref(settings);
+
+    settings = read_settings(ENTRIES("OTEL_EXPORTER_OTLP_HEADERS=x-honeycomb-team="));
+    assert_int_equal(settings_complaint_count(settings), 1);
+    assert_non_null(strstr(settings_complaint(settings, 0), "x-honeycomb-team is empty"));
+    settings_unref(settings);
+
+    settings = read_settings(ENTRIES("OTEL_EXPORTER_OTLP_ENDPOINT=https://api.eu1.honeycomb.io:443"));
+    assert_int_equal(settings_complaint_count(settings), 1);
+    assert_non_null(strstr(settings_complaint(settings, 0), "HONEYCOMB_API_KEY"));
+    settings_unref(settings);
+}
+
+static void test_settings_never_shows_secrets(void **state)
+{
+    (void)state;
+    struct settings *settings =
+        read_settings(ENTRIES("OTEL_EXPORTER_OTLP_HEADERS=geheim", "OTEL_EXPORTER_OTLP_TRACES_HEADERS=a b=geheim",
+                              "OTEL_EXPORTER_OTLP_ENDPOINT=u:geheim@host", "HONEYCOMB_API_KEY=geheim\n1",
+                              "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=ftp://geheim:geheim@h/x?geheim"));
+
+    assert_int_equal(settings_complaint_count(settings), 5);
+    for (size_t i = 0; i < settings_complaint_count(settings); i++)
+        assert_null(strstr(settings_complaint(settings, i), "geheim"));
+    settings_unref(settings);
+}
+
+static bool same_digest(const char *const *a, const char *const *b)
+{
+    struct settings *one = read_settings(a);
+    struct settings *other = read_settings(b);
+    bool same = memcmp(one->digest, other->digest, SETTINGS_DIGEST_SIZE) == 0;
+
+    settings_unref(one);
+    settings_unref(other);
+    return same;
+}
+
+static void test_settings_digest_tells_ways_to_export_apart(void **state)
+{
+    (void)state;
+    const char *const *plain = ENTRIES("OTEL_SERVICE_NAME=a");
+    assert_true(same_digest(plain, ENTRIES("OTEL_SERVICE_NAME=b", "OTEL_RESOURCE_ATTRIBUTES=x=y")));
+    assert_true(same_digest(plain, ENTRIES("OTEL_EXPORTER_OTLP_TIMEOUT=10000")));
+    assert_false(same_digest(plain, ENTRIES("OTEL_EXPORTER_OTLP_ENDPOINT=http://c")));
+    assert_false(same_digest(plain, ENTRIES("OTEL_EXPORTER_OTLP_HEADERS=a=1")));
+    assert_false(
+        same_digest(ENTRIES("OTEL_EXPORTER_OTLP_HEADERS=a=1,b=2"), ENTRIES("OTEL_EXPORTER_OTLP_HEADERS=a=1b,=2")));
+    assert_false(same_digest(ENTRIES("HONEYCOMB_API_KEY=k1"), ENTRIES("HONEYCOMB_API_KEY=k2")));
+    assert_false(same_digest(ENTRIES("SPANSHIM_EXPORTERS=console", "SPANSHIM_SESSION=1"),
+                             ENTRIES("SPANSHIM_EXPORTERS=console", "SPANSHIM_SESSION=2")));
+}
+
+static void test_settings_first_of_repeated_names_counts(void **state)
+{
+    (void)state;
+    struct settings *settings =
+        read_settings(ENTRIES("OTEL_SERVICE_NAME=a", "OTEL_SERVICE_NAME=b", "OTEL_SERVICE_NAME_X=c"));
+    assert_string_equal(settings->service_name, "a");
+    settings_unref(settings);
+}
+
+static void test_settings_bounds_pairs_and_complaints(void **state)
+{
+    char headers[4096] = "OTEL_EXPORTER_OTLP_HEADERS=";
+
+    (void)state;
+    for (unsigned i = 0; i < 200; i++)
+        (void)snprintf(headers + strlen(headers), 16, "h%u=1,", i);
+    struct settings *settings = read_settings(ENTRIES(headers));
+    assert_int_equal(settings->otlp_headers.count, SETTINGS_PAIRS_MAX);
+    assert_int_equal(settings_complaint_count(settings), 1);
+    settings_unref(settings);
+}
+
+static void test_settings_batch_is_no_larger_than_queue(void **state)
+{
+    (void)state;
+    struct settings *settings = read_settings(ENTRIES("OTEL_BSP_MAX_QUEUE_SIZE=100"));
+    assert_int_equal(settings->batch_size, 100);
+    assert_int_equal(settings_complaint_count(settings), 1);
+    settings_unref(settings);
+}
+
+static void test_settings_relative_path_without_folder_stays(void **state)
+{
+    (void)state;
+    struct settings *settings = read_in(NULL, ENTRIES("SPANSHIM_CONSOLE=x"));
+    assert_string_equal(settings->console_path, "x");
+    settings_unref(settings);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_settings_reads_each_row),
+        cmocka_unit_test(test_settings_complains_once_by_name_with_value_and_what_is_used),
+        cmocka_unit_test(test_settings_signal_form_wins_when_it_is_good),
+        cmocka_unit_test(test_settings_joins_urls),
+        cmocka_unit_test(test_settings_chooses_exporters),
+        cmocka_unit_test(test_settings_names_every_exporter),
+        cmocka_unit_test(test_settings_fills_in_honeycomb_where_unset),
+        cmocka_unit_test(test_settings_says_when_the_key_is_missing),
+        cmocka_unit_test(test_settings_never_shows_secrets),
+        cmocka_unit_test(test_settings_digest_tells_ways_to_export_apart),
+        cmocka_unit_test(test_settings_first_of_repeated_names_counts),
+        cmocka_unit_test(test_settings_bounds_pairs_and_complaints),
+        cmocka_unit_test(test_settings_batch_is_no_larger_than_queue),
+        cmocka_unit_test(test_settings_relative_path_without_folder_stays),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
