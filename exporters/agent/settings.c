@@ -365,7 +365,8 @@ static void settle_honeycomb(struct reading *reading, const char *const *entries
         reading->no_memory = true;
     if (team != NULL && *team == '\0')
         complain(settings, "OTEL_EXPORTER_OTLP_HEADERS: the header " HONEYCOMB_HEADER " is empty");
-    else if (team == NULL && key == NULL && settings->otlp_url != NULL && is_honeycomb(settings->otlp_url))
+    else if (team == NULL && settings->honeycomb_api_key == NULL && settings->otlp_url != NULL &&
+             is_honeycomb(settings->otlp_url))
         complain(settings, "the header " HONEYCOMB_HEADER " is missing: set HONEYCOMB_API_KEY");
 }
 

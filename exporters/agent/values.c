@@ -276,10 +276,9 @@ char *values_complete_url(const char *url)
 
 void values_show_url(const char *url, char *out, size_t size)
 {
-    const char *host = url_authority(url);
-    size_t scheme = host != NULL ? (size_t)(host - url) : 0;
-
-    host = url + scheme;
+    const char *mark = strstr(url, "://");
+    size_t scheme = mark != NULL ? (size_t)(mark - url) + strlen("://") : 0;
+    const char *host = url + scheme;
     const char *at = memchr(host, '@', strcspn(host, "/?#"));
     if (at != NULL)
         host = at + 1;
