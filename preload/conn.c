@@ -89,7 +89,8 @@ static void conn_end(struct conn *conn)
         } else if (left_to_other(conn)) {
             exchange_forget(conn);
         } else {
-            exchange_out_end(conn);
+            if (atomic_load_explicit(&conn->failure, memory_order_relaxed) == WIRE_ERROR_NONE)
+                exchange_out_end(conn);
             exchange_abandon(conn, error);
         }
     }

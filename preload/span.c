@@ -3,6 +3,7 @@
 
 #include "preload/config.h"
 #include "preload/ids.h"
+#include "preload/link.h"
 #include "preload/redact.h"
 #include "preload/ring.h"
 #include "preload/sampler.h"
@@ -63,8 +64,11 @@ static void text_add(struct wire_request *request, enum wire_text id, struct sli
 struct wire_slot *span_open(struct span_head *head, uint64_t start_ns, const struct wire_address *peer,
                             const struct wire_address *local)
 {
-    struct wire_slot *slot = ring_slot_take();
+    struct wire_slot *slot;
 
+    if (!ring_lane())
+        link_ensure(); /* a fork's child that found all lanes of its parent's ring taken */
+    slot = ring_slot_take();
     if (!slot)
         return NULL;
 
