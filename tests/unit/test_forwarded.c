@@ -50,6 +50,7 @@ static void test_forwarded_reads_rfc_7239(void **state)
         {"for=\"[192.0.2.1]\"", " 0  0 -"},
         {"for=\"a,b;c\";proto=https", " 0  0 s"},
         {"for=\"\\1.2.3.4\";proto=https", " 0  0 s"},
+        {"for=\"\\\";host=x;y\";proto=https", " 0  0 s"},
         {"for=\"192.0.2.1", "192.0.2.1 0  0 -"},
         {"for=\"192.0.2.1\\", " 0  0 -"},
         {"for=\"", " 0  0 -"},
