@@ -82,7 +82,6 @@ static int accepted(int listener, int fd, const struct sockaddr *address, sockle
 
     if (fd < 0)
         return fd;
-    link_ensure(); /* a socket that came by inheritance, or a process whose ring has no lane for it */
     if (hook_active())
         conn_accepted(listener, fd, address, *length < room ? *length : room);
     errno = saved_errno;
@@ -94,6 +93,7 @@ int accept(int fd, struct sockaddr *address, socklen_t *length)
 {
     struct peer peer = {.length = sizeof(peer.storage)};
 
+    link_ensure(); /* the listener may have come by inheritance */
     if (address && length) {
         socklen_t room = *length;
         int result = REAL(accept)(fd, address, length);
@@ -111,6 +111,7 @@ int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
 {
     struct peer peer = {.length = sizeof(peer.storage)};
 
+    link_ensure(); /* the listener may have come by inheritance */
     if (address && length) {
         socklen_t room = *length;
         int result = REAL(accept4)(fd, address, length, flags);

@@ -24,5 +24,5 @@ static void __attribute__((constructor)) start(int argc, char **argv, char **env
     if (config.off || process_init() < 0)
         return;
     ids_init();
-    link_init(); /* from here on the first socket ties us to the agent */
+    link_init(); /* last: it may already tie us to the agent; else the first socket does */
 }

@@ -51,12 +51,6 @@ static struct {
     bool ready;               /* written at start */
 } link_state;
 
-void link_init(void)
-{
-    link_state.scratch = arena_alloc(sizeof(*link_state.scratch));
-    link_state.ready = link_state.scratch != NULL;
-}
-
 /* Move a descriptor out of the standard ones. */
 static int fd_raise(long fd)
 {
@@ -339,4 +333,21 @@ void link_before_uid_change(void)
     if (!is_hopeless())
         tie_up();
     errno = saved_errno;
+}
+
+static bool is_connection(int fd)
+{
+    int domain = 0;
+    int length = sizeof(domain);
+
+    return sys_call6(SYS_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, (long)&domain, (long)&length, 0) == 0 &&
+           (domain == AF_INET || domain == AF_INET6);
+}
+
+void link_init(void)
+{
+    link_state.scratch = arena_alloc(sizeof(*link_state.scratch));
+    link_state.ready = link_state.scratch != NULL;
+    if (is_connection(0))
+        link_ensure();
 }

@@ -7,7 +7,8 @@
 
 #include <stdbool.h>
 
-/* Get ready; nothing is opened yet. Context: start. */
+/* Get ready. Nothing is opened yet, but for a process that was given a connection as its standard input (inetd): that
+ * one will make no socket. Context: start. */
 void link_init(void);
 
 /* A socket was made or will be served: tie up if that has not happened and is not known to be hopeless.
