@@ -149,35 +149,71 @@ int agent_client_receive(int connection, int timeout_ms, void (*progress)(unsign
     return 0;
 }
 
-int agent_client_ask(uint16_t type, int timeout_ms, void (*progress)(unsigned seconds), char **ret_text)
+static int path_of_environment(char ret_path[AGENT_PATH_MAX])
 {
     struct environment env;
-    char path[AGENT_PATH_MAX];
 
     environment_init(&env, (const char *const *)environ);
-    int err = agent_client_path(&env, path);
+    int err = agent_client_path(&env, ret_path);
     environment_deinit(&env);
-    if (err) {
+    return err;
+}
+
+bool agent_client_is_there(void)
+{
+    char path[AGENT_PATH_MAX];
+    int connection = path_of_environment(path) == 0 ? agent_client_connect(path) : -ENOENT;
+
+    if (connection >= 0)
+        (void)close(connection);
+    return connection >= 0;
+}
+
+/* A descriptor, or -errno after saying what is wrong, but for -ENOENT. */
+static int connect_to_answer(void)
+{
+    char path[AGENT_PATH_MAX];
+    int connection = path_of_environment(path);
+
+    if (connection == 0)
+        connection = agent_client_connect(path);
+    if (connection >= 0)
+        return connection;
+    switch (-connection) {
+    case ENOENT:
+    case ECONNREFUSED:
+        return -ENOENT;
+    case EPERM:
+        cli_error("%s belongs to another user and is not used; set SPANSHIM_RUNTIME_DIR to a folder of your own", path);
+        break;
+    case ENAMETOOLONG:
         cli_error("the path of the agent's socket is too long; set SPANSHIM_RUNTIME_DIR to a shorter folder");
+        break;
+    default:
+        cli_error("%s: %s", path, strerror(-connection));
+    }
+    return connection;
+}
+
+int agent_client_ask(uint16_t type, int timeout_ms, void (*progress)(unsigned seconds), char **ret_text)
+{
+    int connection = connect_to_answer();
+    char *text = NULL;
+
+    if (connection < 0)
+        return connection;
+    int err = agent_client_send(connection, type, "", 0, -1);
+    if (!err)
+        err = agent_client_receive(connection, timeout_ms, progress, &text);
+    (void)close(connection);
+    if (err) {
+        cli_error("the agent does not answer: %s; see 'spanshim log'", strerror(-err));
         return err;
     }
-
-    int connection = agent_client_connect(path);
-    if (connection == -ENOENT || connection == -ECONNREFUSED)
-        return -ENOENT;
-    if (connection == -EPERM) {
-        cli_error("%s belongs to another user and is not used; set SPANSHIM_RUNTIME_DIR to a folder of your own", path);
-        return -EPERM;
+    if (!*text) {
+        free(text);
+        return -ECONNRESET;
     }
-    if (connection < 0) {
-        cli_error("%s: %s", path, strerror(-connection));
-        return connection;
-    }
-    err = agent_client_send(connection, type, "", 0, -1);
-    if (!err)
-        err = agent_client_receive(connection, timeout_ms, progress, ret_text);
-    (void)close(connection);
-    if (err)
-        cli_error("the agent at %s does not answer: %s; see 'spanshim log'", path, strerror(-err));
-    return err;
+    *ret_text = text;
+    return 0;
 }

@@ -3,6 +3,7 @@
 #ifndef SPANSHIM_AGENT_CLIENT_H
 #define SPANSHIM_AGENT_CLIENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/un.h>
@@ -27,8 +28,12 @@ int agent_client_send(int connection, uint16_t type, const char *text, size_t te
  * than a second, `progress` (may be NULL) is called once a second. Context: any. */
 int agent_client_receive(int connection, int timeout_ms, void (*progress)(unsigned seconds), char **ret_text);
 
+/* Whether anybody takes connections where the environment says. Context: any. */
+bool agent_client_is_there(void);
+
 /* The three together, for a command: connect by the environment, ask, receive. Says what is wrong; the result is 0,
- * -ENOENT (no agent is running: not said) or another -errno. Context: main thread. */
+ * -ENOENT (no agent is running), -ECONNRESET (it ended instead of answering), both not said, or another -errno.
+ * Context: main thread. */
 int agent_client_ask(uint16_t type, int timeout_ms, void (*progress)(unsigned seconds), char **ret_text);
 
 #endif

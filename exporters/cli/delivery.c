@@ -2,18 +2,20 @@
 /* spanshim flush and stop: have the agent deliver what it holds. */
 #include "exporters/cli/agent_client.h"
 #include "exporters/cli/cli.h"
+#include "exporters/cli/deadline.h"
 #include "preload/wire.h"
 
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { FLUSH_TIMEOUT_S = 60, FLUSH_TIMEOUT_MAX_S = 86400, STOP_TIMEOUT_MS = 15000 };
+enum { FLUSH_TIMEOUT_S = 60, FLUSH_TIMEOUT_MAX_S = 86400, STOP_TIMEOUT_MS = 15000, STOP_POLL_MS = 20 };
 
 static void show_progress(unsigned seconds)
 {
@@ -43,7 +45,7 @@ static int report_flush(const char *text)
     int status = CLI_EXIT_FAILED;
 
     if (!result) {
-        cli_error("the agent ended before it had answered; see 'spanshim log'");
+        cli_error("the agent's answer cannot be read; see 'spanshim log'");
     } else if (strcmp(result, "ok") == 0) {
         status = CLI_EXIT_OK;
         if (isatty(STDERR_FILENO))
@@ -91,11 +93,32 @@ int flush_command(int argc, char **argv)
         cli_note("no agent is running: nothing waits for delivery");
         return CLI_EXIT_OK;
     }
+    if (err == -ECONNRESET)
+        cli_error("the agent ended before it had answered; see 'spanshim log'");
     if (err)
         return CLI_EXIT_FAILED;
     int status = report_flush(answer);
     free(answer);
     return status;
+}
+
+/* It answers, delivers, and then is gone: who starts another one next must not meet this one. */
+static int await_end(void)
+{
+    uint64_t deadline = deadline_in_ms(STOP_TIMEOUT_MS);
+    unsigned waited_ms = 0;
+
+    while (agent_client_is_there()) {
+        if (deadline_remaining_ms(deadline) == 0) {
+            cli_error("the agent does not end; see 'spanshim log'");
+            return CLI_EXIT_FAILED;
+        }
+        (void)poll(NULL, 0, STOP_POLL_MS);
+        waited_ms += STOP_POLL_MS;
+        if (waited_ms % 1000 == 0)
+            show_progress(waited_ms / 1000);
+    }
+    return CLI_EXIT_OK;
 }
 
 int stop_command(int argc, char **argv)
@@ -106,7 +129,9 @@ int stop_command(int argc, char **argv)
         return CLI_EXIT_USAGE;
     int err = agent_client_ask(WIRE_MESSAGE_STOP, STOP_TIMEOUT_MS, show_progress, &answer);
     free(answer);
-    if (err == -ENOENT)
+    if (err == -ENOENT) {
         cli_note("no agent is running");
-    return err && err != -ENOENT ? CLI_EXIT_FAILED : CLI_EXIT_OK;
+        return CLI_EXIT_OK;
+    }
+    return err && err != -ECONNRESET ? CLI_EXIT_FAILED : await_end();
 }

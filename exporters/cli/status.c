@@ -208,7 +208,7 @@ int status_command(int argc, char **argv)
         return CLI_EXIT_USAGE;
 
     int err = agent_client_ask(WIRE_MESSAGE_STATUS, STATUS_TIMEOUT_MS, NULL, &answer);
-    if (err == -ENOENT)
+    if (err == -ENOENT || err == -ECONNRESET)
         cli_note("no agent is running; 'spanshim run' starts one");
     if (err)
         return CLI_EXIT_FAILED;
