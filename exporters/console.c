@@ -45,6 +45,7 @@ struct console {
     struct loop *loop;
     const struct settings *settings;
     struct console_output *file; /* SPANSHIM_CONSOLE; else the session's output is used */
+    struct console_columns columns;
     struct trace *buckets[BUCKETS];
     struct trace *oldest, *newest;
     size_t span_count;
@@ -114,7 +115,7 @@ static void print_trace(struct console *console, struct trace *trace)
     if (stream != NULL) {
         struct console_style style = console_output_style(output);
         style.colours = style.colours && console->settings->no_color == NULL;
-        console_tree_print(stream, trace->id, trace->spans, trace->count, &style);
+        console_tree_print(stream, trace->id, trace->spans, trace->count, &style, &console->columns);
         if (fclose(stream) == 0)
             console_output_write(output, text, length);
         free(text);

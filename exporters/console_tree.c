@@ -11,6 +11,9 @@ enum {
     DEPTH_MAX = 24, /* deeper ones are not indented further */
     SERVICE_MAX = 24,
     NAME_MIN = 16,
+    NAME_USUAL = 32,
+    NAME_KEPT = 40, /* a longer name widens its own trace only */
+    OUTCOME_KEPT = 12,
     BAR_MIN = 12,
     BAR_MAX = 40,
     DURATION_WIDTH = 8,
@@ -23,9 +26,7 @@ enum {
 /* Columns of one trace. */
 struct layout {
     const struct console_style *style;
-    unsigned service;
-    unsigned name;
-    unsigned outcome;
+    struct console_columns columns;
     unsigned bar;
     uint64_t start_ns;
     uint64_t end_ns;
@@ -110,7 +111,7 @@ static void format_duration(uint64_t ns, char out[16])
 
     if (ns < 1000000)
         (void)snprintf(out, 16, "%u µs", (unsigned)(ns / 1000));
-    else if (ms < 100)
+    else if (ms < 99.95)
         (void)snprintf(out, 16, "%.1f ms", ms);
     else if (ms < 1000)
         (void)snprintf(out, 16, "%.0f ms", ms);
@@ -206,6 +207,11 @@ static unsigned max_of(unsigned a, unsigned b)
     return a > b ? a : b;
 }
 
+static unsigned min_of(unsigned a, unsigned b)
+{
+    return a < b ? a : b;
+}
+
 static void fill_texts(struct row *rows, size_t count, struct layout *layout)
 {
     for (size_t i = 0; i < count; i++) {
@@ -218,8 +224,8 @@ static void fill_texts(struct row *rows, size_t count, struct layout *layout)
             (void)snprintf(rows[i].outcome, sizeof(rows[i].outcome), "%u", span->status);
         else
             (void)snprintf(rows[i].outcome, sizeof(rows[i].outcome), "%s", span->error != NULL ? span->error : "-");
-        layout->service = max_of(layout->service, columns_of(rows[i].service));
-        layout->outcome = max_of(layout->outcome, columns_of(rows[i].outcome));
+        layout->columns.service = max_of(layout->columns.service, columns_of(rows[i].service));
+        layout->columns.outcome = max_of(layout->columns.outcome, columns_of(rows[i].outcome));
         if (span->end_ns > layout->end_ns)
             layout->end_ns = span->end_ns;
     }
@@ -228,9 +234,10 @@ static void fill_texts(struct row *rows, size_t count, struct layout *layout)
 /* Names get what they need, bars at least BAR_MIN, and both no more than the width leaves. */
 static void divide_width(struct row *rows, size_t count, struct layout *layout)
 {
-    unsigned fixed = 2 + layout->service + 2 + 2 + layout->outcome + 2 + DURATION_WIDTH + 2;
+    unsigned fixed = 2 + layout->columns.service + 2 + 2 + layout->columns.outcome + 2 + DURATION_WIDTH + 2;
     unsigned rest = layout->style->width > fixed ? layout->style->width - fixed : 0;
     unsigned most = max_of(NAME_MIN, rest > BAR_MIN ? rest - BAR_MIN : 0);
+    unsigned longest = 0;
 
     for (size_t i = 0; i < count; i++) {
         const struct console_span *span = rows[i].span;
@@ -238,11 +245,12 @@ static void divide_width(struct row *rows, size_t count, struct layout *layout)
         unsigned room = most > marks + NAME_MIN / 2 ? most - marks : NAME_MIN / 2;
 
         copy_printable(span->name, span->name_length, room, rows[i].name);
-        layout->name = max_of(layout->name, marks + columns_of(rows[i].name));
+        longest = max_of(longest, marks + columns_of(rows[i].name));
     }
-    layout->bar = rest > layout->name + BAR_MIN ? rest - layout->name : BAR_MIN;
-    if (layout->bar > BAR_MAX)
-        layout->bar = BAR_MAX;
+    unsigned wanted = max_of(NAME_USUAL, max_of(layout->columns.name, longest));
+    layout->columns.name = min_of(wanted, max_of(longest, most));
+    layout->bar = rest > layout->columns.name + BAR_MIN ? rest - layout->columns.name : BAR_MIN;
+    layout->bar = min_of(layout->bar, BAR_MAX);
 }
 
 static void put_bar(FILE *out, const struct layout *layout, const struct console_span *span)
@@ -273,7 +281,7 @@ static void put_row(FILE *out, const struct layout *layout, const struct row *ro
 
     (void)fputs("  ", out);
     (void)fputs(colour(layout, "\033[1m"), out);
-    put_padded(out, row->service, layout->service);
+    put_padded(out, row->service, layout->columns.service);
     (void)fprintf(out, "%s  ", colour(layout, "\033[0m"));
     if (row->depth > 0)
         (void)fprintf(out, "%*s%s", (int)(row->depth - 1) * 2, "", BRANCH);
@@ -282,9 +290,9 @@ static void put_row(FILE *out, const struct layout *layout, const struct row *ro
         (void)fprintf(out, "%s%s%s", colour(layout, "\033[2m"), REMOTE, colour(layout, "\033[0m"));
         name_used += columns_of(REMOTE);
     }
-    (void)fprintf(out, "%*s  %s", name_used < layout->name ? (int)(layout->name - name_used) : 0, "",
+    (void)fprintf(out, "%*s  %s", name_used < layout->columns.name ? (int)(layout->columns.name - name_used) : 0, "",
                   colour(layout, outcome_colour(row->span)));
-    put_padded(out, row->outcome, layout->outcome);
+    put_padded(out, row->outcome, layout->columns.outcome);
     (void)fprintf(out, "%s  ", colour(layout, "\033[0m"));
     format_duration(row->span->end_ns - row->span->start_ns, duration);
     unsigned columns = columns_of(duration);
@@ -311,7 +319,7 @@ static void put_head(FILE *out, const struct layout *layout, const uint8_t trace
 }
 
 void console_tree_print(FILE *out, const uint8_t trace_id[16], struct console_span *spans, size_t count,
-                        const struct console_style *style)
+                        const struct console_style *style, struct console_columns *columns)
 {
     struct row *rows = calloc(count, sizeof(*rows));
     bool *is_placed = calloc(count, sizeof(*is_placed));
@@ -319,13 +327,17 @@ void console_tree_print(FILE *out, const uint8_t trace_id[16], struct console_sp
     if (rows != NULL && is_placed != NULL && count > 0) {
         qsort(spans, count, sizeof(*spans), by_start);
         struct walk walk = {.spans = spans, .count = count, .rows = rows, .is_placed = is_placed};
-        struct layout layout = {.style = style, .start_ns = spans[0].start_ns, .end_ns = spans[0].end_ns};
+        struct layout layout = {
+            .style = style, .columns = *columns, .start_ns = spans[0].start_ns, .end_ns = spans[0].end_ns};
         place_all(&walk);
         fill_texts(rows, count, &layout);
         divide_width(rows, count, &layout);
         put_head(out, &layout, trace_id, count);
         for (size_t i = 0; i < count; i++)
             put_row(out, &layout, &rows[i]);
+        *columns = layout.columns;
+        columns->name = min_of(columns->name, NAME_KEPT);
+        columns->outcome = min_of(columns->outcome, OUTCOME_KEPT);
     }
     free(rows);
     free(is_placed);

@@ -31,8 +31,13 @@ struct console_style {
     bool colours;
 };
 
+/* Widths that the last traces took: the next ones are aligned with them. All zero at first. */
+struct console_columns {
+    unsigned service, name, outcome;
+};
+
 /* Sorts `spans`. Context: loop. */
 void console_tree_print(FILE *out, const uint8_t trace_id[16], struct console_span *spans, size_t count,
-                        const struct console_style *style);
+                        const struct console_style *style, struct console_columns *columns);
 
 #endif

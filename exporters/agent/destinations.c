@@ -272,11 +272,6 @@ void destinations_flush_all(uint32_t timeout_ms, destinations_flush_done *done, 
     gather(gathering, NULL);
 }
 
-int destinations_start_console(const char *session, int fd)
-{
-    return console_attach(host.loop, session, fd);
-}
-
 void destinations_end_console(const char *session, uint32_t timeout_ms, destinations_flush_done *done, void *arg)
 {
     struct gathering *gathering = start_gathering(done, arg);

@@ -65,10 +65,6 @@ void destinations_flush(struct destinations *destinations, uint32_t timeout_ms, 
                         void *arg);
 void destinations_flush_all(uint32_t timeout_ms, destinations_flush_done *done, void *arg);
 
-/* A launcher starts a program: print the traces of its session (SPANSHIM_SESSION) on fd, which is taken over, also on
- * failure. 0, -EEXIST when the session is attached already, -errno. Context: loop. */
-int destinations_start_console(const char *session, int fd);
-
 /* The launcher's program has ended: deliver what the console of this session has to print, print it, forget the session
  * (its descriptor is closed), then done. Called after the rings were drained. Context: loop. */
 void destinations_end_console(const char *session, uint32_t timeout_ms, destinations_flush_done *done, void *arg);
