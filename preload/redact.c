@@ -11,22 +11,38 @@ enum { WORD_MAX = 48 };
 static const struct slice mask = {"REDACTED", 8};
 static const struct slice userinfo_mask = {"REDACTED:REDACTED", 17};
 
+struct name {
+    const char *text;
+    size_t length;
+};
+
+#define NAME(text)                                                                                                     \
+    {                                                                                                                  \
+        text, sizeof(text) - 1                                                                                         \
+    }
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
 /* Names are compared without case, '-', '_' and blanks: apikey is also api_key and X-Api-Key. A name that has one of
  * these anywhere within is sensitive ... */
-static const char *const sensitive_parts[] = {
-    "accesskey",  "apikey", "authorization", "credential", "passphrase", "passwd", "password",
-    "privatekey", "secret", "sessid",        "sessionid",  "signature",  "token",
+static const struct name sensitive_parts[] = {
+    NAME("accesskey"), NAME("apikey"),    NAME("authorization"), NAME("credential"), NAME("passphrase"),
+    NAME("passwd"),    NAME("password"),  NAME("privatekey"),    NAME("secret"),     NAME("sessid"),
+    NAME("sessionid"), NAME("signature"), NAME("token"),
 };
 
 /* ... or a query key that is one of these. From OpenTelemetry's URL conventions, Rollbar's scrub list, and use. */
-static const char *const sensitive_keys[] = {
-    "assertion", "auth",        "authentication", "bearer",  "csrf", "jwt", "pass", "pw",
-    "pwd",       "samlrequest", "samlresponse",   "session", "sid",  "sig", "xsrf",
+static const struct name sensitive_keys[] = {
+    NAME("assertion"), NAME("auth"),        NAME("authentication"), NAME("bearer"),
+    NAME("csrf"),      NAME("jwt"),         NAME("pass"),           NAME("pw"),
+    NAME("pwd"),       NAME("samlrequest"), NAME("samlresponse"),   NAME("session"),
+    NAME("sid"),       NAME("sig"),         NAME("xsrf"),
 };
 
 /* Header fields are an open world, and capturing one too few costs little: any of these anywhere hides it. */
-static const char *const sensitive_header_parts[] = {"auth", "cookie", "csrf", "jwt", "session", "xsrf"};
-static const char *const sensitive_headers[] = {"dpop", "xamznoidcdata", "xmsclientprincipal"};
+static const struct name sensitive_header_parts[] = {
+    NAME("auth"), NAME("cookie"), NAME("csrf"), NAME("jwt"), NAME("session"), NAME("xsrf"),
+};
+static const struct name sensitive_headers[] = {NAME("dpop"), NAME("xamznoidcdata"), NAME("xmsclientprincipal")};
 
 /* Output that counts on when it is full: what is written later may still replace what was written before. */
 struct writer {
@@ -58,41 +74,50 @@ struct word {
     char text[WORD_MAX];
 };
 
+/* What a byte is in a word: no part of it, passed over, or a letter or digit. */
+enum { OUTSIDE, JOINER, LETTER, CAPITAL };
+static const uint8_t word_class[256] = {
+    ['-'] = JOINER,         ['_'] = JOINER,         [' '] = JOINER,          ['+'] = JOINER,
+    ['0' ... '9'] = LETTER, ['a' ... 'z'] = LETTER, ['A' ... 'Z'] = CAPITAL,
+};
+
 /* Add a character; false when it is none of a word's. */
-static bool word_add(struct word *word, char c)
+static inline bool word_add(struct word *word, char c)
 {
-    c = slice_lower(c);
-    if (c == '-' || c == '_' || c == ' ' || c == '+')
-        return true;
-    if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')))
-        return false;
+    uint8_t class = word_class[(uint8_t)c];
+    if (class < LETTER)
+        return class == JOINER;
     if (word->length < WORD_MAX)
-        word->text[word->length] = c;
+        word->text[word->length] = class == CAPITAL ? (char)(c | 0x20) : c;
     if (word->length <= WORD_MAX)
         word->length++;
     return true;
 }
 
-static bool word_contains(const struct word *word, const char *const *parts, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        size_t length = strlen(parts[i]);
-        for (size_t at = 0; at + length <= word->length; at++)
-            if (word->text[at] == parts[i][0] && memcmp(word->text + at, parts[i], length) == 0)
-                return true;
-    }
-    return false;
-}
-
-static bool word_is_one_of(const struct word *word, const char *const *names, size_t count)
+static bool word_has_at(const struct word *word, size_t at, const struct name *parts, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (strlen(names[i]) == word->length && memcmp(word->text, names[i], word->length) == 0)
+        if (word->text[at] == parts[i].text[0] && parts[i].length <= word->length - at &&
+            memcmp(word->text + at, parts[i].text, parts[i].length) == 0)
             return true;
     return false;
 }
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+static bool word_contains(const struct word *word, const struct name *parts, size_t count)
+{
+    for (size_t at = 0; at < word->length; at++)
+        if (word_has_at(word, at, parts, count))
+            return true;
+    return false;
+}
+
+static bool word_is_one_of(const struct word *word, const struct name *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (names[i].length == word->length && memcmp(names[i].text, word->text, word->length) == 0)
+            return true;
+    return false;
+}
 
 static bool word_is_sensitive(const struct word *word)
 {
@@ -104,17 +129,25 @@ static bool word_is_sensitive(const struct word *word)
 
 /* Text with keys and values in it */
 
-/* How a kind of text is read. */
-struct grammar {
-    const char *assigns; /* a key stands before these */
-    const char *breaks;  /* what was before these is no part of a key */
-    const char *ends;    /* a hidden value ends here, unless encoded: in a query at '&' alone, since programs disagree
-                          * about ';' */
+/* The bytes that matter between words, a bit each. */
+enum { EQUALS = 1, COLON = 2, AMPERSAND = 4, SEMICOLON = 8, MARK = 16, COMMA = 32, SLASH = 64, BLANK = 128 };
+static const uint8_t separator[256] = {
+    ['='] = EQUALS, [':'] = COLON, ['&'] = AMPERSAND, [';'] = SEMICOLON, ['?'] = MARK,
+    ['#'] = MARK,   [','] = COMMA, ['/'] = SLASH,     [' '] = BLANK,
 };
 
-static const struct grammar query_grammar = {"=:", "&;?#,/", "&"};
-static const struct grammar path_grammar = {"=", ";,/", ";/"};
-static const struct grammar header_grammar = {"=:", "&;?#,/ ", "&;, "};
+/* How a kind of text is read, as sets of these. */
+struct grammar {
+    uint8_t assigns; /* a key stands before these */
+    uint8_t breaks;  /* what was before these is no part of a key */
+    uint8_t ends;    /* a hidden value ends here, unless encoded: in a query at '&' alone, since programs disagree about
+                      * ';' */
+};
+
+static const struct grammar query_grammar = {EQUALS | COLON, AMPERSAND | SEMICOLON | MARK | COMMA | SLASH, AMPERSAND};
+static const struct grammar path_grammar = {EQUALS, SEMICOLON | COMMA | SLASH, SEMICOLON | SLASH};
+static const struct grammar header_grammar = {EQUALS | COLON, AMPERSAND | SEMICOLON | MARK | COMMA | SLASH,
+                                              AMPERSAND | SEMICOLON | COMMA | BLANK};
 
 struct scan {
     const struct grammar *grammar;
@@ -141,12 +174,10 @@ static int hex_pair(struct slice text, size_t at)
     return hex_value(text.bytes[at]) << 4 | hex_value(text.bytes[at + 1]);
 }
 
-/* The character at `at`, however often it was percent-encoded (%253D is '='). */
+/* The character behind the '%' at `at`, however often it was encoded (%253D is '='). */
 static char decode(struct slice text, size_t at, size_t *ret_width)
 {
     *ret_width = 1;
-    if (text.bytes[at] != '%')
-        return text.bytes[at];
     size_t pair = at + 1;
     while (hex_pair(text, pair) == '%' && hex_pair(text, pair + 2) >= 0)
         pair += 2;
@@ -157,9 +188,9 @@ static char decode(struct slice text, size_t at, size_t *ret_width)
     return (char)value;
 }
 
-static bool is_one_of(char c, const char *set)
+static bool is_one_of(char c, uint8_t set)
 {
-    return c != '\0' && strchr(set, c);
+    return separator[(uint8_t)c] & set;
 }
 
 static void word_end(struct scan *scan)
@@ -175,28 +206,28 @@ static void key_end(struct scan *scan)
     scan->is_sensitive = false;
 }
 
-/* Follow "://user:password@": what was written of it is replaced when the '@' shows what it was. */
-static void follow_authority(struct scan *scan, struct writer *writer, char c)
+/* Follow "://user:password@"; start and end: where the character will stand in the output. Returns whether this is the
+ * '@', with something to hide before it. */
+static bool follow_authority(struct scan *scan, char c, size_t start, size_t end)
 {
-    if (scan->in_authority) {
-        if (c == '@' && writer->used > scan->authority) {
-            writer->used = scan->authority;
-            put(writer, userinfo_mask.bytes, userinfo_mask.length);
-        }
-        if (is_one_of(c, "/?#&"))
-            scan->in_authority = false;
-    }
+    bool is_end = scan->in_authority && c == '@' && start > scan->authority;
+    if (scan->in_authority && is_one_of(c, SLASH | MARK | AMPERSAND))
+        scan->in_authority = false;
     if (c == '/' && scan->scheme_mark > 0)
         scan->scheme_mark++;
     else
         scan->scheme_mark = c == ':';
+    if (scan->scheme_mark == 3) {
+        scan->in_authority = true;
+        scan->authority = end;
+        scan->scheme_mark = 0;
+    }
+    return is_end;
 }
 
-/* Returns whether a sensitive value begins after this character. */
+/* Returns whether a sensitive value begins after this character, which is none of a word's. */
 static bool follow_key(struct scan *scan, char c)
 {
-    if (word_add(&scan->word, c))
-        return false;
     if (is_one_of(c, scan->grammar->assigns)) {
         word_end(scan);
         bool is_sensitive = scan->is_sensitive;
@@ -210,7 +241,7 @@ static bool follow_key(struct scan *scan, char c)
     return false;
 }
 
-static size_t skip_value(struct slice text, size_t at, const char *ends)
+static size_t skip_value(struct slice text, size_t at, uint8_t ends)
 {
     while (at < text.length && !is_one_of(text.bytes[at], ends))
         at++;
@@ -220,32 +251,47 @@ static size_t skip_value(struct slice text, size_t at, const char *ends)
 static void redact_text(struct writer *writer, struct slice text, const struct grammar *grammar)
 {
     struct scan scan = {.grammar = grammar};
-    size_t at = 0;
+    size_t at = 0, from = 0; /* what stands from `from` on is still to be written */
     while (at < text.length) {
-        size_t width;
-        char c = decode(text, at, &width);
-        follow_authority(&scan, writer, c);
-        put(writer, text.bytes + at, width);
-        at += width;
-        if (scan.scheme_mark == 3) {
-            scan.in_authority = true;
-            scan.authority = writer->used;
+        size_t width = 1;
+        char c = text.bytes[at] == '%' ? decode(text, at, &width) : text.bytes[at];
+        if (word_add(&scan.word, c)) {
             scan.scheme_mark = 0;
+            at += width;
+            continue;
         }
+        if (scan.scheme_mark > 0 || scan.in_authority || c == ':') {
+            put(writer, text.bytes + from, at - from);
+            from = at;
+            if (follow_authority(&scan, c, writer->used, writer->used + width)) {
+                writer->used = scan.authority; /* over what was written of user and password */
+                put(writer, userinfo_mask.bytes, userinfo_mask.length);
+            }
+        }
+        at += width;
         if (!follow_key(&scan, c))
             continue;
-        size_t end = skip_value(text, at, grammar->ends);
-        if (end > at)
+        put(writer, text.bytes + from, at - from);
+        from = skip_value(text, at, grammar->ends);
+        if (from > at)
             put(writer, mask.bytes, mask.length);
-        at = end;
+        at = from;
         scan.in_authority = false;
         scan.scheme_mark = 0;
     }
+    put(writer, text.bytes + from, at - from);
+}
+
+/* Nothing that could be a key or a URL in it. */
+static bool is_plain(struct slice text)
+{
+    return !memchr(text.bytes, '=', text.length) && !memchr(text.bytes, '%', text.length) &&
+           !memchr(text.bytes, ':', text.length);
 }
 
 static void put_text(struct writer *writer, struct slice text, const struct grammar *grammar, enum redact_mode mode)
 {
-    if (mode == REDACT_KEEP)
+    if (mode == REDACT_KEEP || is_plain(text))
         put(writer, text.bytes, text.length);
     else
         redact_text(writer, text, grammar);
@@ -282,9 +328,9 @@ static size_t put_authority(struct writer *writer, struct slice url)
 
     if (url.length == 0 || url.bytes[0] == '/')
         return 0;
-    if (scheme_end && skip_value(url, 0, "/?#") == (size_t)(scheme_end - url.bytes) + 1)
+    if (scheme_end && skip_value(url, 0, SLASH | MARK) == (size_t)(scheme_end - url.bytes) + 1)
         start = (size_t)(scheme_end - url.bytes) + 3;
-    end = skip_value(url, start, "/?#");
+    end = skip_value(url, start, SLASH | MARK);
     for (size_t i = start; i < end; i++)
         if (url.bytes[i] == '@')
             userinfo = i;
@@ -303,7 +349,8 @@ size_t redact_url(const char *url, size_t len, char *out, size_t out_size, enum 
     struct writer writer = {out, out_size, 0};
     struct slice rest = {url, len};
     size_t authority = put_authority(&writer, rest);
-    size_t path_end = skip_value(rest, authority, "?");
+    const char *mark = memchr(url + authority, '?', len - authority);
+    size_t path_end = mark ? (size_t)(mark - url) : len;
 
     put_text(&writer, (struct slice){url + authority, path_end - authority}, &path_grammar, mode);
     if (path_end < len && mode != REDACT_DROP) {
