@@ -81,13 +81,14 @@ static_assert(offsetof(struct wire_ring, asleep) == 128, "wire_ring.asleep");
 
 #define WIRE_PID_UNKNOWN 0x7fffffffu /* claimed by a process that may not ask for its own number (seccomp) */
 
-/* One process's part. */
+/* One process's part. Lanes are claimed from the first up. */
 struct wire_lane {
     /* generation << 32 | pid; pid 0 is free. The shim claims by compare-and-swap from (g, 0) to (g, pid); the agent,
      * when the process is gone and the lane is drained, clears slot_map and stores (g + 1, 0). */
     _Atomic uint64_t owner;
     uint64_t claimed_boot_ns; /* CLOCK_BOOTTIME at the claim: a process that started later is not the owner */
-    uint8_t pad0[48];
+    _Atomic uint32_t cannot_wake; /* 1: the owner may not make the system call that wakes the agent (seccomp) */
+    uint8_t pad0[44];
     _Atomic uint64_t head; /* cells ever reserved; shim only (compare-and-swap) */
     uint8_t pad1[56];
     _Atomic uint64_t tail; /* cells ever given back; agent only (release; pairs with the shim's acquire) */

@@ -368,8 +368,10 @@ void drain_release(struct source *source, uint32_t lane)
         clear_cells(source, lane);
     for (uint32_t word = 0; word < WIRE_SLOT_MAP_WORDS; word++)
         atomic_store_explicit(&shared->slot_map[word], 0, memory_order_relaxed);
+    atomic_store_explicit(&shared->cannot_wake, 0, memory_order_relaxed);
     shared->claimed_boot_ns = 0; /* a new owner's claim is believed only with a time of its own */
-    atomic_store(&shared->owner, (uint64_t)(generation_of(state->owner) + 1) << 32);
+    /* release; pairs with the acquire in the shim's claim */
+    atomic_store_explicit(&shared->owner, (uint64_t)(generation_of(state->owner) + 1) << 32, memory_order_release);
 }
 
 /* after a restart */

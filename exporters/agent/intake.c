@@ -182,7 +182,8 @@ static void identify(struct source *source, const struct intake_handover *handov
     owner_compare_namespaces(source);
     if (source->pidfd >= 0)
         source->start_ticks = owner_start_ticks(source->pid, source->pidfd);
-    source->first_dead = source->pid != 0 && (source->pidfd < 0 || owner_is_dead(source->pidfd));
+    source->stack_start = owner_stack_start(source->pid, source->pidfd);
+    source->first_dead = source->pidfd < 0 || owner_is_dead(source->pidfd);
     source->accepted_unix_ns = clock_ns(CLOCK_REALTIME);
 }
 
@@ -291,8 +292,10 @@ int intake_take(const struct intake_handover *handover)
 void intake_finish(struct source *source)
 {
     atomic_store(&source->control->disabled, 1); /* whoever still maps it writes for nobody */
-    status_keep_counts(source);
+    if (source->map)
+        status_keep_counts(source);
     source_unmap(source);
+    source->over = false;
     if (source->pidfd >= 0)
         close(source->pidfd);
     source->pidfd = -1;

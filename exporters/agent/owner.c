@@ -54,7 +54,8 @@ static pid_t proc_pid(pid_t pid, int pidfd)
     return line ? (pid_t)strtol(line + 5, NULL, 10) : pid;
 }
 
-uint64_t owner_start_ticks(pid_t pid, int pidfd)
+/* A number of /proc/PID/stat. */
+static uint64_t stat_field(pid_t pid, int pidfd, int wanted)
 {
     char path[64], text[1024];
     const char *field;
@@ -63,9 +64,19 @@ uint64_t owner_start_ticks(pid_t pid, int pidfd)
     if (read_text(path, text, sizeof(text)))
         return 0;
     field = strrchr(text, ')'); /* the name may hold blanks and parentheses; field 3 follows */
-    for (int n = 2; field && n < 22; n++)
+    for (int n = 2; field && n < wanted; n++)
         field = strchr(field + 1, ' ');
     return field ? strtoull(field + 1, NULL, 10) : 0;
+}
+
+uint64_t owner_start_ticks(pid_t pid, int pidfd)
+{
+    return stat_field(pid, pidfd, 22);
+}
+
+uint64_t owner_stack_start(pid_t pid, int pidfd)
+{
+    return stat_field(pid, pidfd, 28);
 }
 
 bool owner_is_dead(int pidfd)

@@ -31,6 +31,9 @@ enum owner_state owner_identify(const struct source *source, uint32_t pid, uint6
 /* When the process started, in clock ticks since boot; 0: can't be told. Context: loop. */
 uint64_t owner_start_ticks(pid_t pid, int pidfd);
 
+/* Where its stack begins: the same for a fork's child, another after exec; 0: not to be seen. Context: loop. */
+uint64_t owner_stack_start(pid_t pid, int pidfd);
+
 /* Is the process that this pidfd means gone? Context: loop. */
 bool owner_is_dead(int pidfd);
 

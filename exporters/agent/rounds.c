@@ -4,6 +4,7 @@
 #include "exporters/agent/destinations.h"
 #include "exporters/agent/drain.h"
 #include "exporters/agent/intake.h"
+#include "exporters/agent/log.h"
 #include "exporters/agent/loop.h"
 #include "exporters/agent/owner.h"
 #include "exporters/agent/process.h"
@@ -15,7 +16,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,8 +25,10 @@ static const uint64_t round_ns = 20 * MS;      /* while something happens */
 static const uint64_t hurry_ns = 2 * MS;       /* while a lane fills up, or lanes run out */
 static const uint64_t lazy_ns = 100 * MS;      /* idle, where the kernel can't wait for many words */
 static const uint64_t restless_ns = 1000 * MS; /* without a record: then asleep */
-static const uint64_t linger_ns = 1000 * MS;   /* without a process: then finished */
-static const uint64_t claim_ns = 200 * MS;     /* for a claim to be completed */
+/* Nobody is known in a ring: who maps it is looked at again and again, ever more seldom. Where that can't be told it is
+ * over after a while. */
+static const uint64_t check_first_ns = 50 * MS, check_max_ns = 64000 * MS, linger_ns = 1000 * MS;
+static const uint64_t claim_ns = 200 * MS; /* for a claim to be completed */
 static const uint64_t housekeeping_ns = 1000 * MS;
 static const int64_t clock_step_ns = 1000000;
 
@@ -137,6 +139,23 @@ static bool meet_owner(struct source *source, uint32_t lane, uint64_t word, uint
     return true;
 }
 
+static void forget_owner(struct source_lane *state)
+{
+    stop_watching(state);
+    if (state->process)
+        state->process->ended = true;
+    state->process = NULL;
+    state->dead = state->dirty = false;
+    state->stuck_since_ns = 0;
+    schedule_housekeeping();
+}
+
+/* Lanes are claimed from the first up: behind one that never was, none was, and its page need not be touched. */
+static bool was_claimed(const struct source *source, uint32_t lane)
+{
+    return source->lanes[lane].owner != 0 || source_lane(source, lane)->claimed_boot_ns != 0;
+}
+
 /* The owner is gone: what it left open ends now, and the lane is free for another. */
 static void end_owner(struct source *source, uint32_t lane, uint64_t now_ns)
 {
@@ -147,15 +166,9 @@ static void end_owner(struct source *source, uint32_t lane, uint64_t now_ns)
     for (int lap = 0; lap < 2 && drain_lane(source, lane, now_ns) > 0; lap++)
         ; /* bounded: it may not be as dead as it was told */
     (void)drain_open_requests(source, lane, now_ns - (uint64_t)(source->same_clock ? 0 : shift_ns));
-    stop_watching(state);
-    if (state->process)
-        state->process->ended = true;
     drain_release(source, lane);
     state->owner = (uint64_t)(generation_of(state->owner) + 1) << 32;
-    state->process = NULL;
-    state->dead = state->dirty = false;
-    state->stuck_since_ns = 0;
-    schedule_housekeeping();
+    forget_owner(state);
 }
 
 /* reading */
@@ -191,12 +204,8 @@ static void look_at_lane(struct source *source, uint32_t lane, uint64_t word, ui
 {
     struct source_lane *state = &source->lanes[lane];
 
-    if (word != state->owner && pid_of(state->owner) != 0) {
-        /* Only we free a lane: whoever wrote this, the process we knew has lost it. */
-        state->dead = true;
-        end_owner(source, lane, now_ns);
-        return;
-    }
+    if (word != state->owner && pid_of(state->owner) != 0)
+        forget_owner(state); /* it gave the lane back, unused */
     if (pid_of(word) == 0) {
         state->owner = word;
         return;
@@ -217,8 +226,8 @@ static struct look look_at_source(struct source *source, uint64_t now_ns)
     for (uint32_t lane = 0; lane < source->lane_count; lane++) {
         uint64_t word = atomic_load(&source_lane(source, lane)->owner);
 
-        if (word == 0 && source->lanes[lane].owner == 0)
-            break; /* lanes are claimed from the first up: behind one that never was, none was */
+        if (word == 0 && !was_claimed(source, lane))
+            break;
         look_at_lane(source, lane, word, now_ns, &look);
     }
     if (look.lane_count * 4 > source->lane_count * 3)
@@ -226,45 +235,26 @@ static struct look look_at_source(struct source *source, uint64_t now_ns)
     return look;
 }
 
-/* Everybody whose death can be told is dead: those it can't be told of go with them. */
-static void end_unknown(struct source *source, uint64_t now_ns)
+/* the image's end */
+
+/* Nobody maps it any more: whoever could not be told to be dead is gone, or is another program now. */
+static void end_all(struct source *source, uint64_t now_ns)
 {
+    (void)look_at_source(source, now_ns);
     for (uint32_t lane = 0; lane < source->lane_count; lane++)
         if (pid_of(source->lanes[lane].owner) != 0)
             end_owner(source, lane, now_ns);
+    source->over = true;
 }
 
-/* Is the image over? After a while: a child may be about to claim its lane. */
-static void check_quiet(struct source *source, const struct look *look, uint64_t now_ns)
+/* Out of memory while it was mapped again: what is in it is lost. */
+static void give_up(struct source *source)
 {
-    if (!source->first_dead || look->known_count > 0) {
-        source->quiet_since_ns = 0;
-        return;
-    }
-    if (look->lane_count > 0)
-        end_unknown(source, now_ns);
-    if (source->quiet_since_ns == 0)
-        source->quiet_since_ns = now_ns;
-}
-
-static bool is_over(const struct source *source, uint64_t now_ns)
-{
-    return source->quiet_since_ns && now_ns - source->quiet_since_ns >= linger_ns;
-}
-
-/* sleeping */
-
-static bool has_more(const struct source *source)
-{
-    for (uint32_t lane = 0; lane < source->lane_count; lane++) {
-        uint64_t word = atomic_load(&source_lane(source, lane)->owner);
-
-        if (word == 0)
-            return false;
-        if (word != source->lanes[lane].owner || (pid_of(word) != 0 && drain_has_more(source, lane)))
-            return true;
-    }
-    return false;
+    log_line(LOG_LEVEL_ERROR, "process %d (%s): its ring can't be mapped any more", (int)source->pid,
+             source->executable);
+    for (uint32_t lane = 0; lane < source->lane_count; lane++)
+        forget_owner(&source->lanes[lane]);
+    source->over = true;
 }
 
 static void wake_up(struct source *source)
@@ -276,21 +266,79 @@ static void wake_up(struct source *source)
     source->asleep = false;
 }
 
-static void fall_asleep(struct source *source)
+/* Is the image over? Not while a child that serves nobody yet, and is in no lane, maps the ring. */
+static void check_mapped(struct source *source, uint64_t now_ns)
 {
-    _Atomic uint32_t *asleep = &source_ring(source)->asleep;
+    int abandoned;
 
-    if (rounds.wake_fd < 0)
+    wake_up(source); /* the word moves */
+    abandoned = source_is_abandoned(source);
+    if (!source->map)
+        give_up(source);
+    else if (abandoned == 1)
+        end_all(source, now_ns);
+    else if (abandoned < 0 && source->quiet_since_ns && now_ns - source->quiet_since_ns >= linger_ns)
+        end_all(source, now_ns);
+}
+
+/* As long again as nobody was known until now. */
+static uint64_t check_delay(uint64_t quiet_ns)
+{
+    if (quiet_ns < check_first_ns)
+        return check_first_ns;
+    return quiet_ns < check_max_ns ? quiet_ns : check_max_ns;
+}
+
+static void check_quiet(struct source *source, const struct look *look, uint64_t now_ns)
+{
+    if (!source->first_dead || look->known_count > 0) {
+        source->quiet_since_ns = 0;
+        return;
+    }
+    if (source->quiet_since_ns == 0)
+        source->quiet_since_ns = source->check_at_ns = now_ns;
+    if (now_ns < source->check_at_ns)
+        return;
+    check_mapped(source, now_ns);
+    source->check_at_ns = now_ns + check_delay(now_ns - source->quiet_since_ns);
+}
+
+/* sleeping */
+
+static bool has_more(const struct source *source)
+{
+    for (uint32_t lane = 0; lane < source->lane_count; lane++) {
+        uint64_t word = atomic_load(&source_lane(source, lane)->owner);
+
+        if (word == 0 && !was_claimed(source, lane))
+            return false;
+        if (word != source->lanes[lane].owner || (pid_of(word) != 0 && drain_has_more(source, lane)))
+            return true;
+    }
+    return false;
+}
+
+/* One that may not make the system call leaves us asleep. */
+static bool can_wake_us(const struct source *source)
+{
+    for (uint32_t lane = 0; lane < source->lane_count; lane++)
+        if (source->lanes[lane].process && atomic_load(&source_lane(source, lane)->cannot_wake))
+            return false;
+    return rounds.wake_fd >= 0;
+}
+
+static void fall_asleep(struct source *source, uint64_t now_ns)
+{
+    if (!source->quiet_since_ns)
+        check_mapped(source, now_ns); /* also gives its pages back; they stay in the memfd */
+    if (source->over)
         return;
     /* seq_cst, then look again; pairs with the shim's commit, which then looks at `asleep`: one of us sees the other.
      */
-    atomic_store(asleep, 1);
-    if (has_more(source) || waiter_watch(asleep)) {
-        atomic_store(asleep, 0);
-        return;
-    }
-    source->asleep = true;
-    (void)madvise(source->map, source->size, MADV_DONTNEED); /* the pages stay in the memfd */
+    atomic_store(&source_ring(source)->asleep, 1);
+    source->asleep = !has_more(source) && waiter_watch(&source_ring(source)->asleep) == 0;
+    if (!source->asleep)
+        atomic_store(&source_ring(source)->asleep, 0);
 }
 
 static void on_wake(void *arg, int fd, uint32_t events)
@@ -313,41 +361,60 @@ static void on_wake(void *arg, int fd, uint32_t events)
 
 static void read_source(struct source *source, uint64_t now_ns)
 {
-    struct look look = look_at_source(source, now_ns);
+    struct look look;
 
+    if (source->over)
+        return;
+    look = look_at_source(source, now_ns);
     if (look.moved_count) {
         source->last_active_ns = now_ns;
         schedule_housekeeping();
     }
+    source->pressed = look.pressed;
+    source->pending = look.pending;
+    check_quiet(source, &look, now_ns);
     if (source->destinations && source->spool_end > source->spool_woken) {
         source->spool_woken = source->spool_end;
         destinations_wake(source->destinations);
     }
-    check_quiet(source, &look, now_ns);
-    if (source->quiet_since_ns)
-        wake_up(source); /* to see it through */
-    source->pressed = look.pressed;
-    source->pending = look.pending;
 }
 
-/* One source in a round. In how many ns it wants the next; 0: it doesn't. */
-static uint64_t serve(struct source *source, uint64_t now_ns)
+static bool wants_sleep(const struct source *source, uint64_t now_ns)
 {
-    read_source(source, now_ns);
-    if (is_over(source, now_ns)) {
-        rounds_remove(source);
-        intake_finish(source);
-        schedule_housekeeping();
-        return 0;
-    }
+    return !source->over && !source->asleep && !source->pressed && !source->pending &&
+           now_ns - source->last_active_ns >= restless_ns;
+}
+
+/* In how many ns this source wants the next round; 0: in none. */
+static uint64_t next_round_ns(const struct source *source, uint64_t now_ns)
+{
     if (source->pressed)
         return hurry_ns;
-    if (source->pending || source->quiet_since_ns || now_ns - source->last_active_ns < restless_ns)
+    if (source->pending || now_ns - source->last_active_ns < restless_ns)
         return round_ns;
-    fall_asleep(source);
-    if (source->asleep)
+    if (!source->asleep)
+        return can_wake_us(source) ? round_ns : lazy_ns;
+    if (!source->quiet_since_ns)
         return 0;
-    return rounds.wake_fd < 0 ? lazy_ns : round_ns;
+    return source->check_at_ns > now_ns ? source->check_at_ns - now_ns : 1;
+}
+
+/* One source in a round. In how many ns it wants the next; 0: in none. */
+static uint64_t serve(struct source *source, uint64_t now_ns)
+{
+    bool is_due = source->quiet_since_ns && now_ns >= source->check_at_ns;
+
+    if (!source->asleep || is_due) {
+        read_source(source, now_ns);
+        if (wants_sleep(source, now_ns) && can_wake_us(source))
+            fall_asleep(source, now_ns);
+    }
+    if (!source->over)
+        return next_round_ns(source, now_ns);
+    rounds_remove(source);
+    intake_finish(source);
+    schedule_housekeeping();
+    return 0;
 }
 
 /* A step of the wall clock moves the processes that share our clock. */
@@ -376,7 +443,7 @@ static void start_round(void *arg)
     (void)arg;
     follow_wall_clock(now_ns);
     for (struct source *source = intake_first(); source; source = source->next) {
-        uint64_t wants_ns = source->map && !source->asleep ? serve(source, now_ns) : 0;
+        uint64_t wants_ns = source->map || source->over ? serve(source, now_ns) : 0;
 
         if (wants_ns && (!next_ns || wants_ns < next_ns))
             next_ns = wants_ns;
@@ -413,27 +480,24 @@ bool rounds_busy(void)
 
 /* sources */
 
-/* The same process, seen through an older hand-over: it has executed another image since, or moved to a new ring. */
-static void end_older_image(const struct source *newer, uint64_t now_ns)
+/* The same process, seen through an older hand-over, executes another image now: its stack has moved. One that only
+ * changed its user has moved to a new ring, and what it had open still stands in the old one. */
+static void end_older_image(struct source *older, const struct source *newer, uint64_t now_ns)
 {
-    if (!newer->pid || !newer->start_ticks)
+    if (!newer->start_ticks || !newer->stack_start || newer->stack_start == older->stack_start)
         return;
-    for (struct source *source = intake_first(); source; source = source->next) {
-        if (source == newer || !source->map || source->id > newer->id)
-            continue;
-        read_source(source, now_ns); /* owners are known after it */
-        for (uint32_t lane = 0; lane < source->lane_count; lane++) {
-            struct source_lane *state = &source->lanes[lane];
+    read_source(older, now_ns); /* owners are known after it */
+    for (uint32_t lane = 0; !older->over && lane < older->lane_count; lane++) {
+        struct source_lane *state = &older->lanes[lane];
 
-            if (state->process && state->process->pid == newer->pid && state->start_ticks == newer->start_ticks)
-                end_owner(source, lane, now_ns);
-        }
-        if (source->pid == newer->pid && source->start_ticks == newer->start_ticks && !source->first_dead) {
-            loop_fd_remove(rounds.loop, source->pidfd);
-            source->first_dead = true;
-        }
-        read_source(source, now_ns);
+        if (state->process && state->process->pid == newer->pid && state->start_ticks == newer->start_ticks)
+            end_owner(older, lane, now_ns);
     }
+    if (older->pid == newer->pid && older->start_ticks == newer->start_ticks && !older->first_dead) {
+        loop_fd_remove(rounds.loop, older->pidfd);
+        older->first_dead = true;
+    }
+    read_source(older, now_ns);
 }
 
 void rounds_add(struct source *source)
@@ -444,7 +508,9 @@ void rounds_add(struct source *source)
     if (source->pidfd >= 0 && !source->first_dead &&
         loop_fd_set(rounds.loop, source->pidfd, EPOLLIN, first_died, source))
         source->first_dead = true; /* its lane tells too */
-    end_older_image(source, now_ns);
+    for (struct source *older = intake_first(); older; older = older->next)
+        if (older->map && older->id < source->id)
+            end_older_image(older, source, now_ns);
     schedule(0);
 }
 

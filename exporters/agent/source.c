@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { SIZE_MAX_BYTES = 1 << 30, CELLS_MIN = 16 };
 
@@ -61,6 +62,18 @@ static int check_geometry(const struct wire_ring *ring, size_t size)
     return 0;
 }
 
+static void unmap_all(struct source *source)
+{
+    if (source->control)
+        (void)munmap(source->control, sizeof(struct wire_control));
+    if (source->map)
+        (void)munmap(source->map, source->size);
+    free(source->lanes);
+    source->control = NULL;
+    source->map = NULL;
+    source->lanes = NULL;
+}
+
 static int map_control(struct source *source, int memfd)
 {
     size_t size;
@@ -97,33 +110,56 @@ static int take_geometry(struct source *source)
     return source->lanes ? 0 : -ENOMEM;
 }
 
+/* One that was sealed against writing is ours alone: what we note in it need not reach anybody. */
+static int map_ring(struct source *source)
+{
+    int seals = fcntl(source->ring_memfd, F_GET_SEALS);
+    int flags = seals >= 0 && seals & F_SEAL_WRITE ? MAP_PRIVATE : MAP_SHARED;
+    void *map = mmap(NULL, source->size, PROT_READ | PROT_WRITE, flags | MAP_NORESERVE, source->ring_memfd, 0);
+
+    source->map = map == MAP_FAILED ? NULL : map;
+    return source->map ? 0 : -errno;
+}
+
 int source_map(struct source *source, int ring_memfd, int control_memfd)
 {
-    void *map;
     int error = check_seals(ring_memfd, WIRE_PAGE, &source->size);
 
     if (error)
         return error;
-    map = mmap(NULL, source->size, PROT_READ | PROT_WRITE, MAP_SHARED, ring_memfd, 0);
-    if (map == MAP_FAILED)
+    source->ring_memfd = fcntl(ring_memfd, F_DUPFD_CLOEXEC, 0);
+    if (source->ring_memfd < 0)
         return -errno;
-    source->map = map;
-    error = take_geometry(source);
+    error = map_ring(source);
+    if (!error)
+        error = take_geometry(source);
     if (!error)
         error = map_control(source, control_memfd);
-    if (error)
-        source_unmap(source);
+    if (error) {
+        close(source->ring_memfd);
+        unmap_all(source);
+    }
     return error;
+}
+
+int source_is_abandoned(struct source *source)
+{
+    int error, sealed;
+
+    /* The kernel refuses this seal as long as anybody maps it for writing: we must not. */
+    (void)munmap(source->map, source->size);
+    source->map = NULL;
+    sealed = fcntl(source->ring_memfd, F_ADD_SEALS, F_SEAL_WRITE) ? -errno : 1;
+    error = map_ring(source);
+    if (error)
+        return error;
+    return sealed == -EBUSY ? 0 : sealed;
 }
 
 void source_unmap(struct source *source)
 {
-    if (source->control)
-        (void)munmap(source->control, sizeof(struct wire_control));
-    if (source->map)
-        (void)munmap(source->map, source->size);
-    free(source->lanes);
-    source->control = NULL;
-    source->map = NULL;
-    source->lanes = NULL;
+    if (!source->lanes)
+        return;
+    close(source->ring_memfd);
+    unmap_all(source);
 }

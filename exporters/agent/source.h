@@ -47,7 +47,8 @@ struct source {
     uint32_t id;         /* the keeper's number */
     uint32_t lane_count, slot_count, cell_count;
     size_t lane_stride, slots_offset, cells_offset, size;
-    uint8_t *map; /* NULL: finished, only what describes it is kept */
+    int ring_memfd; /* valid while mapped */
+    uint8_t *map;   /* NULL: finished, only what describes it is kept */
     struct wire_control *control;
     struct source_lane *lanes;
 
@@ -56,6 +57,7 @@ struct source {
     pid_t own_pid; /* the same in its own namespace */
     int pidfd;     /* -1: none */
     uint64_t start_ticks;
+    uint64_t stack_start; /* of its image: another one has another; 0: not to be seen */
     bool first_dead;
     bool same_pids;    /* its pid namespace is ours */
     bool pids_visible; /* its numbers can be looked up in /proc */
@@ -75,7 +77,9 @@ struct source {
     uint64_t spool_woken;    /* the spool's end when the destinations were told */
     bool asleep;             /* `asleep` is set in the mapping and the waiter watches it */
     uint64_t last_active_ns; /* something was taken */
-    uint64_t quiet_since_ns; /* since when nobody is left; 0: somebody is */
+    uint64_t quiet_since_ns; /* since when nobody is known to be left; 0: somebody is */
+    uint64_t check_at_ns;    /* when to look again whether it is mapped */
+    bool over;               /* nobody maps it any more */
 };
 
 /* Map what was handed over: seals, size and geometry are checked, everything copied once. Fills the mapping's fields.
@@ -84,6 +88,11 @@ int source_map(struct source *source, int ring_memfd, int control_memfd);
 
 /* Give the mapping back; the rest stays. Context: loop. */
 void source_unmap(struct source *source);
+
+/* Does nobody but us map the ring any more? 1, and then nobody ever will: it is ours alone; 0; -EPERM when it can't be
+ * told; another -errno when the mapping was lost. Pointers into the mapping are void afterwards, and its pages are
+ * given back. Context: loop. */
+int source_is_abandoned(struct source *source);
 
 /* Bounded by what source_map checked. Context: loop. */
 static inline struct wire_ring *source_ring(const struct source *source)
