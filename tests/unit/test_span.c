@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "exporters/agent/span.h"
+
+#include "exporters/agent/process.h"
+#include "tests/support/wire_writer.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const struct process process = {.wall_offset_ns = 1000000};
+
+struct buffer {
+    _Alignas(8) uint8_t bytes[WIRE_RECORD_MAX];
+    size_t length;
+};
+
+static struct wire_request *request_of(struct buffer *buffer)
+{
+    return (void *)buffer->bytes;
+}
+
+static struct buffer sample(void)
+{
+    struct buffer buffer = {0};
+
+    buffer.length = wire_writer_request(buffer.bytes, 7, 8);
+    return buffer;
+}
+
+static void add_text(struct buffer *buffer, uint8_t id, const char *text)
+{
+    uint16_t length = (uint16_t)strlen(text);
+
+    buffer->bytes[buffer->length] = id;
+    memcpy(buffer->bytes + buffer->length + 2, &length, sizeof(length));
+    memcpy(buffer->bytes + buffer->length + 4, text, length);
+    buffer->length += 4u + length;
+    request_of(buffer)->text_length = (uint16_t)(buffer->length - sizeof(struct wire_request));
+}
+
+static int parse(const struct buffer *buffer, struct span *span)
+{
+    return span_parse(&process, buffer->bytes, buffer->length, span);
+}
+
+static void test_span_reads_texts_and_times(void **state)
+{
+    struct buffer buffer = sample();
+    struct span span;
+
+    (void)state;
+    add_text(&buffer, WIRE_TEXT_QUERY, "a=b");
+    add_text(&buffer, WIRE_TEXT_QUERY, "second");
+    add_text(&buffer, WIRE_TEXT_REQUEST_HEADER, "x-a: 1");
+    add_text(&buffer, WIRE_TEXT_REQUEST_HEADER, "x-b: 2");
+    add_text(&buffer, WIRE_TEXT_RESPONSE_HEADER, "x-c: 3");
+    request_of(&buffer)->start_ns = 5000;
+    request_of(&buffer)->first_byte_ns = 6000;
+    request_of(&buffer)->end_ns = 7000;
+    assert_int_equal(parse(&buffer, &span), 0);
+    assert_int_equal(span.start_unix_ns, 1005000);
+    assert_int_equal(span.first_byte_unix_ns, 1006000);
+    assert_int_equal(span.end_unix_ns, 1007000);
+    assert_int_equal(span.text[WIRE_TEXT_PATH].length, 8);
+    assert_int_equal(span.text[WIRE_TEXT_QUERY].length, 3);
+    assert_memory_equal(span.text[WIRE_TEXT_QUERY].bytes, "a=b", 3);
+    assert_int_equal(span.request_header_count, 2);
+    assert_memory_equal(span.request_headers[1].bytes, "x-b: 2", 6);
+    assert_int_equal(span.response_header_count, 1);
+    assert_int_equal(span.text[WIRE_TEXT_USER_AGENT].length, 0);
+}
+
+static void test_span_is_never_shorter_than_nothing(void **state)
+{
+    struct buffer buffer = sample();
+    struct span span;
+
+    (void)state;
+    request_of(&buffer)->start_ns = 5000;
+    request_of(&buffer)->first_byte_ns = 4000;
+    request_of(&buffer)->end_ns = 3000;
+    assert_int_equal(parse(&buffer, &span), 0);
+    assert_int_equal(span.end_unix_ns, span.start_unix_ns);
+    assert_int_equal(span.first_byte_unix_ns, 0);
+    request_of(&buffer)->start_ns = UINT64_MAX - 2000000;
+    request_of(&buffer)->end_ns = UINT64_MAX;
+    assert_int_equal(parse(&buffer, &span), 0);
+    assert_true(span.end_unix_ns >= span.start_unix_ns);
+}
+
+static void test_span_counts_headers_beyond_the_table(void **state)
+{
+    struct buffer buffer = sample();
+    struct span span;
+
+    (void)state;
+    for (int i = 0; i < SPAN_HEADERS_MAX + 3; i++)
+        add_text(&buffer, WIRE_TEXT_REQUEST_HEADER, "a: b");
+    assert_int_equal(parse(&buffer, &span), 0);
+    assert_int_equal(span.request_header_count, SPAN_HEADERS_MAX);
+    assert_int_equal(span.header_dropped_count, 3);
+}
+
+/* One thing at a time made impossible. */
+static void test_span_refuses_what_can_not_be(void **state)
+{
+    struct buffer good = sample(), bad;
+    struct span span;
+
+    (void)state;
+    assert_int_equal(parse(&good, &span), 0);
+#define REFUSES(change)                                                                                                \
+    bad = good;                                                                                                        \
+    change;                                                                                                            \
+    assert_int_equal(parse(&bad, &span), -EBADMSG)
+    REFUSES(memset(request_of(&bad)->trace_id, 0, 16));
+    REFUSES(memset(request_of(&bad)->span_id, 0, 8));
+    REFUSES(request_of(&bad)->kind = 1);
+    REFUSES(request_of(&bad)->method = WIRE_METHOD_COUNT);
+    REFUSES(request_of(&bad)->error = WIRE_ERROR_COUNT);
+    REFUSES(request_of(&bad)->status = 99);
+    REFUSES(request_of(&bad)->status = 1000);
+    REFUSES(request_of(&bad)->peer.family = 9);
+    REFUSES(request_of(&bad)->local.family = 9);
+    REFUSES(request_of(&bad)->text_length = 5000);
+    REFUSES(request_of(&bad)->text_length = 3);
+    REFUSES(request_of(&bad)->text[0] = WIRE_TEXT_COUNT);
+    REFUSES(request_of(&bad)->text[0] = WIRE_TEXT_NONE);
+    REFUSES(request_of(&bad)->text[2] = 200);
+    REFUSES(bad.length = sizeof(struct wire_request) - 1);
+#undef REFUSES
+}
+
+static void test_span_names_methods(void **state)
+{
+    struct buffer buffer = sample();
+    struct span span;
+
+    (void)state;
+    assert_int_equal(parse(&buffer, &span), 0);
+    assert_string_equal(span_method_name(&span), "GET");
+    request_of(&buffer)->method = WIRE_METHOD_QUERY;
+    assert_string_equal(span_method_name(&span), "QUERY");
+    request_of(&buffer)->method = WIRE_METHOD_OTHER;
+    assert_string_equal(span_method_name(&span), "_OTHER");
+}
+
+static const char *error_type(uint8_t kind, uint16_t status, uint8_t error, char buf[8])
+{
+    struct buffer buffer = sample();
+    struct span span;
+
+    request_of(&buffer)->kind = kind;
+    request_of(&buffer)->status = status;
+    request_of(&buffer)->error = error;
+    assert_int_equal(parse(&buffer, &span), 0);
+    return span_error_type(&span, buf);
+}
+
+static void test_span_tells_errors(void **state)
+{
+    char buf[8];
+
+    (void)state;
+    assert_null(error_type(WIRE_KIND_SERVER, 200, WIRE_ERROR_NONE, buf));
+    assert_null(error_type(WIRE_KIND_SERVER, 404, WIRE_ERROR_NONE, buf));
+    assert_string_equal(error_type(WIRE_KIND_SERVER, 503, WIRE_ERROR_NONE, buf), "503");
+    assert_string_equal(error_type(WIRE_KIND_CLIENT, 404, WIRE_ERROR_NONE, buf), "404");
+    assert_string_equal(error_type(WIRE_KIND_SERVER, 503, WIRE_ERROR_CONNECTION_RESET, buf), "connection_reset");
+    assert_string_equal(error_type(WIRE_KIND_SERVER, 0, WIRE_ERROR_PROCESS_EXITED, buf), "process_exited");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_span_reads_texts_and_times),
+        cmocka_unit_test(test_span_is_never_shorter_than_nothing),
+        cmocka_unit_test(test_span_counts_headers_beyond_the_table),
+        cmocka_unit_test(test_span_refuses_what_can_not_be),
+        cmocka_unit_test(test_span_names_methods),
+        cmocka_unit_test(test_span_tells_errors),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
