@@ -271,6 +271,8 @@ static void test_http1_gives_up_an_endless_head(void **state)
 {
     (void)state;
     run_long("GET / HTTP/1.1\r\nA: ", HTTP1_HEAD_MAX, "\r\n\r\n", "GET,/,HTTP/1.1;bad;");
+    run_long("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: ", HTTP1_HEAD_MAX, "\r\n\r\n",
+             "POST,/,HTTP/1.1;Transfer-Encoding=chunked;[chunked];bad;");
     run_long("GET /", HTTP1_HEAD_MAX, " HTTP/1.1\r\n\r\n", "not mine;");
     run_long("", HTTP1_HEAD_MAX + 10, "", "not mine;");
 }
@@ -387,6 +389,17 @@ static void test_http1_fails_when_more_is_skipped_than_fits(void **state)
     assert_int_equal(http1_skip(&parser, UINT64_MAX, &event), -1);
 }
 
+static void test_http1_fails_when_a_body_is_more_than_a_number_holds(void **state)
+{
+    (void)state;
+    enum http1_event event;
+    struct transcript transcript = {0};
+    struct http1 parser = after_head(RESPONSES, "HTTP/1.1 200 OK\r\n\r\n");
+    assert_int_equal(http1_skip(&parser, UINT64_MAX, &event), 0);
+    feed(&parser, "a", 1, &transcript);
+    assert_string_equal(transcript.text, "bad;");
+}
+
 static void test_http1_tunnel_reports_nothing(void **state)
 {
     (void)state;
@@ -460,6 +473,7 @@ int main(void)
         cmocka_unit_test(test_http1_skips_within_a_chunk),
         cmocka_unit_test(test_http1_skips_until_close),
         cmocka_unit_test(test_http1_fails_when_more_is_skipped_than_fits),
+        cmocka_unit_test(test_http1_fails_when_a_body_is_more_than_a_number_holds),
         cmocka_unit_test(test_http1_tunnel_reports_nothing),
         cmocka_unit_test(test_http1_failed_reports_nothing_more),
         cmocka_unit_test(test_http1_knows_the_first_bytes),

@@ -207,7 +207,9 @@ static void test_propagation_cuts_long_members_first_then_the_end(void **state)
     snprintf(list, sizeof(list), "%s,%s,%s,%s", member('a', 128), member('b', 128), member('c', 128), member('d', 126));
     snprintf(expected, sizeof(expected), "%s,%s,%s", member('a', 128), member('b', 128), member('c', 128));
     check_tracestate(list, "e=5", expected);
-    list[strlen(list) - 1] = '\0';
+    strcat(list, ",f=6");
+    check_tracestate(list, "e=5", expected);
+    list[strlen(list) - 5] = '\0';
     check_tracestate(list, "", list);
 }
 
@@ -234,6 +236,8 @@ static void test_propagation_leaves_other_fields(void **state)
     assert_false(propagation_field(&propagation, "traceparen", 10, GOOD, strlen(GOOD)));
     assert_false(propagation_field(&propagation, "baggage", 7, "a=b", 3));
     assert_false(propagation_field(&propagation, "", 0, "", 0));
+    propagation_init(&propagation, 1u << PROPAGATION_BAGGAGE);
+    assert_false(propagation_field(&propagation, "baggage", 7, "a=b", 3));
     propagation_init(&propagation, 0);
     assert_false(propagation_field(&propagation, "traceparent", 11, GOOD, strlen(GOOD)));
     assert_false(propagation_done(&propagation));
