@@ -2,8 +2,8 @@
 /* What the shim does for one request, without system calls around it: ns per request on one core, best of several runs.
  * The floor under every other figure. */
 #include "preload/arena.h"
-#include "preload/conn.h"
 #include "preload/config.h"
+#include "preload/conn.h"
 #include "preload/facts.h"
 #include "preload/ids.h"
 #include "preload/process.h"

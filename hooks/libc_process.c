@@ -4,6 +4,7 @@
 #include "hooks/hook.h"
 
 #include "preload/link.h"
+#include "preload/ring.h"
 
 #include <sched.h>
 #include <stdarg.h>
@@ -45,6 +46,8 @@ int clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
 
 static void sandboxed(void)
 {
+    if (hook_active())
+        ring_before_sandbox();
     atomic_store_explicit(&process_sandboxed, 1, memory_order_relaxed);
 }
 

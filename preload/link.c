@@ -62,7 +62,8 @@ static int fd_raise(long fd)
     return (int)raised;
 }
 
-/* A memfd of this size that nobody can resize any more, mapped. */
+/* A memfd of this size that nobody can resize any more, mapped. Further seals stay possible: by F_SEAL_WRITE the agent
+ * finds out whether anybody still maps it. */
 static void *shared_make(const char *name, uint64_t size, int protection, int *ret_fd)
 {
     int fd = fd_raise(sys_call2(SYS_memfd_create, (long)name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
@@ -72,7 +73,7 @@ static void *shared_make(const char *name, uint64_t size, int protection, int *r
     if (fd < 0)
         return NULL;
     if (sys_call2(SYS_ftruncate, fd, (long)size) == 0 &&
-        sys_call3(SYS_fcntl, fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
+        sys_call3(SYS_fcntl, fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) == 0)
         at = sys_call6(SYS_mmap, 0, (long)size, protection, MAP_SHARED | MAP_NORESERVE, fd, 0);
     if (at < 0 && at > -4096)
         return NULL;

@@ -99,11 +99,14 @@ static struct wire_lane *lane_find(void)
             continue;
         if (atomic_compare_exchange_strong_explicit(&lane_of_process, &none, lane, memory_order_release,
                                                     memory_order_acquire)) {
+            if (atomic_load_explicit(&process_sandboxed, memory_order_relaxed))
+                atomic_store_explicit(&lane->cannot_wake, 1, memory_order_relaxed);
             ring_wake(); /* the agent must watch us from now on, not from our first record */
             return lane;
         }
-        /* Another thread of ours was first: give this one back. */
-        atomic_fetch_and_explicit(&lane->owner, ~(uint64_t)UINT32_MAX, memory_order_release);
+        /* Another thread of ours was first: give this one back, with the next generation: it has been claimed. */
+        uint64_t owner = atomic_load_explicit(&lane->owner, memory_order_relaxed);
+        atomic_store_explicit(&lane->owner, ((owner >> 32) + 1) << 32, memory_order_release);
         return none;
     }
     return NULL;
@@ -268,6 +271,16 @@ bool ring_write(enum wire_record_type type, const void *bytes, size_t length, st
                           memory_order_seq_cst);
     ring_wake();
     return true;
+}
+
+void ring_before_sandbox(void)
+{
+    struct wire_lane *lane = atomic_load_explicit(&lane_of_process, memory_order_acquire);
+
+    if (!lane)
+        return;
+    atomic_store_explicit(&lane->cannot_wake, 1, memory_order_seq_cst);
+    ring_wake();
 }
 
 void ring_wake(void)

@@ -107,19 +107,23 @@ static enum wire_method method_of(struct slice method)
     return WIRE_METHOD_OTHER;
 }
 
-static void add_query(struct wire_request *request, struct slice query)
+typedef size_t redact_function(const char *text, size_t len, char *out, size_t out_size, enum redact_mode mode,
+                               bool *ret_truncated);
+
+static void add_redacted(struct wire_request *request, enum wire_text id, struct slice text, size_t limit,
+                         redact_function *redact)
 {
     size_t room;
     bool truncated = false;
-    uint8_t *to = query.length > 0 ? text_reserve(request, QUERY_MAX_LENGTH, &room) : NULL;
+    uint8_t *to = text.length > 0 ? text_reserve(request, limit, &room) : NULL;
 
     if (!to)
         return;
-    size_t length = redact_query(query.bytes, query.length, (char *)to, room, config.query_mode, &truncated);
+    size_t length = redact(text.bytes, text.length, (char *)to, room, config.query_mode, &truncated);
     if (truncated)
         request->flags |= WIRE_REQUEST_TRUNCATED;
     if (length > 0)
-        text_commit(request, WIRE_TEXT_QUERY, length);
+        text_commit(request, id, length);
 }
 
 /* The first to name the server wins: an absolute target before Host (RFC 9112 3.2.2), Forwarded before both (at the end
@@ -144,9 +148,9 @@ void span_request_line(struct wire_slot *slot, struct span_head *head, struct sl
     if (request->method == WIRE_METHOD_OTHER)
         text_add(request, WIRE_TEXT_METHOD, method, METHOD_MAX_LENGTH);
     if (!target_split(target.bytes, target.length, request->method == WIRE_METHOD_CONNECT, &parts))
-        return;
-    text_add(request, WIRE_TEXT_PATH, parts.path, PATH_MAX_LENGTH);
-    add_query(request, parts.query);
+        parts = (struct target){.path = target}; /* of no known form: as it came */
+    add_redacted(request, WIRE_TEXT_PATH, parts.path, PATH_MAX_LENGTH, redact_path);
+    add_redacted(request, WIRE_TEXT_QUERY, parts.query, QUERY_MAX_LENGTH, redact_query);
     set_host(request, head, parts.host, parts.port);
     if (slice_is(parts.scheme, "https"))
         request->flags |= WIRE_REQUEST_HTTPS;
@@ -165,16 +169,15 @@ static void capture(struct wire_request *request, enum wire_text id, const char 
         request->flags |= WIRE_REQUEST_TRUNCATED;
         return;
     }
+    bool truncated = false;
     for (size_t i = 0; i < name.length; i++)
         to[i] = (uint8_t)slice_lower(name.bytes[i]);
     memcpy(to + name.length, ": ", 2);
-    room -= name.length + 2;
-    if (value.length > room) {
-        value.length = room;
+    size_t length = name.length + 2;
+    length += redact_header_value(value.bytes, value.length, (char *)to + length, room - length, &truncated);
+    if (truncated)
         request->flags |= WIRE_REQUEST_TRUNCATED;
-    }
-    memcpy(to + name.length + 2, value.bytes, value.length);
-    text_commit(request, id, name.length + 2 + value.length);
+    text_commit(request, id, length);
 }
 
 void span_request_field(struct wire_slot *slot, struct span_head *head, struct slice name, struct slice value)

@@ -86,7 +86,7 @@ struct wire_lane {
     /* generation << 32 | pid; pid 0 is free. The shim claims by compare-and-swap from (g, 0) to (g, pid); the agent,
      * when the process is gone and the lane is drained, clears slot_map and stores (g + 1, 0). */
     _Atomic uint64_t owner;
-    uint64_t claimed_boot_ns; /* CLOCK_BOOTTIME at the claim: a process that started later is not the owner */
+    uint64_t claimed_boot_ns;     /* CLOCK_BOOTTIME at the claim: a process that started later is not the owner */
     _Atomic uint32_t cannot_wake; /* 1: the owner may not make the system call that wakes the agent (seccomp) */
     uint8_t pad0[44];
     _Atomic uint64_t head; /* cells ever reserved; shim only (compare-and-swap) */
