@@ -223,6 +223,7 @@ static void open_finished(struct source *source)
     if (source->destinations)
         destinations_unref(source->destinations); /* it lives until they are delivered */
     source->destinations = NULL;
+    rounds_keep_house();
 }
 
 static int fill(struct source *source, const struct intake_handover *handover)

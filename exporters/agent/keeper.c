@@ -290,10 +290,22 @@ static void silent_spoke(void *arg, int fd, uint32_t events)
         close(fd);
 }
 
+/* The last of the list; there is one. */
+static struct silent *oldest_silent(void)
+{
+    struct silent *silent = keeper.silents;
+
+    while (silent->next)
+        silent = silent->next;
+    return silent;
+}
+
 static void wait_for_message(int connection)
 {
-    struct silent *silent = keeper.silent_count < SILENT_MAX ? calloc(1, sizeof(*silent)) : NULL;
+    struct silent *silent = calloc(1, sizeof(*silent));
 
+    if (keeper.silent_count >= SILENT_MAX)
+        close(forget_silent(oldest_silent()));
     if (!silent) {
         close(connection);
         return;

@@ -28,10 +28,11 @@ static const char usage[] =
     "  --socket PATH   listen there; else SPANSHIM_AGENT, SPANSHIM_RUNTIME_DIR/agent.sock,\n"
     "                  XDG_RUNTIME_DIR/spanshim/agent.sock, /run/spanshim/agent.sock (root) or\n"
     "                  /tmp/spanshim-UID/agent.sock\n"
-    "  --background    return when it listens; go on as a daemon, with a log file\n"
+    "  --background    return when it listens; go on as a daemon\n"
     "  --if-absent     succeed without a word when an agent is there already\n"
     "  --stay          don't end when there is nothing left to do\n"
-    "  --log PATH      log to this file; - is standard error\n"
+    "  --log PATH      log to this file, - is standard error; else XDG_STATE_HOME/spanshim/agent.log,\n"
+    "                  ~/.local/state/spanshim/agent.log or /var/log/spanshim/agent.log (root)\n"
     "  --debug         log more\n"
     "  --help, --version\n";
 
@@ -182,9 +183,7 @@ static const char *choose_log(const struct options *options, char path[PATH_MAX]
 {
     if (options->log_path)
         return strcmp(options->log_path, "-") == 0 ? NULL : options->log_path;
-    if (!options->background || runtime_log_path(path, PATH_MAX))
-        return NULL;
-    return path;
+    return runtime_log_path(path, PATH_MAX) ? NULL : path;
 }
 
 static int run(const struct options *options, int activated, int word)

@@ -69,7 +69,7 @@ static void schedule(uint64_t delay_ns)
         (void)loop_timer_set(rounds.loop, &rounds.timer, delay_ns);
 }
 
-static void schedule_housekeeping(void)
+void rounds_keep_house(void)
 {
     if (!loop_timer_is_set(&rounds.housekeeping))
         (void)loop_timer_set(rounds.loop, &rounds.housekeeping, housekeeping_ns);
@@ -147,7 +147,7 @@ static void forget_owner(struct source_lane *state)
     state->process = NULL;
     state->dead = state->dirty = false;
     state->stuck_since_ns = 0;
-    schedule_housekeeping();
+    rounds_keep_house();
 }
 
 /* Lanes are claimed from the first up: behind one that never was, none was, and its page need not be touched. */
@@ -368,7 +368,7 @@ static void read_source(struct source *source, uint64_t now_ns)
     look = look_at_source(source, now_ns);
     if (look.moved_count) {
         source->last_active_ns = now_ns;
-        schedule_housekeeping();
+        rounds_keep_house();
     }
     source->pressed = look.pressed;
     source->pending = look.pending;
@@ -413,7 +413,7 @@ static uint64_t serve(struct source *source, uint64_t now_ns)
         return next_round_ns(source, now_ns);
     rounds_remove(source);
     intake_finish(source);
-    schedule_housekeeping();
+    rounds_keep_house();
     return 0;
 }
 
@@ -470,7 +470,7 @@ static void keep_house(void *arg)
 
     (void)arg;
     if (left_count || !empty)
-        schedule_housekeeping();
+        rounds_keep_house();
 }
 
 bool rounds_busy(void)

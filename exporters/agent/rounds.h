@@ -18,10 +18,14 @@ void rounds_add(struct source *source);
 /* It is about to be unmapped. Context: loop. */
 void rounds_remove(struct source *source);
 
+/* Something waits to be delivered: look now and then whether it was, and forget what is no longer needed. Context:
+ * loop. */
+void rounds_keep_house(void);
+
 /* Read all rings once, now. Context: loop. */
 void rounds_drain_all(void);
 
-/* Is any process alive, or were there records that are not delivered? Context: loop. */
+/* Is any process alive, or are there records of one that are not delivered? Context: loop. */
 bool rounds_busy(void);
 
 #endif

@@ -1,0 +1,417 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent by itself, against a program that acts as the shim (tests/support/handover.c): who may talk to it, what
+outlives its worker, when it ends."""
+
+import array
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import socket
+import stat
+import struct
+import subprocess
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+import processes
+from harness import AGENT, BUILD, base_environment
+from otlp_sink import OtlpSink
+from processes import Process, wait_until
+
+HANDOVER = BUILD / "tests" / "handover"
+MAGIC, VERSION = 0x4E415053, 1
+STATUS, FLUSH, STOP = 2, 3, 5
+NOBODY = 65534
+SECRET = "hny_0123456789"
+
+
+def numbers_of(spans):
+    """The numbers that handover.c gave its requests, in order."""
+    return sorted(struct.unpack("<Q", bytes.fromhex(span["trace_id"])[8:])[0] for span in spans)
+
+
+def message(kind, text=b""):
+    """A struct wire_message and its text."""
+    return struct.pack("<IHHIIQ", MAGIC, VERSION, kind, os.getpid(), len(text), 0) + text
+
+
+class Program:
+    """handover.c at work."""
+
+    def __init__(self, path, *settings):
+        self.popen = subprocess.Popen([str(HANDOVER), str(path), *settings], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                      text=True, bufsize=1)
+        self.pid = int(self._answer())
+
+    def _answer(self):
+        line = self.popen.stdout.readline().split()
+        if line[:1] != ["ok"]:
+            self.end()
+            raise AssertionError(f"handover ended with {self.popen.wait()}")
+        return line[1]
+
+    def do(self, *words):
+        """One line of its input; what it answers."""
+        self.popen.stdin.write(" ".join(str(word) for word in words) + "\n")
+        return int(self._answer())
+
+    def end(self):
+        """No more input: it exits, as does a child that took over from it."""
+        if self.popen.stdin.closed:
+            return
+        self.popen.stdin.close()
+        self.popen.stdout.read()
+        self.popen.wait()
+        self.popen.stdout.close()
+
+    def kill(self):
+        self.popen.kill()
+        self.end()
+
+
+class AgentTest(unittest.TestCase):
+    """A private folder and receiver."""
+
+    def setUp(self):
+        self.directory = Path(tempfile.mkdtemp(prefix="spanshim-agent-"))
+        self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
+        self.run_directory = self.directory / "run"
+        self.run_directory.mkdir(mode=0o700)
+        self.socket = self.run_directory / "agent.sock"
+        self.sink = OtlpSink()
+        self.addCleanup(self.sink.close)
+
+    def environment(self, **settings):
+        env = base_environment(self.directory)
+        env.update(SPANSHIM_RUNTIME_DIR=str(self.run_directory), XDG_STATE_HOME=str(self.directory / "state"), **settings)
+        return env
+
+    def start(self, *options, **settings):
+        agent = Process([str(AGENT), *options], self.directory, self.environment(**settings), name="agent")
+        self.addCleanup(agent.kill)
+        wait_until(self.socket.exists, what="the agent's socket")
+        return agent
+
+    def run_agent(self, *options, **settings):
+        """An agent that is expected to end soon."""
+        return subprocess.run([str(AGENT), *options], env=self.environment(**settings), capture_output=True, text=True,
+                              timeout=20, check=False)
+
+    def program(self, *settings):
+        program = Program(self.socket, f"OTEL_EXPORTER_OTLP_ENDPOINT={self.sink.url}", *settings)
+        self.addCleanup(program.end)
+        return program
+
+    def connect(self):
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.addCleanup(connection.close)
+        connection.settimeout(40)
+        connection.connect(str(self.socket))
+        return connection
+
+    def ask(self, kind, text=b""):
+        """A command's answer; None when there was none."""
+        connection = self.connect()
+        connection.send(message(kind, text))
+        answer = b"".join(iter(lambda: connection.recv(1 << 16), b""))
+        return json.loads(answer) if answer else None
+
+    def log(self):
+        return (self.directory / "state" / "spanshim" / "agent.log").read_text()
+
+    def worker(self, agent):
+        return wait_until(lambda: processes.children(agent.pid), what="a worker")[-1]
+
+    def kill_worker(self, agent):
+        """kill -9; returns when another one serves."""
+        old = self.worker(agent)
+        os.kill(old, signal.SIGKILL)
+        wait_until(lambda: [pid for pid in processes.children(agent.pid) if pid != old], what="another worker")
+
+
+class LifeTest(AgentTest):
+    """Start and end."""
+
+    def test_it_ends_when_idle(self):
+        agent = self.start()
+        self.assertEqual(0, agent.wait(timeout=10))
+        self.assertFalse(self.socket.exists())
+
+    def test_it_stays_when_told(self):
+        agent = self.start("--stay")
+        with self.assertRaises(subprocess.TimeoutExpired):
+            agent.popen.wait(timeout=3)
+
+    def test_it_serves_while_a_program_runs_and_ends_after_it(self):
+        agent = self.start()
+        program = self.program()
+        with self.assertRaises(subprocess.TimeoutExpired):
+            agent.popen.wait(timeout=3)
+        program.do("write", 0, 3)
+        program.end()
+        self.assertEqual(0, agent.wait(timeout=20))
+        self.assertEqual([0, 1, 2], numbers_of(self.sink.spans))
+
+    def test_a_second_agent_is_not_started(self):
+        self.start("--stay")
+        again = self.run_agent()
+        self.assertEqual(1, again.returncode)
+        self.assertIn("running already", again.stderr)
+        quiet = self.run_agent("--if-absent", "--background")
+        self.assertEqual((0, "", ""), (quiet.returncode, quiet.stdout, quiet.stderr))
+
+    def test_background_returns_when_it_listens(self):
+        started = self.run_agent("--background")
+        self.assertEqual((0, ""), (started.returncode, started.stderr))
+        pid = self.ask(STATUS)["agent"]["pid"]
+        self.assertEqual("/", os.readlink(f"/proc/{pid}/cwd"))
+        self.assertEqual("/dev/null", os.readlink(f"/proc/{pid}/fd/2"))
+        self.assertEqual({"result": "ok"}, self.ask(STOP))
+        wait_until(lambda: not Path(f"/proc/{pid}").exists(), what="the agent's end")
+
+    def test_sigterm_delivers_first(self):
+        agent = self.start("--stay")
+        program = self.program()
+        program.do("write", 0, 100)
+        agent.popen.terminate()
+        self.assertEqual(0, agent.wait(timeout=6))
+        self.assertEqual(list(range(100)), numbers_of(self.sink.spans))
+
+    def test_sigterm_does_not_wait_for_a_dead_receiver(self):
+        agent = self.start("--stay")
+        self.sink.set_mode("hang")
+        self.program().do("write", 0, 100)
+        agent.popen.terminate()
+        self.assertEqual(0, agent.wait(timeout=7))
+
+    def test_nobody_is_lost_at_the_end(self):
+        """Hand-overs around the moment at which an idle agent leaves: served, or told that nobody listens."""
+        served = 0
+        for _ in range(4):
+            agent = self.start()
+            time.sleep(1.9 + random.random() * 0.25)
+            try:
+                program = self.program()
+            except AssertionError:
+                agent.wait(timeout=10)
+                continue
+            program.do("write", served, 1)
+            program.end()
+            agent.wait(timeout=20)
+            served += 1
+        self.assertEqual(list(range(served)), numbers_of(self.sink.spans))
+
+    def test_a_passed_socket_is_used_and_left_alone(self):
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.addCleanup(listener.close)
+        listener.bind(str(self.socket))
+        listener.listen(16)
+        script = f'exec 3<&{listener.fileno()}; LISTEN_FDS=1 LISTEN_PID=$$ exec "{AGENT}"'
+        agent = Process(["/bin/sh", "-c", script], self.directory, self.environment(), name="agent",
+                        pass_fds=(listener.fileno(),))
+        self.addCleanup(agent.kill)
+        self.assertEqual(agent.pid, self.ask(STATUS)["agent"]["pid"])
+        agent.popen.terminate()
+        self.assertEqual(0, agent.wait(timeout=10))
+        self.assertTrue(self.socket.exists())
+
+    def test_an_idle_agent_sleeps(self):
+        agent = self.start("--stay")
+        program = self.program("OTEL_BSP_SCHEDULE_DELAY=10")
+        program.do("write", 0, 10)
+        self.sink.wait_for(10)
+        worker = self.worker(agent)
+        wait_until(lambda: all(ring["asleep"] for ring in self.ask(STATUS)["rings"]), what="sleep")
+
+        def still():
+            """No switch in two seconds, of the keeper and all threads of the worker; connections take a while to end."""
+            before = processes.context_switches(agent.pid), processes.context_switches(worker)
+            time.sleep(2)
+            return before == (processes.context_switches(agent.pid), processes.context_switches(worker))
+
+        wait_until(still, timeout=60, what="two seconds without a wake-up")
+        program.do("write", 10, 1)
+        self.sink.wait_for(11, timeout=2)
+
+
+class PeerTest(AgentTest):
+    """Who may talk to it, and where it may listen."""
+
+    @unittest.skipIf(os.geteuid(), "needs root")
+    def test_another_user_is_refused(self):
+        self.start("--stay")
+        for path in (self.directory, self.run_directory):
+            path.chmod(0o755)
+        self.socket.chmod(0o777)
+        script = ("import socket,sys; s=socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET); s.connect(sys.argv[1]);\n"
+                  "try: s.send(bytes.fromhex(sys.argv[2])); print(len(s.recv(100)))\n"
+                  "except OSError: print(0)")
+        answer = subprocess.run(["/usr/bin/python3", "-c", script, str(self.socket), message(STATUS).hex()], user=NOBODY,
+                                group=NOBODY, extra_groups=[], capture_output=True, text=True, check=True)
+        self.assertEqual("0", answer.stdout.strip())
+        self.assertIsNotNone(self.ask(STATUS))
+
+    def _refused(self, pattern):
+        ended = self.run_agent()
+        self.assertEqual(1, ended.returncode)
+        self.assertRegex(ended.stderr, pattern)
+
+    def test_a_squatted_path_is_refused(self):
+        self.socket.write_text("somebody's")
+        self._refused("not a socket of ours: refused")
+        self.assertEqual("somebody's", self.socket.read_text())
+
+    @unittest.skipIf(os.geteuid(), "needs root")
+    def test_a_folder_of_somebody_else_is_refused(self):
+        os.chown(self.run_directory, NOBODY, NOBODY)
+        self._refused("belongs to user 65534: refused")
+
+    def test_a_folder_that_others_write_to_is_refused(self):
+        self.run_directory.chmod(0o777)
+        self._refused("chmod go-w")
+
+    def test_a_linked_folder_is_refused(self):
+        self.run_directory.rmdir()
+        (self.directory / "elsewhere").mkdir()
+        self.run_directory.symlink_to(self.directory / "elsewhere")
+        self._refused("refused")
+
+    def test_a_dead_agents_socket_is_replaced(self):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as stale:
+            stale.bind(str(self.socket))
+        agent = Process([str(AGENT)], self.directory, self.environment(), name="agent")
+        self.addCleanup(agent.kill)
+        wait_until(lambda: self._answers(), what="the agent")
+
+    def _answers(self):
+        try:
+            return self.ask(STATUS)
+        except OSError:
+            return None
+
+    def test_nonsense_is_survived(self):
+        self.start("--stay")
+        rng = random.Random(1)
+        silent = [self.connect() for _ in range(300)]
+        for _ in range(300):
+            connection = self.connect()
+            bytes_ = bytearray(message(rng.choice((0, 1, 2, 3, 4, 6, 99)), rng.randbytes(rng.randrange(0, 200))))
+            for _ in range(rng.randrange(0, 4)):
+                bytes_[rng.randrange(len(bytes_))] = rng.randrange(6, 256)  # not STOP
+            fds = [os.memfd_create("x") for _ in range(rng.randrange(0, 4))]
+            try:
+                connection.sendmsg([bytes_], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else [])
+            except OSError:
+                pass
+            finally:
+                for fd in fds:
+                    os.close(fd)
+                connection.close()
+        self.assertEqual([], self.ask(STATUS)["rings"])
+        del silent
+
+    def test_secrets_stay_inside(self):
+        agent = self.start("--stay")
+        program = self.program(f"OTEL_EXPORTER_OTLP_HEADERS=x-honeycomb-team={SECRET}")
+        program.do("write", 0, 1)
+        self.assertEqual("ok", self.ask(FLUSH)["result"])
+        self.assertNotIn(SECRET, json.dumps(self.ask(STATUS)))
+        self.assertNotIn(SECRET, self.log())
+        for pid in (agent.pid, self.worker(agent)):
+            self.assertNotIn(SECRET, processes.command_line(pid))
+        mode = (self.directory / "state" / "spanshim" / "agent.log").stat().st_mode
+        self.assertEqual(0o600, stat.S_IMODE(mode))
+        self.assertRegex(self.log(), re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info \[\d+\] ", re.M))
+
+
+class RecordTest(AgentTest):
+    """What becomes of records."""
+
+    def test_flush_delivers_everything(self):
+        self.start("--stay")
+        program = self.program()
+        program.do("write", 0, 5000)
+        answer = self.ask(FLUSH)
+        self.assertEqual(("ok", 0), (answer["result"], answer["failed"]))
+        self.assertEqual(list(range(5000)), numbers_of(self.sink.spans))
+        self.assertEqual([], self.sink.violations)
+        self.assertEqual(5000, self.ask(STATUS)["rings"][0]["counts"]["taken"])
+
+    def test_open_requests_of_a_killed_process_end_as_errors(self):
+        self.start("--stay")
+        program = self.program("OTEL_BSP_SCHEDULE_DELAY=50")
+        program.do("write", 0, 10)
+        program.do("open", 10, 5)
+        program.kill()
+        self.sink.wait_for(15)
+        self.assertEqual(list(range(15)), numbers_of(self.sink.spans))
+        errors = [span for span in self.sink.spans if span["attributes"].get("error.type") == "process_exited"]
+        self.assertEqual(list(range(10, 15)), numbers_of(errors))
+        self.assertEqual(5, self.ask(STATUS)["totals"]["counts"]["abandoned"])
+
+    def test_a_child_that_claims_late_is_served(self):
+        """A daemon: who handed the ring over is dead before its child is in a lane."""
+        agent = self.start()
+        program = self.program()
+        program.do("write", 0, 1)
+        child = program.do("fork")
+        self.assertNotEqual(child, program.pid)
+        program.do("write", 1, 5)
+        program.end()
+        self.assertEqual(0, agent.wait(timeout=20))
+        self.assertEqual(list(range(6)), numbers_of(self.sink.spans))
+        self.assertEqual(2, len({span["resource"]["service.instance.id"] for span in self.sink.spans}))
+
+    def test_a_killed_worker_loses_nothing_and_doubles_nothing(self):
+        """A batch is never under way here: the delay is longer than the test."""
+        agent = self.start("--stay")
+        programs = [self.program("OTEL_BSP_SCHEDULE_DELAY=600000", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE=2048") for _ in range(2)]
+        for round_ in range(10):
+            for index, program in enumerate(programs):
+                program.do("write", index * 100000 + round_ * 50, 50)
+            self.kill_worker(agent)
+        programs[0].do("open", 50000, 3)
+        programs[0].kill()
+        self.kill_worker(agent)
+        self.assertEqual("ok", self.ask(FLUSH)["result"])
+        expected = [*range(500), *range(50000, 50003), *range(100000, 100500)]
+        self.assertEqual(expected, numbers_of(self.sink.spans))
+        self.assertEqual([], self.sink.violations)
+        self.assertEqual(2, len({span["resource"]["service.instance.id"] for span in self.sink.spans}))
+        self.assertIn("a new one goes on", self.log())
+
+    def test_records_of_a_gone_process_outlive_the_worker(self):
+        agent = self.start()
+        self.sink.set_mode("503")
+        program = self.program("OTEL_SERVICE_NAME=gone")
+        program.do("write", 0, 20)
+        program.end()
+        wait_until(lambda: not self.ask(STATUS)["rings"], what="the ring's end")
+        self.kill_worker(agent)
+        self.sink.set_mode("ok")
+        self.sink.wait_for(20, timeout=40)
+        self.assertEqual(list(range(20)), numbers_of(self.sink.spans))
+        self.assertEqual({"gone"}, {span["resource"]["service.name"] for span in self.sink.spans})
+        self.assertEqual(0, agent.wait(timeout=20))
+
+    def test_two_destinations_are_not_mixed(self):
+        self.start("--stay")
+        other = OtlpSink()
+        self.addCleanup(other.close)
+        first = self.program("OTEL_SERVICE_NAME=first", "OTEL_EXPORTER_OTLP_HEADERS=x-key=one")
+        second = self.program(f"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT={other.url}/v1/traces", "OTEL_SERVICE_NAME=second",
+                              "OTEL_EXPORTER_OTLP_HEADERS=x-key=two")
+        first.do("write", 0, 100)
+        second.do("write", 100, 100)
+        self.assertEqual("ok", self.ask(FLUSH)["result"])
+        self.assertEqual(list(range(100)), numbers_of(self.sink.spans))
+        self.assertEqual(list(range(100, 200)), numbers_of(other.spans))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
