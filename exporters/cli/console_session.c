@@ -62,8 +62,12 @@ void console_session_close(int connection, int timeout_ms, int interrupt)
             break;
         if (pollers[1].revents)
             break;
-        if (pollers[0].revents && recv(connection, answer, sizeof(answer), MSG_DONTWAIT) <= 0 && errno != EAGAIN)
-            break;
+        if (pollers[0].revents) {
+            ssize_t len = recv(connection, answer, sizeof(answer), MSG_DONTWAIT);
+
+            if (len == 0 || (len < 0 && errno != EAGAIN && errno != EINTR))
+                break;
+        }
     }
     (void)close(connection);
 }

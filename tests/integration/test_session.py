@@ -87,6 +87,16 @@ class SessionTest(unittest.TestCase):
         quickest = min(self.timed_true() for _ in range(3))
         self.assertLess(quickest, 0.3)
 
+    @unittest.skipUnless(os.geteuid() == 0, "needs the right to make a pid namespace")
+    def test_first_process_ends_with_its_program(self):
+        """The agent is in the namespace too and ends with it; what it has to show is shown before."""
+        started = time.monotonic()
+        argv = ["unshare", "-pf", "--mount-proc", self.launcher, "run", "--", "/usr/bin/python3", "-c", PROGRAM, "first", "2"]
+        result = subprocess.run(argv, env=self.env, capture_output=True, text=True, timeout=60, check=False)
+        self.assertLess(time.monotonic() - started, 3)
+        self.assertEqual((result.returncode, result.stdout), (0, "done\n"))
+        self.assertEqual(result.stderr.count("GET /first/"), 2)
+
     def timed_true(self):
         started = time.monotonic()
         result = subprocess.run(["sh", "-c", f'x=$({self.launcher} run -- true 2>&1); echo "[$x]"'], env=self.env,
