@@ -54,7 +54,9 @@ def rpc_status(message):
 class OtlpSink:
     """The receiver; every connection has a thread."""
 
-    def __init__(self, port=0, mode="ok", **options):
+    def __init__(self, port=0, mode="ok", tls=None, is_proxy=False, **options):
+        self._tls = tls  # an ssl.SSLContext: https
+        self._is_proxy = is_proxy  # requests name their host: a stand-in for a proxy and what is behind it
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._bodies = []
@@ -64,6 +66,7 @@ class OtlpSink:
         self._listener = None
         self._closed = False
         self.requests = []
+        self.connection_count = 0
         self.mode = None
         self.options = {}
         self.port = port
@@ -74,7 +77,7 @@ class OtlpSink:
     @property
     def url(self):
         """What OTEL_EXPORTER_OTLP_ENDPOINT is set to."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
 
     @property
     def spans(self):
@@ -177,11 +180,18 @@ class OtlpSink:
                 connection, _ = listener.accept()
             except OSError:
                 return
-            with self._lock:
-                self._connections.add(connection)
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection):
+        try:
+            if self._tls:
+                connection = self._tls.wrap_socket(connection, server_side=True)
+        except OSError:
+            connection.close()
+            return
+        with self._lock:
+            self._connections.add(connection)
+            self.connection_count += 1
         stream = connection.makefile("rb")
         try:
             while self._serve_one(connection, stream):
@@ -221,7 +231,7 @@ class OtlpSink:
             self._note(f"content encoding {headers['content-encoding']!r}")
         if "OTel-OTLP-Exporter-" not in headers.get("user-agent", ""):
             self._note(f"user agent {headers.get('user-agent')!r}")
-        if not path.startswith("/"):
+        if not path.startswith("http://" if self._is_proxy else "/"):
             self._note(f"path {path!r}")
 
     def _answer(self, connection, mode, options, path, headers, body):
