@@ -102,9 +102,10 @@ class Spanshim:
         return json.loads(self.command("status", "--json").stdout)
 
     def log(self):
-        """The agent's log so far."""
+        """The agent's log so far: its standard error in the foreground, a file in the background."""
         path = self.state / "spanshim" / "agent.log"
-        return path.read_text() if path.exists() else ""
+        text = path.read_text() if path.exists() else ""
+        return text + (self.agent.err.decode("utf-8", "replace") if self.agent else "")
 
     def stop(self):
         """End the agent as a service manager does."""
