@@ -104,11 +104,16 @@ static void run_agent(void *arg)
 {
     struct plan *plan = arg;
 
+    int aside = FIRST_FD + FD_COUNT;
+
     /* First out of the way of each other, then to their places: dup2 clears close-on-exec. */
     for (int i = 0; i < FD_COUNT; i++)
-        (void)sys_call2(SYS_dup2, plan->fds[i], FIRST_FD + FD_COUNT + i);
+        if (plan->fds[i] >= aside)
+            aside = plan->fds[i] + 1;
     for (int i = 0; i < FD_COUNT; i++)
-        (void)sys_call2(SYS_dup2, FIRST_FD + FD_COUNT + i, FIRST_FD + i);
+        (void)sys_call2(SYS_dup2, plan->fds[i], aside + i);
+    for (int i = 0; i < FD_COUNT; i++)
+        (void)sys_call2(SYS_dup2, aside + i, FIRST_FD + i);
     (void)sys_call3(SYS_close_range, FIRST_FD + FD_COUNT, ~0u, 0);
     signals_reset();
     for (int i = 0; i < 3; i++) {

@@ -307,6 +307,7 @@ enum wire_message_type {
     WIRE_MESSAGE_CONSOLE =
         4, /* descriptor: where to print; text: "eSPANSHIM_SESSION=..." ; the answer comes when it ends */
     WIRE_MESSAGE_STOP = 5,
+    WIRE_MESSAGE_BEQUEST = 6, /* a hand-over passed on by another process: `pid`, of the same user, is whose it is */
 };
 
 enum { WIRE_MESSAGE_MAX = 32768 };

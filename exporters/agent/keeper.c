@@ -12,12 +12,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -195,12 +197,26 @@ static int open_peer(int connection, pid_t pid)
     return pid ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
 }
 
+/* A hand-over that somebody passes on: who made it, if that is a process of the same user. False: it isn't. */
+static bool find_giver(const struct wire_message *message, struct link_packet *packet, int *ret_pidfd)
+{
+    char path[32];
+    struct stat process;
+
+    *ret_pidfd = (int)syscall(SYS_pidfd_open, (pid_t)message->pid, 0);
+    (void)snprintf(path, sizeof(path), "/proc/%u", message->pid);
+    if (*ret_pidfd < 0 || stat(path, &process) || process.st_uid != packet->uid)
+        return false;
+    packet->pid = (int32_t)message->pid;
+    return true;
+}
+
 /* Which packet for the worker this message becomes; 0: none. */
 static uint32_t packet_type(const struct wire_message *message, size_t length, unsigned fd_count)
 {
     if (length < sizeof(*message) || message->magic != WIRE_MAGIC)
         return 0;
-    if (message->type == WIRE_MESSAGE_HANDOVER)
+    if (message->type == WIRE_MESSAGE_HANDOVER || message->type == WIRE_MESSAGE_BEQUEST)
         return fd_count == 2 ? LINK_SOURCE : 0;
     return fd_count <= 1 ? LINK_COMMAND : 0;
 }
@@ -226,10 +242,19 @@ static void take_message(int connection, const struct ucred *peer, const uint8_t
     for (unsigned i = 0; i < fd_count; i++)
         all[count++] = fds[i];
     if (packet.type == LINK_SOURCE) {
-        all[count] = open_peer(connection, peer->pid);
+        bool is_known = true;
+
+        if (message.type == WIRE_MESSAGE_BEQUEST)
+            is_known = find_giver(&message, &packet, &all[count]);
+        else
+            all[count] = open_peer(connection, peer->pid);
         if (all[count] >= 0)
             count++;
         close(connection);
+        if (!is_known) {
+            link_close_fds(all, count);
+            return;
+        }
     }
     packet.id = ++keeper.last_id;
     if (!held_add(&keeper.held, &packet, bytes, all, count))

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* spanshim-agent: options, start. */
+#include "exporters/agent/adopt.h"
 #include "exporters/agent/keeper.h"
 #include "exporters/agent/log.h"
 #include "exporters/agent/runtime.h"
@@ -18,7 +19,7 @@
 struct options {
     const char *socket_path;
     const char *log_path;
-    bool background, if_absent, stays;
+    bool background, if_absent, stays, adopts;
 };
 
 static const char usage[] =
@@ -30,6 +31,8 @@ static const char usage[] =
     "                  /tmp/spanshim-UID/agent.sock\n"
     "  --background    return when it listens; go on as a daemon\n"
     "  --if-absent     succeed without a word when an agent is there already\n"
+    "  --adopt         descriptors 3, 4 and 5 are the hand-over of the program that starts this: ring, control\n"
+    "                  page, message; needs --background\n"
     "  --stay          don't end when there is nothing left to do\n"
     "  --log PATH      log to this file, - is standard error; else XDG_STATE_HOME/spanshim/agent.log,\n"
     "                  ~/.local/state/spanshim/agent.log or /var/log/spanshim/agent.log (root)\n"
@@ -39,15 +42,11 @@ static const char usage[] =
 static void parse_options(int argc, char **argv, struct options *options)
 {
     static const struct option names[] = {
-        {"socket", required_argument, NULL, 's'},
-        {"background", no_argument, NULL, 'b'},
-        {"if-absent", no_argument, NULL, 'a'},
-        {"stay", no_argument, NULL, 'y'},
-        {"log", required_argument, NULL, 'l'},
-        {"debug", no_argument, NULL, 'd'},
-        {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'v'},
-        {NULL, 0, NULL, 0},
+        {"socket", required_argument, NULL, 's'}, {"background", no_argument, NULL, 'b'},
+        {"if-absent", no_argument, NULL, 'a'},    {"adopt", no_argument, NULL, 'A'},
+        {"stay", no_argument, NULL, 'y'},         {"log", required_argument, NULL, 'l'},
+        {"debug", no_argument, NULL, 'd'},        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'v'},      {NULL, 0, NULL, 0},
     };
     int option;
 
@@ -61,6 +60,9 @@ static void parse_options(int argc, char **argv, struct options *options)
             break;
         case 'a':
             options->if_absent = true;
+            break;
+        case 'A':
+            options->adopts = true;
             break;
         case 'y':
             options->stays = true;
@@ -134,9 +136,9 @@ static int claim(const struct options *options, char path[RUNTIME_PATH_MAX], int
     return runtime_listen(path, ret_listener, error) ? -1 : 0;
 }
 
-/* The parent waits for the child's word, so that who started us finds the socket. Returns in the child only; the
- * descriptor to say the word on. */
-static int go_to_background(void)
+/* The parent waits for the child's word, so that who started us finds the socket; what it is to adopt it hands over
+ * then, to whatever agent listens. Returns in the child only; the descriptor to say the word on. */
+static int go_to_background(const struct options *options)
 {
     int word[2];
     char byte;
@@ -149,9 +151,13 @@ static int go_to_background(void)
         exit(fail(strerror(errno)));
     if (child > 0) {
         close(word[1]);
-        _exit(read(word[0], &byte, 1) == 1 ? byte : 1);
+        if (read(word[0], &byte, 1) != 1)
+            byte = 1;
+        _exit(byte == 0 && options->adopts ? adopt_hand_over(options->socket_path) : byte);
     }
     close(word[0]);
+    if (options->adopts)
+        adopt_close();
     (void)setsid();
     return word[1];
 }
@@ -222,5 +228,5 @@ int main(int argc, char **argv)
     leave_preload(argv);
     activated = runtime_activated_socket();
     harden();
-    return run(&options, activated, options.background ? go_to_background() : -1);
+    return run(&options, activated, options.background ? go_to_background(&options) : -1);
 }
