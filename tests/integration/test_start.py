@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""LD_PRELOAD alone: a program that finds no agent gets one started, and can't tell."""
+
+import os
+import unittest
+
+import processes
+import servers
+from harness import AGENT, APPS, BARE, LIBRARY, ShimTest, Traffic
+from processes import wait_until
+
+
+@unittest.skipIf(BARE, "bare run")
+class StartTest(ShimTest):
+    def setUp(self):
+        super().setUp()
+        self.spanshim.stop()  # there is none
+        wait_until(lambda: not (self.spanshim.runtime / "agent.sock").exists(), what="the agent's end")
+
+    def _agents(self):
+        def is_agent(pid):
+            try:
+                return os.readlink(f"/proc/{pid}/exe") == str(AGENT.resolve())
+            except FileNotFoundError:
+                return False  # a starter that has ended
+
+        return [pid for pid in processes.children(os.getpid()) if is_agent(pid)]
+
+    def test_first_socket_starts_an_agent(self):
+        process, port = servers.httpd(self)
+        traffic = Traffic(port)
+        for _ in range(10):
+            traffic.once("GET", "/size/10")
+        self.check_spans(traffic.exchanges)
+        self.assertEqual(1, len(self._agents()))
+        self.assertEqual([], processes.children(process.pid))
+
+    def test_two_programs_share_one(self):
+        started = [servers.httpd(self) for _ in range(4)]
+        exchanges = []
+        for _, port in started:
+            traffic = Traffic(port)
+            traffic.once("GET", "/size/10")
+            exchanges += traffic.exchanges
+        self.check_spans(exchanges)
+        self.assertEqual(1, len(self._agents()))
+
+    def test_program_sees_no_child(self):
+        """wait() answers as bare: the program forks nothing, so it has no child."""
+        probe = ("import os, socket\n"
+                 "s = socket.socket(); s.close()\n"
+                 "try:\n    print(os.wait())\nexcept ChildProcessError as e:\n    print(e.errno)\n"
+                 "print(sorted(map(int, os.listdir('/proc/self/fd')))[:3])\n")
+        process = self.run_program(["/usr/bin/python3", "-c", probe])
+        self.assertEqual(0, process.wait())
+        self.assertEqual(b"10\n[0, 1, 2]\n", process.out)
+        self.assertTrue((self.spanshim.runtime / "agent.sock").exists())
+
+    def test_none_inside_a_unit(self):
+        process, port = servers.httpd(self, env=self.spanshim.env(INVOCATION_ID="0123456789abcdef"))
+        Traffic(port).once("GET", "/size/10")
+        self.assertFalse((self.spanshim.runtime / "agent.sock").exists())
+        self.assertIsNone(process.popen.poll())
+
+    def test_the_library_s_place_tells_the_agent_s(self):
+        """A copy without an agent beside it: the program runs, and there is no tracing."""
+        alone = self.directory / "alone"
+        alone.mkdir()
+        (alone / LIBRARY.name).write_bytes(LIBRARY.read_bytes())
+        env = self.spanshim.env()
+        env["LD_PRELOAD"] = str(alone / LIBRARY.name)
+        process = self.run_program([APPS / "httpd"], env=env)
+        Traffic(process.announced_port()).once("GET", "/size/10")
+        self.assertFalse((self.spanshim.runtime / "agent.sock").exists())
+        self.assertEqual(b"", process.err)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
