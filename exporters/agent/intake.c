@@ -165,11 +165,7 @@ static int describe(struct source *source, const struct facts *facts)
     if (!source->executable || !source->settings)
         return -ENOMEM;
     source->resource = resource_new(&resource_facts, source->settings);
-    if (!source->resource)
-        return -ENOMEM;
-    source->destinations = destinations_for(source->settings);
-    source->spool = source->destinations ? destinations_spool(source->destinations) : NULL;
-    return 0;
+    return source->resource ? 0 : -ENOMEM;
 }
 
 static void identify(struct source *source, const struct intake_handover *handover, const struct wire_message *message)
@@ -184,7 +180,7 @@ static void identify(struct source *source, const struct intake_handover *handov
         source->start_ticks = owner_start_ticks(source->pid, source->pidfd);
     source->stack_start = owner_stack_start(source->pid, source->pidfd);
     source->first_dead = source->pidfd < 0 || owner_is_dead(source->pidfd);
-    source->accepted_unix_ns = clock_ns(CLOCK_REALTIME);
+    source->started_unix_ns = owner_start_unix_ns(source->start_ticks);
 }
 
 /* The shim's own pair of clocks counts only where its monotonic clock isn't ours: the wall clock may have been set
@@ -205,25 +201,7 @@ static int open_ring(struct source *source, const struct intake_handover *handov
         return error;
     set_clock(source);
     drain_start(source);
-    if (handover->resumed)
-        drain_resume(source);
-    atomic_store(&source->control->version, WIRE_VERSION);
-    if (!source->destinations)
-        atomic_store(&source->control->disabled, 1); /* nobody wants to know */
-    rounds_add(source);
     return 0;
-}
-
-/* Its records are still in a spool: who they were of is all that is needed. */
-static void open_finished(struct source *source)
-{
-    source->first_dead = true;
-    source->wall_offset_ns = intake_wall_offset_ns();
-    drain_resume(source);
-    if (source->destinations)
-        destinations_unref(source->destinations); /* it lives until they are delivered */
-    source->destinations = NULL;
-    rounds_keep_house();
 }
 
 static int fill(struct source *source, const struct intake_handover *handover)
@@ -237,14 +215,48 @@ static int fill(struct source *source, const struct intake_handover *handover)
     if (error)
         return error;
     identify(source, handover, &message);
+    source->wall_offset_ns = intake_wall_offset_ns();
     error = describe(source, &facts);
-    if (error)
-        return error;
-    if (handover->finished)
-        open_finished(source);
-    else
+    if (!error && !handover->finished)
         error = open_ring(source, handover);
     return error;
+}
+
+/* Where its records go. */
+static void connect_source(struct source *source)
+{
+    source->destinations = destinations_for(source->settings);
+    source->spool = source->destinations ? destinations_spool(source->destinations) : NULL;
+    if (source->resumed)
+        drain_resume(source);
+}
+
+/* Begin to read it. */
+static void start_source(struct source *source)
+{
+    source->resumed = false;
+    if (source->map) {
+        atomic_store(&source->control->version, WIRE_VERSION);
+        if (!source->destinations)
+            atomic_store(&source->control->disabled, 1); /* nobody wants to know */
+        rounds_add(source);
+        return;
+    }
+    /* Its image is gone; its records are still in a spool, and who they were of is all that is needed. */
+    if (source->destinations)
+        destinations_unref(source->destinations); /* it lives until they are delivered */
+    source->destinations = NULL;
+    rounds_keep_house();
+}
+
+void intake_resume(void)
+{
+    for (struct source *source = sources; source; source = source->next)
+        if (source->resumed)
+            connect_source(source);
+    for (struct source *source = sources; source; source = source->next)
+        if (source->resumed)
+            start_source(source);
 }
 
 static void log_refusal(const struct intake_handover *handover, int error)
@@ -267,6 +279,7 @@ int intake_take(const struct intake_handover *handover)
 
     if (source) {
         source->pidfd = -1;
+        source->resumed = handover->resumed;
         source->next = sources;
         sources = source; /* found by process_find from here on */
         error = fill(source, handover);
@@ -282,11 +295,13 @@ int intake_take(const struct intake_handover *handover)
         host.dropped(host.arg, handover->id);
         return error;
     }
-    if (!handover->finished && !handover->resumed) {
-        log_line(LOG_LEVEL_INFO, "process %d (%s) is traced as %s", (int)source->pid, source->executable,
-                 source->resource->service_name);
-        log_complaints(source);
-    }
+    if (source->resumed)
+        return 0; /* intake_resume goes on with it */
+    log_line(LOG_LEVEL_INFO, "process %d (%s) is traced as %s", (int)source->pid, source->executable,
+             source->resource->service_name);
+    log_complaints(source);
+    connect_source(source);
+    start_source(source);
     return 0;
 }
 

@@ -29,7 +29,7 @@ struct intake_handover {
     size_t length;
     int ring, control, pidfd;
     bool finished; /* its image is gone: no ring, only records in a spool */
-    bool resumed;  /* of the worker before: look into the spool for what was taken already */
+    bool resumed;  /* of the worker before: intake_resume will follow */
 };
 
 /* Context: start. */
@@ -38,6 +38,10 @@ void intake_deinit(void);
 
 /* Take a hand-over: 0, or -errno and it was dropped. What it complains about is logged. Context: loop. */
 int intake_take(const struct intake_handover *handover);
+
+/* All that the worker before had was taken: look into the spools for what was read already, then go on. Not one by one:
+ * a spool's records are delivered as soon as somebody uses it, and each must find whose it is. Context: loop. */
+void intake_resume(void);
 
 /* By the keeper's number; NULL when there is none. Context: loop. */
 struct source *intake_find(uint32_t id);

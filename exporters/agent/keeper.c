@@ -40,7 +40,7 @@ enum {
 static const uint64_t silence_ns = 5000 * MS;
 static const uint64_t stop_ns = 5000 * MS;
 static const uint64_t accept_pause_ns = 100 * MS;
-static const uint64_t restart_first_ns = 10 * MS, restart_max_ns = 2000 * MS, restart_good_ns = 1000 * MS;
+static const uint64_t restart_first_ns = 10 * MS, restart_max_ns = 1000 * MS, restart_good_ns = 200 * MS;
 
 /* A connection whose message hasn't come yet. */
 struct silent {

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { TICKS_SLACK = 1 };
@@ -72,6 +73,27 @@ static uint64_t stat_field(pid_t pid, int pidfd, int wanted)
 uint64_t owner_start_ticks(pid_t pid, int pidfd)
 {
     return stat_field(pid, pidfd, 22);
+}
+
+static uint64_t clock_ns(clockid_t clock)
+{
+    struct timespec now;
+
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static uint64_t tick_ns(void)
+{
+    return 1000000000u / (uint64_t)sysconf(_SC_CLK_TCK);
+}
+
+uint64_t owner_start_unix_ns(uint64_t start_ticks)
+{
+    uint64_t boot_ns = clock_ns(CLOCK_BOOTTIME);
+    uint64_t start_ns = start_ticks ? start_ticks * tick_ns() : boot_ns;
+
+    return clock_ns(CLOCK_REALTIME) - (boot_ns > start_ns ? boot_ns - start_ns : 0);
 }
 
 uint64_t owner_stack_start(pid_t pid, int pidfd)
@@ -171,9 +193,7 @@ static bool may_own(const struct source *source, pid_t pid, int pidfd)
 /* Did it start after the claim? Then it isn't the one that claimed. */
 static bool started_later(const struct source *source, uint64_t start_ticks, uint64_t claimed_boot_ns)
 {
-    uint64_t tick_ns = 1000000000u / (uint64_t)sysconf(_SC_CLK_TCK);
-
-    return source->same_clock && start_ticks && start_ticks * tick_ns > claimed_boot_ns + TICKS_SLACK * tick_ns;
+    return source->same_clock && start_ticks && start_ticks * tick_ns() > claimed_boot_ns + TICKS_SLACK * tick_ns();
 }
 
 enum owner_state owner_identify(const struct source *source, uint32_t pid, uint64_t claimed_boot_ns,

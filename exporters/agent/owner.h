@@ -31,6 +31,9 @@ enum owner_state owner_identify(const struct source *source, uint32_t pid, uint6
 /* When the process started, in clock ticks since boot; 0: can't be told. Context: loop. */
 uint64_t owner_start_ticks(pid_t pid, int pidfd);
 
+/* The same on the wall clock; 0 ticks: now. Context: loop. */
+uint64_t owner_start_unix_ns(uint64_t start_ticks);
+
 /* Where its stack begins: the same for a fork's child, another after exec; 0: not to be seen. Context: loop. */
 uint64_t owner_stack_start(pid_t pid, int pidfd);
 

@@ -16,12 +16,13 @@ struct source;
 struct spool_origin;
 
 struct process {
-    struct process *next;    /* in its bucket of the table */
-    struct source *from;     /* the ring it came by; outlives it */
-    uint32_t source;         /* the keeper's number of the hand-over (ring) it came by */
-    uint32_t lane;           /* lane in that ring */
-    uint32_t generation;     /* of the lane */
-    pid_t pid;               /* in the agent's namespace; 0: unknown */
+    struct process *next; /* in its bucket of the table */
+    struct source *from;  /* the ring it came by; outlives it */
+    uint32_t source;      /* the keeper's number of the hand-over (ring) it came by */
+    uint32_t lane;        /* lane in that ring */
+    uint32_t generation;  /* of the lane */
+    pid_t pid;            /* in the agent's namespace; 0: unknown */
+    uint64_t started_unix_ns;
     bool ended;              /* and gone from its lane: kept for its records only */
     uint64_t spool_end;      /* position after its newest record in the spool */
     uint8_t instance_id[16]; /* UUID of service.instance.id: one per process, the same after a restart of the worker */

@@ -130,6 +130,8 @@ static bool meet_owner(struct source *source, uint32_t lane, uint64_t word, uint
     state->dead = answer == OWNER_DEAD;
     state->start_ticks = owner.start_ticks;
     state->process = process_new(source, lane, generation_of(word), owner.pid);
+    if (state->process)
+        state->process->started_unix_ns = owner_start_unix_ns(owner.start_ticks);
     if (answer == OWNER_ALIVE) {
         state->pidfd = owner.pidfd;
         state->watched = true;

@@ -64,7 +64,8 @@ struct source {
     bool same_clock;   /* its time namespace is ours */
 
     int64_t wall_offset_ns;
-    uint64_t accepted_unix_ns;
+    uint64_t started_unix_ns;
+    bool resumed; /* of the worker before, and not gone on with yet */
     char *executable;
     struct settings *settings;
     struct resource *resource;

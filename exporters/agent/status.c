@@ -104,7 +104,7 @@ static void visit_process(void *array, const struct process *process)
 
     (void)json_array_append_new(
         array, json_pack("{s:i, s:s, s:o, s:o}", "pid", (int)process->pid, "service", source->resource->service_name,
-                         "executable", pack_path(source->executable), "since", pack_time(source->accepted_unix_ns)));
+                         "executable", pack_path(source->executable), "since", pack_time(process->started_unix_ns)));
 }
 
 static json_t *pack_source(const struct source *source, const struct numbers *numbers)
@@ -115,7 +115,7 @@ static json_t *pack_source(const struct source *source, const struct numbers *nu
         process_count += source->lanes[lane].process != NULL;
     return json_pack("{s:i, s:i, s:s, s:o, s:o, s:i, s:b, s:o, s:o}", "source", (int)source->id, "pid",
                      (int)source->pid, "service", source->resource->service_name, "executable",
-                     pack_path(source->executable), "since", pack_time(source->accepted_unix_ns), "processes",
+                     pack_path(source->executable), "since", pack_time(source->started_unix_ns), "processes",
                      (int)process_count, "asleep", (int)source->asleep, "counts", pack_counts(numbers), "dropped",
                      pack_dropped(numbers));
 }

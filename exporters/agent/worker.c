@@ -190,6 +190,7 @@ static void take_message(struct link_message *message)
         return;
     case LINK_READY:
         worker.ready = true;
+        intake_resume();
         spools_drop_unclaimed();
         watch_for_idle();
         break;
