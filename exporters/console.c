@@ -280,6 +280,11 @@ static void console_send(void *instance, const struct span *const *spans, size_t
     done(arg, &result);
 }
 
+static void console_flush(void *instance)
+{
+    end_all(instance, true);
+}
+
 static void console_close(void *instance)
 {
     struct console *console = instance;
@@ -371,5 +376,6 @@ const struct exporter exporter_console = {
     .describe = console_describe,
     .open = console_open,
     .send = console_send,
+    .flush = console_flush,
     .close = console_close,
 };

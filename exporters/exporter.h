@@ -51,6 +51,8 @@ struct exporter {
     /* One batch: encode it before returning (spans are borrowed); call done(arg, ...) exactly once, now or later. At
      * most one send is under way per instance. */
     void (*send)(void *instance, const struct span *const *spans, size_t span_count, exporter_done *done, void *arg);
+    /* Hand out now what the instance holds back for a while after done(). NULL: it holds nothing back. */
+    void (*flush)(void *instance);
     /* Free the instance; a send under way is abandoned and its done is not called. NULL is accepted. */
     void (*close)(void *instance);
 };

@@ -126,6 +126,8 @@ static void end_flush(struct flush *flush, const char *error)
         }
     }
     loop_timer_clear(deliver->options.host->loop, &flush->timer);
+    if (deliver->options.exporter->flush != NULL && deliver->instance != NULL)
+        deliver->options.exporter->flush(deliver->instance);
     if (position(deliver) < flush->target)
         flushed.failed += waiting_count(deliver);
     if (flushed.failed > 0)

@@ -29,9 +29,10 @@ struct destinations {
     struct loop_timer timer; /* set only while nobody uses it */
 };
 
-/* Written by destinations_init; loop thread only. */
+/* Written by destinations_init and destinations_start; loop thread only. */
 static struct destinations_host host;
 static struct destinations *sets;
+static bool is_started;
 
 static const struct exporter *const exporters[] = {
 #define EXPORTER(name) &exporter_##name,
@@ -42,6 +43,13 @@ static const struct exporter *const exporters[] = {
 void destinations_init(const struct destinations_host *given)
 {
     host = *given;
+}
+
+void destinations_start(void)
+{
+    is_started = true;
+    for (struct destinations *set = sets; set != NULL; set = set->next)
+        destinations_wake(set);
 }
 
 static void free_set(struct destinations *set)
@@ -63,6 +71,7 @@ void destinations_deinit(void)
 {
     while (sets != NULL)
         free_set(sets);
+    is_started = false;
 }
 
 static const struct exporter *find_exporter(const char *name)
@@ -153,8 +162,6 @@ static struct destinations *make_set(struct settings *settings)
     }
     set->next = sets;
     sets = set;
-    /* What a worker before us left behind. */
-    destinations_wake(set);
     return set;
 }
 
@@ -191,7 +198,7 @@ struct spool *destinations_spool(struct destinations *set)
 
 void destinations_wake(struct destinations *set)
 {
-    for (size_t i = 0; i < set->deliver_count; i++)
+    for (size_t i = 0; is_started && i < set->deliver_count; i++)
         deliver_wake(set->delivers[i]);
 }
 

@@ -31,6 +31,9 @@ struct destinations_host {
 
 /* Once, before the first set is made. Context: loop. */
 void destinations_init(const struct destinations_host *host);
+/* Every hand-over that the keeper still holds has been taken: only now can it be told whose the records are that an
+ * earlier worker left in the journals. Nothing is sent before. Context: loop. */
+void destinations_start(void);
 /* Free every set, delivered or not. Context: loop. */
 void destinations_deinit(void);
 

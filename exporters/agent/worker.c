@@ -192,6 +192,7 @@ static void take_message(struct link_message *message)
         worker.ready = true;
         intake_resume();
         spools_drop_unclaimed();
+        destinations_start();
         watch_for_idle();
         break;
     case LINK_COMMAND:

@@ -336,6 +336,11 @@ class ElsewhereTest(ExportTest):
         self.assertNotIn("\033", text)
         self.assertEqual([], self.sink.requests)
 
+    def test_flush_prints_what_the_console_holds_back(self):
+        self.request(2, OTEL_TRACES_EXPORTER="console", SPANSHIM_CONSOLE="traces.txt", OTEL_BSP_SCHEDULE_DELAY="60000")
+        self.assertTrue(self.spanshim.flush())
+        self.assertEqual(4, (self.directory / "traces.txt").read_text().count("\n"))
+
     def test_added_destination_leaves_the_others(self):
         self.request(2, SPANSHIM_EXPORTERS="console", SPANSHIM_CONSOLE="traces.txt")
         self.sink.wait_for(2)
