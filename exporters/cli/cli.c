@@ -28,7 +28,8 @@ void cli_mask(char *text)
 }
 
 /* One write, so that lines of several processes don't mix. */
-static void print_line(const char *colour, const char *label, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void print_line(const char *colour, const char *label, const char *format,
+                                                             va_list args)
 {
     char text[LINE_MAX_BYTES];
     char line[LINE_MAX_BYTES + 64];
