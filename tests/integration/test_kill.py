@@ -21,6 +21,17 @@ def paths_of(spans):
     return collections.Counter(span["attributes"]["url.path"] for span in spans)
 
 
+def ranges(numbers):
+    """Sorted numbers as (first, last) of each unbroken row."""
+    rows = []
+    for number in numbers:
+        if rows and rows[-1][1] == number - 1:
+            rows[-1] = (rows[-1][0], number)
+        else:
+            rows.append((number, number))
+    return rows
+
+
 @unittest.skipIf(BARE, "bare run")
 class ServerKillTest(ShimTest):
     """A server that is killed: its spans outlive it."""
@@ -44,14 +55,17 @@ class ServerKillTest(ShimTest):
         times = paths_of(spans)
         self.assertEqual([], [name for name, count in times.items() if count > 1][:5], "came twice")
         self.assertEqual([], sorted(answered - set(times))[:5], "answered and not exported")
-        open_ones = [span for span in spans if span["attributes"]["url.path"] not in answered]
-        self.assertLessEqual(len(open_ones), 8)
-        self.assertEqual([], [span["attributes"] for span in open_ones
-                              if span["attributes"].get("error.type") != ERROR])
-        self.assertEqual([], [span["attributes"] for span in spans if span["attributes"]["url.path"] in answered
-                              and "error.type" in span["attributes"]][:5])
-        for span in open_ones:
-            self.check_form(span)
+        in_error = {span["attributes"]["url.path"]: span["attributes"] for span in spans
+                    if "error.type" in span["attributes"]}
+        self.assertEqual({ERROR}, {attributes["error.type"] for attributes in in_error.values()} | {ERROR})
+        # Open were, at the moment of death: what was never answered, and here and there an answer that the kernel had
+        # taken and the server not yet noted; that can only be its connection's last.
+        self.assertLessEqual(len(in_error), 8)
+        self.assertEqual(set(), set(times) - answered - set(in_error), "neither answered nor in error")
+        self.assertEqual(set(), set(in_error) & answered - load.last_answered_paths(), "answered long ago, yet in error")
+        for span in spans:
+            if span["attributes"]["url.path"] in in_error:
+                self.check_form(span)
 
     def test_threads(self):
         process, port = servers.httpd(self, "--threads", env=self.spanshim.env(**self.settings))
@@ -141,9 +155,10 @@ class WorkerKillTest(ShimTest):
         spans = self.spans(len(traffic.exchanges))
         times = paths_of(spans)
         asked = {exchange.target for exchange in traffic.exchanges}
-        self.assertEqual([], sorted(asked - set(times))[:5], "lost")
         twice = sum(count - 1 for count in times.values())
         print(f"{len(asked)} requests, {self.KILLS} kills, {twice} spans sent again")
+        lost = sorted(int(path.rpartition("/")[2]) for path in asked - set(times))
+        self.assertEqual([], ranges(lost)[:20], f"lost {len(lost)}; log:\n{self.spanshim.log()[-3000:]}")
         # Only what was under way when its sender died may come again: the same span, not another one.
         self.assertEqual(len(asked), len({span["span_id"] for span in spans}))
         self.assertLessEqual(twice, self.KILLS * 512)

@@ -115,3 +115,11 @@ class Load:
             words = line.split()
             paths += [f"{self.path[:-1]}{words[1]}-{number}" for number in range(int(words[3]))]
         return paths
+
+    def last_answered_paths(self):
+        """Of those, each connection's last."""
+        return {path for path in self.answered_paths() if self._is_last(path)}
+
+    def _is_last(self, path):
+        connection, _, number = path[len(self.path) - 1:].partition("-")
+        return f"connection {connection} answered {int(number) + 1}" in self.process.out.decode().splitlines()
