@@ -30,6 +30,7 @@ struct console_output {
     bool is_broken;
     char *buffer;
     size_t length;
+    size_t capacity;
     uint64_t dropped_count; /* traces that were not shown */
 };
 
@@ -111,7 +112,8 @@ static void write_buffer(struct console_output *output)
     if (output->is_broken)
         done = output->length;
     output->length -= done;
-    memmove(output->buffer, output->buffer + done, output->length);
+    if (done > 0)
+        memmove(output->buffer, output->buffer + done, output->length);
 }
 
 static void watch(struct console_output *output);
@@ -144,11 +146,15 @@ static bool buffer_text(struct console_output *output, const char *text, size_t 
 {
     if (output->length + length > BUFFER_MAX)
         return false;
-    char *grown = realloc(output->buffer, output->length + length);
-    if (grown == NULL)
-        return false;
-    memcpy(grown + output->length, text, length);
-    output->buffer = grown;
+    if (output->length + length > output->capacity) {
+        size_t capacity = (output->length + length) * 2;
+        char *grown = realloc(output->buffer, capacity);
+        if (grown == NULL)
+            return false;
+        output->buffer = grown;
+        output->capacity = capacity;
+    }
+    memcpy(output->buffer + output->length, text, length);
     output->length += length;
     return true;
 }
@@ -166,6 +172,8 @@ void console_output_write(struct console_output *output, const char *text, size_
     }
     if (!buffer_text(output, text, length))
         output->dropped_count++;
+    if (output->is_watched)
+        return; /* it has no room: on_writable() goes on */
     write_buffer(output);
     watch(output);
 }
