@@ -14,6 +14,13 @@ enum cli_exit {
     CLI_EXIT_NOT_FOUND = 127,      /* run: there is no such program */
 };
 
+/* Occupy what of the descriptors 0 to 2 the launcher was started without, until exec: a socket of ours must not be
+ * taken for the program's output. Context: start. */
+void cli_hold_standard_descriptors(void);
+
+/* Whether the launcher was started with a standard error. Context: any, after cli_hold_standard_descriptors(). */
+bool cli_has_stderr(void);
+
 /* One line on standard error, "spanshim: " and a colour (on a terminal) before it. Control characters are shown as '?'.
  * Context: any. */
 void cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));

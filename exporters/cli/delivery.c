@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* spanshim flush and stop: have the agent deliver what it holds. */
+/* Delivery on demand: at the end of an init, and by `spanshim flush` and `spanshim stop`. */
+#include "exporters/cli/delivery.h"
+
 #include "exporters/cli/agent_client.h"
 #include "exporters/cli/cli.h"
 #include "exporters/cli/deadline.h"
@@ -10,6 +12,7 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,6 +59,40 @@ static int report_flush(const char *text)
     }
     json_decref(answer);
     return status;
+}
+
+/* Whether the answer says that all was delivered; else with the first reason, borrowed from it. */
+static bool was_delivered(const json_t *answer, const char **ret_reason)
+{
+    const char *result = json_string_value(json_object_get(answer, "result"));
+    const char *reason = json_string_value(json_array_get(json_object_get(answer, "errors"), 0));
+
+    *ret_reason = reason ? reason : "see 'spanshim log'";
+    return result && strcmp(result, "ok") == 0;
+}
+
+void delivery_await(const char *path, int timeout_ms)
+{
+    int connection = agent_client_connect(path);
+    char *text = NULL;
+    const char *reason;
+
+    if (connection < 0)
+        return;
+    int err = agent_client_send(connection, WIRE_MESSAGE_FLUSH, "", 0, -1);
+    if (!err)
+        err = agent_client_receive(connection, timeout_ms, NULL, &text);
+    (void)close(connection);
+    if (err == -ETIMEDOUT) {
+        cli_warning("not everything was delivered within %d ms; SPANSHIM_INIT_TIMEOUT allows more", timeout_ms);
+    } else if (!err) {
+        json_t *answer = json_loads(text, 0, NULL);
+
+        if (!was_delivered(answer, &reason))
+            cli_warning("not everything was delivered: %s", reason);
+        json_decref(answer);
+    }
+    free(text);
 }
 
 /* -1 after saying why. */

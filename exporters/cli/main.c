@@ -128,6 +128,7 @@ int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : NULL;
 
+    cli_hold_standard_descriptors();
     if (!name) {
         print_usage(stderr);
         return CLI_EXIT_USAGE;

@@ -4,6 +4,8 @@
 #include "exporters/cli/agent_start.h"
 #include "exporters/cli/cli.h"
 #include "exporters/cli/console_session.h"
+#include "exporters/cli/deadline.h"
+#include "exporters/cli/delivery.h"
 #include "exporters/cli/env_file.h"
 #include "exporters/cli/environment.h"
 #include "exporters/cli/memory.h"
@@ -12,10 +14,8 @@
 #include "exporters/cli/program.h"
 #include "exporters/cli/supervise.h"
 #include "exporters/cli/telemetry.h"
-#include "preload/wire.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,7 +130,7 @@ static void prepare_agent(struct run *run, enum telemetry telemetry)
         *run->agent_path = '\0';
         return;
     }
-    if (telemetry == TELEMETRY_CONSOLE && fcntl(STDERR_FILENO, F_GETFD) >= 0) {
+    if (telemetry == TELEMETRY_CONSOLE && cli_has_stderr()) {
         run->console = console_session_open(&run->env, run->agent_path);
         if (run->console < 0)
             cli_warning("the agent took no console session: no traces are shown (%s)", strerror(-run->console));
@@ -198,21 +198,6 @@ static int delivery_timeout_ms(const struct environment *env)
     return (int)ms;
 }
 
-/* The container ends with this process, and the agent with it: what it holds has to be delivered now. */
-static void await_delivery(const char *agent_path, int timeout_ms)
-{
-    int connection = agent_client_connect(agent_path);
-    char *answer = NULL;
-
-    if (connection < 0)
-        return;
-    if (agent_client_send(connection, WIRE_MESSAGE_FLUSH, "", 0, -1) == 0 &&
-        agent_client_receive(connection, timeout_ms, NULL, &answer) == -ETIMEDOUT)
-        cli_warning("not everything was delivered within %d ms; SPANSHIM_INIT_TIMEOUT allows more", timeout_ms);
-    free(answer);
-    (void)close(connection);
-}
-
 static int run_as_parent(struct run *run)
 {
     int timeout_ms = run->as_init ? delivery_timeout_ms(&run->env) : DELIVERY_TIMEOUT_MS;
@@ -223,10 +208,12 @@ static int run_as_parent(struct run *run)
         return fail(err, "fork");
     if (err)
         return report_exec_failure(run->argv[0], err);
+
+    uint64_t deadline = deadline_in_ms(timeout_ms);
     if (run->console >= 0)
         console_session_close(run->console, timeout_ms, supervise_interrupt_fd());
     if (run->as_init && *run->agent_path)
-        await_delivery(run->agent_path, timeout_ms);
+        delivery_await(run->agent_path, deadline_remaining_ms(deadline));
     supervise_mirror(wait_status);
 }
 

@@ -181,6 +181,35 @@ class ExitStatusTest(LauncherTest):
             self.assertEqual(len(result.stdout.split()), 5, result.stdout)
             self.assertIn(str(write), result.stdout.split())
 
+    def test_closed_standard_descriptors_stay_closed(self):
+        listing = self.folder / "listing"
+        program = f"import os; open('{listing}', 'w').write(' '.join(sorted(os.listdir('/proc/self/fd'))))"
+
+        def close_all():
+            os.closerange(0, 3)
+
+        def listed(argv):
+            listing.unlink(missing_ok=True)
+            subprocess.run(argv, env={**self.env, "OTEL_TRACES_EXPORTER": "console"}, preexec_fn=close_all, timeout=30,
+                           check=True)
+            return listing.read_text()
+
+        python = ["/usr/bin/python3", "-c", program]
+        bare = listed(python)
+        self.assertEqual(listed(self.argv("run", "--", *python)), bare)
+        self.assertEqual(listed(self.argv("run", "--init", "--", *python)), bare)
+        self.assertEqual([message for message in self.messages() if message["type"] == "console"], [])
+
+    def test_a_warning_that_nobody_reads_does_not_stop_the_program(self):
+        self.env["OTEL_TRACES_EXPORTER"] = "otlp"
+        (self.bin / "spanshim-agent").unlink()
+        read, write = os.pipe()
+        os.close(read)
+        result = subprocess.run(self.argv("run", "--", "sh", "-c", "exit 6"), env=self.env, stderr=write, timeout=30,
+                                check=False)
+        os.close(write)
+        self.assertEqual(result.returncode, 6)
+
     def test_usage_errors_of_commands_are_2(self):
         for args in [], ["stats"], ["status", "--wrong"], ["flush", "--timeout", "x"], ["log", "-n", "x"], ["lib", "x"]:
             self.assertEqual(self.run_command(*args).returncode, 2, args)
@@ -523,6 +552,12 @@ class AgentTest(LauncherTest):
         self.assertGreaterEqual(time.monotonic() - started, 0.2)
         self.assertEqual(result.returncode, 5)
         self.assertEqual([message["type"] for message in self.messages()], ["flush"])
+
+    def test_init_says_what_was_not_delivered(self):
+        self.plan(flush={"answer": {"result": "failed", "exported": 0, "failed": 1, "errors": ["otlp: nothing listens"]}})
+        result = self.run_command("run", "--init", "--", "sh", "-c", "exit 5", OTEL_TRACES_EXPORTER="otlp")
+        self.assertEqual(result.returncode, 5)
+        self.assertIn("nothing listens", result.stderr)
 
     def test_init_gives_up_after_its_timeout(self):
         self.plan(flush={"delay": 30})
