@@ -290,7 +290,7 @@ static bool copy_slot(const struct wire_slot *slot, uint64_t end_ns, struct reco
 {
     struct wire_request *request = (struct wire_request *)(void *)ret_record->payload;
 
-    if (atomic_load(&slot->open) != 1)
+    if (atomic_load(&slot->open) == 0) /* 2: it was about to end */
         return false;
     memcpy(ret_record->payload, slot->request, sizeof(slot->request));
     if (request->text_length > WIRE_SLOT_TEXT)
@@ -304,8 +304,10 @@ static bool copy_slot(const struct wire_slot *slot, uint64_t end_ns, struct reco
     return true;
 }
 
+/* Free a dead process's slot. A free slot is not open: the lane's next owner may die before it has filled it. */
 static void clear_slot(struct source *source, uint32_t lane, uint32_t slot)
 {
+    atomic_store(&source_slot(source, lane, slot)->open, 0);
     atomic_fetch_and(&source_lane(source, lane)->slot_map[slot / 64], ~(UINT64_C(1) << slot % 64));
 }
 
