@@ -72,6 +72,7 @@ static struct {
     uint64_t restart_ns;
     struct loop_timer restart_timer, stop_timer, accept_timer;
     bool stopping;
+    bool failed; /* the last worker */
 } keeper = {.listener = -1, .link = -1};
 
 static void start_worker(void *arg);
@@ -589,13 +590,16 @@ static void worker_ended(int status)
     close(keeper.link);
     keeper.link = -1;
     keeper.worker = 0;
-    if (keeper.stopping || (WIFEXITED(status) && WEXITSTATUS(status) == 0)) {
+    keeper.failed = !(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    if (keeper.failed)
+        log_line(LOG_LEVEL_WARN, "worker %d ended by %s %d%s", (int)pid, WIFSIGNALED(status) ? "signal" : "status",
+                 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
+                 keeper.stopping ? "" : ": a new one goes on");
+    if (keeper.stopping || !keeper.failed) {
         close_listener();
         loop_stop(keeper.loop);
         return;
     }
-    log_line(LOG_LEVEL_WARN, "worker %d ended by %s %d: a new one goes on", (int)pid,
-             WIFSIGNALED(status) ? "signal" : "status", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
     give_up_commands();
     restart_later();
 }
@@ -676,5 +680,5 @@ int keeper_run(const struct keeper_options *options)
         held_remove(&keeper.held, keeper.held.first);
     close(keeper.signals);
     loop_free(keeper.loop);
-    return error ? 1 : 0;
+    return error || keeper.failed ? 1 : 0;
 }

@@ -274,9 +274,9 @@ int worker_run(int link)
         return 1;
     }
     command_deinit();
+    intake_deinit();
     rounds_deinit();
     destinations_deinit();
-    intake_deinit();
     spools_deinit();
     http_client_free(worker.http);
     loop_free(worker.loop);

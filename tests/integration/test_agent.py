@@ -220,6 +220,7 @@ class LifeTest(AgentTest):
         self.assertEqual(0, agent.wait(timeout=10))
         self.assertTrue(self.socket.exists())
 
+    @unittest.skipIf(b"__tsan_init" in AGENT.read_bytes(), "ThreadSanitizer has a thread that wakes up")
     def test_an_idle_agent_sleeps(self):
         agent = self.start("--stay")
         program = self.program("OTEL_BSP_SCHEDULE_DELAY=10")
