@@ -213,7 +213,7 @@ enum wire_request_flag {
 
 /* Texts of a request: bytes already redacted, cut and bounded by the shim. Not NUL-terminated, not checked as UTF-8. */
 enum wire_text {
-    WIRE_TEXT_NONE,
+    WIRE_TEXT_NONE,           /* taken back: to be passed over */
     WIRE_TEXT_METHOD,         /* as sent, when it is not a known one */
     WIRE_TEXT_PATH,           /* without query */
     WIRE_TEXT_QUERY,          /* without '?' */

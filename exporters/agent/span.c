@@ -62,9 +62,10 @@ static int parse_text(struct span *span, const uint8_t *bytes, size_t length)
         memcpy(&text_length, bytes + 2, sizeof(text_length));
         bytes += 4;
         length -= 4;
-        if (id == WIRE_TEXT_NONE || id >= WIRE_TEXT_COUNT || text_length > length)
+        if (id >= WIRE_TEXT_COUNT || text_length > length)
             return -EBADMSG;
-        take_text(span, id, (struct slice){(const char *)bytes, text_length});
+        if (id != WIRE_TEXT_NONE)
+            take_text(span, id, (struct slice){(const char *)bytes, text_length});
         bytes += text_length;
         length -= text_length;
     }
