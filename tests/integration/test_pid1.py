@@ -8,7 +8,7 @@ import subprocess
 import unittest
 
 from harness import APPS, BARE, LAUNCHER, ShimTest, Traffic
-from processes import children, wait_until
+from processes import children, status_field, wait_until
 
 UNSHARE = ["/usr/bin/unshare", "--fork", "--pid", "--mount-proc", "--kill-child"]
 
@@ -79,8 +79,10 @@ class FirstProcessTest(ShimTest):
     def test_crash(self):
         process, traffic = self._start()
         self._traffic(traffic)
-        # The kernel shields a namespace's first process from its own raise(); a fault from outside is what a fault is.
-        os.kill(self._program_pid(process), signal.SIGKILL)
+        # The kernel shields a namespace's first process from its own signals, but not from those sent from outside.
+        pid = self._program_pid(process)
+        wait_until(lambda: status_field(pid, "State").startswith("S"), what="the program is done with the last request")
+        os.kill(pid, signal.SIGKILL)
         process.wait()
         self.check_spans(traffic.exchanges)
 
