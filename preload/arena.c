@@ -35,6 +35,18 @@ int arena_init(void)
     return -ENOMEM;
 }
 
+void arena_unlock(void)
+{
+    enum { PAGE = 4096 };
+    /* What is handed out meanwhile lies in these pages; nobody has written to it yet, or it stays. */
+    size_t from = (atomic_load_explicit(&used, memory_order_relaxed) + (1u << 20) + PAGE - 1) / PAGE * PAGE;
+
+    if (from >= arena.size)
+        return;
+    (void)sys_call2(SYS_munlock, (long)(arena.base + from), (long)(arena.size - from));
+    (void)sys_call3(SYS_madvise, (long)(arena.base + from), (long)(arena.size - from), MADV_DONTNEED);
+}
+
 void *arena_alloc(size_t size)
 {
     size_t need = (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);

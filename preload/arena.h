@@ -11,6 +11,9 @@
 /* Reserve the mapping: the largest of a few sizes that the limits allow. 0 or -errno. Context: start. */
 int arena_init(void);
 
+/* The program has locked all its memory: give back what the arena does not use. Context: hook; system calls. */
+void arena_unlock(void);
+
 /* `size` zeroed bytes, aligned to 64; NULL when the arena is used up. Never freed. Context: hook; signal-safe. */
 void *arena_alloc(size_t size);
 

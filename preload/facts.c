@@ -25,8 +25,8 @@ static struct {
 static bool is_setting(const char *entry)
 {
     static const char prefixes[][16] = {
-        "OTEL_",       "SPANSHIM_",   "HONEYCOMB_",   "XDG_",         "HOME=",     "INVOCATION_ID=", "AWS_XRAY_",
-        "HTTP_PROXY=", "http_proxy=", "HTTPS_PROXY=", "https_proxy=", "NO_PROXY=", "no_proxy=",
+        "OTEL_",     "SPANSHIM_",   "HONEYCOMB_",  "XDG_",         "HOME=",        "INVOCATION_ID=", "NO_COLOR=",
+        "AWS_XRAY_", "HTTP_PROXY=", "http_proxy=", "HTTPS_PROXY=", "https_proxy=", "NO_PROXY=",      "no_proxy=",
     };
 
     for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)

@@ -47,6 +47,7 @@ static struct {
     _Atomic uint32_t busy;    /* one thread at a time; the others go on without */
     _Atomic uint32_t tries;   /* failed ones */
     _Atomic uint64_t next_ns; /* not before; CLOCK_MONOTONIC */
+    _Atomic uint32_t locking; /* new mappings are locked: mlockall(MCL_FUTURE) */
     struct scratch *scratch;  /* of who is busy */
     bool ready;               /* written at start */
 } link_state;
@@ -84,12 +85,14 @@ static void *shared_make(const char *name, uint64_t size, int protection, int *r
 /* The largest mapping that the limits allow: beyond RLIMIT_FSIZE ftruncate would raise SIGXFSZ. */
 static bool ring_make(struct handover *handover)
 {
-    static const struct ring_geometry geometries[] = {
+    enum { SMALLEST = 3 };
+    static const struct ring_geometry geometries[SMALLEST + 1] = {
         {16, 2048, WIRE_CELLS_MAX}, {4, 2048, WIRE_CELLS_MAX}, {2, 512, 2048}, {1, 128, 512}};
     struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
 
     (void)sys_call4(SYS_prlimit64, 0, RLIMIT_FSIZE, 0, (long)&limit);
-    for (size_t i = 0; i < sizeof(geometries) / sizeof(geometries[0]); i++) {
+    for (size_t i = atomic_load_explicit(&link_state.locking, memory_order_relaxed) ? SMALLEST : 0; i <= SMALLEST;
+         i++) {
         handover->ring_size = ring_size(&geometries[i]);
         if (handover->ring_size > limit.rlim_cur)
             continue;
@@ -325,6 +328,11 @@ void link_ensure(void)
                          clock_mono_ns() >= atomic_load_explicit(&link_state.next_ns, memory_order_relaxed)))
         tie_up();
     errno = saved_errno;
+}
+
+void link_expect_locking(void)
+{
+    atomic_store_explicit(&link_state.locking, 1, memory_order_relaxed);
 }
 
 void link_before_uid_change(void)

@@ -19,4 +19,7 @@ void link_ensure(void);
  * Gives it a mapping of its own, handed over under the old name. Context: hook; errno is kept. */
 void link_before_uid_change(void);
 
+/* What is mapped from now on is locked, and so filled, at once: map little. Context: hook; signal-safe. */
+void link_expect_locking(void);
+
 #endif

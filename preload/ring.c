@@ -7,6 +7,7 @@
 
 #include <linux/futex.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* Written by link.c's one thread (release); read by any hook (acquire). */
 static _Atomic(struct wire_ring *) current;
@@ -281,6 +282,23 @@ void ring_before_sandbox(void)
         return;
     atomic_store_explicit(&lane->cannot_wake, 1, memory_order_seq_cst);
     ring_wake();
+}
+
+void ring_unlock(void)
+{
+    struct wire_ring *ring = ring_current();
+
+    if (!ring)
+        return;
+    (void)sys_call2(SYS_munlock, (long)ring, (long)ring->mapping_size);
+    for (uint32_t i = 0; i < ring->lane_count; i++) {
+        struct wire_lane *lane = lane_at(ring, i);
+
+        /* The lane's first page stays: a claim at this very moment is not lost, and what it writes comes later. */
+        if (atomic_load_explicit(&lane->owner, memory_order_acquire) == 0)
+            (void)sys_call3(SYS_madvise, (long)((char *)lane + ring->slots_offset),
+                            (long)(ring->lane_stride - ring->slots_offset), MADV_REMOVE);
+    }
 }
 
 void ring_wake(void)

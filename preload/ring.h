@@ -55,6 +55,9 @@ bool ring_write(enum wire_record_type type, const void *bytes, size_t length, st
 /* Wake the agent if it sleeps. Context: hook; signal-safe; a system call only then. */
 void ring_wake(void);
 
+/* The program has locked all its memory: give back the lanes that were never used. Context: hook; system calls. */
+void ring_unlock(void);
+
 /* From now on no system call of ours may be made: tell the agent that it won't be woken. Context: hook; signal-safe. */
 void ring_before_sandbox(void);
 
