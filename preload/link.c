@@ -47,6 +47,7 @@ static struct {
     _Atomic uint32_t busy;    /* one thread at a time; the others go on without */
     _Atomic uint32_t tries;   /* failed ones */
     _Atomic uint64_t next_ns; /* not before; CLOCK_MONOTONIC */
+    _Atomic uint32_t maker;   /* process that made the ring; 0: there is none */
     _Atomic uint32_t locking; /* new mappings are locked: mlockall(MCL_FUTURE) */
     struct scratch *scratch;  /* of who is busy */
     bool ready;               /* written at start */
@@ -299,6 +300,7 @@ static void tie_up(void)
     process_check_fork();
     if (hand_over()) {
         atomic_store_explicit(&link_state.tries, 0, memory_order_relaxed);
+        atomic_store_explicit(&link_state.maker, process_pid(), memory_order_relaxed);
         atomic_store_explicit(&process_active, 1, memory_order_release);
         config_report();
     } else {
@@ -339,7 +341,11 @@ void link_before_uid_change(void)
 {
     int saved_errno = errno;
 
-    if (!is_hopeless())
+    if (is_hopeless())
+        return;
+    process_check_fork();
+    /* Once is enough: file servers change to and fro for each request. */
+    if (atomic_load_explicit(&link_state.maker, memory_order_relaxed) != process_pid())
         tie_up();
     errno = saved_errno;
 }
