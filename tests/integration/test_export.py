@@ -22,13 +22,20 @@ class ExportTest(ShimTest):
     """One agent, one receiver or more."""
 
     def request(self, count=1, path="/size/10", **settings):
-        """A server with these settings, and some requests to it."""
+        """A server with these settings, and some requests to it; returns when the agent has them all. (A client has its
+        answer before the server's call returns and the span is written.)"""
+        before = self.taken_count()
         env = self.spanshim.env(**{**NOW, **settings})
         _, port = servers.httpd(self, env=env)
         with Connection(port) as connection:
             for _ in range(count):
                 connection.request("GET", path)
+        wait_until(lambda: self.taken_count() == before + count, what="all spans taken from the ring")
         return port
+
+    def taken_count(self):
+        """How many records the agent has taken so far."""
+        return self.spanshim.status()["totals"]["counts"]["taken"]
 
     def another_sink(self, **options):
         """A second receiver, closed with the test."""
