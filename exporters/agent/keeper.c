@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/agent/keeper.h"
 
+#include "exporters/agent/door.h"
 #include "exporters/agent/held.h"
 #include "exporters/agent/link.h"
 #include "exporters/agent/log.h"
@@ -33,21 +34,10 @@
 
 enum {
     WORKER_LINK_FD = 3,
-    ACCEPTS_PER_ROUND = 64,
-    SILENT_MAX = 256,     /* connections that said nothing yet */
     COMMAND_ATTEMPTS = 3, /* workers that may die of one command */
 };
-static const uint64_t silence_ns = 5000 * MS;
 static const uint64_t stop_ns = 5000 * MS;
-static const uint64_t accept_pause_ns = 100 * MS;
 static const uint64_t restart_first_ns = 10 * MS, restart_max_ns = 1000 * MS, restart_good_ns = 200 * MS;
-
-/* A connection whose message hasn't come yet. */
-struct silent {
-    struct silent *next;
-    int fd;
-    struct loop_timer timer;
-};
 
 /* What was said to this worker already, in order. */
 enum phase { PHASE_HELLO, PHASE_SPOOLS, PHASE_SOURCES, PHASE_READY, PHASE_LIVE };
@@ -57,10 +47,7 @@ static struct {
     const struct keeper_options *options;
     struct loop *loop;
     int signals;
-    int listener; /* -1: closed */
     struct held_list held;
-    struct silent *silents;
-    size_t silent_count;
     uint32_t last_id;
     struct link_hello hello;
 
@@ -70,14 +57,14 @@ static struct {
     uint32_t sent_count; /* sources and commands, to this worker */
     uint64_t worker_started_ns;
     uint64_t restart_ns;
-    struct loop_timer restart_timer, stop_timer, accept_timer;
+    struct loop_timer restart_timer, stop_timer;
     bool stopping;
+    bool closed; /* the socket's name is gone */
     bool failed; /* the last worker */
-} keeper = {.listener = -1, .link = -1};
+} keeper = {.link = -1};
 
 static void start_worker(void *arg);
 static void feed_worker(void);
-static int open_listener(void);
 
 /* the worker's side of the link */
 
@@ -149,13 +136,10 @@ static void feed_worker(void)
 
 static void close_listener(void)
 {
-    if (keeper.listener < 0)
-        return;
-    loop_fd_remove(keeper.loop, keeper.listener);
-    if (keeper.options->socket_path)
+    if (keeper.options->socket_path && !keeper.closed)
         (void)unlink(keeper.options->socket_path);
-    close(keeper.listener);
-    keeper.listener = -1;
+    keeper.closed = true;
+    door_close();
 }
 
 static void kill_worker(void *arg)
@@ -181,11 +165,6 @@ static void stop(void)
 }
 
 /* connections */
-
-static bool may_connect(const struct ucred *peer)
-{
-    return peer->uid == geteuid() || peer->uid == 0;
-}
 
 /* The peer itself, whoever gets its number next. -1: not there any more, or not to be had. */
 static int open_peer(int connection, pid_t pid)
@@ -263,135 +242,16 @@ static void take_message(int connection, const struct ucred *peer, const uint8_t
     feed_worker();
 }
 
-/* Try to take a connection's message: false when it hasn't come. */
-static bool serve_connection(int connection)
-{
-    static uint8_t bytes[WIRE_MESSAGE_MAX]; /* loop only */
-    socklen_t size = sizeof(struct ucred);
-    struct ucred peer;
-    int fds[LINK_FDS_MAX];
-    unsigned fd_count = 0;
-    long length;
-
-    if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) || !may_connect(&peer)) {
-        close(connection);
-        return true;
-    }
-    length = link_receive_bytes(connection, bytes, sizeof(bytes), fds, &fd_count);
-    if (length == -EAGAIN)
-        return false;
-    if (length <= 0)
-        close(connection);
-    else
-        take_message(connection, &peer, bytes, (size_t)length, fds, fd_count);
-    return true;
-}
-
-/* Take it off the list; the descriptor is not ours any more, or is closed by the caller. */
-static int forget_silent(struct silent *silent)
-{
-    struct silent **link = &keeper.silents;
-    int fd = silent->fd;
-
-    while (*link != silent)
-        link = &(*link)->next;
-    *link = silent->next;
-    loop_timer_clear(keeper.loop, &silent->timer);
-    loop_fd_remove(keeper.loop, fd);
-    free(silent);
-    keeper.silent_count--;
-    return fd;
-}
-
-static void silent_too_long(void *arg)
-{
-    close(forget_silent(arg));
-}
-
-static void silent_spoke(void *arg, int fd, uint32_t events)
-{
-    (void)events;
-    (void)forget_silent(arg);
-    if (!serve_connection(fd))
-        close(fd);
-}
-
-/* The last of the list; there is one. */
-static struct silent *oldest_silent(void)
-{
-    struct silent *silent = keeper.silents;
-
-    while (silent->next)
-        silent = silent->next;
-    return silent;
-}
-
-static void wait_for_message(int connection)
-{
-    struct silent *silent = calloc(1, sizeof(*silent));
-
-    if (keeper.silent_count >= SILENT_MAX)
-        close(forget_silent(oldest_silent()));
-    if (!silent) {
-        close(connection);
-        return;
-    }
-    silent->fd = connection;
-    silent->timer = (struct loop_timer){.fn = silent_too_long, .arg = silent};
-    silent->next = keeper.silents;
-    keeper.silents = silent;
-    keeper.silent_count++;
-    if (loop_timer_set(keeper.loop, &silent->timer, silence_ns) ||
-        loop_fd_set(keeper.loop, connection, EPOLLIN, silent_spoke, silent))
-        close(forget_silent(silent));
-}
-
-/* Accept one connection: 0, or -errno as accept says. */
-static int accept_one(void)
-{
-    int connection = accept4(keeper.listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-    if (connection < 0)
-        return -errno;
-    if (!serve_connection(connection))
-        wait_for_message(connection);
-    return 0;
-}
-
-static void on_listener(void *arg, int fd, uint32_t events)
-{
-    (void)arg;
-    (void)events;
-    for (int i = 0; i < ACCEPTS_PER_ROUND; i++) {
-        int error = accept_one();
-
-        if (error == -EAGAIN)
-            return;
-        if (error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -ENOBUFS) {
-            log_line(LOG_LEVEL_ERROR, "no connection can be taken: %s", strerror(-error));
-            loop_fd_remove(keeper.loop, fd); /* it would be reported again at once */
-            (void)loop_timer_set(keeper.loop, &keeper.accept_timer, accept_pause_ns);
-            return;
-        }
-    }
-}
-
-static void watch_listener(void *arg)
-{
-    (void)arg;
-    if (keeper.listener >= 0)
-        (void)loop_fd_set(keeper.loop, keeper.listener, EPOLLIN, on_listener, NULL);
-}
-
 static int open_listener(void)
 {
     char error[RUNTIME_ERROR_MAX];
-    int result = runtime_listen(keeper.options->socket_path, &keeper.listener, error);
+    int listener;
+    int result = runtime_listen(keeper.options->socket_path, &listener, error);
 
-    if (result)
-        log_line(LOG_LEVEL_ERROR, "%s", error);
+    if (!result)
+        result = door_open(keeper.loop, listener, take_message);
     else
-        watch_listener(NULL);
+        log_line(LOG_LEVEL_ERROR, "%s", error);
     return result;
 }
 
@@ -401,21 +261,17 @@ static void leave_if_idle(uint32_t had_count)
 {
     size_t before = keeper.held.count;
 
-    if (keeper.options->stays || keeper.stopping || had_count != keeper.sent_count || keeper.silents ||
+    if (keeper.options->stays || keeper.stopping || had_count != keeper.sent_count || door_is_crowded() ||
         held_next_unsent(&keeper.held, 0))
         return;
     (void)unlink(keeper.options->socket_path);
-    (void)shutdown(keeper.listener, SHUT_RDWR);
-    while (accept_one() == 0)
-        ;
-    if (keeper.held.count == before && !keeper.silents) {
+    door_shut();
+    if (keeper.held.count == before && !door_is_crowded()) {
         log_line(LOG_LEVEL_INFO, "nothing left to do: the agent ends");
         stop();
         return;
     }
-    loop_fd_remove(keeper.loop, keeper.listener);
-    close(keeper.listener);
-    keeper.listener = -1;
+    door_close();
     if (open_listener())
         stop();
 }
@@ -657,16 +513,14 @@ int keeper_run(const struct keeper_options *options)
     int error;
 
     keeper.options = options;
-    keeper.listener = options->listener;
     keeper.restart_timer.fn = start_worker;
     keeper.stop_timer.fn = kill_worker;
-    keeper.accept_timer.fn = watch_listener;
     introduce();
     error = loop_new(&keeper.loop);
     if (!error)
         error = watch_signals();
     if (!error)
-        error = loop_fd_set(keeper.loop, keeper.listener, EPOLLIN, on_listener, NULL);
+        error = door_open(keeper.loop, options->listener, take_message);
     if (!error) {
         start_worker(NULL);
         error = loop_run(keeper.loop);
@@ -674,8 +528,7 @@ int keeper_run(const struct keeper_options *options)
     if (error)
         log_line(LOG_LEVEL_ERROR, "the keeper can't go on: %s", strerror(-error));
     close_listener();
-    while (keeper.silents)
-        close(forget_silent(keeper.silents));
+    door_deinit();
     while (keeper.held.first)
         held_remove(&keeper.held, keeper.held.first);
     close(keeper.signals);

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "exporters/agent/door.h"
+
+#include "exporters/agent/link.h"
+#include "exporters/agent/log.h"
+#include "exporters/agent/loop.h"
+#include "preload/wire.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define MS UINT64_C(1000000)
+
+enum { ACCEPTS_PER_ROUND = 64, SILENT_MAX = 256 };
+static const uint64_t silence_ns = 5000 * MS;
+static const uint64_t accept_pause_ns = 100 * MS;
+
+/* A connection whose message hasn't come yet. */
+struct silent {
+    struct silent *next;
+    int fd;
+    struct loop_timer timer;
+};
+
+/* The door; loop only. */
+static struct {
+    struct loop *loop;
+    int listener; /* -1: closed */
+    door_message *take_message;
+    struct silent *silents; /* the newest first */
+    size_t silent_count;
+    struct loop_timer accept_timer;
+} door = {.listener = -1};
+
+static bool may_connect(const struct ucred *peer)
+{
+    return peer->uid == geteuid() || peer->uid == 0;
+}
+
+/* Try to take a connection's message: false when it hasn't come. */
+static bool serve_connection(int connection)
+{
+    static uint8_t bytes[WIRE_MESSAGE_MAX]; /* loop only */
+    socklen_t size = sizeof(struct ucred);
+    struct ucred peer;
+    int fds[LINK_FDS_MAX];
+    unsigned fd_count = 0;
+    long length;
+
+    if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) || !may_connect(&peer)) {
+        close(connection);
+        return true;
+    }
+    length = link_receive_bytes(connection, bytes, sizeof(bytes), fds, &fd_count);
+    if (length == -EAGAIN)
+        return false;
+    if (length <= 0)
+        close(connection);
+    else
+        door.take_message(connection, &peer, bytes, (size_t)length, fds, fd_count);
+    return true;
+}
+
+/* Take it off the list; the descriptor is not ours any more, or is closed by the caller. */
+static int forget_silent(struct silent *silent)
+{
+    struct silent **link = &door.silents;
+    int fd = silent->fd;
+
+    while (*link != silent)
+        link = &(*link)->next;
+    *link = silent->next;
+    loop_timer_clear(door.loop, &silent->timer);
+    loop_fd_remove(door.loop, fd);
+    free(silent);
+    door.silent_count--;
+    return fd;
+}
+
+static void silent_too_long(void *arg)
+{
+    close(forget_silent(arg));
+}
+
+static void silent_spoke(void *arg, int fd, uint32_t events)
+{
+    (void)events;
+    (void)forget_silent(arg);
+    if (!serve_connection(fd))
+        close(fd);
+}
+
+/* The last of the list; there is one. */
+static struct silent *oldest_silent(void)
+{
+    struct silent *silent = door.silents;
+
+    while (silent->next)
+        silent = silent->next;
+    return silent;
+}
+
+static void wait_for_message(int connection)
+{
+    struct silent *silent = calloc(1, sizeof(*silent));
+
+    if (door.silent_count >= SILENT_MAX)
+        close(forget_silent(oldest_silent()));
+    if (!silent) {
+        close(connection);
+        return;
+    }
+    silent->fd = connection;
+    silent->timer = (struct loop_timer){.fn = silent_too_long, .arg = silent};
+    silent->next = door.silents;
+    door.silents = silent;
+    door.silent_count++;
+    if (loop_timer_set(door.loop, &silent->timer, silence_ns) ||
+        loop_fd_set(door.loop, connection, EPOLLIN, silent_spoke, silent))
+        close(forget_silent(silent));
+}
+
+/* Accept one connection: 0, or -errno as accept says. */
+static int accept_one(void)
+{
+    int connection = accept4(door.listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+    if (connection < 0)
+        return -errno;
+    if (!serve_connection(connection))
+        wait_for_message(connection);
+    return 0;
+}
+
+static void on_listener(void *arg, int fd, uint32_t events)
+{
+    (void)arg;
+    (void)events;
+    for (int i = 0; i < ACCEPTS_PER_ROUND; i++) {
+        int error = accept_one();
+
+        if (error == -EAGAIN)
+            return;
+        if (error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -ENOBUFS) {
+            log_line(LOG_LEVEL_ERROR, "no connection can be taken: %s", strerror(-error));
+            loop_fd_remove(door.loop, fd); /* it would be reported again at once */
+            (void)loop_timer_set(door.loop, &door.accept_timer, accept_pause_ns);
+            return;
+        }
+    }
+}
+
+static void watch_listener(void *arg)
+{
+    (void)arg;
+    if (door.listener >= 0)
+        (void)loop_fd_set(door.loop, door.listener, EPOLLIN, on_listener, NULL);
+}
+
+int door_open(struct loop *loop, int listener, door_message *take_message)
+{
+    door.loop = loop;
+    door.listener = listener;
+    door.take_message = take_message;
+    door.accept_timer.fn = watch_listener;
+    return loop_fd_set(loop, listener, EPOLLIN, on_listener, NULL);
+}
+
+void door_shut(void)
+{
+    (void)shutdown(door.listener, SHUT_RDWR);
+    while (accept_one() == 0)
+        ;
+}
+
+void door_close(void)
+{
+    if (door.listener < 0)
+        return;
+    loop_timer_clear(door.loop, &door.accept_timer);
+    loop_fd_remove(door.loop, door.listener);
+    close(door.listener);
+    door.listener = -1;
+}
+
+bool door_is_crowded(void)
+{
+    return door.silents != NULL;
+}
+
+void door_deinit(void)
+{
+    door_close();
+    while (door.silents)
+        close(forget_silent(door.silents));
+}
