@@ -7,6 +7,7 @@
 #include "preload/ids.h"
 #include "preload/process.h"
 #include "preload/ring.h"
+#include "preload/slice.h"
 
 #include <string.h>
 #include <sys/mman.h>

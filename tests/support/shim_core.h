@@ -4,12 +4,13 @@
 #ifndef SPANSHIM_SHIM_CORE_H
 #define SPANSHIM_SHIM_CORE_H
 
-#include "preload/slice.h"
 #include "preload/wire.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+struct slice; /* preload/slice.h */
 
 /* A record's payload. */
 union shim_record {
