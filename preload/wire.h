@@ -261,8 +261,8 @@ struct wire_slot {
     /* Cells ever reserved plus one when the record was committed: set before the record is made ready, so that an agent
      * that finds the slot in use after the process's death can tell whether the record exists. 0: no record yet. */
     _Atomic uint64_t record_position;
-    _Atomic uint32_t open;                            /* 1: the request below is filled and open (release) */
-    uint32_t index;                                   /* of this slot in its lane; the shim's own note */
+    _Atomic uint32_t open; /* 1: the request below is filled and open (release); 0 while the slot is free */
+    uint32_t index;        /* of this slot in its lane; the shim's own note */
     _Alignas(8) uint8_t request[WIRE_SLOT_SIZE - 16]; /* a struct wire_request and its text */
 };
 static_assert(sizeof(struct wire_slot) == WIRE_SLOT_SIZE, "wire_slot");

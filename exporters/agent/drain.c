@@ -305,8 +305,10 @@ static bool copy_slot(const struct wire_slot *slot, uint64_t end_ns, struct reco
 }
 
 /* Free a dead process's slot. A free slot is not open: the lane's next owner may die before it has filled it. */
+/* Closed before it is free: the next owner fills it while it is not open, and may be killed in between. */
 static void clear_slot(struct source *source, uint32_t lane, uint32_t slot)
 {
+    atomic_store(&source_slot(source, lane, slot)->open, 0);
     atomic_store(&source_slot(source, lane, slot)->open, 0);
     atomic_fetch_and(&source_lane(source, lane)->slot_map[slot / 64], ~(UINT64_C(1) << slot % 64));
 }

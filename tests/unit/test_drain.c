@@ -225,6 +225,8 @@ static void test_drain_ends_what_the_dead_left_open(void **state)
     assert_int_equal(request->error, WIRE_ERROR_PROCESS_EXITED);
     assert_int_equal(request->end_ns, end_ns);
     assert_int_equal(drain_open_requests(&fixture->source, 0, end_ns), 0);
+    /* The next owner fills it while it counts as closed. */
+    assert_int_equal(atomic_load(&wire_writer_slot(&fixture->writer, 0, 5)->open), 0);
 }
 
 static void test_drain_does_not_double_a_request_whose_record_came(void **state)
