@@ -174,11 +174,16 @@ static struct wire_lane *lane_of_slot(struct wire_slot *slot)
     return (struct wire_lane *)((char *)(slot - slot->index) - round_up(sizeof(struct wire_lane), WIRE_PAGE));
 }
 
+bool ring_slot_is_own(struct wire_slot *slot)
+{
+    return lane_of_slot(slot) == ring_lane();
+}
+
 void ring_slot_release(struct wire_slot *slot)
 {
     struct wire_lane *lane = lane_of_slot(slot);
 
-    atomic_store_explicit(&slot->open, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->open, WIRE_SLOT_CLOSED, memory_order_relaxed);
     atomic_fetch_and_explicit(&lane->slot_map[slot->index / 64], ~(UINT64_C(1) << (slot->index % 64)),
                               memory_order_release);
 }
@@ -265,7 +270,7 @@ bool ring_write(enum wire_record_type type, const void *bytes, size_t length, st
                                   memory_order_release);
         return false;
     }
-    if (slot)
+    if (slot && lane_of_slot(slot) == lane)
         atomic_store_explicit(&slot->record_position, position + 1, memory_order_relaxed);
     /* Sequentially consistent, as ring_wake() asks. */
     atomic_store_explicit(&first->state, wire_cell_word(position, ring->cell_count, WIRE_CELL_READY),

@@ -48,8 +48,11 @@ struct wire_slot *ring_slot_take(void);
 /* Give it back: any slot of any ring this process ever had, also one of the parent's. Context: hook; signal-safe. */
 void ring_slot_release(struct wire_slot *slot);
 
-/* Write a record. When `slot` is given, its record_position is set before the
- * record becomes visible. False when it was dropped; counted. Wakes a sleeping agent. Context: hook; signal-safe. */
+/* Is it a slot of this process's lane? Context: hook; signal-safe. */
+bool ring_slot_is_own(struct wire_slot *slot);
+
+/* Write a record. When `slot` is given, and one of this lane, its record_position is set before the record becomes
+ * visible. False when it was dropped; counted. Wakes a sleeping agent. Context: hook; signal-safe. */
 bool ring_write(enum wire_record_type type, const void *bytes, size_t length, struct wire_slot *slot);
 
 /* Wake the agent if it sleeps. Context: hook; signal-safe; a system call only then. */

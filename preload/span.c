@@ -9,6 +9,7 @@
 #include "preload/sampler.h"
 #include "preload/target.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 enum {
@@ -43,6 +44,7 @@ static void text_commit(struct wire_request *request, enum wire_text id, size_t 
     header[1] = 0;
     header[2] = (uint8_t)length;
     header[3] = (uint8_t)(length >> 8);
+    atomic_signal_fence(memory_order_release); /* killed now, the process leaves a whole text or none */
     request->text_length = (uint16_t)(request->text_length + TEXT_HEADER + length);
 }
 
@@ -281,7 +283,7 @@ void span_head_end(struct wire_slot *slot, struct span_head *head)
     ring_count(WIRE_COUNT_REQUESTS);
     if (!(request->flags & WIRE_REQUEST_SAMPLED))
         ring_count(WIRE_COUNT_UNSAMPLED);
-    atomic_store_explicit(&slot->open, 1, memory_order_release);
+    atomic_store_explicit(&slot->open, WIRE_SLOT_OPEN, memory_order_release);
 }
 
 void span_response_field(struct wire_slot *slot, struct slice name, struct slice value)
@@ -293,13 +295,16 @@ void span_response_field(struct wire_slot *slot, struct slice name, struct slice
 void span_end(struct wire_slot *slot, uint64_t end_ns, enum wire_error error)
 {
     struct wire_request *request = wire_slot_request(slot);
-    uint32_t open = 1;
+    uint32_t open = WIRE_SLOT_OPEN;
+    uint32_t ending = ring_slot_is_own(slot) ? WIRE_SLOT_ENDING : WIRE_SLOT_ENDING_BY_KIN;
 
     /* Two processes may hold the connection after a fork: one of them ends the request. */
-    if (!atomic_compare_exchange_strong_explicit(&slot->open, &open, 2, memory_order_acquire, memory_order_relaxed))
+    if (!atomic_compare_exchange_strong_explicit(&slot->open, &open, ending, memory_order_acquire,
+                                                 memory_order_relaxed))
         return;
-    request->end_ns = end_ns;
     request->error = (uint8_t)error;
+    atomic_signal_fence(memory_order_release); /* a request with an end is complete, whenever the process is killed */
+    request->end_ns = end_ns;
     if (request->flags & WIRE_REQUEST_SAMPLED)
         (void)ring_write(WIRE_RECORD_REQUEST, request, sizeof(*request) + request->text_length, slot);
     ring_slot_release(slot);

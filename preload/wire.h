@@ -256,13 +256,22 @@ struct wire_request {
 };
 static_assert(offsetof(struct wire_request, text) == 128, "wire_request");
 
+/* How far a slot is. The owner of the lane may die at any time, and what it left is the agent's then; a process that
+ * shares the connection (a fork's child) may live on and end the request, into its own lane. */
+enum wire_slot_open {
+    WIRE_SLOT_CLOSED,        /* free, or not filled yet */
+    WIRE_SLOT_OPEN,          /* filled (release) */
+    WIRE_SLOT_ENDING,        /* claimed to be ended by the lane's owner, or after its death by the agent */
+    WIRE_SLOT_ENDING_BY_KIN, /* claimed by another process: its record is none of this lane */
+};
+
 /* A slot of the in-flight table. */
 struct wire_slot {
     /* Cells ever reserved plus one when the record was committed: set before the record is made ready, so that an agent
      * that finds the slot in use after the process's death can tell whether the record exists. 0: no record yet. */
     _Atomic uint64_t record_position;
-    _Atomic uint32_t open; /* 1: the request below is filled and open (release); 0 while the slot is free */
-    uint32_t index;        /* of this slot in its lane; the shim's own note */
+    _Atomic uint32_t open;                            /* enum wire_slot_open; closed while it is free */
+    uint32_t index;                                   /* of this slot in its lane; the shim's own note */
     _Alignas(8) uint8_t request[WIRE_SLOT_SIZE - 16]; /* a struct wire_request and its text */
 };
 static_assert(sizeof(struct wire_slot) == WIRE_SLOT_SIZE, "wire_slot");

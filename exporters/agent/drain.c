@@ -285,12 +285,20 @@ static bool record_was_taken(const struct source *source, uint32_t lane, uint64_
            state >> 2 > wire_cell_word(position, source->cell_count, WIRE_CELL_FREE) >> 2;
 }
 
+/* Is the request the dead owner's to end, and so ours? From then on no process that shares it will end it. */
+static bool claim_slot(struct wire_slot *slot)
+{
+    uint32_t open = WIRE_SLOT_OPEN;
+
+    return atomic_compare_exchange_strong(&slot->open, &open, WIRE_SLOT_ENDING) || open == WIRE_SLOT_ENDING;
+}
+
 /* The open request of a slot as a record; false when there is none. */
-static bool copy_slot(const struct wire_slot *slot, uint64_t end_ns, struct record *ret_record)
+static bool copy_slot(struct wire_slot *slot, uint64_t end_ns, struct record *ret_record)
 {
     struct wire_request *request = (struct wire_request *)(void *)ret_record->payload;
 
-    if (atomic_load(&slot->open) == 0) /* 2: it was about to end */
+    if (!claim_slot(slot))
         return false;
     memcpy(ret_record->payload, slot->request, sizeof(slot->request));
     if (request->text_length > WIRE_SLOT_TEXT)
@@ -304,12 +312,10 @@ static bool copy_slot(const struct wire_slot *slot, uint64_t end_ns, struct reco
     return true;
 }
 
-/* Free a dead process's slot. A free slot is not open: the lane's next owner may die before it has filled it. */
 /* Closed before it is free: the next owner fills it while it is not open, and may be killed in between. */
 static void clear_slot(struct source *source, uint32_t lane, uint32_t slot)
 {
-    atomic_store(&source_slot(source, lane, slot)->open, 0);
-    atomic_store(&source_slot(source, lane, slot)->open, 0);
+    atomic_store(&source_slot(source, lane, slot)->open, WIRE_SLOT_CLOSED);
     atomic_fetch_and(&source_lane(source, lane)->slot_map[slot / 64], ~(UINT64_C(1) << slot % 64));
 }
 

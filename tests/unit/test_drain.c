@@ -242,6 +242,31 @@ static void test_drain_does_not_double_a_request_whose_record_came(void **state)
     assert_empty(fixture);
 }
 
+static void test_drain_takes_a_request_that_was_just_ending(void **state)
+{
+    struct fixture *fixture = *state;
+    struct wire_slot *slot = open_slot(fixture, 5, 42);
+    const struct wire_request *request;
+
+    atomic_store(&slot->open, WIRE_SLOT_ENDING);
+    wire_slot_request(slot)->end_ns = wire_slot_request(slot)->start_ns + 5;
+    assert_int_equal(drain_open_requests(&fixture->source, 0, UINT64_MAX), 1);
+    assert_int_equal(next_record(fixture, &request), 42);
+    assert_int_equal(request->error, WIRE_ERROR_NONE);
+    assert_int_equal(request->end_ns, request->start_ns + 5);
+}
+
+/* A fork's child that holds the connection writes its record into its own lane. */
+static void test_drain_leaves_a_request_to_the_process_that_ends_it(void **state)
+{
+    struct fixture *fixture = *state;
+
+    atomic_store(&open_slot(fixture, 5, 42)->open, WIRE_SLOT_ENDING_BY_KIN);
+    assert_int_equal(drain_open_requests(&fixture->source, 0, 1), 0);
+    assert_empty(fixture);
+    assert_int_equal(wire_writer_lane(&fixture->writer, 0)->slot_map[0], 0);
+}
+
 static void test_drain_leaves_unsampled_requests_alone(void **state)
 {
     struct fixture *fixture = *state;
@@ -363,6 +388,8 @@ int main(void)
         TEST(test_drain_does_not_wait_for_the_dead),
         TEST(test_drain_ends_what_the_dead_left_open),
         TEST(test_drain_does_not_double_a_request_whose_record_came),
+        TEST(test_drain_takes_a_request_that_was_just_ending),
+        TEST(test_drain_leaves_a_request_to_the_process_that_ends_it),
         TEST(test_drain_leaves_unsampled_requests_alone),
         TEST(test_drain_gives_a_clean_lane_to_the_next_owner),
         TEST(test_drain_does_not_take_a_record_twice_after_a_restart),

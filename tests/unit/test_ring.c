@@ -378,17 +378,24 @@ static void test_ring_gives_a_forks_child_its_own_lane(void **state)
     assert_int_equal(shim_core_lane(ring, 2)->head, 1);
 }
 
-static void release_the_parents_slot(void)
+/* Its record stands in the child's lane: the parent's slot must not point at it. */
+static void end_the_parents_request(void)
 {
-    ring_slot_release(shim_core_slot(ring, 0, 0));
+    struct wire_slot *slot = shim_core_slot(ring, 0, 0);
+    uint8_t byte = 1;
+
+    if (ring_slot_is_own(slot) || !ring_write(WIRE_RECORD_REQUEST, &byte, 1, slot) || slot->record_position != 0)
+        _exit(1);
+    ring_slot_release(slot);
 }
 
 static void test_ring_releases_a_slot_of_the_parent(void **state)
 {
     (void)state;
-    (void)ring_slot_take();
-    in_child(release_the_parents_slot);
+    assert_true(ring_slot_is_own(ring_slot_take()));
+    in_child(end_the_parents_request);
     assert_int_equal(shim_core_slots_used(ring, 0), 0);
+    assert_int_equal(shim_core_lane(ring, 1)->head, 1);
 }
 
 static void find_no_lane(void)
