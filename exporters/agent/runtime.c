@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/agent/runtime.h"
 
+#include "exporters/agent/socket_path.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -29,21 +31,13 @@ static const char *setting(const char *name)
 
 int runtime_socket_path(const char *option, char path[RUNTIME_PATH_MAX], char error[RUNTIME_ERROR_MAX])
 {
-    const char *whole = option ? option : setting("SPANSHIM_AGENT");
-    const char *folder = setting("SPANSHIM_RUNTIME_DIR");
-    int length;
+    const struct socket_path_settings settings = {
+        .agent = option ? option : setting("SPANSHIM_AGENT"),
+        .runtime_dir = setting("SPANSHIM_RUNTIME_DIR"),
+        .xdg_runtime_dir = setting("XDG_RUNTIME_DIR"),
+    };
 
-    if (whole)
-        length = snprintf(path, RUNTIME_PATH_MAX, "%s", whole);
-    else if (folder)
-        length = snprintf(path, RUNTIME_PATH_MAX, "%s/agent.sock", folder);
-    else if ((folder = setting("XDG_RUNTIME_DIR")))
-        length = snprintf(path, RUNTIME_PATH_MAX, "%s/spanshim/agent.sock", folder);
-    else if (geteuid() == 0)
-        length = snprintf(path, RUNTIME_PATH_MAX, "/run/spanshim/agent.sock");
-    else
-        length = snprintf(path, RUNTIME_PATH_MAX, "/tmp/spanshim-%u/agent.sock", (unsigned)geteuid());
-    if (length >= RUNTIME_PATH_MAX) {
+    if (socket_path_choose(&settings, path)) {
         (void)snprintf(error, RUNTIME_ERROR_MAX,
                        "the socket's path is longer than the %d bytes that unix sockets allow", RUNTIME_PATH_MAX - 1);
         return -ENAMETOOLONG;

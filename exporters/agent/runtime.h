@@ -4,13 +4,14 @@
 #ifndef SPANSHIM_RUNTIME_H
 #define SPANSHIM_RUNTIME_H
 
+#include "exporters/agent/socket_path.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { RUNTIME_PATH_MAX = 108, RUNTIME_ERROR_MAX = 256 };
+enum { RUNTIME_PATH_MAX = SOCKET_PATH_MAX, RUNTIME_ERROR_MAX = 256 };
 
-/* The socket's path: `option` (may be NULL), SPANSHIM_AGENT, SPANSHIM_RUNTIME_DIR/agent.sock,
- * XDG_RUNTIME_DIR/spanshim/..., /run/spanshim/... for root, /tmp/spanshim-UID/... 0, or -errno with a line for people.
+/* The socket's path: `option` (may be NULL), else as socket_path.h says. 0, or -errno with a line for people.
  * Context: start. */
 int runtime_socket_path(const char *option, char path[RUNTIME_PATH_MAX], char error[RUNTIME_ERROR_MAX]);
 

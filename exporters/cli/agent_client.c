@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/cli/agent_client.h"
 
+#include "exporters/agent/socket_path.h"
 #include "exporters/cli/cli.h"
 #include "exporters/cli/deadline.h"
 #include "exporters/cli/environment.h"
@@ -20,22 +21,13 @@ enum { ANSWER_CHUNK = 256 * 1024, ANSWER_MAX = 64 * 1024 * 1024 };
 
 int agent_client_path(const struct environment *env, char ret_path[AGENT_PATH_MAX])
 {
-    const char *socket_path = environment_get_setting(env, "SPANSHIM_AGENT");
-    const char *folder = environment_get_setting(env, "SPANSHIM_RUNTIME_DIR");
-    const char *session_folder = environment_get_setting(env, "XDG_RUNTIME_DIR");
-    int len;
+    const struct socket_path_settings settings = {
+        .agent = environment_get_setting(env, "SPANSHIM_AGENT"),
+        .runtime_dir = environment_get_setting(env, "SPANSHIM_RUNTIME_DIR"),
+        .xdg_runtime_dir = environment_get_setting(env, "XDG_RUNTIME_DIR"),
+    };
 
-    if (socket_path)
-        len = snprintf(ret_path, AGENT_PATH_MAX, "%s", socket_path);
-    else if (folder)
-        len = snprintf(ret_path, AGENT_PATH_MAX, "%s/agent.sock", folder);
-    else if (session_folder)
-        len = snprintf(ret_path, AGENT_PATH_MAX, "%s/spanshim/agent.sock", session_folder);
-    else if (geteuid() == 0)
-        len = snprintf(ret_path, AGENT_PATH_MAX, "/run/spanshim/agent.sock");
-    else
-        len = snprintf(ret_path, AGENT_PATH_MAX, "/tmp/spanshim-%u/agent.sock", geteuid());
-    return len >= AGENT_PATH_MAX ? -ENAMETOOLONG : 0;
+    return socket_path_choose(&settings, ret_path);
 }
 
 static int check_peer(int connection)

@@ -12,8 +12,7 @@ struct environment;
 
 enum { AGENT_PATH_MAX = sizeof(((struct sockaddr_un *)0)->sun_path) };
 
-/* The path of the agent's socket: SPANSHIM_AGENT, else agent.sock in SPANSHIM_RUNTIME_DIR, XDG_RUNTIME_DIR/spanshim,
- * /run/spanshim (root), /tmp/spanshim-UID. 0, or -ENAMETOOLONG. Context: any. */
+/* The path of the agent's socket, as agent/socket_path.h says. 0, or -ENAMETOOLONG. Context: any. */
 int agent_client_path(const struct environment *env, char ret_path[AGENT_PATH_MAX]);
 
 /* A connection to an agent of ours or root's. A descriptor; -ENOENT or -ECONNREFUSED: no agent is there; -EPERM:

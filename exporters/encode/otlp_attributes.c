@@ -198,13 +198,22 @@ static void add_sizes(struct otlp_attributes *attributes, const struct span *spa
         add_seconds(attributes, "spanshim.response.time_to_first_byte", span->first_byte_unix_ns - span->start_unix_ns);
 }
 
+/* A field name's bytes (RFC 9110 5.6.2): whatever else comes would be repaired, and two names could become one key. */
+static bool is_token(const char *bytes, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        if (bytes[i] <= ' ' || bytes[i] >= 0x7f || strchr("\"(),/:;<=>?@[\\]{}", bytes[i]))
+            return false;
+    return length > 0;
+}
+
 /* "name: value" -> the attribute's key and the value. False when it isn't that. */
 static bool split_header(const char *prefix, struct slice header, char key[HEADER_KEY_MAX], struct slice *ret_value)
 {
     const char *end = header.bytes + header.length;
     const char *colon = memchr(header.bytes, ':', header.length);
 
-    if (colon == NULL || colon == header.bytes)
+    if (colon == NULL || !is_token(header.bytes, (size_t)(colon - header.bytes)))
         return false;
     int n = snprintf(key, HEADER_KEY_MAX, "%s%.*s", prefix, (int)(colon - header.bytes), header.bytes);
     if (n < 0 || n >= HEADER_KEY_MAX)
