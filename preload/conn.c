@@ -7,6 +7,7 @@
 #include "preload/fdtab.h"
 #include "preload/process.h"
 #include "preload/ring.h"
+#include "preload/span.h"
 #include "preload/sys.h"
 
 #include <arpa/inet.h>
@@ -44,8 +45,8 @@ static struct conn *conn_new(enum conn_role role)
     conn->forks = atomic_load_explicit(&process_page->forks, memory_order_relaxed);
     memset(&conn->peer, 0, sizeof(conn->peer));
     memset(&conn->local, 0, sizeof(conn->local));
-    conn->in.parser = (struct http1){.role = HTTP1_REQUESTS};
-    conn->out.parser = (struct http1){.role = HTTP1_RESPONSES};
+    conn->in.parser = (struct http1){.role = HTTP1_REQUESTS, .unreported = span_unused_request_letters()};
+    conn->out.parser = (struct http1){.role = HTTP1_RESPONSES, .unreported = span_unused_response_letters()};
     conn->head = NULL;
     atomic_store_explicit(&conn->opened, 0, memory_order_relaxed);
     atomic_store_explicit(&conn->answered, 0, memory_order_relaxed);

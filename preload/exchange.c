@@ -37,17 +37,21 @@ static void head_release(struct conn *conn)
     conn->head = NULL;
 }
 
-/* Feed a parser, lending it a stash when a line may be cut: not when the bytes end with a line. */
+/* Feed a parser, lending it a stash when a line is cut. */
 static size_t feed(struct conn_direction *direction, const char *bytes, size_t length, enum http1_event *ret_event,
                    struct http1_out *ret_out)
 {
-    struct stash *stash = direction->stash;
+    char *stash = direction->stash ? direction->stash->bytes : NULL;
+    size_t used = http1_feed(&direction->parser, bytes, length, stash, ret_event, ret_out);
 
-    if (!stash && length > 0 && bytes[length - 1] != '\n')
-        stash = arena_pool_get(&stashes);
-    size_t used = http1_feed(&direction->parser, bytes, length, stash ? stash->bytes : NULL, ret_event, ret_out);
-
-    direction->stash = stash;
+    if (__builtin_expect(*ret_event != HTTP1_NEED_STASH, 1))
+        return used;
+    direction->stash = arena_pool_get(&stashes);
+    if (direction->stash)
+        return used +
+               http1_feed(&direction->parser, bytes + used, length - used, direction->stash->bytes, ret_event, ret_out);
+    direction->parser.state = HTTP1_FAILED;
+    *ret_event = HTTP1_BAD;
     return used;
 }
 
@@ -125,6 +129,7 @@ static enum exchange_result request_event(struct conn *conn, enum http1_event ev
     case HTTP1_MESSAGE_END:
         request_body(conn);
         return EXCHANGE_ON;
+    case HTTP1_NEED_STASH: /* feed() has lent it */
     case HTTP1_NOT_MINE:
     case HTTP1_BAD:
         break;
@@ -260,6 +265,7 @@ static enum exchange_result response_event(struct conn *conn, enum http1_event e
         return EXCHANGE_ON;
     case HTTP1_NOT_MINE:
         return oldest(conn, &open) ? EXCHANGE_DOUBT : EXCHANGE_OVER;
+    case HTTP1_NEED_STASH: /* feed() has lent it */
     case HTTP1_BAD:
         break;
     }

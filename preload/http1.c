@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "preload/http1_head.h"
+#include "preload/scan.h"
 
 enum {
     METHOD_MAX = 32,
@@ -13,6 +14,7 @@ enum {
 /* One call's bytes. */
 struct feed {
     struct http1 *parser;
+    const char *start;
     const char *at;
     const char *end;
     char *stash;
@@ -82,36 +84,66 @@ static struct http1_line line_stashed(struct http1 *parser, const char *stash)
     return line_whole(stash, len);
 }
 
-enum taken { LINE_TAKEN, LINE_MISSING, LINE_FAILED };
+/* FAILED: the line is not clean, too long, or can't be kept. */
+enum taken { LINE_TAKEN, LINE_MISSING, LINE_FAILED, LINE_WANTS_STASH };
 
-/* Take the next line. MISSING: its end hasn't come; all bytes are used and kept in the stash. */
-static enum taken take_line(struct feed *feed, struct http1_line *ret_line)
+/* A line that comes in pieces, is longer than the stash, or is not clean. */
+__attribute__((noinline)) static enum taken take_unusual_line(struct feed *feed, struct http1_line *ret_line)
 {
     struct http1 *parser = feed->parser;
     size_t left = (size_t)(feed->end - feed->at);
-    if (left == 0)
-        return LINE_MISSING;
-
     const char *start = feed->at;
     const char *newline = memchr(start, '\n', left);
     size_t length = newline ? (size_t)(newline - start) : left;
     size_t used = newline ? length + 1 : length;
-    feed->at += used;
-    if (used > HTTP1_HEAD_MAX - parser->head_length)
+    bool is_whole = newline && parser->stash_length == 0;
+
+    if (used > HTTP1_HEAD_MAX - parser->head_length) {
+        feed->at += used;
         return LINE_FAILED;
+    }
+    if (!is_whole && !feed->stash)
+        return LINE_WANTS_STASH;
+    feed->at += used;
     parser->head_length += (uint32_t)used;
 
-    if (newline && parser->stash_length == 0) {
+    if (is_whole) {
         *ret_line = line_whole(start, length);
-        return LINE_TAKEN;
+    } else {
+        stash_append(parser, feed->stash, start, length);
+        if (!newline)
+            return LINE_MISSING;
+        *ret_line = line_stashed(parser, feed->stash);
     }
-    if (!feed->stash)
-        return LINE_FAILED;
-    stash_append(parser, feed->stash, start, length);
-    if (!newline)
+    return http1_line_is_clean(ret_line) ? LINE_TAKEN : LINE_FAILED;
+}
+
+/* Take the next line. MISSING: its end hasn't come; all bytes are used and kept in the stash. */
+static inline enum taken take_line(struct feed *feed, struct http1_line *ret_line)
+{
+    struct http1 *parser = feed->parser;
+    const char *start = feed->at;
+    if (start == feed->end)
         return LINE_MISSING;
-    *ret_line = line_stashed(parser, feed->stash);
+
+    const char *stop = scan_line(feed->start, start, feed->end);
+    const char *newline = stop + (feed->end - stop >= 2 && *stop == '\r');
+    size_t used = (size_t)(newline - start) + 1;
+    if (newline == feed->end || *newline != '\n' || parser->stash_length > 0 || used > HTTP1_STASH_SIZE ||
+        used > HTTP1_HEAD_MAX - parser->head_length)
+        return take_unusual_line(feed, ret_line);
+    feed->at += used;
+    parser->head_length += (uint32_t)used;
+    *ret_line = (struct http1_line){start, (size_t)(stop - start), NULL};
     return LINE_TAKEN;
+}
+
+/* What a line that was not taken leads to. */
+static enum http1_event no_line(struct http1 *parser, enum taken taken)
+{
+    if (taken == LINE_MISSING)
+        return HTTP1_NEED_MORE;
+    return taken == LINE_WANTS_STASH ? HTTP1_NEED_STASH : fail(parser, HTTP1_BAD);
 }
 
 /* Start lines */
@@ -160,6 +192,8 @@ static enum http1_event feed_start_line(struct feed *feed)
     enum taken taken = take_line(feed, &line);
     if (taken == LINE_FAILED)
         return fail_start(parser);
+    if (taken == LINE_WANTS_STASH)
+        return HTTP1_NEED_STASH;
     if (taken == LINE_MISSING) {
         /* What is no HTTP may never send a line end: say so now. */
         bool may_be = parser->stash_length == 0 ||
@@ -167,14 +201,13 @@ static enum http1_event feed_start_line(struct feed *feed)
         return may_be ? HTTP1_NEED_MORE : fail_start(parser);
     }
 
-    struct http1_out out = {.truncated = line.tail != NULL};
-    bool understood = parser->role == HTTP1_REQUESTS ? http1_read_request_line(parser, &line, &out)
-                                                     : http1_read_status_line(parser, &line, &out);
-    if (!understood || !http1_line_is_clean(&line))
+    bool understood = parser->role == HTTP1_REQUESTS ? http1_read_request_line(parser, &line, feed->out)
+                                                     : http1_read_status_line(parser, &line, feed->out);
+    if (!understood)
         return fail_start(parser);
     parser->flags |= HTTP1_SPOKE_HTTP;
     parser->state = HTTP1_IN_FIELDS;
-    *feed->out = out;
+    feed->out->truncated = line.tail != NULL;
     return HTTP1_START_LINE;
 }
 
@@ -202,29 +235,41 @@ static enum http1_event head_end(struct http1 *parser)
     return HTTP1_HEAD_END;
 }
 
+/* A continuation of the field before (obs-fold, RFC 9112 5.2). */
+static bool fold(const struct feed *feed, const struct http1_line *line)
+{
+    if ((line->bytes[0] != ' ' && line->bytes[0] != '\t') || !(feed->parser->flags & HTTP1_FOLD_ALLOWED))
+        return false;
+    *feed->out =
+        (struct http1_out){{line->bytes, 0}, slice_trim((struct slice){line->bytes, line->length}), {0}, line->tail};
+    return true;
+}
+
+static bool is_unreported(const struct http1 *parser, char first)
+{
+    return (first & 0x40) && parser->unreported >> (first & 31) & 1;
+}
+
 static enum http1_event feed_fields(struct feed *feed)
 {
     struct http1 *parser = feed->parser;
     struct http1_line line;
-    enum taken taken = take_line(feed, &line);
-    if (taken == LINE_MISSING)
-        return HTTP1_NEED_MORE;
-    if (taken == LINE_FAILED)
-        return fail(parser, HTTP1_BAD);
-    if (line.length == 0)
-        return head_end(parser);
+    enum taken taken;
 
-    struct slice name, value;
-    if (!http1_line_is_clean(&line) || !http1_split_field(&line, &name, &value))
-        return fail(parser, HTTP1_BAD);
-    if (name.length == 0) {
-        if (!(parser->flags & HTTP1_FOLD_ALLOWED))
+    while ((taken = take_line(feed, &line)) == LINE_TAKEN) {
+        if (line.length == 0)
+            return head_end(parser);
+        struct slice name = {line.bytes, http1_name_length(&line)};
+        if (name.length == 0)
+            return fold(feed, &line) ? HTTP1_FIELD : fail(parser, HTTP1_BAD);
+        if (!http1_note_field(parser, &line, name.length))
             return fail(parser, HTTP1_BAD);
-    } else if (!http1_note_field(parser, &line, name, value)) {
-        return fail(parser, HTTP1_BAD);
+        if (is_unreported(parser, *name.bytes))
+            continue;
+        *feed->out = (struct http1_out){name, http1_field_value(&line, name.length), {0}, line.tail};
+        return HTTP1_FIELD;
     }
-    *feed->out = (struct http1_out){.a = name, .b = value, .truncated = line.tail != NULL};
-    return HTTP1_FIELD;
+    return no_line(parser, taken);
 }
 
 /* Trailers are checked and passed over: they can't change what the head said (RFC 9110 6.5.1). */
@@ -233,15 +278,11 @@ static enum http1_event feed_trailers(struct feed *feed)
     struct http1 *parser = feed->parser;
     struct http1_line line;
     enum taken taken = take_line(feed, &line);
-    if (taken == LINE_MISSING)
-        return HTTP1_NEED_MORE;
-    if (taken == LINE_FAILED)
-        return fail(parser, HTTP1_BAD);
+    if (taken != LINE_TAKEN)
+        return no_line(parser, taken);
     if (line.length == 0)
         return message_end(parser);
-
-    struct slice name, value;
-    if (!http1_line_is_clean(&line) || !http1_split_field(&line, &name, &value))
+    if (line.bytes[0] != ' ' && line.bytes[0] != '\t' && http1_name_length(&line) == 0)
         return fail(parser, HTTP1_BAD);
     return HTTP1_NEED_MORE;
 }
@@ -284,9 +325,9 @@ static enum http1_event feed_chunk_size(struct feed *feed)
 
     struct http1_line line;
     enum taken taken = take_line(feed, &line);
-    if (taken == LINE_MISSING)
-        return HTTP1_NEED_MORE;
-    if (taken == LINE_FAILED || !http1_line_is_clean(&line) || !http1_read_chunk_size(&line, &parser->remaining))
+    if (taken != LINE_TAKEN)
+        return no_line(parser, taken);
+    if (!http1_read_chunk_size(&line, &parser->remaining))
         return fail(parser, HTTP1_BAD);
     parser->state = parser->remaining > 0 ? HTTP1_IN_CHUNK_DATA : HTTP1_IN_TRAILERS;
     return HTTP1_NEED_MORE;
@@ -297,9 +338,9 @@ static enum http1_event feed_chunk_end(struct feed *feed)
     struct http1 *parser = feed->parser;
     struct http1_line line;
     enum taken taken = take_line(feed, &line);
-    if (taken == LINE_MISSING)
-        return HTTP1_NEED_MORE;
-    if (taken == LINE_FAILED || line.length > 0)
+    if (taken != LINE_TAKEN)
+        return no_line(parser, taken);
+    if (line.length > 0)
         return fail(parser, HTTP1_BAD);
     parser->state = HTTP1_IN_CHUNK_SIZE;
     return HTTP1_NEED_MORE;
@@ -344,7 +385,8 @@ static enum http1_event step(struct feed *feed)
 size_t http1_feed(struct http1 *parser, const char *bytes, size_t len, char *stash, enum http1_event *ret_event,
                   struct http1_out *ret_out)
 {
-    struct feed feed = {.parser = parser, .at = bytes, .end = bytes + len, .stash = stash, .out = ret_out};
+    struct feed feed = {
+        .parser = parser, .start = bytes, .at = bytes, .end = bytes + len, .stash = stash, .out = ret_out};
     enum http1_event event;
     do
         event = step(&feed);

@@ -49,8 +49,11 @@ struct http1 {
     bool answers_head;     /* set by the owner before a response's HEAD_END: the request was HEAD */
     bool answers_connect;  /* likewise: the request was CONNECT */
     bool keep_alive;       /* after HEAD_END: the connection may carry another message after this one */
-    bool ambiguous;       /* after HEAD_END: both framing fields, or repeated equal ones: RFC 9112's rule was applied */
-    uint32_t head_length; /* bytes of this head so far, or of the chunk-size line or trailers */
+    bool ambiguous; /* after HEAD_END: both framing fields, or repeated equal ones: RFC 9112's rule was applied */
+    /* First letters of the names whose fields the owner doesn't want reported, a bit (letter & 31) each: set by the
+     * owner. They are checked and, if they are of the framing, read all the same. */
+    uint32_t unreported;
+    uint32_t head_length;  /* bytes of this head so far, or of the chunk-size line or trailers */
     uint32_t stash_length; /* bytes in the stash: non-zero means the owner must keep it for this parser */
     uint64_t remaining;    /* of the body or chunk */
     uint64_t body_length;  /* body bytes counted so far in this message, chunk framing and trailers not included */
@@ -59,6 +62,7 @@ struct http1 {
 
 enum http1_event {
     HTTP1_NEED_MORE,   /* all bytes used; nothing to report */
+    HTTP1_NEED_STASH,  /* the next line is cut: feed the rest again, and lend a stash */
     HTTP1_START_LINE,  /* out: a, b, c = method, target, version  or  version, status, reason */
     HTTP1_FIELD,       /* out: a, b = name, value without blanks around it; a continuation (obs-fold): empty name */
     HTTP1_HEAD_END,    /* the blank line: framing, keep_alive, status are set */
@@ -77,8 +81,8 @@ struct http1_out {
  * there is no rest, until the event is HTTP1_NEED_MORE. An event may come with 0 bytes used (MESSAGE_END of a message
  * without body). A tunnel or a failed parser uses all bytes and reports nothing more.
  *
- * stash: HTTP1_STASH_SIZE bytes; its content is the parser's while stash_length is not 0. NULL, when stash_length is 0
- * and the owner can't lend one, makes the parser FAILED if a line comes in pieces.
+ * stash: HTTP1_STASH_SIZE bytes; its content is the parser's while stash_length is not 0. NULL when stash_length is 0:
+ * it is asked for by HTTP1_NEED_STASH when a line comes in pieces.
  *
  * The events and their texts don't depend on how the bytes were cut. Context: pure; signal-safe. */
 size_t http1_feed(struct http1 *parser, const char *bytes, size_t len, char *stash, enum http1_event *ret_event,

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "preload/scan.h"
+
 enum {
     METHOD_MAX = 32,
     VERSION_LENGTH = 8, /* HTTP/1.1 */
@@ -10,46 +12,18 @@ enum {
 
 static const uint64_t length_max = INT64_MAX; /* of a body or chunk: more than any peer can mean */
 
-/* What a byte may be part of. */
-enum { TOKEN = 1, TARGET = 2, NAME = 4 };
-
-/* RFC 9110 5.6.2 tokens for methods and codings. Targets may hold anything but blanks and control bytes: servers take
- * raw UTF-8. Field names likewise but for the colon, in ASCII: an illegal name is the server's to refuse, and puts no
- * framing in doubt. */
-static const uint8_t byte_class[256] = {
-    ['!'] = TOKEN | TARGET | NAME,
-    ['"'] = TARGET | NAME,
-    ['#' ... '\''] = TOKEN | TARGET | NAME,
-    ['(' ... ')'] = TARGET | NAME,
-    ['*' ... '+'] = TOKEN | TARGET | NAME,
-    [','] = TARGET | NAME,
-    ['-' ... '.'] = TOKEN | TARGET | NAME,
-    ['/'] = TARGET | NAME,
-    ['0' ... '9'] = TOKEN | TARGET | NAME,
-    [':'] = TARGET,
-    [';' ... '@'] = TARGET | NAME,
-    ['A' ... 'Z'] = TOKEN | TARGET | NAME,
-    ['[' ... ']'] = TARGET | NAME,
-    ['^' ... 'z'] = TOKEN | TARGET | NAME,
-    ['{'] = TARGET | NAME,
-    ['|'] = TOKEN | TARGET | NAME,
-    ['}'] = TARGET | NAME,
-    ['~'] = TOKEN | TARGET | NAME,
-    [0x80 ... 0xff] = TARGET,
+/* RFC 9110 5.6.2: methods and codings. */
+static const bool is_token[256] = {
+    ['!'] = true,         ['#' ... '\''] = true, ['*' ... '+'] = true, ['-' ... '.'] = true, ['0' ... '9'] = true,
+    ['A' ... 'Z'] = true, ['^' ... 'z'] = true,  ['|'] = true,         ['~'] = true,
 };
-
-/* How many of the first bytes are of this class. */
-static size_t span(const char *bytes, size_t len, uint8_t class)
-{
-    size_t n = 0;
-    while (n < len && (byte_class[(uint8_t)bytes[n]] & class))
-        n++;
-    return n;
-}
 
 size_t http1_token_length(const char *bytes, size_t len)
 {
-    return span(bytes, len, TOKEN);
+    size_t n = 0;
+    while (n < len && is_token[(uint8_t)bytes[n]])
+        n++;
+    return n;
 }
 
 bool http1_line_is_clean(const struct http1_line *line)
@@ -80,12 +54,12 @@ bool http1_read_request_line(struct http1 *parser, const struct http1_line *line
     if (version[-1] != ' ' || !read_version(parser, version))
         return false;
 
-    size_t method = span(line->bytes, line->length, TOKEN);
+    size_t method = http1_token_length(line->bytes, line->length);
     if (method == 0 || method > METHOD_MAX || line->bytes[method] != ' ')
         return false;
     const char *target = line->bytes + method + 1;
     const char *target_end = line->tail ? line->bytes + line->length : version - 1;
-    if (target >= target_end || span(target, (size_t)(target_end - target), TARGET) != (size_t)(target_end - target))
+    if (target >= target_end || scan_target(line->bytes, target, target_end) != target_end)
         return false;
     ret_out->a = (struct slice){line->bytes, method};
     ret_out->b = (struct slice){target, (size_t)(target_end - target)};
@@ -117,6 +91,8 @@ bool http1_read_status_line(struct http1 *parser, const struct http1_line *line,
         line->length > reason ? (struct slice){bytes + reason + 1, line->length - reason - 1} : (struct slice){0};
     return true;
 }
+
+typedef bool read_function(struct http1 *parser, struct slice value);
 
 static bool read_decimal(struct slice digits, uint64_t *ret_value)
 {
@@ -163,7 +139,7 @@ static bool read_transfer_encoding(struct http1 *parser, struct slice value)
         if (piece.length == 0)
             continue;
         parser->flags &= (uint16_t)~HTTP1_CHUNKED_IS_LAST;
-        size_t name = span(piece.bytes, piece.length, TOKEN);
+        size_t name = http1_token_length(piece.bytes, piece.length);
         if (!slice_is((struct slice){piece.bytes, name}, "chunked")) {
             if (name == 0)
                 return false;
@@ -189,37 +165,45 @@ static bool read_connection(struct http1 *parser, struct slice value)
     return true;
 }
 
-bool http1_note_field(struct http1 *parser, const struct http1_line *line, struct slice name, struct slice value)
+/* What reads the field: three of all names, each of its own length. */
+static read_function *framing_field(struct slice name)
 {
-    bool (*read)(struct http1 *, struct slice) = NULL;
-    if (slice_is(name, "content-length"))
-        read = read_content_length;
-    else if (slice_is(name, "transfer-encoding"))
-        read = read_transfer_encoding;
-    else if (slice_is(name, "connection"))
-        read = read_connection;
+    switch (name.length) {
+    case sizeof("connection") - 1:
+        return slice_is(name, "connection") ? read_connection : NULL;
+    case sizeof("content-length") - 1:
+        return slice_is(name, "content-length") ? read_content_length : NULL;
+    case sizeof("transfer-encoding") - 1:
+        return slice_is(name, "transfer-encoding") ? read_transfer_encoding : NULL;
+    default:
+        return NULL;
+    }
+}
+
+bool http1_note_field(struct http1 *parser, const struct http1_line *line, size_t name_length)
+{
+    read_function *read = framing_field((struct slice){line->bytes, name_length});
 
     if (!read) {
         parser->flags |= HTTP1_FOLD_ALLOWED;
         return true;
     }
     parser->flags &= (uint16_t)~HTTP1_FOLD_ALLOWED;
-    return !line->tail && read(parser, value);
+    return !line->tail && read(parser, http1_field_value(line, name_length));
 }
 
-bool http1_split_field(const struct http1_line *line, struct slice *ret_name, struct slice *ret_value)
+/* An illegal name is the server's to refuse, and puts no framing in doubt; but a blank or control byte does. */
+size_t http1_name_length(const struct http1_line *line)
 {
-    if (line->bytes[0] == ' ' || line->bytes[0] == '\t') {
-        *ret_name = (struct slice){line->bytes, 0};
-        *ret_value = slice_trim((struct slice){line->bytes, line->length});
-        return true;
-    }
-    size_t name = span(line->bytes, line->length, NAME);
-    if (name == 0 || name == line->length || line->bytes[name] != ':')
-        return false;
-    *ret_name = (struct slice){line->bytes, name};
-    *ret_value = slice_trim((struct slice){line->bytes + name + 1, line->length - name - 1});
-    return true;
+    const char *end = line->bytes + line->length;
+    const char *stop = scan_name(line->bytes, end);
+
+    return stop < end && *stop == ':' ? (size_t)(stop - line->bytes) : 0;
+}
+
+struct slice http1_field_value(const struct http1_line *line, size_t name_length)
+{
+    return slice_trim((struct slice){line->bytes + name_length + 1, line->length - name_length - 1});
 }
 
 bool http1_opens_tunnel(const struct http1 *parser)

@@ -42,12 +42,14 @@ bool http1_line_is_clean(const struct http1_line *line);
 bool http1_read_request_line(struct http1 *parser, const struct http1_line *line, struct http1_out *ret_out);
 bool http1_read_status_line(struct http1 *parser, const struct http1_line *line, struct http1_out *ret_out);
 
-/* Split a field line, not empty; a continuation line (obs-fold) has an empty name. False when it is no field.
- * Context: pure; signal-safe. */
-bool http1_split_field(const struct http1_line *line, struct slice *ret_name, struct slice *ret_value);
+/* The length of the name of a field line, not empty; 0 when it is no field. Context: pure; signal-safe. */
+size_t http1_name_length(const struct http1_line *line);
+
+/* Its value. Context: pure; signal-safe. */
+struct slice http1_field_value(const struct http1_line *line, size_t name_length);
 
 /* Note what a field says about the framing. False when that is in doubt. Context: pure; signal-safe. */
-bool http1_note_field(struct http1 *parser, const struct http1_line *line, struct slice name, struct slice value);
+bool http1_note_field(struct http1 *parser, const struct http1_line *line, size_t name_length);
 
 /* The head is complete: set framing, keep_alive, ambiguous (RFC 9112 6.3). False when the body's length can't be told
  * for certain. Context: pure; signal-safe. */

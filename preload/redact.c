@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "preload/ip.h"
+#include "preload/scan.h"
 #include "preload/slice.h"
 
 enum { WORD_MAX = 48 };
@@ -285,8 +286,7 @@ static void redact_text(struct writer *writer, struct slice text, const struct g
 /* Nothing that could be a key or a URL in it. */
 static bool is_plain(struct slice text)
 {
-    return !memchr(text.bytes, '=', text.length) && !memchr(text.bytes, '%', text.length) &&
-           !memchr(text.bytes, ':', text.length);
+    return scan_key(text.bytes, text.bytes + text.length) == text.bytes + text.length;
 }
 
 static void put_text(struct writer *writer, struct slice text, const struct grammar *grammar, enum redact_mode mode)

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 struct slice {
@@ -18,15 +19,48 @@ static inline char slice_lower(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
 }
 
-/* Is the slice this word, in any case? `lower` is in lower case. Context: pure; signal-safe. */
+/* 8 or 4 bytes as a number. */
+static inline uint64_t slice_load(const char *bytes, size_t width)
+{
+    uint64_t wide;
+    uint32_t narrow;
+
+    if (width == sizeof(wide)) {
+        memcpy(&wide, bytes, sizeof(wide));
+        return wide;
+    }
+    memcpy(&narrow, bytes, sizeof(narrow));
+    return narrow;
+}
+
+/* Are 8 or 4 bytes those of `lower`, in any case? The bit that tells the cases apart is set where `lower` has a letter:
+ * those have the bits 0x60, which '-' and digits have not. Constants, when `lower` is a literal. */
+static inline bool slice_word_is(const char *bytes, const char *lower, size_t width)
+{
+    uint64_t word = slice_load(lower, width);
+    uint64_t letters = (word >> 6 & word >> 5 & 0x0101010101010101u) << 5;
+
+    return (slice_load(bytes, width) | letters) == word;
+}
+
+/* Is the slice this word, in any case? `lower`: small letters, digits, '-', '_'. Context: pure; signal-safe. */
 static inline bool slice_is(struct slice slice, const char *lower)
 {
-    if (slice.length != strlen(lower))
+    size_t length = strlen(lower);
+    size_t width = length >= 8 ? 8 : 4;
+
+    if (slice.length != length)
         return false;
-    for (size_t i = 0; i < slice.length; i++)
-        if (slice_lower(slice.bytes[i]) != lower[i])
+    if (length < 4) {
+        for (size_t i = 0; i < length; i++)
+            if (slice_lower(slice.bytes[i]) != lower[i])
+                return false;
+        return true;
+    }
+    for (size_t i = 0; i + width < length; i += width)
+        if (!slice_word_is(slice.bytes + i, lower + i, width))
             return false;
-    return true;
+    return slice_word_is(slice.bytes + length - width, lower + length - width, width);
 }
 
 /* Without the blanks and tabs at both ends (RFC 9110's OWS). Context: pure; signal-safe. */

@@ -182,6 +182,21 @@ static void capture(struct wire_request *request, enum wire_text id, const char 
     text_commit(request, id, length);
 }
 
+/* Those that span_request_field() looks for: host, user-agent, forwarded, x-forwarded-*, traceparent, tracestate, and
+ * whatever other formats may bring. */
+uint32_t span_unused_request_letters(void)
+{
+    const uint32_t used =
+        1u << ('h' & 31) | 1u << ('u' & 31) | 1u << ('f' & 31) | 1u << ('x' & 31) | 1u << ('t' & 31) | 1u << ('b' & 31);
+
+    return config.request_headers ? 0 : ~used;
+}
+
+uint32_t span_unused_response_letters(void)
+{
+    return config.response_headers ? 0 : UINT32_MAX;
+}
+
 void span_request_field(struct wire_slot *slot, struct span_head *head, struct slice name, struct slice value)
 {
     struct wire_request *request = wire_slot_request(slot);

@@ -28,6 +28,10 @@ struct span_head {
 struct wire_slot *span_open(struct span_head *head, uint64_t start_ns, const struct wire_address *peer,
                             const struct wire_address *local);
 
+/* First letters of names whose fields are of no use, as struct http1's `unreported`. Context: hook; signal-safe. */
+uint32_t span_unused_request_letters(void);
+uint32_t span_unused_response_letters(void);
+
 /* The request line, and each header field. Context: hook; signal-safe. */
 void span_request_line(struct wire_slot *slot, struct span_head *head, struct slice method, struct slice target,
                        unsigned version_minor);

@@ -4,14 +4,7 @@
 #include <string.h>
 
 #include "preload/ip.h"
-
-static const void *find_last(struct slice text, char c)
-{
-    for (size_t i = text.length; i > 0; i--)
-        if (text.bytes[i - 1] == c)
-            return text.bytes + i - 1;
-    return NULL;
-}
+#include "preload/scan.h"
 
 static struct slice slice_until(struct slice text, const char *end)
 {
@@ -39,17 +32,19 @@ static bool read_port(struct slice digits, uint16_t *ret_port)
 }
 
 /* RFC 3986's reg-name, and underscores, which host names in use have; percent-encoding and UTF-8 are passed on. */
-static bool is_host(struct slice host)
+static const bool is_host_byte[256] = {
+    ['!'] = true,         ['$' ... '\''] = true, ['(' ... '.'] = true,   ['0' ... '9'] = true,
+    [';'] = true,         ['='] = true,          ['A' ... 'Z'] = true,   ['_'] = true,
+    ['a' ... 'z'] = true, ['~'] = true,          [0x80 ... 0xff] = true,
+};
+
+/* The length of the host at the front. */
+static size_t host_length(struct slice text)
 {
-    if (host.length == 0)
-        return false;
-    for (size_t i = 0; i < host.length; i++) {
-        unsigned char c = (unsigned char)host.bytes[i];
-        bool is_word = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c >= 0x80;
-        if (!is_word && (c == '\0' || !strchr("-._~%!$&'()*+,;=", c)))
-            return false;
-    }
-    return true;
+    size_t i = 0;
+    while (i < text.length && is_host_byte[(uint8_t)text.bytes[i]])
+        i++;
+    return i;
 }
 
 /* "[v6]" or "[v6]:port". A zone is dropped: it names an interface of another machine. */
@@ -78,12 +73,11 @@ static bool split_host_port(struct slice text, struct slice *ret_host, struct sl
 {
     if (text.length > 0 && text.bytes[0] == '[')
         return split_bracketed(text, ret_host, ret_port);
-    const char *colon = memchr(text.bytes, ':', text.length);
-    struct slice host = colon ? slice_until(text, colon) : text;
-    if (!is_host(host))
+    size_t host = host_length(text);
+    if (host == 0 || (host < text.length && text.bytes[host] != ':'))
         return false;
-    *ret_host = host;
-    *ret_port = colon ? slice_from(text, colon + 1) : (struct slice){text.bytes, 0};
+    *ret_host = (struct slice){text.bytes, host};
+    *ret_port = slice_from(text, text.bytes + host + (host < text.length));
     return true;
 }
 
@@ -91,7 +85,7 @@ bool target_split_authority(const char *authority, size_t len, struct slice *ret
 {
     struct slice text = {authority, len}, host, digits;
     uint16_t port = 0;
-    const char *at = find_last(text, '@');
+    const char *at = memrchr(text.bytes, '@', text.length);
     if (at)
         text = slice_from(text, at + 1);
     if (!split_host_port(text, &host, &digits) || !read_port(digits, &port))
@@ -103,10 +97,17 @@ bool target_split_authority(const char *authority, size_t len, struct slice *ret
 
 static void split_path(struct slice text, struct target *target)
 {
-    const char *mark = memchr(text.bytes, '?', text.length);
+    const char *end = text.bytes + text.length;
+    const char *stop = scan_path(text.bytes, end);
+    if (stop == end) {
+        target->path = text;
+        target->query = (struct slice){end, 0};
+        return;
+    }
+    const char *mark = memchr(stop, '?', (size_t)(end - stop));
     target->path = mark ? slice_until(text, mark) : text;
     target->has_query = mark != NULL;
-    target->query = mark ? slice_from(text, mark + 1) : (struct slice){text.bytes + text.length, 0};
+    target->query = mark ? slice_from(text, mark + 1) : (struct slice){end, 0};
     /* What follows '#' is the browser's own and is no part of the resource, with or without a query. */
     const char *fragment = memchr(target->path.bytes, '#', target->path.length);
     if (fragment)
