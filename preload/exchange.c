@@ -37,22 +37,31 @@ static void head_release(struct conn *conn)
     conn->head = NULL;
 }
 
-/* Feed a parser, lending it a stash when a line is cut. */
-static size_t feed(struct conn_direction *direction, const char *bytes, size_t length, enum http1_event *ret_event,
-                   struct http1_out *ret_out)
+/* The parser's line is cut: lend it a stash. Without one it has lost its way. */
+static enum http1_event lend_stash(struct conn_direction *direction)
+{
+    direction->stash = arena_pool_get(&stashes);
+    if (direction->stash)
+        return HTTP1_NEED_STASH;
+    direction->parser.state = HTTP1_FAILED;
+    return HTTP1_BAD;
+}
+
+static inline size_t feed(struct conn_direction *direction, const char *bytes, size_t length,
+                          enum http1_event *ret_event, struct http1_out *ret_out)
 {
     char *stash = direction->stash ? direction->stash->bytes : NULL;
     size_t used = http1_feed(&direction->parser, bytes, length, stash, ret_event, ret_out);
 
-    if (__builtin_expect(*ret_event != HTTP1_NEED_STASH, 1))
-        return used;
-    direction->stash = arena_pool_get(&stashes);
-    if (direction->stash)
-        return used +
-               http1_feed(&direction->parser, bytes + used, length - used, direction->stash->bytes, ret_event, ret_out);
-    direction->parser.state = HTTP1_FAILED;
-    *ret_event = HTTP1_BAD;
+    if (__builtin_expect(*ret_event == HTTP1_NEED_STASH, 0))
+        *ret_event = lend_stash(direction);
     return used;
+}
+
+/* Is there nothing left to learn from these bytes? Saves the call that would say so. */
+static inline bool fed_up(const struct conn_direction *direction, enum http1_event event, size_t left)
+{
+    return event == HTTP1_NEED_MORE || (left == 0 && direction->parser.state == HTTP1_AT_START);
 }
 
 /* To be called when the last event's slices are done with. */
@@ -129,7 +138,8 @@ static enum exchange_result request_event(struct conn *conn, enum http1_event ev
     case HTTP1_MESSAGE_END:
         request_body(conn);
         return EXCHANGE_ON;
-    case HTTP1_NEED_STASH: /* feed() has lent it */
+    case HTTP1_NEED_STASH:
+        return EXCHANGE_ON;
     case HTTP1_NOT_MINE:
     case HTTP1_BAD:
         break;
@@ -164,7 +174,7 @@ enum exchange_result exchange_in(struct conn *conn, const char *bytes, size_t le
         bytes += used;
         length -= used;
         result = request_event(conn, event, &out);
-    } while (result == EXCHANGE_ON && event != HTTP1_NEED_MORE && conn->in.parser.state != HTTP1_FAILED);
+    } while (result == EXCHANGE_ON && !fed_up(&conn->in, event, length) && conn->in.parser.state != HTTP1_FAILED);
     feed_done(&conn->in);
     return result;
 }
@@ -255,6 +265,7 @@ static enum exchange_result response_event(struct conn *conn, enum http1_event e
         return EXCHANGE_ON;
     case HTTP1_HEAD_END:
     case HTTP1_NEED_MORE:
+    case HTTP1_NEED_STASH:
         return EXCHANGE_ON;
     case HTTP1_MESSAGE_END:
         if (status < 200 && status != 101)
@@ -265,7 +276,6 @@ static enum exchange_result response_event(struct conn *conn, enum http1_event e
         return EXCHANGE_ON;
     case HTTP1_NOT_MINE:
         return oldest(conn, &open) ? EXCHANGE_DOUBT : EXCHANGE_OVER;
-    case HTTP1_NEED_STASH: /* feed() has lent it */
     case HTTP1_BAD:
         break;
     }
@@ -290,7 +300,7 @@ enum exchange_result exchange_out(struct conn *conn, const char *bytes, size_t l
         bytes += used;
         length -= used;
         result = response_event(conn, event, &out);
-    } while (result == EXCHANGE_ON && event != HTTP1_NEED_MORE);
+    } while (result == EXCHANGE_ON && !fed_up(&conn->out, event, length));
     feed_done(&conn->out);
     return result;
 }

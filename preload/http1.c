@@ -119,7 +119,7 @@ __attribute__((noinline)) static enum taken take_unusual_line(struct feed *feed,
 }
 
 /* Take the next line. MISSING: its end hasn't come; all bytes are used and kept in the stash. */
-static inline enum taken take_line(struct feed *feed, struct http1_line *ret_line)
+__attribute__((always_inline)) static inline enum taken take_line(struct feed *feed, struct http1_line *ret_line)
 {
     struct http1 *parser = feed->parser;
     const char *start = feed->at;
@@ -136,6 +136,12 @@ static inline enum taken take_line(struct feed *feed, struct http1_line *ret_lin
     parser->head_length += (uint32_t)used;
     *ret_line = (struct http1_line){start, (size_t)(stop - start), NULL};
     return LINE_TAKEN;
+}
+
+/* The same where lines are few. */
+__attribute__((noinline)) static enum taken take_rare_line(struct feed *feed, struct http1_line *ret_line)
+{
+    return take_line(feed, ret_line);
 }
 
 /* What a line that was not taken leads to. */
@@ -245,26 +251,24 @@ static bool fold(const struct feed *feed, const struct http1_line *line)
     return true;
 }
 
-static bool is_unreported(const struct http1 *parser, char first)
-{
-    return (first & 0x40) && parser->unreported >> (first & 31) & 1;
-}
-
+/* Goes by lines that nobody wants without coming back to the caller. */
 static enum http1_event feed_fields(struct feed *feed)
 {
     struct http1 *parser = feed->parser;
+    uint32_t unreported = parser->unreported;
     struct http1_line line;
     enum taken taken;
 
     while ((taken = take_line(feed, &line)) == LINE_TAKEN) {
         if (line.length == 0)
             return head_end(parser);
-        struct slice name = {line.bytes, http1_name_length(&line)};
+        struct slice name = {line.bytes, http1_name_length(line.bytes, line.length)};
         if (name.length == 0)
             return fold(feed, &line) ? HTTP1_FIELD : fail(parser, HTTP1_BAD);
-        if (!http1_note_field(parser, &line, name.length))
+        parser->flags |= HTTP1_FOLD_ALLOWED;
+        if (http1_may_frame(name.length) && !http1_note_field(parser, &line, name.length))
             return fail(parser, HTTP1_BAD);
-        if (is_unreported(parser, *name.bytes))
+        if ((*name.bytes & 0x40) && unreported >> (*name.bytes & 31) & 1)
             continue;
         *feed->out = (struct http1_out){name, http1_field_value(&line, name.length), {0}, line.tail};
         return HTTP1_FIELD;
@@ -277,12 +281,12 @@ static enum http1_event feed_trailers(struct feed *feed)
 {
     struct http1 *parser = feed->parser;
     struct http1_line line;
-    enum taken taken = take_line(feed, &line);
+    enum taken taken = take_rare_line(feed, &line);
     if (taken != LINE_TAKEN)
         return no_line(parser, taken);
     if (line.length == 0)
         return message_end(parser);
-    if (line.bytes[0] != ' ' && line.bytes[0] != '\t' && http1_name_length(&line) == 0)
+    if (line.bytes[0] != ' ' && line.bytes[0] != '\t' && http1_name_length(line.bytes, line.length) == 0)
         return fail(parser, HTTP1_BAD);
     return HTTP1_NEED_MORE;
 }
@@ -324,7 +328,7 @@ static enum http1_event feed_chunk_size(struct feed *feed)
         parser->head_length = 0;
 
     struct http1_line line;
-    enum taken taken = take_line(feed, &line);
+    enum taken taken = take_rare_line(feed, &line);
     if (taken != LINE_TAKEN)
         return no_line(parser, taken);
     if (!http1_read_chunk_size(&line, &parser->remaining))
@@ -337,7 +341,7 @@ static enum http1_event feed_chunk_end(struct feed *feed)
 {
     struct http1 *parser = feed->parser;
     struct http1_line line;
-    enum taken taken = take_line(feed, &line);
+    enum taken taken = take_rare_line(feed, &line);
     if (taken != LINE_TAKEN)
         return no_line(parser, taken);
     if (line.length > 0)

@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#include "preload/scan.h"
-
 enum {
     METHOD_MAX = 32,
     VERSION_LENGTH = 8, /* HTTP/1.1 */
@@ -92,8 +90,6 @@ bool http1_read_status_line(struct http1 *parser, const struct http1_line *line,
     return true;
 }
 
-typedef bool read_function(struct http1 *parser, struct slice value);
-
 static bool read_decimal(struct slice digits, uint64_t *ret_value)
 {
     uint64_t value = 0;
@@ -165,45 +161,21 @@ static bool read_connection(struct http1 *parser, struct slice value)
     return true;
 }
 
-/* What reads the field: three of all names, each of its own length. */
-static read_function *framing_field(struct slice name)
-{
-    switch (name.length) {
-    case sizeof("connection") - 1:
-        return slice_is(name, "connection") ? read_connection : NULL;
-    case sizeof("content-length") - 1:
-        return slice_is(name, "content-length") ? read_content_length : NULL;
-    case sizeof("transfer-encoding") - 1:
-        return slice_is(name, "transfer-encoding") ? read_transfer_encoding : NULL;
-    default:
-        return NULL;
-    }
-}
-
 bool http1_note_field(struct http1 *parser, const struct http1_line *line, size_t name_length)
 {
-    read_function *read = framing_field((struct slice){line->bytes, name_length});
+    struct slice name = {line->bytes, name_length};
+    bool (*read)(struct http1 *, struct slice) = NULL;
 
-    if (!read) {
-        parser->flags |= HTTP1_FOLD_ALLOWED;
+    if (slice_is(name, "content-length"))
+        read = read_content_length;
+    else if (slice_is(name, "connection"))
+        read = read_connection;
+    else if (slice_is(name, "transfer-encoding"))
+        read = read_transfer_encoding;
+    if (!read)
         return true;
-    }
     parser->flags &= (uint16_t)~HTTP1_FOLD_ALLOWED;
     return !line->tail && read(parser, http1_field_value(line, name_length));
-}
-
-/* An illegal name is the server's to refuse, and puts no framing in doubt; but a blank or control byte does. */
-size_t http1_name_length(const struct http1_line *line)
-{
-    const char *end = line->bytes + line->length;
-    const char *stop = scan_name(line->bytes, end);
-
-    return stop < end && *stop == ':' ? (size_t)(stop - line->bytes) : 0;
-}
-
-struct slice http1_field_value(const struct http1_line *line, size_t name_length)
-{
-    return slice_trim((struct slice){line->bytes + name_length + 1, line->length - name_length - 1});
 }
 
 bool http1_opens_tunnel(const struct http1 *parser)

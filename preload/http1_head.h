@@ -6,6 +6,7 @@
 #define SPANSHIM_HTTP1_HEAD_H
 
 #include "preload/http1.h"
+#include "preload/scan.h"
 
 enum { HTTP1_LINE_TAIL = 16 }; /* kept of the end of a cut line: a request line's version stands there */
 
@@ -42,13 +43,32 @@ bool http1_line_is_clean(const struct http1_line *line);
 bool http1_read_request_line(struct http1 *parser, const struct http1_line *line, struct http1_out *ret_out);
 bool http1_read_status_line(struct http1 *parser, const struct http1_line *line, struct http1_out *ret_out);
 
-/* The length of the name of a field line, not empty; 0 when it is no field. Context: pure; signal-safe. */
-size_t http1_name_length(const struct http1_line *line);
+/* The length of the name of a field line, not empty; 0 when it is no field. An illegal name is the server's to refuse
+ * and puts no framing in doubt, but a blank or control byte does. Context: pure; signal-safe. */
+static inline size_t http1_name_length(const char *line, size_t length)
+{
+    const char *stop = scan_name(line, line + length);
+
+    return stop < line + length && *stop == ':' ? (size_t)(stop - line) : 0;
+}
 
 /* Its value. Context: pure; signal-safe. */
-struct slice http1_field_value(const struct http1_line *line, size_t name_length);
+static inline struct slice http1_field_value(const struct http1_line *line, size_t name_length)
+{
+    return slice_trim((struct slice){line->bytes + name_length + 1, line->length - name_length - 1});
+}
 
-/* Note what a field says about the framing. False when that is in doubt. Context: pure; signal-safe. */
+/* Has any field of the framing a name this long? Context: pure; signal-safe. */
+static inline bool http1_may_frame(size_t name_length)
+{
+    const uint32_t lengths = 1u << (sizeof("connection") - 1) | 1u << (sizeof("content-length") - 1) |
+                             1u << (sizeof("transfer-encoding") - 1);
+
+    return name_length < 32 && lengths >> name_length & 1;
+}
+
+/* Note what a field says about the framing: then it may not be continued. False when that is in doubt.
+ * Context: pure; signal-safe. */
 bool http1_note_field(struct http1 *parser, const struct http1_line *line, size_t name_length);
 
 /* The head is complete: set framing, keep_alive, ambiguous (RFC 9112 6.3). False when the body's length can't be told
