@@ -280,6 +280,31 @@ static void test_http1_gives_up_an_endless_head(void **state)
     run_long("", HTTP1_HEAD_MAX + 10, "", "not mine;");
 }
 
+/* The same framing, and the same doubts, without those fields. */
+static void test_http1_passes_over_fields_nobody_wants(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *input, *events;
+    } heads[] = {
+        {"POST / HTTP/1.1\r\nHost: a\r\nAccept: b\r\nContent-Length: 2\r\naccept: d\r\n\r\nxy",
+         "POST,/,HTTP/1.1;Host=a;[counted 2];end 2;"},
+        {"GET / HTTP/1.1\r\nAccept: a\r\n b\r\nHost: a\r\n\r\n", "GET,/,HTTP/1.1;+b;Host=a;[none];end 0;"},
+        {"GET / HTTP/1.1\r\nConnection: close\r\n b\r\n\r\n", "GET,/,HTTP/1.1;bad;"},
+        {"GET / HTTP/1.1\r\nAccept : a\r\n\r\n", "GET,/,HTTP/1.1;bad;"},
+        {"GET / HTTP/1.1\r\nAccept: a\rb\r\n\r\n", "GET,/,HTTP/1.1;bad;"},
+        {"GET / HTTP/1.1\r\nAccept\r\n\r\n", "GET,/,HTTP/1.1;bad;"},
+        {"GET / HTTP/1.1\r\n1: a\r\n\r\n", "GET,/,HTTP/1.1;1=a;[none];end 0;"},
+    };
+
+    for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
+        struct http1 parser = {.role = HTTP1_REQUESTS, .unreported = 1u << ('a' & 31) | 1u << ('c' & 31)};
+        struct transcript transcript = {0};
+        feed(&parser, heads[i].input, strlen(heads[i].input), &transcript);
+        assert_string_equal(transcript.text, heads[i].events);
+    }
+}
+
 static void test_http1_asks_for_a_stash_when_a_line_is_cut(void **state)
 {
     (void)state;
@@ -471,6 +496,7 @@ int main(void)
         cmocka_unit_test(test_http1_doubts_a_cut_framing_field),
         cmocka_unit_test(test_http1_passes_over_a_long_chunk_extension),
         cmocka_unit_test(test_http1_gives_up_an_endless_head),
+        cmocka_unit_test(test_http1_passes_over_fields_nobody_wants),
         cmocka_unit_test(test_http1_asks_for_a_stash_when_a_line_is_cut),
         cmocka_unit_test(test_http1_tells_when_a_message_has_begun),
         cmocka_unit_test(test_http1_counts_a_head),
