@@ -2,6 +2,8 @@
 /* The bytes, by way of messages: send, recv and their kin. */
 #include "hooks/hook.h"
 
+#include "preload/link.h"
+
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -86,7 +88,9 @@ static void passed_descriptors(struct msghdr *message)
             int fd;
 
             memcpy(&fd, CMSG_DATA(c) + at, sizeof(fd));
-            conn_forget(fd);
+            link_received(fd);
+            if (hook_active())
+                conn_forget(fd);
         }
     }
 }
@@ -99,9 +103,9 @@ ssize_t recvmsg(int fd, struct msghdr *message, int flags)
     ssize_t n = REAL(recvmsg)(fd, message, flags);
     int saved_errno = errno;
 
-    if (n >= 0 && message->msg_controllen > 0 && hook_active())
+    if (n >= 0 && message->msg_controllen > 0)
         passed_descriptors(message);
-    if (followed && (flags & MSG_TRUNC))
+    if (followed && (n < 0 || (flags & MSG_TRUNC))) /* after a failure the message may not even be readable */
         conn_skip_in(&call.conn, n);
     else if (followed)
         conn_data_in_vector(&call.conn, message->msg_iov, (int)message->msg_iovlen, n);
@@ -115,16 +119,17 @@ int recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags, st
     struct hook_call call;
     bool followed = !is_aside(flags) && hook_enter(&call, fd);
     int received_count = REAL(recvmmsg)(fd, messages, count, flags, timeout);
+    int saved_errno = errno;
 
-    if (!followed)
-        return received_count;
-    hook_done(&call);
     for (int i = 0; i < received_count; i++) {
         struct msghdr *message = &messages[i].msg_hdr;
 
-        conn_data_in_vector(&call.conn, message->msg_iov, (int)message->msg_iovlen, (ssize_t)messages[i].msg_len);
+        if (message->msg_controllen > 0)
+            passed_descriptors(message);
+        if (followed)
+            conn_data_in_vector(&call.conn, message->msg_iov, (int)message->msg_iovlen, (ssize_t)messages[i].msg_len);
     }
-    hook_leave(&call);
+    errno = saved_errno;
     return received_count;
 }
 
@@ -165,7 +170,10 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
         return REAL(sendmsg)(fd, message, flags);
     ssize_t n = REAL(sendmsg)(fd, message, flags);
     hook_done(&call);
-    conn_data_out_vector(&call.conn, message->msg_iov, (int)message->msg_iovlen, n);
+    if (n >= 0) /* else the message may lie where nothing can be read */
+        conn_data_out_vector(&call.conn, message->msg_iov, (int)message->msg_iovlen, n);
+    else
+        conn_data_out(&call.conn, NULL, n);
     hook_leave(&call);
     return n;
 }

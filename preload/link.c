@@ -359,6 +359,15 @@ static bool is_connection(int fd)
            (domain == AF_INET || domain == AF_INET6);
 }
 
+void link_received(int fd)
+{
+    if (is_hopeless())
+        return;
+    process_check_fork();
+    if (!ring_lane() && is_connection(fd))
+        link_ensure();
+}
+
 void link_init(void)
 {
     link_state.scratch = arena_alloc(sizeof(*link_state.scratch));

@@ -15,6 +15,10 @@ void link_init(void);
  * Context: hook; errno is kept. */
 void link_ensure(void);
 
+/* A descriptor came from another process: a connection, handed over by who accepted it (Node's cluster), is served
+ * without any socket being made here. One system call, until we are tied up. Context: hook. */
+void link_received(int fd);
+
 /* The process is about to change its user: from then on it could reach neither the agent's socket nor be believed.
  * Gives it a mapping of its own, handed over under the old name. Context: hook; errno is kept. */
 void link_before_uid_change(void);

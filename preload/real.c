@@ -11,6 +11,7 @@
 #include <string.h>
 
 void *real_table[HOOK_COUNT];
+__typeof__(&clock_gettime) real_clock;
 
 static const char soname[] = "libspanshim.so";
 
@@ -148,6 +149,8 @@ static int object_visit(struct dl_phdr_info *info, size_t size, void *arg)
             search->duplicate = true;
         return 0;
     }
+    if (!real_clock && search->object.soname && strncmp(search->object.soname, "libc.", 5) == 0)
+        real_clock = (__typeof__(real_clock))object_lookup(&search->object, "clock_gettime");
     for (int id = 0; id < HOOK_COUNT; id++)
         if (!real_table[id] && (search->only == HOOK_COUNT || search->only == (enum hook_id)id))
             real_table[id] = object_lookup(&search->object, names[id]);

@@ -3,6 +3,7 @@
  * errno after success must be what it was. */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -68,6 +69,12 @@ static void every_call(int fd)
     TRY(fcntl(fd, -1));
     TRY(dup2(fd, -1));
     TRY(dup3(fd, fd, 0));
+    TRY(recvmsg(fd, nowhere, MSG_DONTWAIT));
+    TRY(sendmsg(fd, nowhere, MSG_NOSIGNAL | MSG_DONTWAIT));
+    TRY(recvmmsg(fd, nowhere, 1, MSG_DONTWAIT, NULL));
+    TRY(sendmmsg(fd, nowhere, 1, MSG_NOSIGNAL | MSG_DONTWAIT));
+    TRY(readv(fd, nowhere, 1));
+    TRY(writev(fd, nowhere, 1));
     TRY(read(fd, nowhere, 8));
     TRY(read(fd, bytes, 0));
     TRY(write(fd, bytes, 0));
@@ -99,6 +106,24 @@ static void interrupted(int fd)
     (void)close(epoll);
 }
 
+/* The server's end of a connection whose client has gone; -1 when there is none to be had. */
+static int accepted(void)
+{
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    int client = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof address;
+    int server = -1;
+
+    if (bind(listener, (struct sockaddr *)&address, length) == 0 && listen(listener, 1) == 0 &&
+        getsockname(listener, (struct sockaddr *)&address, &length) == 0 &&
+        connect(client, (struct sockaddr *)&address, length) == 0)
+        server = accept(listener, NULL, NULL);
+    (void)close(client);
+    (void)close(listener);
+    return server;
+}
+
 static void on_pipe(int number)
 {
     (void)printf("signal %d\n", number);
@@ -123,6 +148,10 @@ int main(void)
     every_call(ends[0]);
     (void)close(ends[1]);
     (void)puts("-- peer gone");
+    every_call(ends[0]);
+    (void)close(ends[0]);
+    (void)puts("-- accepted connection, client gone");
+    ends[0] = accepted();
     every_call(ends[0]);
     (void)close(ends[0]);
     (void)puts("-- interrupted");

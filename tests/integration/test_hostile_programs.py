@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Programs in unusual company: other preloads, connections that others accepted."""
+
+import shutil
+import time
+import unittest
+from pathlib import Path
+
+import servers
+from harness import APPS, LIBRARY, ShimTest, Traffic
+from processes import free_port
+
+NODE_CLUSTER = """
+const cluster = require('cluster'), http = require('http');
+if (cluster.isPrimary) { cluster.fork(); cluster.fork(); }
+else http.createServer((request, response) => response.end('hi')).listen(%d, '127.0.0.1');
+"""
+
+
+class OtherClockTest(ShimTest):
+    """A preload that makes programs believe in another time is not asked by the shim."""
+
+    def _serve(self, preload):
+        process, port = servers.httpd(self, env=self.spanshim.env(LD_PRELOAD=preload))
+        traffic = Traffic(port)
+        traffic.once("GET", "/delay/50", at_least=0.05)
+        spans = self.check_spans(traffic.exchanges)
+        for span in spans:
+            self.assertAlmostEqual(time.time(), span["end_time_unix_nano"] / 1e9, delta=30)
+        self.assertEqual(b"", process.err)
+
+    def test_after_the_shim(self):
+        self.needs_spans()
+        self._serve(f"{LIBRARY}:{APPS / 'libother_clock.so'}")
+
+    def test_before_the_shim(self):
+        self.needs_spans()
+        self._serve(f"{APPS / 'libother_clock.so'}:{LIBRARY}")
+
+
+class NodeClusterTest(ShimTest):
+    """The primary accepts and passes connections on: a worker makes no socket of its own."""
+
+    def test_passed_connections(self):
+        node = shutil.which("node")
+        if not node:
+            self.skipTest("no node")
+        port = free_port()
+        script = Path(self.directory) / "cluster.js"
+        script.write_text(NODE_CLUSTER % port)
+        process = self.run_program([node, script], name="node")
+        process.wait_listening(port)
+        traffic = Traffic(port)
+        for _ in range(10):
+            traffic.once("GET", "/a")
+        with traffic.connect() as connection:
+            for _ in range(10):
+                traffic.request(connection, "GET", "/b")
+        self.check_spans(traffic.exchanges)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
