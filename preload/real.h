@@ -20,9 +20,9 @@ enum hook_id {
 /* Written by real_init, then read-only. */
 extern void *real_table[HOOK_COUNT] __attribute__((visibility("hidden")));
 
-/* libc's own clock_gettime, NULL when it was not found. By its name we might get that of a preload that makes the program
- * believe in another time (libfaketime): our times must be the agent's, and its code may not have been initialised yet.
- * Written by real_init, then read-only. */
+/* libc's own clock_gettime, NULL when it was not found. By its name we might get that of a preload that makes the
+ * program believe in another time (libfaketime): our times must be the agent's, and its code may not have been
+ * initialised yet. Written by real_init, then read-only. */
 extern __typeof__(&clock_gettime) real_clock __attribute__((visibility("hidden")));
 
 /* Fill the table with the next definition after ours of each symbol. False when an older copy of this object is loaded
