@@ -46,6 +46,12 @@ class FirstProcessTest(ShimTest):
             below += children(pid)
         raise AssertionError("the program is not there")
 
+    def _resting_pid(self, process):
+        """The same, once it waits for the next request: a client has its answer before the server's next instruction."""
+        pid = self._program_pid(process)
+        wait_until(lambda: status_field(pid, "State").startswith("S"), what="the program is done with the last request")
+        return pid
+
     def _traffic(self, traffic, last=None):
         with traffic.connect() as connection:
             for _ in range(50):
@@ -72,7 +78,7 @@ class FirstProcessTest(ShimTest):
     def test_terminated(self):
         process, traffic = self._start()
         self._traffic(traffic)
-        os.kill(self._program_pid(process), signal.SIGTERM)
+        os.kill(self._resting_pid(process), signal.SIGTERM)
         self.assertEqual(15, process.wait())
         self.check_spans(traffic.exchanges)
 
@@ -80,9 +86,7 @@ class FirstProcessTest(ShimTest):
         process, traffic = self._start()
         self._traffic(traffic)
         # The kernel shields a namespace's first process from its own signals, but not from those sent from outside.
-        pid = self._program_pid(process)
-        wait_until(lambda: status_field(pid, "State").startswith("S"), what="the program is done with the last request")
-        os.kill(pid, signal.SIGKILL)
+        os.kill(self._resting_pid(process), signal.SIGKILL)
         process.wait()
         self.check_spans(traffic.exchanges)
 
