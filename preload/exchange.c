@@ -109,11 +109,13 @@ static struct wire_slot *arriving(struct conn *conn)
     return conn->head ? slot_of(conn->open[(number - 1) % CONN_PIPELINE_MAX]) : NULL;
 }
 
-static void request_body(struct conn *conn)
+/* How much of the youngest request's body has come. Between messages the parser's count is none of its any more: the next
+ * one's first line may have begun. */
+static void request_body(struct conn *conn, bool is_end)
 {
     uint32_t number = atomic_load_explicit(&conn->opened, memory_order_relaxed);
 
-    if (number > 0)
+    if (is_end || http1_is_in_body(&conn->in.parser))
         atomic_store_explicit(&conn->body_lengths[(number - 1) % CONN_PIPELINE_MAX], conn->in.parser.body_length,
                               memory_order_relaxed);
 }
@@ -136,7 +138,7 @@ static enum exchange_result request_event(struct conn *conn, enum http1_event ev
         return EXCHANGE_ON;
     case HTTP1_NEED_MORE:
     case HTTP1_MESSAGE_END:
-        request_body(conn);
+        request_body(conn, event == HTTP1_MESSAGE_END);
         return EXCHANGE_ON;
     case HTTP1_NEED_STASH:
         return EXCHANGE_ON;

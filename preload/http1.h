@@ -100,6 +100,12 @@ enum http1_event http1_end(struct http1 *parser);
  * Context: pure; signal-safe. */
 void http1_tunnel(struct http1 *parser);
 
+/* Is the parser past a head and before the end of its message? Context: pure; signal-safe. */
+static inline bool http1_is_in_body(const struct http1 *parser)
+{
+    return parser->state >= HTTP1_IN_BODY && parser->state <= HTTP1_UNTIL_CLOSE;
+}
+
 /* Could these first bytes (1 or more) begin a message of this role? Decided by as many bytes as there are.
  * Requests: a token of at most 32 bytes, a space. Responses: "HTTP/1.". Context: pure; signal-safe. */
 bool http1_looks_like(enum http1_role role, const char *bytes, size_t len);

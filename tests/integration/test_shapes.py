@@ -85,6 +85,17 @@ class PipelineTest(ShimTest):
                 self.assertEqual(b"%d\n" % size, response.body)
         self.check_spans(traffic.exchanges)
 
+    def test_body_and_the_beginning_of_the_next_request(self):
+        traffic = Traffic(servers.httpd(self)[1])
+        with traffic.connect() as connection:
+            following = request_bytes("GET", "/size/1", host=connection.host)
+            for cut in (1, 3, len(following) // 2, len(following) - 1):
+                connection.send(request_bytes("POST", "/echo", b"hello", host=connection.host) + following[:cut])
+                traffic.note(connection, "POST", "/echo", connection.read_response(), request_body=5)
+                connection.send(following[cut:])
+                traffic.note(connection, "GET", "/size/1", connection.read_response())
+        self.check_spans(traffic.exchanges)
+
 
 class SplitTest(ShimTest):
     """Heads that arrive in pieces."""
