@@ -48,6 +48,7 @@ static struct conn *conn_new(enum conn_role role)
     conn->in.parser = (struct http1){.role = HTTP1_REQUESTS, .unreported = span_unused_request_letters()};
     conn->out.parser = (struct http1){.role = HTTP1_RESPONSES, .unreported = span_unused_response_letters()};
     conn->head = NULL;
+    conn->begun_ns = 0;
     atomic_store_explicit(&conn->opened, 0, memory_order_relaxed);
     atomic_store_explicit(&conn->answered, 0, memory_order_relaxed);
     atomic_store_explicit(&conn->in.claimed, 0, memory_order_relaxed);

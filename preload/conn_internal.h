@@ -44,6 +44,7 @@ struct conn {
 
     /* The request whose head is coming in; held by the in direction. */
     struct span_head *head; /* a pool's block until the head is complete, else NULL */
+    uint64_t begun_ns;      /* when its first byte came, if its first line did not come whole; else 0 */
 
     /* Requests waiting for the end of their response: number n stands at n % CONN_PIPELINE_MAX. The in direction adds
      * (release), the out direction takes (acquire). */

@@ -90,7 +90,8 @@ static bool request_begin(struct conn *conn, const struct http1_out *line)
         flags = CONN_OPEN_CONNECT;
     conn->head = arena_pool_get(&heads);
     if (conn->head)
-        slot = span_open(conn->head, moment(&conn->in), &conn->peer, &conn->local);
+        slot = span_open(conn->head, conn->begun_ns ? conn->begun_ns : moment(&conn->in), &conn->peer, &conn->local);
+    conn->begun_ns = 0;
     if (slot)
         span_request_line(slot, conn->head, method, line->b, conn->in.parser.version_minor);
     else
@@ -109,8 +110,8 @@ static struct wire_slot *arriving(struct conn *conn)
     return conn->head ? slot_of(conn->open[(number - 1) % CONN_PIPELINE_MAX]) : NULL;
 }
 
-/* How much of the youngest request's body has come. Between messages the parser's count is none of its any more: the next
- * one's first line may have begun. */
+/* How much of the youngest request's body has come. Between messages the parser's count is none of its any more: the
+ * next one's first line may have begun. */
 static void request_body(struct conn *conn, bool is_end)
 {
     uint32_t number = atomic_load_explicit(&conn->opened, memory_order_relaxed);
@@ -137,8 +138,12 @@ static enum exchange_result request_event(struct conn *conn, enum http1_event ev
         head_release(conn);
         return EXCHANGE_ON;
     case HTTP1_NEED_MORE:
+        if (conn->in.parser.state == HTTP1_IN_START_LINE && conn->begun_ns == 0)
+            conn->begun_ns = moment(&conn->in);
+        request_body(conn, false);
+        return EXCHANGE_ON;
     case HTTP1_MESSAGE_END:
-        request_body(conn, event == HTTP1_MESSAGE_END);
+        request_body(conn, true);
         return EXCHANGE_ON;
     case HTTP1_NEED_STASH:
         return EXCHANGE_ON;

@@ -5,6 +5,7 @@ answers that end in odd ways, very many connections. Each must give exactly its 
 import resource
 import socket
 import struct
+import time
 import unittest
 
 import servers
@@ -114,6 +115,18 @@ class SplitTest(ShimTest):
                 connection.wait_until_read()
             if calls_per_byte:
                 traffic.note(connection, "GET", target, connection.read_response(), user_agent="cut")
+        self.check_spans(traffic.exchanges)
+
+    def test_the_span_starts_with_the_first_byte(self):
+        traffic = Traffic(servers.httpd(self)[1])
+        pause = 0.2
+        with traffic.connect() as connection:
+            for _ in range(2):
+                connection.send(b"G")
+                connection.wait_until_read()
+                time.sleep(pause)  # what is measured, not a wait for something
+                connection.send(request_bytes("GET", "/size/1", host=connection.host)[1:])
+                traffic.note(connection, "GET", "/size/1", connection.read_response(), at_least=pause)
         self.check_spans(traffic.exchanges)
 
     def test_request_cut_after_every_byte_to_nginx(self):
