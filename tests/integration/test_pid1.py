@@ -69,6 +69,19 @@ class FirstProcessTest(ShimTest):
         self.assertEqual(b"reaped 3, statuses' sum 36, then errno 10", outputs[0][0])
         self.assertEqual(*outputs)
 
+    def test_preload_alone_starts_no_agent(self):
+        """A first process would be its agent's parent, and its wait(-1) would see it."""
+        if self.launcher:
+            self.skipTest("the launcher is the first process")
+        self.spanshim.stop()
+        process, traffic = self._start()
+        traffic.once("GET", "/size/1")
+        self.assertEqual([], children(self._program_pid(process)))
+        traffic.once("GET", "/exit/0")
+        self.assertEqual(0, process.wait())
+        self.assertIn(b"reaped 3, statuses' sum 36, then errno 10", process.out)
+        self.assertEqual([], self.sink.spans)
+
     def test_exit_right_after_the_last_answer(self):
         process, traffic = self._start()
         self._traffic(traffic, "/exit/7")
