@@ -10,7 +10,7 @@ import time
 import unittest
 
 import servers
-from harness import BARE, FULL, ShimTest
+from harness import BARE, FULL, ShimTest, dropped_spans
 from processes import resident_bytes, wait_until
 
 SECONDS = 60 if FULL else 6
@@ -107,18 +107,6 @@ class OutageTest(ShimTest):
         print(f"agent stopped: {ratio:.3f} of bare's requests/s")
         self._account()
         self.assertGreaterEqual(ratio, 0.95)
-
-
-def dropped_spans(status):
-    """All spans that the status counts as dropped, whatever the cause."""
-    total = 0
-    for agent in status["agents"] if "agents" in status else [status]:
-        for ring in agent.get("rings", []):
-            total += sum(ring.get("dropped", {}).values())
-        for destinations in agent.get("destinations", []):
-            for exporter in destinations.get("exporters", []):
-                total += sum(exporter.get("dropped", {}).values())
-    return total
 
 
 if __name__ == "__main__":

@@ -292,3 +292,11 @@ class ShimTest(unittest.TestCase):
 def duration(span):
     """A span's length in seconds."""
     return (span["end_time_unix_nano"] - span["start_time_unix_nano"]) / 1e9
+
+
+def dropped_spans(status):
+    """All spans that a status counts as dropped, whatever the cause."""
+    total = sum(status["totals"]["dropped"].values())
+    for destinations in status["destinations"]:
+        total += sum(sum(exporter["dropped"].values()) for exporter in destinations["exporters"])
+    return total
