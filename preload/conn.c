@@ -196,6 +196,12 @@ static enum wire_drop drop_of(enum exchange_result result)
     return WIRE_DROP_COUNT;
 }
 
+/* Is what the hook found before its call still there? */
+static bool is_current(const struct conn_ref *ref)
+{
+    return atomic_load_explicit(&ref->conn->generation, memory_order_acquire) == ref->generation;
+}
+
 typedef enum exchange_result exchange_function(struct conn *conn, const char *bytes, size_t length);
 
 /* Claim the direction, parse, give it back. */
@@ -206,12 +212,11 @@ static void move_bytes(const struct conn_ref *ref, struct conn_direction *direct
     enum exchange_result result = EXCHANGE_ON;
 
     if (!claim(direction)) {
-        if (atomic_load_explicit(&conn->generation, memory_order_acquire) == ref->generation)
+        if (is_current(ref))
             turn_passive(conn, WIRE_DROP_CONTENDED);
         return;
     }
-    if (atomic_load_explicit(&conn->generation, memory_order_acquire) == ref->generation &&
-        !atomic_load_explicit(&conn->passive, memory_order_relaxed)) {
+    if (is_current(ref) && !atomic_load_explicit(&conn->passive, memory_order_relaxed)) {
         atomic_store_explicit(&conn->pid, process_pid(), memory_order_relaxed);
         for (int i = 0; i < count && left > 0 && result == EXCHANGE_ON; i++) {
             size_t length = iov[i].iov_len < left ? iov[i].iov_len : left;
@@ -228,7 +233,7 @@ static void move_bytes(const struct conn_ref *ref, struct conn_direction *direct
 }
 
 /* A call failed in a way that ends the connection. */
-static void note_failure(struct conn *conn)
+static void note_failure(const struct conn_ref *ref)
 {
     enum wire_error error = WIRE_ERROR_NONE;
 
@@ -238,8 +243,19 @@ static void note_failure(struct conn *conn)
         error = WIRE_ERROR_CLIENT_CLOSED;
     else if (errno == ETIMEDOUT)
         error = WIRE_ERROR_TIMEOUT;
-    if (error != WIRE_ERROR_NONE)
-        atomic_store_explicit(&conn->failure, (uint8_t)error, memory_order_relaxed);
+    if (error != WIRE_ERROR_NONE && is_current(ref))
+        atomic_store_explicit(&ref->conn->failure, (uint8_t)error, memory_order_relaxed);
+}
+
+/* Nothing came although there was room for something: the peer will send no more. */
+static void note_end(const struct conn_ref *ref, const struct iovec *iov, int count)
+{
+    size_t room = 0;
+
+    for (int i = 0; i < count; i++)
+        room |= iov[i].iov_len;
+    if (room > 0 && is_current(ref))
+        atomic_store_explicit(&ref->conn->peer_done, 1, memory_order_relaxed);
 }
 
 static void address_set(struct wire_address *address, const struct sockaddr *from, size_t length)
@@ -329,17 +345,16 @@ void conn_data_in_vector(const struct conn_ref *ref, const struct iovec *iov, in
     if (n > 0)
         move_bytes(&known, &known.conn->in, exchange_in, iov, count, (size_t)n);
     else if (n < 0)
-        note_failure(known.conn);
+        note_failure(&known);
+    else
+        note_end(&known, iov, count);
 }
 
 void conn_data_in(const struct conn_ref *ref, const void *bytes, size_t room, ssize_t n)
 {
     struct iovec iov = {(void *)(uintptr_t)bytes, room};
 
-    if (n == 0 && room > 0 && ref->conn)
-        atomic_store_explicit(&ref->conn->peer_done, 1, memory_order_relaxed);
-    else
-        conn_data_in_vector(ref, &iov, 1, n);
+    conn_data_in_vector(ref, &iov, 1, n);
 }
 
 void conn_data_out_vector(const struct conn_ref *ref, const struct iovec *iov, int count, ssize_t n)
@@ -349,7 +364,7 @@ void conn_data_out_vector(const struct conn_ref *ref, const struct iovec *iov, i
     else if (n > 0)
         move_bytes(ref, &ref->conn->out, exchange_out, iov, count, (size_t)n);
     else if (n < 0)
-        note_failure(ref->conn);
+        note_failure(ref);
 }
 
 void conn_data_out(const struct conn_ref *ref, const void *bytes, ssize_t n)
@@ -377,7 +392,8 @@ void conn_give_up(const struct conn_ref *ref)
         (void)fdtab_replace(ref->fd, ref->entry, FDTAB_IGNORED);
         return;
     }
-    turn_passive(ref->conn, WIRE_DROP_BLIND);
+    if (is_current(ref))
+        turn_passive(ref->conn, WIRE_DROP_BLIND);
     settle(ref->conn);
 }
 
@@ -427,10 +443,15 @@ void conn_accepted(int listener, int fd, const struct sockaddr *address, size_t 
 
 void conn_duplicated(int of, int fd)
 {
-    uint64_t entry = fdtab_get(of);
-    struct conn *conn = conn_of(entry);
-    uint32_t refs;
+    uint64_t entry;
+    struct conn *conn;
+    uint32_t generation, refs;
 
+    do {
+        entry = fdtab_get(of);
+        conn = conn_of(entry);
+        generation = conn ? atomic_load_explicit(&conn->generation, memory_order_acquire) : 0;
+    } while (fdtab_get(of) != entry); /* else it may be another connection's generation */
     if (!conn) {
         (void)fd_name(fd, fdtab_value(entry));
         return;
@@ -441,8 +462,13 @@ void conn_duplicated(int of, int fd)
             conn_forget(fd);
             return;
         }
-    } while (!atomic_compare_exchange_weak_explicit(&conn->refs, &refs, refs + 1, memory_order_relaxed,
+    } while (!atomic_compare_exchange_weak_explicit(&conn->refs, &refs, refs + 1, memory_order_acquire,
                                                     memory_order_relaxed));
+    if (atomic_load_explicit(&conn->generation, memory_order_acquire) != generation) { /* closed and reused */
+        conn_unref(conn);
+        conn_forget(fd);
+        return;
+    }
     (void)fd_name_conn(fd, conn);
 }
 
@@ -452,7 +478,7 @@ void conn_shut_out(const struct conn_ref *ref)
 
     if (!conn || !claim(&conn->out))
         return;
-    if (atomic_load_explicit(&conn->generation, memory_order_acquire) == ref->generation)
+    if (is_current(ref))
         exchange_out_end(conn);
     unclaim(&conn->out);
     settle(conn);

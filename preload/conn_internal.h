@@ -29,7 +29,8 @@ struct conn_direction {
 };
 
 struct conn {
-    _Atomic uint32_t refs; /* descriptors of this process that name it; the arena's link while it is free */
+    _Atomic uint32_t pool_link; /* the arena's while it is free */
+    _Atomic uint32_t refs;      /* descriptors of this process that name it; 0 while it is free */
     _Atomic uint32_t generation;
     _Atomic uint8_t role; /* enum conn_role */
     _Atomic uint8_t passive;
