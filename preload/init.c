@@ -8,12 +8,47 @@
 #include "preload/process.h"
 #include "preload/real.h"
 
+#include <elf.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <sys/auxv.h>
 
-/* glibc passes a constructor what main gets. Context: start. */
+enum { AUXV_TYPES = 256, AUXV_DISTANCE = 4096 };
+
+/* What the kernel puts on the stack, upwards: the count, the arguments, NULL, the environment, NULL, the auxiliary
+ * vector, and after it the 16 random bytes that one entry of the vector points to. From there back down. */
+static bool find_arguments(char ***ret_argv, char ***ret_envp)
+{
+    const uintptr_t random = getauxval(AT_RANDOM);
+    uintptr_t *at = (uintptr_t *)(random & ~(sizeof(*at) - 1));
+    uintptr_t *const lowest = at - AUXV_DISTANCE / sizeof(*at);
+    uintptr_t count = 0;
+
+    if (!random)
+        return false;
+    while (at > lowest && !(at[0] == AT_RANDOM && at[1] == random))
+        at--;
+    if (at == lowest)
+        return false;
+    while (at[-2] != 0 && at[-2] < AUXV_TYPES)
+        at -= 2;
+    for (at--; at[-1] != 0;)
+        at--;
+    *ret_envp = (char **)at;
+    for (at--; at[-1] != count;) {
+        at--;
+        count++;
+    }
+    *ret_argv = (char **)at;
+    return true;
+}
+
+/* glibc passes a constructor what main gets; musl passes nothing, so there the three are what registers held. Context:
+ * start. */
 static void __attribute__((constructor)) start(int argc, char **argv, char **envp)
 {
-    (void)argc;
+    if ((!argv || envp != argv + argc + 1) && !find_arguments(&argv, &envp))
+        return;
     if (!real_init())
         return; /* an older copy of us is loaded before us and does the work */
     if (getauxval(AT_SECURE))

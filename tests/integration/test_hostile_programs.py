@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs in unusual company: other preloads, connections that others accepted."""
+"""Programs in unusual company: another C library, other preloads, connections that others accepted."""
 
 import shutil
+import subprocess
 import time
 import unittest
 from pathlib import Path
 
 import servers
-from harness import APPS, LIBRARY, ShimTest, Traffic
+from harness import APPS, LIBRARY, SOURCE, ShimTest, Traffic
 from processes import free_port
 
 NODE_CLUSTER = """
@@ -36,6 +37,42 @@ class OtherClockTest(ShimTest):
     def test_before_the_shim(self):
         self.needs_spans()
         self._serve(f"{APPS / 'libother_clock.so'}:{LIBRARY}")
+
+
+class MuslTest(ShimTest):
+    """A C library that gives constructors no arguments, and that many containers have."""
+
+    def setUp(self):
+        super().setUp()
+        compiler = shutil.which("musl-gcc")
+        if not compiler:
+            self.skipTest("no musl-gcc")
+        self.program = self.directory / "httpd_musl"
+        names = ("httpd", "http_peer", "http_answer", "http_bytes", "listener")
+        sources = [SOURCE / "test-apps" / f"{name}.c" for name in names]
+        subprocess.run([compiler, "-D_GNU_SOURCE", "-O1", "-o", self.program, *sources], check=True)
+
+    def _serve(self, mode, **settings):
+        process = self.run_program([self.program, mode], env=self.spanshim.env(**settings))
+        traffic = Traffic(process.announced_port())
+        with traffic.connect() as connection:
+            for size in (0, 1000):
+                traffic.request(connection, "GET", f"/size/{size}")
+            traffic.request(connection, "POST", "/echo", b"x" * 100)
+        spans = self.check_spans(traffic.exchanges)
+        self.assertEqual(b"", process.err)
+        return [span["resource"]["service.name"] for span in spans]
+
+    def test_modes(self):
+        for mode in ("--poll", "--threads", "--fork"):
+            with self.subTest(mode):
+                names = self._serve(mode)
+                self.assertEqual({"httpd_musl"} if names else set(), set(names))
+                self.sink.clear()
+
+    def test_settings_are_seen(self):
+        self.needs_spans()
+        self.assertEqual(["named"] * 3, self._serve("--poll", OTEL_SERVICE_NAME="named"))
 
 
 class NodeClusterTest(ShimTest):
