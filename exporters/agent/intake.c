@@ -288,7 +288,7 @@ int intake_take(const struct intake_handover *handover)
         log_refusal(handover, error);
         if (source)
             unlink_source(source);
-        if (source && source->pidfd != handover->pidfd && handover->pidfd >= 0)
+        if (handover->pidfd >= 0 && !(source && source->pidfd == handover->pidfd))
             close(handover->pidfd);
         if (source)
             source_free(source);

@@ -392,8 +392,8 @@ static void restart_later(void)
 {
     if (monotonic_ns() - keeper.worker_started_ns >= restart_good_ns || !keeper.restart_ns)
         keeper.restart_ns = restart_first_ns;
-    else if (keeper.restart_ns < restart_max_ns)
-        keeper.restart_ns *= 2;
+    else
+        keeper.restart_ns = keeper.restart_ns * 2 < restart_max_ns ? keeper.restart_ns * 2 : restart_max_ns;
     (void)loop_timer_set(keeper.loop, &keeper.restart_timer, keeper.restart_ns);
 }
 

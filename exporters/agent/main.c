@@ -90,6 +90,14 @@ static void parse_options(int argc, char **argv, struct options *options)
     }
 }
 
+/* What we open later must not become a standard descriptor: lines for people would go into it. */
+static void hold_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
+            return;
+}
+
 /* We must not trace ourselves: once more, without what was preloaded. */
 static void leave_preload(char **argv)
 {
@@ -224,6 +232,7 @@ int main(int argc, char **argv)
     struct options options = {0};
     int activated;
 
+    hold_standard_descriptors();
     parse_options(argc, argv, &options);
     leave_preload(argv);
     activated = runtime_activated_socket();

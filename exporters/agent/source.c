@@ -3,25 +3,30 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 enum { SIZE_MAX_BYTES = 1 << 30, CELLS_MIN = 16 };
 
-/* Its size can't change under us: without the seals a truncation would end us by SIGBUS. */
-static int check_seals(int memfd, size_t least, size_t *ret_size)
+/* Its size can't change under us: without the seals a truncation would end us by SIGBUS, and so would a file of huge
+ * pages when the system has none left. */
+static int check_memfd(int memfd, size_t least, size_t *ret_size)
 {
+    struct statfs system;
     struct stat status;
     int seals = fcntl(memfd, F_GET_SEALS);
 
     if (seals < 0 || (seals & (F_SEAL_SHRINK | F_SEAL_GROW)) != (F_SEAL_SHRINK | F_SEAL_GROW))
         return -EBADMSG;
-    if (fstat(memfd, &status))
+    if (fstat(memfd, &status) || fstatfs(memfd, &system))
         return -errno;
-    if (!S_ISREG(status.st_mode) || (uint64_t)status.st_size < least || (uint64_t)status.st_size > SIZE_MAX_BYTES)
+    if (system.f_type != TMPFS_MAGIC || !S_ISREG(status.st_mode) || (uint64_t)status.st_size < least ||
+        (uint64_t)status.st_size > SIZE_MAX_BYTES)
         return -EBADMSG;
     *ret_size = (size_t)status.st_size;
     return 0;
@@ -77,7 +82,7 @@ static void unmap_all(struct source *source)
 static int map_control(struct source *source, int memfd)
 {
     size_t size;
-    int error = check_seals(memfd, sizeof(struct wire_control), &size);
+    int error = check_memfd(memfd, sizeof(struct wire_control), &size);
     void *map;
 
     if (error)
@@ -123,7 +128,7 @@ static int map_ring(struct source *source)
 
 int source_map(struct source *source, int ring_memfd, int control_memfd)
 {
-    int error = check_seals(ring_memfd, WIRE_PAGE, &source->size);
+    int error = check_memfd(ring_memfd, WIRE_PAGE, &source->size);
 
     if (error)
         return error;

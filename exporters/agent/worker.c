@@ -13,6 +13,7 @@
 #include "exporters/agent/spools.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-enum { STOP_TIMEOUT_MS = 4500, IDLE_ROUNDS = 4, MESSAGES_PER_ROUND = 64 };
+enum { STOP_TIMEOUT_MS = 4500, IDLE_ROUNDS = 4, MESSAGES_PER_ROUND = 64, TELL_TIMEOUT_MS = 1000 };
 static const uint64_t idle_round_ns = 500000000;
 
 /* The worker; loop only. */
@@ -37,11 +38,19 @@ static struct {
     struct link_message *message;
 } worker;
 
-static void tell(uint32_t type, uint32_t id, const void *bytes, size_t length, const int *fd)
+/* Each word counts: what the keeper isn't told it holds for ever, or loses. It never waits for us, so we may for it. */
+static int tell(uint32_t type, uint32_t id, const void *bytes, size_t length, const int *fd)
 {
     struct link_packet packet = {.type = type, .id = id, .length = (uint32_t)length};
+    struct pollfd room = {.fd = worker.link, .events = POLLOUT};
+    int error;
 
-    (void)link_send(worker.link, &packet, bytes, fd, fd ? 1 : 0); /* the keeper is gone: the link will say so */
+    do
+        error = link_send(worker.link, &packet, bytes, fd, fd ? 1 : 0);
+    while (error == -EAGAIN && poll(&room, 1, TELL_TIMEOUT_MS) == 1);
+    if (error)
+        log_line(LOG_LEVEL_WARN, "the keeper was not told (%u): %s", type, strerror(-error));
+    return error;
 }
 
 /* what the parts ask of the keeper */
@@ -49,21 +58,20 @@ static void tell(uint32_t type, uint32_t id, const void *bytes, size_t length, c
 static int keep_spool(void *arg, const uint8_t key[SPOOLS_KEY_SIZE], int memfd)
 {
     (void)arg;
-    tell(LINK_KEEP_SPOOL, 0, key, SPOOLS_KEY_SIZE, &memfd);
-    return 0;
+    return tell(LINK_KEEP_SPOOL, 0, key, SPOOLS_KEY_SIZE, &memfd);
 }
 
 static void spool_dropped(void *arg, const uint8_t key[SPOOLS_KEY_SIZE], struct spool *spool)
 {
     (void)arg;
     intake_spool_dropped(spool);
-    tell(LINK_DROP_SPOOL, 0, key, SPOOLS_KEY_SIZE, NULL);
+    (void)tell(LINK_DROP_SPOOL, 0, key, SPOOLS_KEY_SIZE, NULL);
 }
 
 static void source_unmapped(void *arg, uint32_t id)
 {
     (void)arg;
-    tell(LINK_UNMAPPED, id, NULL, 0, NULL);
+    (void)tell(LINK_UNMAPPED, id, NULL, 0, NULL);
 }
 
 static void watch_for_idle(void)
@@ -75,7 +83,7 @@ static void watch_for_idle(void)
 static void entry_dropped(void *arg, uint32_t id)
 {
     (void)arg;
-    tell(LINK_DROP, id, NULL, 0, NULL);
+    (void)tell(LINK_DROP, id, NULL, 0, NULL);
     watch_for_idle();
 }
 
@@ -90,7 +98,7 @@ static void check_idle(void *arg)
     if (destinations_busy() || command_busy())
         worker.idle_rounds = 0;
     else if (++worker.idle_rounds >= IDLE_ROUNDS)
-        tell(LINK_IDLE, worker.had_count, NULL, 0, NULL);
+        (void)tell(LINK_IDLE, worker.had_count, NULL, 0, NULL);
     watch_for_idle();
 }
 
@@ -273,10 +281,10 @@ int worker_run(int link)
         log_line(LOG_LEVEL_ERROR, "the worker can't go on: %s", strerror(-error));
         return 1;
     }
-    command_deinit();
     intake_deinit();
     rounds_deinit();
-    destinations_deinit();
+    destinations_deinit(); /* ends the flushes that commands wait for */
+    command_deinit();
     spools_deinit();
     http_client_free(worker.http);
     loop_free(worker.loop);

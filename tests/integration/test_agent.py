@@ -3,6 +3,7 @@
 outlives its worker, when it ends."""
 
 import array
+import fcntl
 import json
 import os
 import random
@@ -189,6 +190,27 @@ class LifeTest(AgentTest):
         agent.popen.terminate()
         self.assertEqual(0, agent.wait(timeout=7))
 
+    def test_who_waits_for_a_flush_is_answered_at_the_end(self):
+        agent = self.start("--stay")
+        self.sink.set_mode("hang")
+        self.program().do("write", 0, 100)
+        waiting = self.connect()
+        waiting.send(message(FLUSH))
+        wait_until(lambda: self.ask(STATUS)["destinations"][0]["exporters"][0]["state"] == "sending", what="an attempt")
+        agent.popen.terminate()
+        answer = json.loads(waiting.recv(1 << 16))
+        self.assertEqual(("failed", ["the agent stopped"]), (answer["result"], answer["errors"]))
+        self.assertEqual(0, agent.wait(timeout=7))
+
+    def test_closed_standard_descriptors_are_not_reused(self):
+        script = f'exec "{AGENT}" --stay <&- >&- 2>&-'
+        agent = Process(["/bin/sh", "-c", script], self.directory, self.environment(), name="agent")
+        self.addCleanup(agent.kill)
+        wait_until(self.socket.exists, what="the agent's socket")
+        for pid in (agent.pid, self.worker(agent)):
+            found = processes.descriptors(pid)
+            self.assertEqual(["/dev/null"] * 3, [found[fd] for fd in range(3)])
+
     def test_nobody_is_lost_at_the_end(self):
         """Hand-overs around the moment at which an idle agent leaves: served, or told that nobody listens."""
         served = 0
@@ -315,6 +337,20 @@ class PeerTest(AgentTest):
                 connection.close()
         self.assertEqual([], self.ask(STATUS)["rings"])
         del silent
+
+    def test_a_ring_of_huge_pages_is_refused(self):
+        """Reading it would end the worker by SIGBUS where the system has none left."""
+        agent = self.start("--stay")
+        worker = self.worker(agent)
+        fds = [os.memfd_create("x", os.MFD_HUGETLB | os.MFD_ALLOW_SEALING) for _ in range(2)]
+        for fd in fds:
+            os.ftruncate(fd, 2 << 20)
+            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
+        self.connect().sendmsg([message(1)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
+        wait_until(lambda: "its hand-over was refused" in self.log(), what="a refusal")
+        self.assertEqual(worker, self.worker(agent))
+        for fd in fds:
+            os.close(fd)
 
     def test_secrets_stay_inside(self):
         agent = self.start("--stay")
