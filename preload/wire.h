@@ -115,11 +115,14 @@ enum wire_count {
  *
  *   shim:   reserve   head: h -> h + parts by compare-and-swap, when h + parts - tail <= cell_count
  *           begin     state -> WRITING|lap by compare-and-swap from a final state (FREE, CONSUMED or SKIPPED) of an
- * older lap (fails when the agent has SKIPPED|lap it, or an old writer still holds it: CELL_LOST) commit continuation
- * cells first, the first cell last: READY|lap (release) agent:  at tail..head, a READY cell (acquire) is copied, then
- * set CONSUMED|lap, and tail moves. A cell not ready: waited for. After a time-out, or at once when the owner is dead:
- * a cell not begun is compare-and-swapped to SKIPPED|lap; a cell still WRITING is left as it is (quarantined) and
- * stepped over. A continuation cell (part > 0) met at the start of a record is stepped over.
+ *                     older lap; fails when the agent has SKIPPED|lap it, or somebody still holds it: CELL_LOST
+ *           commit    continuation cells first, the first cell last: READY|lap (release)
+ *   agent:  read      at tail..head, a READY cell (acquire) is copied, then set CONSUMED|lap, and tail moves; a
+ *                     continuation cell (part > 0) met at the start of a record is stepped over
+ *           skip      a cell not ready is waited for; after a time-out, or at once when the owner is dead, one not
+ * begun is compare-and-swapped to SKIPPED|lap, one still WRITING is left (quarantined) and stepped over reclaim   cells
+ * of a whole page that are CONSUMED of their last lap are held as if written, then the page is given back: all of it
+ * reads as zero again, FREE of no lap
  */
 enum wire_cell_state { WIRE_CELL_FREE = 0, WIRE_CELL_WRITING = 1, WIRE_CELL_READY = 2, WIRE_CELL_CONSUMED = 3 };
 /* SKIPPED is FREE with a lap of its own: FREE|lap, lap > 0. */
@@ -304,8 +307,7 @@ struct wire_control {
 };
 static_assert(sizeof(struct wire_control) == WIRE_PAGE, "wire_control");
 
-/* ------------------------------------------------------------------------------------------------ the agent's socket
- */
+/* the agent's socket */
 
 /* AF_UNIX, SOCK_SEQPACKET. A connection carries one message. The shim sends its hand-over without waiting and closes;
  * the command line waits for an answer (JSON text, then end of file). Both ends check SO_PEERCRED: own uid or root. */
@@ -313,8 +315,7 @@ enum wire_message_type {
     WIRE_MESSAGE_HANDOVER = 1, /* descriptors: ring memfd, control memfd */
     WIRE_MESSAGE_STATUS = 2,
     WIRE_MESSAGE_FLUSH = 3,
-    WIRE_MESSAGE_CONSOLE =
-        4, /* descriptor: where to print; text: "eSPANSHIM_SESSION=..." ; the answer comes when it ends */
+    WIRE_MESSAGE_CONSOLE = 4, /* descriptor: where to print; text: eSPANSHIM_SESSION=...; answered when it ends */
     WIRE_MESSAGE_STOP = 5,
     WIRE_MESSAGE_BEQUEST = 6, /* a hand-over passed on by another process: `pid`, of the same user, is whose it is */
 };
