@@ -27,6 +27,19 @@ static struct conn *conn_of(uint64_t entry)
     return value >= FDTAB_CONN ? arena_at(value - FDTAB_CONN) : NULL;
 }
 
+/* What the descriptor names, and the generation of that: of this moment, both. */
+static struct conn *look_up(int fd, uint64_t *ret_entry, uint32_t *ret_generation)
+{
+    struct conn *conn;
+
+    do { /* a second look: between the two the connection may have been closed, and its memory be another's */
+        *ret_entry = fdtab_get(fd);
+        conn = conn_of(*ret_entry);
+        *ret_generation = conn ? atomic_load_explicit(&conn->generation, memory_order_acquire) : 0;
+    } while (conn && __builtin_expect(fdtab_get(fd) != *ret_entry, 0));
+    return conn;
+}
+
 /* A connection with one descriptor. */
 static struct conn *conn_new(enum conn_role role)
 {
@@ -51,8 +64,10 @@ static struct conn *conn_new(enum conn_role role)
     conn->begun_ns = 0;
     atomic_store_explicit(&conn->opened, 0, memory_order_relaxed);
     atomic_store_explicit(&conn->answered, 0, memory_order_relaxed);
-    atomic_store_explicit(&conn->in.claimed, 0, memory_order_relaxed);
-    atomic_store_explicit(&conn->out.claimed, 0, memory_order_relaxed);
+    atomic_store_explicit(&conn->in_over, 0, memory_order_relaxed);
+    /* release: who still has a reference to what was here before claims it, and finds another generation */
+    atomic_store_explicit(&conn->in.claimed, 0, memory_order_release);
+    atomic_store_explicit(&conn->out.claimed, 0, memory_order_release);
     atomic_store_explicit(&conn->refs, 1, memory_order_release);
     return conn;
 }
@@ -165,17 +180,13 @@ static bool fd_name_conn(int fd, struct conn *conn)
 
 bool conn_capture(struct conn_ref *ref, int fd)
 {
-    uint64_t entry = fdtab_get(fd);
-
-    if (fdtab_value(entry) == FDTAB_IGNORED)
+    ref->fd = fd;
+    ref->conn = look_up(fd, &ref->entry, &ref->generation);
+    if (fdtab_value(ref->entry) == FDTAB_IGNORED)
         return false;
     process_check_fork();
-    ref->fd = fd;
-    ref->entry = entry;
-    ref->conn = conn_of(entry);
     if (!ref->conn)
         return true;
-    ref->generation = atomic_load_explicit(&ref->conn->generation, memory_order_acquire);
     return atomic_load_explicit(&ref->conn->role, memory_order_relaxed) == CONN_SERVER &&
            !atomic_load_explicit(&ref->conn->passive, memory_order_relaxed);
 }
@@ -444,14 +455,9 @@ void conn_accepted(int listener, int fd, const struct sockaddr *address, size_t 
 void conn_duplicated(int of, int fd)
 {
     uint64_t entry;
-    struct conn *conn;
     uint32_t generation, refs;
+    struct conn *conn = look_up(of, &entry, &generation);
 
-    do {
-        entry = fdtab_get(of);
-        conn = conn_of(entry);
-        generation = conn ? atomic_load_explicit(&conn->generation, memory_order_acquire) : 0;
-    } while (fdtab_get(of) != entry); /* else it may be another connection's generation */
     if (!conn) {
         (void)fd_name(fd, fdtab_value(entry));
         return;

@@ -30,11 +30,16 @@ static struct wire_slot *slot_of(uintptr_t open)
     return (struct wire_slot *)(open & ~(uintptr_t)CONN_OPEN_FLAGS);
 }
 
+static void head_set(struct conn *conn, struct span_head *head)
+{
+    __atomic_store_n(&conn->head, head, __ATOMIC_RELAXED);
+}
+
 static void head_release(struct conn *conn)
 {
     if (conn->head)
         arena_pool_put(&heads, conn->head);
-    conn->head = NULL;
+    head_set(conn, NULL);
 }
 
 /* The parser's line is cut: lend it a stash. Without one it has lost its way. */
@@ -88,7 +93,7 @@ static bool request_begin(struct conn *conn, const struct http1_out *line)
         flags = CONN_OPEN_HEAD;
     if (method.length == 7 && memcmp(method.bytes, "CONNECT", 7) == 0)
         flags = CONN_OPEN_CONNECT;
-    conn->head = arena_pool_get(&heads);
+    head_set(conn, arena_pool_get(&heads));
     if (conn->head)
         slot = span_open(conn->head, conn->begun_ns ? conn->begun_ns : moment(&conn->in), &conn->peer, &conn->local);
     conn->begun_ns = 0;
@@ -152,6 +157,7 @@ static enum exchange_result request_event(struct conn *conn, enum http1_event ev
         break;
     }
     /* Not a request that can be understood. What was asked before it will still be answered, and so may this be. */
+    atomic_store_explicit(&conn->in_over, 1, memory_order_relaxed);
     if (slot)
         span_head_end(slot, conn->head);
     head_release(conn);
@@ -232,6 +238,7 @@ static bool head_cut_short(struct conn *conn)
         span_head_end(arriving(conn), conn->head);
         head_release(conn);
         conn->in.parser.state = HTTP1_FAILED;
+        atomic_store_explicit(&conn->in_over, 1, memory_order_relaxed);
     }
     atomic_store_explicit(&conn->in.claimed, 0, memory_order_release);
     return true;
@@ -244,7 +251,7 @@ static enum exchange_result response_begin(struct conn *conn)
     if (!oldest(conn, &open))
         return EXCHANGE_OVER; /* a protocol in which the server speaks first */
     /* Only a look from outside: the head belongs to the in direction. */
-    if (conn->head && !head_cut_short(conn))
+    if (__atomic_load_n(&conn->head, __ATOMIC_RELAXED) && !head_cut_short(conn))
         return EXCHANGE_CONTENDED;
     conn->out.parser.answers_head = (open & CONN_OPEN_HEAD) != 0;
     conn->out.parser.answers_connect = (open & CONN_OPEN_CONNECT) != 0;
@@ -278,7 +285,7 @@ static enum exchange_result response_event(struct conn *conn, enum http1_event e
         if (status < 200 && status != 101)
             return EXCHANGE_ON; /* the final response is still to come */
         request_end(conn, tunnel ? WIRE_REQUEST_UPGRADED : 0, WIRE_ERROR_NONE);
-        if (tunnel || (conn->in.parser.state == HTTP1_FAILED && !oldest(conn, &open)))
+        if (tunnel || (atomic_load_explicit(&conn->in_over, memory_order_relaxed) && !oldest(conn, &open)))
             return EXCHANGE_OVER;
         return EXCHANGE_ON;
     case HTTP1_NOT_MINE:
