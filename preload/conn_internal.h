@@ -28,6 +28,12 @@ struct conn_direction {
     struct stash *stash; /* a pool's block while a line is cut, else NULL */
 };
 
+/* A request that waits for the end of its response. */
+struct conn_open {
+    uintptr_t slot;               /* or NULL, and enum conn_open_flag in the low bits */
+    _Atomic uint64_t body_length; /* request body bytes so far: in stores, out reads; relaxed */
+};
+
 struct conn {
     _Atomic uint32_t pool_link; /* the arena's while it is free */
     _Atomic uint32_t refs;      /* descriptors of this process that name it; 0 while it is free */
@@ -52,8 +58,7 @@ struct conn {
      * (release), the out direction takes (acquire). */
     _Atomic uint32_t opened;
     _Atomic uint32_t answered;
-    uintptr_t open[CONN_PIPELINE_MAX];                /* a slot or NULL, and enum conn_open_flag in the low bits */
-    _Atomic uint64_t body_lengths[CONN_PIPELINE_MAX]; /* request body bytes so far: in stores, out reads; relaxed */
+    struct conn_open open[CONN_PIPELINE_MAX];
 };
 
 enum exchange_result {

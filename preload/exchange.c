@@ -101,8 +101,8 @@ static bool request_begin(struct conn *conn, const struct http1_out *line)
         span_request_line(slot, conn->head, method, line->b, conn->in.parser.version_minor);
     else
         head_release(conn);
-    atomic_store_explicit(&conn->body_lengths[number % CONN_PIPELINE_MAX], 0, memory_order_relaxed);
-    conn->open[number % CONN_PIPELINE_MAX] = (uintptr_t)slot | flags;
+    atomic_store_explicit(&conn->open[number % CONN_PIPELINE_MAX].body_length, 0, memory_order_relaxed);
+    conn->open[number % CONN_PIPELINE_MAX].slot = (uintptr_t)slot | flags;
     atomic_store_explicit(&conn->opened, number + 1, memory_order_release);
     return true;
 }
@@ -112,7 +112,7 @@ static struct wire_slot *arriving(struct conn *conn)
 {
     uint32_t number = atomic_load_explicit(&conn->opened, memory_order_relaxed);
 
-    return conn->head ? slot_of(conn->open[(number - 1) % CONN_PIPELINE_MAX]) : NULL;
+    return conn->head ? slot_of(conn->open[(number - 1) % CONN_PIPELINE_MAX].slot) : NULL;
 }
 
 /* How much of the youngest request's body has come. Between messages the parser's count is none of its any more: the
@@ -122,7 +122,7 @@ static void request_body(struct conn *conn, bool is_end)
     uint32_t number = atomic_load_explicit(&conn->opened, memory_order_relaxed);
 
     if (is_end || http1_is_in_body(&conn->in.parser))
-        atomic_store_explicit(&conn->body_lengths[(number - 1) % CONN_PIPELINE_MAX], conn->in.parser.body_length,
+        atomic_store_explicit(&conn->open[(number - 1) % CONN_PIPELINE_MAX].body_length, conn->in.parser.body_length,
                               memory_order_relaxed);
 }
 
@@ -201,7 +201,7 @@ static bool oldest(const struct conn *conn, uintptr_t *ret_open)
 
     if (number == atomic_load_explicit(&conn->opened, memory_order_acquire))
         return false;
-    *ret_open = conn->open[number % CONN_PIPELINE_MAX];
+    *ret_open = conn->open[number % CONN_PIPELINE_MAX].slot;
     return true;
 }
 
@@ -209,13 +209,13 @@ static bool oldest(const struct conn *conn, uintptr_t *ret_open)
 static void request_end(struct conn *conn, uint16_t flags, enum wire_error error)
 {
     uint32_t number = atomic_load_explicit(&conn->answered, memory_order_relaxed);
-    struct wire_slot *slot = slot_of(conn->open[number % CONN_PIPELINE_MAX]);
+    struct wire_slot *slot = slot_of(conn->open[number % CONN_PIPELINE_MAX].slot);
 
     if (slot) {
         struct wire_request *request = wire_slot_request(slot);
 
         request->request_body_size =
-            atomic_load_explicit(&conn->body_lengths[number % CONN_PIPELINE_MAX], memory_order_relaxed);
+            atomic_load_explicit(&conn->open[number % CONN_PIPELINE_MAX].body_length, memory_order_relaxed);
         request->response_body_size = request->first_byte_ns ? conn->out.parser.body_length : 0;
         request->flags |= flags | WIRE_REQUEST_BODY_SEEN;
         if (request->first_byte_ns)

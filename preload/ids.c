@@ -51,21 +51,20 @@ static uint64_t number(uint64_t step, unsigned part)
     return id ? id : 1;
 }
 
-static uint64_t next_step(void)
+uint64_t ids_next(void)
 {
     return atomic_fetch_add_explicit(&sequence, 1, memory_order_relaxed);
 }
 
-void ids_make_span(uint8_t ret_id[8])
+void ids_make_span(uint64_t step, uint8_t ret_id[8])
 {
-    uint64_t id = number(next_step(), 0);
+    uint64_t id = number(step, 0);
 
     memcpy(ret_id, &id, sizeof(id));
 }
 
-void ids_make_trace(uint8_t ret_id[16], uint64_t wall_seconds)
+void ids_make_trace(uint64_t step, uint8_t ret_id[16], uint64_t wall_seconds)
 {
-    uint64_t step = next_step();
     uint64_t low = number(step, 1);
     uint32_t middle = (uint32_t)number(step, 2);
     uint32_t seconds = __builtin_bswap32((uint32_t)wall_seconds);

@@ -86,7 +86,7 @@ static bool lane_claim(struct wire_lane *lane, uint32_t pid)
                                                    memory_order_relaxed);
 }
 
-static struct wire_lane *lane_find(void)
+__attribute__((noinline)) static struct wire_lane *lane_find(void)
 {
     struct wire_ring *ring = ring_current();
     struct wire_lane *none = NULL;
@@ -113,16 +113,21 @@ static struct wire_lane *lane_find(void)
     return NULL;
 }
 
-struct wire_lane *ring_lane(void)
+static inline struct wire_lane *own_lane(void)
 {
     struct wire_lane *lane = atomic_load_explicit(&lane_of_process, memory_order_acquire);
 
-    return lane ? lane : lane_find();
+    return __builtin_expect(lane != NULL, 1) ? lane : lane_find();
+}
+
+struct wire_lane *ring_lane(void)
+{
+    return own_lane();
 }
 
 void ring_count(enum wire_count what)
 {
-    struct wire_lane *lane = ring_lane();
+    struct wire_lane *lane = own_lane();
 
     if (lane)
         atomic_fetch_add_explicit(&lane->counted[what], 1, memory_order_relaxed);
@@ -130,7 +135,7 @@ void ring_count(enum wire_count what)
 
 void ring_drop(enum wire_drop cause)
 {
-    struct wire_lane *lane = ring_lane();
+    struct wire_lane *lane = own_lane();
 
     if (lane)
         atomic_fetch_add_explicit(&lane->dropped[cause], 1, memory_order_relaxed);
@@ -143,7 +148,7 @@ static struct wire_slot *slots_of(struct wire_ring *ring, struct wire_lane *lane
 
 struct wire_slot *ring_slot_take(void)
 {
-    struct wire_lane *lane = ring_lane();
+    struct wire_lane *lane = own_lane();
     struct wire_ring *ring = ring_current();
 
     if (!lane)
@@ -176,7 +181,7 @@ static struct wire_lane *lane_of_slot(struct wire_slot *slot)
 
 bool ring_slot_is_own(struct wire_slot *slot)
 {
-    return lane_of_slot(slot) == ring_lane();
+    return lane_of_slot(slot) == own_lane();
 }
 
 void ring_slot_release(struct wire_slot *slot)
@@ -223,7 +228,7 @@ static uint32_t cells_fill(struct wire_cell *cells, uint32_t cell_count, uint64_
     size_t left = record->length;
 
     for (uint32_t part = 0; part < parts; part++) {
-        struct wire_cell *cell = &cells[(position + part) % cell_count];
+        struct wire_cell *cell = &cells[(position + part) & (cell_count - 1)];
         size_t skip = part == 0 ? sizeof(*record) : 0;
         size_t take = left < WIRE_CELL_PAYLOAD - skip ? left : WIRE_CELL_PAYLOAD - skip;
 
@@ -246,7 +251,7 @@ static uint32_t cells_fill(struct wire_cell *cells, uint32_t cell_count, uint64_
 
 bool ring_write(enum wire_record_type type, const void *bytes, size_t length, struct wire_slot *slot)
 {
-    struct wire_lane *lane = ring_lane();
+    struct wire_lane *lane = own_lane();
     struct wire_ring *ring = ring_current();
     struct wire_record record = {.type = (uint16_t)type, .length = (uint16_t)length};
     uint32_t parts = (uint32_t)((sizeof(record) + length + WIRE_CELL_PAYLOAD - 1) / WIRE_CELL_PAYLOAD);
@@ -260,7 +265,7 @@ bool ring_write(enum wire_record_type type, const void *bytes, size_t length, st
     }
 
     struct wire_cell *cells = (struct wire_cell *)((char *)lane + ring->cells_offset);
-    struct wire_cell *first = &cells[position % ring->cell_count];
+    struct wire_cell *first = &cells[position & (ring->cell_count - 1)];
     uint32_t begun = cells_fill(cells, ring->cell_count, position, &record, bytes, parts);
 
     if (begun < parts) {
@@ -277,6 +282,22 @@ bool ring_write(enum wire_record_type type, const void *bytes, size_t length, st
                           memory_order_seq_cst);
     ring_wake();
     return true;
+}
+
+void ring_prepare(size_t length)
+{
+    struct wire_lane *lane = own_lane();
+    struct wire_ring *ring = ring_current();
+
+    if (!lane)
+        return;
+
+    uint64_t head = atomic_load_explicit(&lane->head, memory_order_relaxed);
+    struct wire_cell *cells = (struct wire_cell *)((char *)lane + ring->cells_offset);
+    const char *next = (const char *)&cells[head & (ring->cell_count - 1)];
+
+    for (size_t at = 0; at < length && at < WIRE_CELL_SIZE; at += 64)
+        __builtin_prefetch(next + at, 1);
 }
 
 void ring_before_sandbox(void)

@@ -86,6 +86,8 @@ bool sampler_decide(const struct sampler *sampler, const struct trace_context *p
 {
     if (sampler->parent_based && parent && parent->valid)
         return parent->flags & PROPAGATION_FLAG_SAMPLED;
+    if (sampler->threshold == 0)
+        return true;
 
     uint64_t randomness = 0;
     for (size_t i = 9; i < 16; i++)

@@ -237,7 +237,9 @@ static void set_context(struct wire_request *request, struct propagation *propag
 {
     struct trace_context *parent = propagation_done(propagation) ? &propagation->context : NULL;
 
-    ids_make_span(request->span_id);
+    uint64_t step = ids_next();
+
+    ids_make_span(step, request->span_id);
     if (parent) {
         memcpy(request->trace_id, parent->trace_id, sizeof(request->trace_id));
         memcpy(request->parent_span_id, parent->span_id, sizeof(request->parent_span_id));
@@ -248,7 +250,7 @@ static void set_context(struct wire_request *request, struct propagation *propag
                      (struct slice){propagation->tracestate, propagation->tracestate_length},
                      PROPAGATION_TRACESTATE_SIZE);
     } else {
-        ids_make_trace(request->trace_id, ring_wall_seconds(request->start_ns));
+        ids_make_trace(step, request->trace_id, ring_wall_seconds(request->start_ns));
         request->trace_flags = PROPAGATION_FLAG_RANDOM;
     }
     if (sampler_decide(&config.sampler, parent, request->trace_id)) {
@@ -296,7 +298,10 @@ void span_head_end(struct wire_slot *slot, struct span_head *head)
     set_forwarded(request, head);
     head->is_complete = true;
     ring_count(WIRE_COUNT_REQUESTS);
-    if (!(request->flags & WIRE_REQUEST_SAMPLED))
+    if (request->flags & WIRE_REQUEST_SAMPLED)
+        ring_prepare(sizeof(struct wire_cell) - WIRE_CELL_PAYLOAD + sizeof(struct wire_record) + sizeof(*request) +
+                     request->text_length);
+    else
         ring_count(WIRE_COUNT_UNSAMPLED);
     atomic_store_explicit(&slot->open, WIRE_SLOT_OPEN, memory_order_release);
 }
