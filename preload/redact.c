@@ -7,7 +7,12 @@
 #include "preload/scan.h"
 #include "preload/slice.h"
 
-enum { WORD_MAX = 48 };
+enum {
+    WORD_MAX = 48,
+    /* The shortest of the names that are looked for within words: nothing else fits into a shorter one. */
+    PART_MIN = 5,
+    HEADER_PART_MIN = 3,
+};
 
 static const struct slice mask = {"REDACTED", 8};
 static const struct slice userinfo_mask = {"REDACTED:REDACTED", 17};
@@ -104,9 +109,9 @@ static bool word_has_at(const struct word *word, size_t at, const struct name *p
     return false;
 }
 
-static bool word_contains(const struct word *word, const struct name *parts, size_t count)
+static bool word_contains(const struct word *word, const struct name *parts, size_t count, size_t shortest)
 {
-    for (size_t at = 0; at < word->length; at++)
+    for (size_t at = 0; at + shortest <= word->length; at++)
         if (word_has_at(word, at, parts, count))
             return true;
     return false;
@@ -115,7 +120,8 @@ static bool word_contains(const struct word *word, const struct name *parts, siz
 static bool word_is_one_of(const struct word *word, const struct name *names, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (names[i].length == word->length && memcmp(names[i].text, word->text, word->length) == 0)
+        if (names[i].length == word->length && names[i].text[0] == word->text[0] &&
+            memcmp(names[i].text, word->text, word->length) == 0)
             return true;
     return false;
 }
@@ -125,7 +131,7 @@ static bool word_is_sensitive(const struct word *word)
     if (word->length > WORD_MAX)
         return true;
     return word_is_one_of(word, sensitive_keys, COUNT(sensitive_keys)) ||
-           word_contains(word, sensitive_parts, COUNT(sensitive_parts));
+           word_contains(word, sensitive_parts, COUNT(sensitive_parts), PART_MIN);
 }
 
 /* Text with keys and values in it */
@@ -408,6 +414,6 @@ bool redact_header_allowed(const char *name, size_t len)
         return false;
     bool is_key = word.length >= 3 && memcmp(word.text + word.length - 3, "key", 3) == 0;
     return !is_key && !word_is_one_of(&word, sensitive_headers, COUNT(sensitive_headers)) &&
-           !word_contains(&word, sensitive_header_parts, COUNT(sensitive_header_parts)) &&
-           !word_contains(&word, sensitive_parts, COUNT(sensitive_parts));
+           !word_contains(&word, sensitive_header_parts, COUNT(sensitive_header_parts), HEADER_PART_MIN) &&
+           !word_contains(&word, sensitive_parts, COUNT(sensitive_parts), PART_MIN);
 }

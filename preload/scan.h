@@ -22,11 +22,16 @@ struct scan_set {
 __attribute__((always_inline)) static inline const char *scan_until(struct scan_set set, const char *start,
                                                                     const char *from, const char *end)
 {
-    for (; end - from >= SCAN_WIDTH; from += SCAN_WIDTH) {
-        unsigned found = set.among(_mm_loadu_si128((const __m128i *)(const void *)from));
+    if (end - from >= SCAN_WIDTH) {
+        const char *last = end - SCAN_WIDTH;
 
-        if (found)
-            return from + __builtin_ctz(found);
+        do {
+            unsigned found = set.among(_mm_loadu_si128((const __m128i *)(const void *)from));
+
+            if (found)
+                return from + __builtin_ctz(found);
+            from += SCAN_WIDTH;
+        } while (from <= last);
     }
     if (end - start >= SCAN_WIDTH) { /* the last ones together with some from before */
         unsigned found = set.among(_mm_loadu_si128((const __m128i *)(const void *)(end - SCAN_WIDTH)));
