@@ -118,13 +118,8 @@ static void conn_end(struct conn *conn)
 
 /* What waits until nobody parses: the end of a connection without descriptors, and dropping what is open on a passive
  * one. Called by whoever asked for it and by whoever gives a claim back; the one that gets both claims does it. */
-static void settle(struct conn *conn)
+__attribute__((cold)) static void settle_now(struct conn *conn)
 {
-    bool doomed = atomic_load_explicit(&conn->doomed, memory_order_seq_cst) != 0;
-    bool passive = atomic_load_explicit(&conn->passive, memory_order_seq_cst) != 0;
-
-    if (__builtin_expect(!doomed && !passive, 1))
-        return;
     if (!claim(&conn->in))
         return;
     if (!claim(&conn->out)) {
@@ -141,7 +136,16 @@ static void settle(struct conn *conn)
     unclaim(&conn->in);
 }
 
-static void turn_passive(struct conn *conn, enum wire_drop cause)
+static inline void settle(struct conn *conn)
+{
+    bool doomed = atomic_load_explicit(&conn->doomed, memory_order_seq_cst) != 0;
+    bool passive = atomic_load_explicit(&conn->passive, memory_order_seq_cst) != 0;
+
+    if (__builtin_expect(doomed || passive, 0))
+        settle_now(conn);
+}
+
+__attribute__((cold)) static void turn_passive(struct conn *conn, enum wire_drop cause)
 {
     if (atomic_exchange_explicit(&conn->passive, 1, memory_order_seq_cst) != 0)
         return;
@@ -215,9 +219,11 @@ static bool is_current(const struct conn_ref *ref)
 
 typedef enum exchange_result exchange_function(struct conn *conn, const char *bytes, size_t length);
 
-/* Claim the direction, parse, give it back. */
-static void move_bytes(const struct conn_ref *ref, struct conn_direction *direction, exchange_function *exchange,
-                       const struct iovec *iov, int count, size_t left)
+/* Claim the direction, parse, give it back. Inlined for the sake of a direct call. */
+__attribute__((always_inline)) static inline void move_bytes(const struct conn_ref *ref,
+                                                             struct conn_direction *direction,
+                                                             exchange_function *exchange, const struct iovec *iov,
+                                                             int count, size_t left)
 {
     struct conn *conn = ref->conn;
     enum exchange_result result = EXCHANGE_ON;
@@ -244,7 +250,7 @@ static void move_bytes(const struct conn_ref *ref, struct conn_direction *direct
 }
 
 /* A call failed in a way that ends the connection. */
-static void note_failure(const struct conn_ref *ref)
+__attribute__((cold)) static void note_failure(const struct conn_ref *ref)
 {
     enum wire_error error = WIRE_ERROR_NONE;
 
@@ -306,7 +312,7 @@ static bool begins_request(const char *bytes, size_t length)
 
 /* A socket that came by inheritance or from another process, and speaks HTTP. To tell it from a file that holds a
  * request takes a system call of our own, and its peer's name another: once per such descriptor. */
-static void adopt(struct conn_ref *ref)
+__attribute__((cold)) static void adopt(struct conn_ref *ref)
 {
     int type = 0;
     int length = sizeof(type);

@@ -43,7 +43,7 @@ static void head_release(struct conn *conn)
 }
 
 /* The parser's line is cut: lend it a stash. Without one it has lost its way. */
-static enum http1_event lend_stash(struct conn_direction *direction)
+__attribute__((cold)) static enum http1_event lend_stash(struct conn_direction *direction)
 {
     direction->stash = arena_pool_get(&stashes);
     if (direction->stash)
@@ -89,9 +89,9 @@ static bool request_begin(struct conn *conn, const struct http1_out *line)
 
     if (number - atomic_load_explicit(&conn->answered, memory_order_acquire) >= CONN_PIPELINE_MAX)
         return false;
-    if (method.length == 4 && memcmp(method.bytes, "HEAD", 4) == 0)
+    if (slice_equals(method, "HEAD", 4))
         flags = CONN_OPEN_HEAD;
-    if (method.length == 7 && memcmp(method.bytes, "CONNECT", 7) == 0)
+    if (slice_equals(method, "CONNECT", 7))
         flags = CONN_OPEN_CONNECT;
     head_set(conn, arena_pool_get(&heads));
     if (conn->head)
@@ -226,7 +226,7 @@ static void request_end(struct conn *conn, uint16_t flags, enum wire_error error
 }
 
 /* An answer to a request whose head has not ended (it is too long, or broken): what came of it must do. */
-static bool head_cut_short(struct conn *conn)
+__attribute__((cold)) static bool head_cut_short(struct conn *conn)
 {
     uint32_t number = atomic_load_explicit(&conn->answered, memory_order_relaxed);
 

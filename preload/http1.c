@@ -21,7 +21,7 @@ struct feed {
     struct http1_out *out;
 };
 
-static enum http1_event fail(struct http1 *parser, enum http1_event how)
+__attribute__((cold)) static enum http1_event fail(struct http1 *parser, enum http1_event how)
 {
     parser->state = HTTP1_FAILED;
     parser->stash_length = 0;
@@ -29,7 +29,7 @@ static enum http1_event fail(struct http1 *parser, enum http1_event how)
 }
 
 /* Bytes that break a start line: not HTTP at all, or a connection that was HTTP so far and lost its way. */
-static enum http1_event fail_start(struct http1 *parser)
+__attribute__((cold)) static enum http1_event fail_start(struct http1 *parser)
 {
     return fail(parser, parser->flags & HTTP1_SPOKE_HTTP ? HTTP1_BAD : HTTP1_NOT_MINE);
 }
@@ -88,7 +88,7 @@ static struct http1_line line_stashed(struct http1 *parser, const char *stash)
 enum taken { LINE_TAKEN, LINE_MISSING, LINE_FAILED, LINE_WANTS_STASH };
 
 /* A line that comes in pieces, is longer than the stash, or is not clean. */
-__attribute__((noinline)) static enum taken take_unusual_line(struct feed *feed, struct http1_line *ret_line)
+__attribute__((cold)) static enum taken take_unusual_line(struct feed *feed, struct http1_line *ret_line)
 {
     struct http1 *parser = feed->parser;
     size_t left = (size_t)(feed->end - feed->at);
@@ -242,7 +242,7 @@ static enum http1_event head_end(struct http1 *parser)
 }
 
 /* A continuation of the field before (obs-fold, RFC 9112 5.2). */
-static bool fold(const struct feed *feed, const struct http1_line *line)
+__attribute__((cold)) static bool fold(const struct feed *feed, const struct http1_line *line)
 {
     if ((line->bytes[0] != ' ' && line->bytes[0] != '\t') || !(feed->parser->flags & HTTP1_FOLD_ALLOWED))
         return false;

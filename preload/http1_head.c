@@ -148,7 +148,7 @@ static bool read_transfer_encoding(struct http1 *parser, struct slice value)
     return true;
 }
 
-static bool read_connection(struct http1 *parser, struct slice value)
+static void read_connection(struct http1 *parser, struct slice value)
 {
     struct slice piece;
     while (slice_next(&value, ',', &piece)) {
@@ -158,24 +158,27 @@ static bool read_connection(struct http1 *parser, struct slice value)
         else if (slice_is(piece, "keep-alive"))
             parser->flags |= HTTP1_SEEN_KEEP_ALIVE;
     }
-    return true;
 }
 
 bool http1_note_field(struct http1 *parser, const struct http1_line *line, size_t name_length)
 {
     struct slice name = {line->bytes, name_length};
-    bool (*read)(struct http1 *, struct slice) = NULL;
+    bool is_length = slice_is(name, "content-length");
+    bool is_connection = !is_length && slice_is(name, "connection");
 
-    if (slice_is(name, "content-length"))
-        read = read_content_length;
-    else if (slice_is(name, "connection"))
-        read = read_connection;
-    else if (slice_is(name, "transfer-encoding"))
-        read = read_transfer_encoding;
-    if (!read)
+    if (!is_length && !is_connection && !slice_is(name, "transfer-encoding"))
         return true;
     parser->flags &= (uint16_t)~HTTP1_FOLD_ALLOWED;
-    return !line->tail && read(parser, http1_field_value(line, name_length));
+    if (line->tail)
+        return false;
+
+    struct slice value = http1_field_value(line, name_length);
+    if (is_length)
+        return read_content_length(parser, value);
+    if (!is_connection)
+        return read_transfer_encoding(parser, value);
+    read_connection(parser, value);
+    return true;
 }
 
 bool http1_opens_tunnel(const struct http1 *parser)

@@ -13,7 +13,7 @@ void link_init(void);
 
 /* A socket was made or will be served: tie up if that has not happened and is not known to be hopeless.
  * Context: hook; errno is kept. */
-void link_ensure(void);
+__attribute__((cold)) void link_ensure(void);
 
 /* A descriptor came from another process: a connection, handed over by who accepted it (Node's cluster), is served
  * without any socket being made here. One system call, until we are tied up. Context: hook. */

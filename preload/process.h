@@ -35,7 +35,7 @@ int process_init(void);
 
 /* To be called before state of this process is used: in a fork's first hook it cuts the child loose from the parent's
  * lane. Context: hook; signal-safe. */
-void process_after_fork(void);
+__attribute__((cold)) void process_after_fork(void);
 
 static inline void process_check_fork(void)
 {

@@ -61,7 +61,7 @@ static void put(struct writer *writer, const char *bytes, size_t len)
 {
     if (writer->used < writer->size) {
         size_t room = writer->size - writer->used;
-        memcpy(writer->out + writer->used, bytes, len < room ? len : room);
+        slice_copy(writer->out + writer->used, bytes, len < room ? len : room);
     }
     writer->used += len;
 }

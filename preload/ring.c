@@ -3,6 +3,7 @@
 
 #include "preload/clock.h"
 #include "preload/process.h"
+#include "preload/slice.h"
 #include "preload/sys.h"
 
 #include <linux/futex.h>
@@ -86,7 +87,7 @@ static bool lane_claim(struct wire_lane *lane, uint32_t pid)
                                                    memory_order_relaxed);
 }
 
-__attribute__((noinline)) static struct wire_lane *lane_find(void)
+__attribute__((cold)) static struct wire_lane *lane_find(void)
 {
     struct wire_ring *ring = ring_current();
     struct wire_lane *none = NULL;
@@ -239,7 +240,7 @@ static uint32_t cells_fill(struct wire_cell *cells, uint32_t cell_count, uint64_
         cell->length = (uint16_t)(skip + take);
         if (part == 0)
             memcpy(cell->payload, record, sizeof(*record));
-        memcpy(cell->payload + skip, bytes, take);
+        slice_copy(cell->payload + skip, bytes, take);
         bytes += take;
         left -= take;
         if (part > 0)

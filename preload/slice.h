@@ -82,16 +82,51 @@ static inline bool slice_next(struct slice *rest, char separator, struct slice *
     if (!rest->bytes)
         return false;
 
-    const char *end = memchr(rest->bytes, separator, rest->length);
-    if (!end) {
-        *ret_piece = *rest;
-        *rest = (struct slice){0};
-        return true;
-    }
-    size_t length = (size_t)(end - rest->bytes);
+    size_t length = 0;
+    while (length < rest->length && rest->bytes[length] != separator)
+        length++;
     *ret_piece = (struct slice){rest->bytes, length};
-    rest->bytes = end + 1;
-    rest->length -= length + 1;
+    if (length == rest->length) {
+        *rest = (struct slice){0};
+    } else {
+        rest->bytes += length + 1;
+        rest->length -= length + 1;
+    }
+    return true;
+}
+
+/* memcpy() for the short texts of a head: inline, since a call through the linkage table is an indirect jump, which is
+ * hardly ever predicted after a system call. The last bytes are copied together with some from before them.
+ * Context: pure; signal-safe. */
+static inline void slice_copy(void *to, const void *from, size_t length)
+{
+    char *out = to;
+    const char *in = from;
+    uint64_t wide[2];
+
+    if (length < sizeof(wide)) {
+        for (size_t i = 0; i < length; i++) {
+            out[i] = in[i];
+            __asm__("" : : "r"(i)); /* or the compiler makes it a call of memcpy() */
+        }
+        return;
+    }
+    for (size_t at = 0; at < length - sizeof(wide); at += sizeof(wide)) {
+        memcpy(wide, in + at, sizeof(wide));
+        memcpy(out + at, wide, sizeof(wide));
+    }
+    memcpy(wide, in + length - sizeof(wide), sizeof(wide));
+    memcpy(out + length - sizeof(wide), wide, sizeof(wide));
+}
+
+/* Context: pure; signal-safe. */
+static inline bool slice_equals(struct slice slice, const char *bytes, size_t length)
+{
+    if (slice.length != length)
+        return false;
+    for (size_t i = 0; i < length; i++)
+        if (slice.bytes[i] != bytes[i])
+            return false;
     return true;
 }
 

@@ -59,7 +59,7 @@ static void text_add(struct wire_request *request, enum wire_text id, struct sli
         text.length = room;
         request->flags |= WIRE_REQUEST_TRUNCATED;
     }
-    memcpy(to, text.bytes, text.length);
+    slice_copy(to, text.bytes, text.length);
     text_commit(request, id, text.length);
 }
 
@@ -104,7 +104,7 @@ static enum wire_method method_of(struct slice method)
     };
 
     for (int i = 1; i < WIRE_METHOD_COUNT; i++)
-        if (names[i].length == method.length && memcmp(names[i].name, method.bytes, method.length) == 0)
+        if (slice_equals(method, names[i].name, names[i].length))
             return (enum wire_method)i;
     return WIRE_METHOD_OTHER;
 }
@@ -112,8 +112,8 @@ static enum wire_method method_of(struct slice method)
 typedef size_t redact_function(const char *text, size_t len, char *out, size_t out_size, enum redact_mode mode,
                                bool *ret_truncated);
 
-static void add_redacted(struct wire_request *request, enum wire_text id, struct slice text, size_t limit,
-                         redact_function *redact)
+__attribute__((always_inline)) static inline void add_redacted(struct wire_request *request, enum wire_text id,
+                                                               struct slice text, size_t limit, redact_function *redact)
 {
     size_t room;
     bool truncated = false;

@@ -81,15 +81,27 @@ static bool split_host_port(struct slice text, struct slice *ret_host, struct sl
     return true;
 }
 
+static bool split_whole(struct slice text, struct slice *ret_host, uint16_t *ret_port)
+{
+    struct slice digits;
+    return split_host_port(text, ret_host, &digits) && read_port(digits, ret_port);
+}
+
 bool target_split_authority(const char *authority, size_t len, struct slice *ret_host, uint16_t *ret_port)
 {
-    struct slice text = {authority, len}, host, digits;
+    struct slice text = {authority, len}, host;
     uint16_t port = 0;
-    const char *at = memrchr(text.bytes, '@', text.length);
-    if (at)
-        text = slice_from(text, at + 1);
-    if (!split_host_port(text, &host, &digits) || !read_port(digits, &port))
-        return false;
+    bool is_bracketed = len > 0 && authority[0] == '[';
+    /* Neither a name nor a port has an '@' in it: user and password need only be looked for in something else. */
+    if (is_bracketed || !split_whole(text, &host, &port)) {
+        const char *at = memrchr(authority, '@', len);
+        if (!at && !is_bracketed)
+            return false;
+        if (at)
+            text = slice_from(text, at + 1);
+        if (!split_whole(text, &host, &port))
+            return false;
+    }
     *ret_host = host;
     *ret_port = port;
     return true;

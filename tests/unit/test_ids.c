@@ -39,9 +39,10 @@ static void make(uint64_t *ids)
 {
     for (int i = 0; i < IDS; i += 2) {
         uint8_t trace[16];
+        uint64_t step = ids_next();
 
-        ids_make_span((uint8_t *)&ids[i]);
-        ids_make_trace(trace, 0);
+        ids_make_span(step, (uint8_t *)&ids[i]);
+        ids_make_trace(step, trace, 0);
         memcpy(&ids[i + 1], trace + 8, 8);
     }
 }
@@ -102,9 +103,9 @@ static void test_ids_differ_between_starts(void **state)
 
     (void)state;
     ids_init();
-    ids_make_span((uint8_t *)&first);
+    ids_make_span(1, (uint8_t *)&first);
     ids_init();
-    ids_make_span((uint8_t *)&second);
+    ids_make_span(1, (uint8_t *)&second);
     assert_int_not_equal(first, second);
 }
 
@@ -114,8 +115,8 @@ static void test_ids_begin_a_trace_with_its_second(void **state)
     uint8_t first[16], second[16];
 
     (void)state;
-    ids_make_trace(first, 0x691ff007);
-    ids_make_trace(second, 0x691ff007);
+    ids_make_trace(ids_next(), first, 0x691ff007);
+    ids_make_trace(ids_next(), second, 0x691ff007);
     assert_memory_equal(first, expected, 4);
     assert_memory_equal(second, expected, 4);
     assert_memory_not_equal(first + 4, second + 4, 4);
