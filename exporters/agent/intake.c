@@ -105,7 +105,7 @@ static int read_message(const uint8_t *bytes, size_t length, struct wire_message
     memcpy(ret_message, bytes, sizeof(*ret_message));
     if (ret_message->magic != WIRE_MAGIC || ret_message->text_length != length - sizeof(*ret_message))
         return -EBADMSG;
-    if (ret_message->version != WIRE_VERSION)
+    if (!wire_version_is_readable(ret_message->version))
         return -ENOTSUP;
     if (text < end && end[-1] != '\0')
         return -EBADMSG;
@@ -266,8 +266,10 @@ static void log_refusal(const struct intake_handover *handover, int error)
     if (!log_limit_pass(&limit, clock_ns(CLOCK_MONOTONIC)))
         return;
     if (error == -ENOTSUP)
-        log_line(LOG_LEVEL_WARN, "process %d: its shim and this agent (wire version %u) don't fit together: not traced",
-                 (int)handover->pid, WIRE_VERSION);
+        log_line(
+            LOG_LEVEL_WARN,
+            "process %d: its shim and this agent, which reads wire versions %u and %u, don't fit together: not traced",
+            (int)handover->pid, WIRE_VERSION, WIRE_VERSION - 1);
     else
         log_line(LOG_LEVEL_WARN, "process %d: its hand-over was refused: %s", (int)handover->pid, strerror(-error));
 }

@@ -59,7 +59,7 @@ static int check_geometry(const struct wire_ring *ring, size_t size)
 {
     if (ring->magic != WIRE_MAGIC)
         return -EBADMSG;
-    if (ring->version != WIRE_VERSION)
+    if (!wire_version_is_readable(ring->version))
         return -ENOTSUP;
     if (ring->header_size != WIRE_PAGE || ring->mapping_size != size || !counts_are_valid(ring) ||
         !offsets_are_valid(ring, size))
