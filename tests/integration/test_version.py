@@ -4,7 +4,7 @@
 import unittest
 
 import servers
-from harness import BARE, BUILD, ShimTest, Traffic
+from harness import BARE, BUILD, ShimTest, Traffic, preload_environment
 
 REQUESTS = 50
 
@@ -13,7 +13,7 @@ REQUESTS = 50
 class VersionTest(ShimTest):
     def _traffic(self, version):
         """A server under the shim of this wire version, and requests to it."""
-        env = self.spanshim.env(LD_PRELOAD=BUILD / "tests" / f"libspanshim-wire{version}.so")
+        env = self.spanshim.env(**preload_environment(BUILD / "tests" / f"libspanshim-wire{version}.so"))
         process, port = servers.httpd(self, env=env)
         traffic = Traffic(port)
         with traffic.connect() as connection:

@@ -30,6 +30,16 @@ BARE = os.environ.get("SPANSHIM_TEST_BARE") == "1"
 FULL = os.environ.get("SPANSHIM_TEST_FULL") == "1"
 PYTHON = "/usr/bin/python3"
 
+
+def preload_environment(library=LIBRARY):
+    """The variables that put a shim into a program; a sanitized one needs its runtime in front of it."""
+    if b"__asan_init" not in library.read_bytes():
+        return {"LD_PRELOAD": str(library)}
+    runtime = subprocess.run(["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True).stdout
+    return {"LD_PRELOAD": f"{os.path.realpath(runtime.strip())}:{library}",
+            "ASAN_OPTIONS": "detect_leaks=0"}  # the program's leaks are its own
+
+
 # Attributes whose value a client can't know.
 UNFORESEEN = ("spanshim.response.time_to_first_byte",)
 SPAN_KIND_SERVER = 2
@@ -68,7 +78,7 @@ class Spanshim:
         env = self.base_env()
         env.update(OTEL_EXPORTER_OTLP_ENDPOINT=self.endpoint, OTEL_TRACES_EXPORTER="otlp")
         if preload and not BARE:
-            env["LD_PRELOAD"] = str(LIBRARY)
+            env.update(preload_environment())
         for name, value in settings.items():
             if value is None:
                 env.pop(name, None)
