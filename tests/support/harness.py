@@ -2,7 +2,7 @@
 """What the integration tests share: a private agent and OTLP receiver, servers started bare or under the shim, traffic
 that notes what it did, and the comparison of that with the spans that came.
 
-SPANSHIM_BUILD names the build folder. With SPANSHIM_TEST_BARE=1 nothing is preloaded and no span is expected: a check of
+SPANSHIM_BUILD names the build folder; SPANSHIM_TEST_AGENT puts a sanitized agent in place of its own. With SPANSHIM_TEST_BARE=1 nothing is preloaded and no span is expected: a check of
 the tests themselves."""
 
 import collections
@@ -24,7 +24,7 @@ SOURCE = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ["SPANSHIM_BUILD"])
 APPS = BUILD / "test-apps"
 LIBRARY = BUILD / "bin" / "libspanshim.so"
-AGENT = BUILD / "bin" / "spanshim-agent"
+AGENT = Path(os.environ.get("SPANSHIM_TEST_AGENT", BUILD / "bin" / "spanshim-agent"))
 LAUNCHER = BUILD / "bin" / "spanshim"
 BARE = os.environ.get("SPANSHIM_TEST_BARE") == "1"
 FULL = os.environ.get("SPANSHIM_TEST_FULL") == "1"
