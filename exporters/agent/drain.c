@@ -281,7 +281,8 @@ static bool record_was_taken(const struct source *source, uint32_t lane, uint64_
     if (source->lanes[lane].tail - position > source->cell_count)
         return true;
     state = atomic_load(&source_cell(source, lane, position)->state);
-    return state == wire_cell_word(position, source->cell_count, WIRE_CELL_CONSUMED) ||
+    return state == 0 || /* read, and its memory given back since: what was stepped over has a mark */
+           state == wire_cell_word(position, source->cell_count, WIRE_CELL_CONSUMED) ||
            state >> 2 > wire_cell_word(position, source->cell_count, WIRE_CELL_FREE) >> 2;
 }
 
@@ -406,7 +407,7 @@ static void resume_entry(struct source *source, const struct spool_entry *entry)
 void drain_start(struct source *source)
 {
     for (uint32_t lane = 0; lane < source->lane_count; lane++)
-        source->lanes[lane].tail = atomic_load(&source_lane(source, lane)->tail);
+        source->lanes[lane].tail = source->lanes[lane].reclaimed = atomic_load(&source_lane(source, lane)->tail);
 }
 
 /* The worker before was killed between journal and ring: finish what it had begun. */

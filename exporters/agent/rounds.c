@@ -8,6 +8,7 @@
 #include "exporters/agent/loop.h"
 #include "exporters/agent/owner.h"
 #include "exporters/agent/process.h"
+#include "exporters/agent/reclaim.h"
 #include "exporters/agent/source.h"
 #include "exporters/agent/spools.h"
 #include "exporters/agent/waiter.h"
@@ -408,8 +409,11 @@ static uint64_t serve(struct source *source, uint64_t now_ns)
 
     if (!source->asleep || is_due) {
         read_source(source, now_ns);
-        if (wants_sleep(source, now_ns) && can_wake_us(source))
-            fall_asleep(source, now_ns);
+        if (wants_sleep(source, now_ns)) {
+            (void)reclaim_source(source);
+            if (can_wake_us(source))
+                fall_asleep(source, now_ns);
+        }
     }
     if (!source->over)
         return next_round_ns(source, now_ns);

@@ -30,6 +30,7 @@ struct source_lane {
     uint64_t start_ticks;      /* field 22 of /proc/PID/stat; 0: unknown */
     uint64_t unclear_since_ns; /* since when the claim isn't complete; 0: it is */
     uint64_t tail;
+    uint64_t reclaimed;      /* cells before it were given back, or are left alone */
     uint64_t stuck_since_ns; /* since when the cell at the tail isn't ready; 0: it is */
     uint64_t stuck_head;     /* head at that time: cells before it have waited as long */
 };

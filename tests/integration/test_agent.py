@@ -379,6 +379,25 @@ class RecordTest(AgentTest):
         self.assertEqual([], self.sink.violations)
         self.assertEqual(5000, self.ask(STATUS)["rings"][0]["counts"]["taken"])
 
+    def test_memory_goes_back_when_all_is_quiet(self):
+        """The ring's is charged to the target, the spool's to the agent."""
+        agent = self.start("--stay")
+        program = self.program()
+        program.do("write", 0, 1000)
+
+        def held(kind):
+            """Bytes that the keeper's memfds of one kind hold."""
+            return sum(os.stat(f"/proc/{agent.pid}/fd/{fd}").st_blocks * 512
+                       for fd, what in processes.descriptors(agent.pid).items() if kind in what)
+
+        self.assertGreater(held("wire-writer"), 400000)
+        self.assertEqual("ok", self.ask(FLUSH)["result"])
+        wait_until(lambda: held("wire-writer") < 200000, what="less memory of the ring")
+        self.assertLess(held("spanshim-spool"), 100000)
+        program.do("write", 1000, 1000)
+        self.assertEqual("ok", self.ask(FLUSH)["result"])
+        self.assertEqual(list(range(2000)), numbers_of(self.sink.spans))
+
     def test_open_requests_of_a_killed_process_end_as_errors(self):
         self.start("--stay")
         program = self.program("OTEL_BSP_SCHEDULE_DELAY=50")
