@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "preload/span.h"
+
+#include "preload/config.h"
+#include "preload/ring.h"
+#include "tests/support/shim_core.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define PARENT "0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331"
+
+static struct wire_ring *ring; /* of the test that runs */
+static struct span_head head;
+
+static const struct wire_address peer = {.family = WIRE_FAMILY_INET, .port = 40000, .ip = {203, 0, 113, 7}};
+static const struct wire_address local = {.family = WIRE_FAMILY_INET, .port = 80, .ip = {127, 0, 0, 1}};
+
+static int setup(void **state)
+{
+    (void)state;
+    ring = shim_core_ring(1, 64, 64);
+    config.client_ip_mode = REDACT_IP_FULL;
+    config.query_mode = REDACT_VALUES;
+    memset(&head, 0xee, sizeof(head)); /* a pool's block is as its last user left it */
+    return ring ? 0 : -1;
+}
+
+static struct slice slice_of(const char *text)
+{
+    return (struct slice){text, strlen(text)};
+}
+
+static struct wire_slot *begin(const char *method, const char *target)
+{
+    struct wire_slot *slot = span_open(&head, 1000, &peer, &local);
+
+    assert_non_null(slot);
+    assert_int_equal(slot->open, WIRE_SLOT_CLOSED);
+    span_request_line(slot, &head, slice_of(method), slice_of(target), 1);
+    return slot;
+}
+
+static void field(struct wire_slot *slot, const char *name, const char *value)
+{
+    span_request_field(slot, &head, slice_of(name), slice_of(value));
+}
+
+/* The record that the request became. */
+static struct wire_request *end(struct wire_slot *slot)
+{
+    static union shim_record record;
+    size_t length;
+
+    span_head_end(slot, &head);
+    assert_int_equal(slot->open, WIRE_SLOT_OPEN);
+    span_end(slot, 5000, WIRE_ERROR_NONE);
+    assert_int_equal(shim_core_take(ring, 0, &record, &length), WIRE_RECORD_REQUEST);
+    assert_int_equal(length, sizeof(record.request) + record.request.text_length);
+    assert_int_equal(shim_core_slots_used(ring, 0), 0);
+    return &record.request;
+}
+
+static void assert_text(const struct wire_request *request, enum wire_text id, const char *expected)
+{
+    struct slice text = shim_core_text(request, id, 0);
+
+    assert_int_equal(text.length, strlen(expected));
+    assert_memory_equal(text.bytes, expected, text.length);
+}
+
+static void assert_no_text(const struct wire_request *request, enum wire_text id)
+{
+    assert_null(shim_core_text(request, id, 0).bytes);
+}
+
+static char *long_text(char fill, size_t length)
+{
+    static char text[4096];
+
+    memset(text, fill, length);
+    text[length] = '\0';
+    return text;
+}
+
+static void test_span_notes_a_request(void **state)
+{
+    struct wire_slot *slot = begin("POST", "/a/b?c=d");
+    struct wire_request *request;
+
+    (void)state;
+    field(slot, "Host", "example.com:8080");
+    field(slot, "User-Agent", "curl/8");
+    field(slot, "User-Agent", "another");
+    request = end(slot);
+    assert_int_equal(request->start_ns, 1000);
+    assert_int_equal(request->end_ns, 5000);
+    assert_int_equal(request->kind, WIRE_KIND_SERVER);
+    assert_int_equal(request->method, WIRE_METHOD_POST);
+    assert_int_equal(request->version, 11);
+    assert_int_equal(request->server_port, 8080);
+    assert_int_equal(request->flags, WIRE_REQUEST_SAMPLED);
+    assert_int_equal(request->trace_flags, 3);
+    assert_memory_equal(&request->peer, &peer, sizeof(peer));
+    assert_memory_equal(&request->local, &local, sizeof(local));
+    assert_text(request, WIRE_TEXT_PATH, "/a/b");
+    assert_text(request, WIRE_TEXT_QUERY, "c=d");
+    assert_text(request, WIRE_TEXT_SERVER_ADDRESS, "example.com");
+    assert_text(request, WIRE_TEXT_USER_AGENT, "curl/8");
+    assert_no_text(request, WIRE_TEXT_METHOD);
+    assert_memory_not_equal(request->trace_id, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 16);
+    assert_memory_equal(request->parent_span_id, "\0\0\0\0\0\0\0", 8);
+}
+
+static void test_span_knows_methods_by_name(void **state)
+{
+    static const char *const names[] = {
+#define X(NAME) #NAME,
+        WIRE_METHODS(X)
+#undef X
+    };
+    struct wire_request *request;
+
+    (void)state;
+    for (int i = 0; i < WIRE_METHOD_COUNT - 1; i++) {
+        request = end(begin(names[i], "/"));
+        assert_int_equal(request->method, i + 1);
+        assert_no_text(request, WIRE_TEXT_METHOD);
+    }
+    request = end(begin("get", "/"));
+    assert_int_equal(request->method, WIRE_METHOD_OTHER);
+    assert_text(request, WIRE_TEXT_METHOD, "get");
+    assert_int_equal(request->flags & WIRE_REQUEST_TRUNCATED, 0);
+    request = end(begin("GETGETGETGETGETGETGETGETGETGETGETGET", "/"));
+    assert_text(request, WIRE_TEXT_METHOD, "GETGETGETGETGETGETGETGETGETGETGE");
+    assert_int_equal(request->flags & WIRE_REQUEST_TRUNCATED, WIRE_REQUEST_TRUNCATED);
+}
+
+static void test_span_names_the_server_by_precedence(void **state)
+{
+    struct wire_slot *slot = begin("GET", "https://first.example/a");
+    struct wire_request *request;
+
+    (void)state;
+    field(slot, "Host", "second.example:81");
+    request = end(slot);
+    assert_text(request, WIRE_TEXT_SERVER_ADDRESS, "first.example");
+    assert_int_equal(request->server_port, 443);
+    assert_int_equal(request->flags & WIRE_REQUEST_HTTPS, WIRE_REQUEST_HTTPS);
+
+    slot = begin("GET", "/a");
+    field(slot, "Host", "second.example");
+    field(slot, "host", "third.example:99");
+    request = end(slot);
+    assert_text(request, WIRE_TEXT_SERVER_ADDRESS, "second.example");
+    assert_int_equal(request->server_port, 80);
+
+    request = end(begin("GET", "/a"));
+    assert_no_text(request, WIRE_TEXT_SERVER_ADDRESS);
+    assert_int_equal(request->server_port, 0);
+}
+
+/* The host that was noted first is taken back. */
+static void test_span_believes_proxies(void **state)
+{
+    struct wire_slot *slot = begin("GET", "/a");
+    struct wire_request *request;
+
+    (void)state;
+    field(slot, "Host", "10.0.0.1:3000");
+    field(slot, "X-Forwarded-Host", "shop.example");
+    field(slot, "X-Forwarded-Proto", "https");
+    field(slot, "X-Forwarded-For", "198.51.100.9, 10.0.0.2");
+    request = end(slot);
+    assert_text(request, WIRE_TEXT_SERVER_ADDRESS, "shop.example");
+    assert_text(request, WIRE_TEXT_NONE, "10.0.0.1");
+    assert_null(shim_core_text(request, WIRE_TEXT_SERVER_ADDRESS, 1).bytes);
+    assert_text(request, WIRE_TEXT_CLIENT_ADDRESS, "198.51.100.9");
+    assert_int_equal(request->server_port, 443);
+    assert_int_equal(request->flags & WIRE_REQUEST_HTTPS, WIRE_REQUEST_HTTPS);
+}
+
+static void test_span_follows_a_parent(void **state)
+{
+    struct wire_slot *slot = begin("GET", "/a");
+    struct wire_request *request;
+
+    (void)state;
+    field(slot, "traceparent", "00-" PARENT "-01");
+    field(slot, "tracestate", "a=1,b=2");
+    request = end(slot);
+    assert_memory_equal(request->trace_id, "\x0a\xf7\x65\x19\x16\xcd\x43\xdd\x84\x48\xeb\x21\x1c\x80\x31\x9c", 16);
+    assert_memory_equal(request->parent_span_id, "\xb7\xad\x6b\x71\x69\x20\x33\x31", 8);
+    assert_memory_not_equal(request->span_id, request->parent_span_id, 8);
+    assert_int_equal(request->flags, WIRE_REQUEST_SAMPLED | WIRE_REQUEST_REMOTE_PARENT);
+    assert_int_equal(request->trace_flags, 1);
+    assert_text(request, WIRE_TEXT_TRACESTATE, "a=1,b=2");
+
+    slot = begin("GET", "/a");
+    field(slot, "traceparent", "00-" PARENT "-zz");
+    field(slot, "tracestate", "a=1");
+    request = end(slot);
+    assert_int_equal(request->flags, WIRE_REQUEST_SAMPLED);
+    assert_no_text(request, WIRE_TEXT_TRACESTATE);
+}
+
+/* It costs no record, but has its place in the table while it is open. */
+static void test_span_keeps_an_unsampled_request_in_its_slot(void **state)
+{
+    struct wire_slot *slot = begin("GET", "/a");
+    union shim_record record;
+    size_t length;
+
+    (void)state;
+    field(slot, "traceparent", "00-" PARENT "-00");
+    span_head_end(slot, &head);
+    assert_int_equal(slot->open, WIRE_SLOT_OPEN);
+    assert_int_equal(wire_slot_request(slot)->flags & WIRE_REQUEST_SAMPLED, 0);
+    assert_int_equal(shim_core_slots_used(ring, 0), 1);
+    span_end(slot, 5000, WIRE_ERROR_NONE);
+    assert_int_equal(shim_core_slots_used(ring, 0), 0);
+    assert_int_equal(shim_core_take(ring, 0, &record, &length), WIRE_RECORD_NONE);
+    assert_int_equal(ring_lane()->counted[WIRE_COUNT_REQUESTS], 1);
+    assert_int_equal(ring_lane()->counted[WIRE_COUNT_UNSAMPLED], 1);
+}
+
+static void test_span_ends_once(void **state)
+{
+    struct wire_slot *slot = begin("GET", "/a");
+    union shim_record record;
+    size_t length;
+
+    (void)state;
+    span_head_end(slot, &head);
+    span_end(slot, 5000, WIRE_ERROR_TIMEOUT);
+    span_end(slot, 6000, WIRE_ERROR_NONE);
+    assert_int_equal(shim_core_take(ring, 0, &record, &length), WIRE_RECORD_REQUEST);
+    assert_int_equal(record.request.error, WIRE_ERROR_TIMEOUT);
+    assert_int_equal(shim_core_take(ring, 0, &record, &length), WIRE_RECORD_NONE);
+    slot = begin("GET", "/b");
+    span_discard(slot);
+    assert_int_equal(shim_core_slots_used(ring, 0), 0);
+    assert_int_equal(shim_core_take(ring, 0, &record, &length), WIRE_RECORD_NONE);
+    assert_int_equal(ring_lane()->counted[WIRE_COUNT_REQUESTS], 1);
+}
+
+static void test_span_captures_the_headers_asked_for(void **state)
+{
+    struct wire_slot *slot = begin("GET", "/a");
+    struct wire_request *request;
+
+    (void)state;
+    field(slot, "X-ID", "17");
+    field(slot, "X-Other", "18");
+    field(slot, "x-id", "");
+    span_response_field(slot, slice_of("X-Out"), slice_of("19"));
+    span_response_field(slot, slice_of("X-Id"), slice_of("20"));
+    span_response_field(slot, slice_of(""), slice_of("a continuation"));
+    request = end(slot);
+    assert_text(request, WIRE_TEXT_REQUEST_HEADER, "x-id: 17");
+    assert_int_equal(shim_core_text(request, WIRE_TEXT_REQUEST_HEADER, 1).length, strlen("x-id: "));
+    assert_null(shim_core_text(request, WIRE_TEXT_REQUEST_HEADER, 2).bytes);
+    assert_text(request, WIRE_TEXT_RESPONSE_HEADER, "x-out: 19");
+    assert_null(shim_core_text(request, WIRE_TEXT_RESPONSE_HEADER, 1).bytes);
+}
+
+/* What is cut is flagged; the last text that has room for a part gets it; the slot after ours stays as it was. */
+static void test_span_cuts_what_has_no_room(void **state)
+{
+    struct wire_slot *slot, *next = shim_core_slot(ring, 0, 1);
+    struct wire_request *request;
+    char target[4096];
+
+    (void)state;
+    memset(next, 0x5a, sizeof(*next));
+    snprintf(target, sizeof(target), "/%s", long_text('p', 1023));
+    request = end(begin("GET", target));
+    assert_int_equal(shim_core_text(request, WIRE_TEXT_PATH, 0).length, 1024);
+    assert_int_equal(request->flags & WIRE_REQUEST_TRUNCATED, 0);
+
+    snprintf(target, sizeof(target), "/%s?%s", long_text('p', 1024), "q=");
+    strcat(target, long_text('q', 600));
+    slot = begin("GET", target);
+    request = wire_slot_request(slot);
+    assert_int_equal(shim_core_text(request, WIRE_TEXT_PATH, 0).length, 1024);
+    assert_int_equal(shim_core_text(request, WIRE_TEXT_QUERY, 0).length, 512);
+    assert_int_equal(request->flags & WIRE_REQUEST_TRUNCATED, WIRE_REQUEST_TRUNCATED);
+    field(slot, "User-Agent", long_text('u', 300));
+    assert_int_equal(shim_core_text(request, WIRE_TEXT_USER_AGENT, 0).length, 256);
+    for (int i = 0; i < 20; i++) {
+        field(slot, "X-Id", long_text('i', 40));
+        assert_true(request->text_length <= WIRE_SLOT_TEXT);
+    }
+    assert_true(WIRE_SLOT_TEXT - request->text_length < 16); /* full */
+    field(slot, "Host", "late.example");
+    request = end(slot);
+    assert_int_equal(shim_core_text(request, WIRE_TEXT_REQUEST_HEADER, 0).length, strlen("x-id: ") + 40);
+    for (size_t i = 0; i < sizeof(*next); i++)
+        assert_int_equal(((uint8_t *)next)[i], 0x5a);
+}
+
+/* Wherever a secret may stand, no byte of it reaches what is shared. */
+static void test_span_lets_no_secret_into_the_ring(void **state)
+{
+    struct wire_slot *slot = begin("GET", "http://user:hunter2@example.com/a;jsessionid=hunter2?token=hunter2&a=b");
+
+    (void)state;
+    field(slot, "Host", "user:hunter2@example.com");
+    field(slot, "Authorization", "Basic hunter2");
+    field(slot, "Cookie", "session=hunter2");
+    field(slot, "Proxy-Authorization", "hunter2");
+    field(slot, "X-Api-Key", "hunter2");
+    field(slot, "Referer", "http://a/?password=hunter2");
+    span_response_field(slot, slice_of("Set-Cookie"), slice_of("session=hunter2"));
+    span_response_field(slot, slice_of("Location"), slice_of("/?access_token=hunter2"));
+    (void)end(slot);
+    assert_null(memmem(ring, ring->mapping_size, "hunter2", 7));
+    assert_non_null(memmem(ring, ring->mapping_size, "token=REDACTED", 14));
+    assert_non_null(memmem(ring, ring->mapping_size, "referer: ", 9));
+    assert_non_null(memmem(ring, ring->mapping_size, "location: ", 10));
+    assert_null(memmem(ring, ring->mapping_size, "cookie", 6));
+
+    config.query_mode = REDACT_DROP;
+    assert_no_text(end(begin("GET", "/a?b=c")), WIRE_TEXT_QUERY);
+}
+
+static void test_span_notes_addresses_as_asked(void **state)
+{
+    static const uint8_t anonymous[4] = {203, 0, 113, 0};
+    struct wire_slot *slot;
+    struct wire_request *request;
+
+    (void)state;
+    config.client_ip_mode = REDACT_IP_ANONYMIZE;
+    slot = begin("GET", "/a");
+    field(slot, "X-Forwarded-For", "198.51.100.9");
+    request = end(slot);
+    assert_memory_equal(request->peer.ip, anonymous, 4);
+    assert_int_equal(request->peer.port, 40000);
+    assert_text(request, WIRE_TEXT_CLIENT_ADDRESS, "198.51.100.0");
+
+    config.client_ip_mode = REDACT_IP_NONE;
+    slot = begin("GET", "/a");
+    field(slot, "X-Forwarded-For", "198.51.100.9");
+    request = end(slot);
+    assert_int_equal(request->peer.family, WIRE_FAMILY_NONE);
+    assert_int_equal(request->peer.port, 0);
+    assert_no_text(request, WIRE_TEXT_CLIENT_ADDRESS);
+}
+
+static void test_span_does_without_a_slot(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 64; i++)
+        assert_non_null(ring_slot_take());
+    assert_null(span_open(&head, 1000, &peer, &local));
+    assert_int_equal(ring_lane()->dropped[WIRE_DROP_NO_SLOT], 1);
+}
+
+int main(void)
+{
+    static char *environment[] = {
+        (char *)(uintptr_t) "SPANSHIM_REQUEST_HEADERS=x-id,referer,authorization,cookie,proxy-authorization,x-api-key",
+        (char *)(uintptr_t) "SPANSHIM_RESPONSE_HEADERS=x-out,set-cookie,location", NULL};
+#define TEST(name) cmocka_unit_test_setup(name, setup)
+    const struct CMUnitTest tests[] = {
+        TEST(test_span_notes_a_request),
+        TEST(test_span_knows_methods_by_name),
+        TEST(test_span_names_the_server_by_precedence),
+        TEST(test_span_believes_proxies),
+        TEST(test_span_follows_a_parent),
+        TEST(test_span_keeps_an_unsampled_request_in_its_slot),
+        TEST(test_span_ends_once),
+        TEST(test_span_captures_the_headers_asked_for),
+        TEST(test_span_cuts_what_has_no_room),
+        TEST(test_span_lets_no_secret_into_the_ring),
+        TEST(test_span_notes_addresses_as_asked),
+        TEST(test_span_does_without_a_slot),
+    };
+
+    return shim_core_init(environment) ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
+}
