@@ -30,17 +30,17 @@ int agent_client_path(const struct environment *env, char ret_path[AGENT_PATH_MA
     return socket_path_choose(&settings, ret_path);
 }
 
-static int check_peer(int connection)
+static int check_peer(int connection, uid_t uid)
 {
     struct ucred peer;
     socklen_t len = sizeof(peer);
 
     if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
         return -errno;
-    return peer.uid == geteuid() || peer.uid == 0 ? 0 : -EPERM;
+    return peer.uid == uid || peer.uid == 0 ? 0 : -EPERM;
 }
 
-int agent_client_connect(const char *path)
+int agent_client_connect_as(const char *path, uid_t uid)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int connection = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -50,12 +50,17 @@ int agent_client_connect(const char *path)
     (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
     int err = connect(connection, (const struct sockaddr *)&address, sizeof(address)) == 0 ? 0 : -errno;
     if (!err)
-        err = check_peer(connection);
+        err = check_peer(connection, uid);
     if (err) {
         (void)close(connection);
         return err;
     }
     return connection;
+}
+
+int agent_client_connect(const char *path)
+{
+    return agent_client_connect_as(path, geteuid());
 }
 
 static uint64_t boot_clock_ns(void)
@@ -141,12 +146,14 @@ int agent_client_receive(int connection, int timeout_ms, void (*progress)(unsign
     return 0;
 }
 
-static int path_of_environment(char ret_path[AGENT_PATH_MAX])
+int agent_client_own_path(char ret_path[AGENT_PATH_MAX], bool *ret_is_chosen)
 {
     struct environment env;
 
     environment_init(&env, (const char *const *)environ);
     int err = agent_client_path(&env, ret_path);
+    *ret_is_chosen =
+        environment_get_setting(&env, "SPANSHIM_AGENT") || environment_get_setting(&env, "SPANSHIM_RUNTIME_DIR");
     environment_deinit(&env);
     return err;
 }
@@ -154,7 +161,8 @@ static int path_of_environment(char ret_path[AGENT_PATH_MAX])
 bool agent_client_is_there(void)
 {
     char path[AGENT_PATH_MAX];
-    int connection = path_of_environment(path) == 0 ? agent_client_connect(path) : -ENOENT;
+    bool is_chosen;
+    int connection = agent_client_own_path(path, &is_chosen) == 0 ? agent_client_connect(path) : -ENOENT;
 
     if (connection >= 0)
         (void)close(connection);
@@ -165,7 +173,8 @@ bool agent_client_is_there(void)
 static int connect_to_answer(void)
 {
     char path[AGENT_PATH_MAX];
-    int connection = path_of_environment(path);
+    bool is_chosen;
+    int connection = agent_client_own_path(path, &is_chosen);
 
     if (connection == 0)
         connection = agent_client_connect(path);
@@ -190,10 +199,14 @@ static int connect_to_answer(void)
 int agent_client_ask(uint16_t type, int timeout_ms, void (*progress)(unsigned seconds), char **ret_text)
 {
     int connection = connect_to_answer();
-    char *text = NULL;
 
-    if (connection < 0)
-        return connection;
+    return connection < 0 ? connection : agent_client_ask_on(connection, type, timeout_ms, progress, ret_text);
+}
+
+int agent_client_ask_on(int connection, uint16_t type, int timeout_ms, void (*progress)(unsigned seconds),
+                        char **ret_text)
+{
+    char *text = NULL;
     int err = agent_client_send(connection, type, "", 0, -1);
     if (!err)
         err = agent_client_receive(connection, timeout_ms, progress, &text);

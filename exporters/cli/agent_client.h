@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <sys/un.h>
 
 struct environment;
@@ -15,9 +16,13 @@ enum { AGENT_PATH_MAX = sizeof(((struct sockaddr_un *)0)->sun_path) };
 /* The path of the agent's socket, as agent/socket_path.h says. 0, or -ENAMETOOLONG. Context: any. */
 int agent_client_path(const struct environment *env, char ret_path[AGENT_PATH_MAX]);
 
-/* A connection to an agent of ours or root's. A descriptor; -ENOENT or -ECONNREFUSED: no agent is there; -EPERM:
- * somebody else's process is. Context: any. */
+/* The same by our own environment; `ret_is_chosen` tells whether a setting of ours names the place. Context: any. */
+int agent_client_own_path(char ret_path[AGENT_PATH_MAX], bool *ret_is_chosen);
+
+/* A connection to an agent of ours (of this user) or root's. A descriptor; -ENOENT or -ECONNREFUSED: no agent is there;
+ * -EPERM: somebody else's process is. Context: any. */
 int agent_client_connect(const char *path);
+int agent_client_connect_as(const char *path, uid_t uid);
 
 /* Send one message (enum wire_message_type); `text` are NUL-terminated entries, text_len bytes with the NULs; passed_fd
  * goes along unless it is -1. 0, or -errno. Context: any. */
@@ -34,5 +39,8 @@ bool agent_client_is_there(void);
  * -ENOENT (no agent is running), -ECONNRESET (it ended instead of answering), both not said, or another -errno.
  * Context: main thread. */
 int agent_client_ask(uint16_t type, int timeout_ms, void (*progress)(unsigned seconds), char **ret_text);
+/* The last two of them, on a connection, which is closed. Context: main thread. */
+int agent_client_ask_on(int connection, uint16_t type, int timeout_ms, void (*progress)(unsigned seconds),
+                        char **ret_text);
 
 #endif

@@ -31,7 +31,9 @@ static const struct command commands[] = {
     {"lib", lib_command, "", "print the path of the shared object to preload",
      "Prints the path of libspanshim.so:  LD_PRELOAD=$(spanshim lib) server\n"},
     {"status", status_command, "[--json]", "show agent, processes, records and destinations",
-     "  --json           the agent's answer as it is\n\nExit status: 0; 1: no agent is running.\n"},
+     "  --json           the agent's answer as it is\n\n"
+     "Root sees the agents of all users, one after the other (--json: one a line), unless\n"
+     "SPANSHIM_AGENT or SPANSHIM_RUNTIME_DIR names one.\n\nExit status: 0; 1: no agent is running.\n"},
     {"flush", flush_command, "[--timeout SECONDS]", "wait until everything handed over is delivered",
      "  --timeout SECONDS  give up after this long (60)\n\nExit status: 0 when all of it was delivered, else 1.\n"},
     {"log", log_command, "[-f] [-n LINES]", "show the agent's log",

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* spanshim status: the agent's answer as tables for people, or as it is. */
 #include "exporters/cli/agent_client.h"
+#include "exporters/cli/agent_list.h"
 #include "exporters/cli/cli.h"
 #include "exporters/cli/memory.h"
 #include "exporters/cli/table.h"
@@ -9,12 +10,19 @@
 #include <errno.h>
 #include <getopt.h>
 #include <jansson.h>
+#include <pwd.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { STATUS_TIMEOUT_MS = 10000 };
+enum { STATUS_TIMEOUT_MS = 10000, OTHERS_TIMEOUT_MS = 2000 };
+
+struct status {
+    bool as_json;
+    unsigned count; /* agents that answered */
+    int exit_status;
+};
 
 static const char *text_of(const json_t *object, const char *name)
 {
@@ -171,28 +179,65 @@ static void print_destinations(const json_t *sets)
     }
 }
 
-static int print_status(const char *text)
+static void print_tables(const json_t *answer)
 {
-    json_t *answer = json_loads(text, 0, NULL);
     const json_t *totals = json_object_get(answer, "totals");
 
-    if (!answer) {
-        cli_error("the agent's answer cannot be read; see 'spanshim log'");
-        return CLI_EXIT_FAILED;
-    }
     print_agent(json_object_get(answer, "agent"));
     print_processes(json_object_get(answer, "processes"));
     print_requests(json_object_get(totals, "counts"));
     print_dropped(json_object_get(totals, "dropped"));
     print_destinations(json_object_get(answer, "destinations"));
+}
+
+/* One answer, in one line as JSON. What another user's agent says is read and written anew. */
+static void print_status(struct status *status, const char *text)
+{
+    json_t *answer = json_loads(text, 0, NULL);
+    char *line = answer && status->as_json ? json_dumps(answer, JSON_COMPACT) : NULL;
+
+    if (!json_is_object(answer)) {
+        cli_error("the agent's answer cannot be read; see 'spanshim log'");
+        status->exit_status = CLI_EXIT_FAILED;
+    } else if (line) {
+        puts(line);
+    } else {
+        print_tables(answer);
+    }
+    free(line);
     json_decref(answer);
-    return CLI_EXIT_OK;
+}
+
+static void print_other(void *arg, uid_t uid, int connection)
+{
+    struct status *status = arg;
+    const struct passwd *user = getpwuid(uid);
+    char *answer = NULL;
+
+    if (agent_client_ask_on(connection, WIRE_MESSAGE_STATUS, OTHERS_TIMEOUT_MS, NULL, &answer) != 0)
+        return;
+    if (!status->as_json)
+        printf("%suser %u%s%s: ", status->count ? "\n" : "", (unsigned)uid, user ? ", " : "",
+               user ? user->pw_name : "");
+    status->count++;
+    print_status(status, answer);
+    free(answer);
+}
+
+/* Root sees the agents of all users, unless a setting names one. */
+static void print_others(struct status *status)
+{
+    char own[AGENT_PATH_MAX];
+    bool is_chosen;
+
+    if (geteuid() == 0 && agent_client_own_path(own, &is_chosen) == 0 && !is_chosen)
+        agent_list_others(own, print_other, status);
 }
 
 int status_command(int argc, char **argv)
 {
     static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {0}};
-    bool as_json = false;
+    struct status status = {.exit_status = CLI_EXIT_OK};
     char *answer = NULL;
     int option;
 
@@ -202,17 +247,19 @@ int status_command(int argc, char **argv)
             cli_error("'status' takes --json; see 'spanshim status --help'");
             return CLI_EXIT_USAGE;
         }
-        as_json = true;
+        status.as_json = true;
     }
     if (!cli_no_arguments("status", argc - optind + 1, argv + optind - 1))
         return CLI_EXIT_USAGE;
 
     int err = agent_client_ask(WIRE_MESSAGE_STATUS, STATUS_TIMEOUT_MS, NULL, &answer);
-    if (err == -ENOENT || err == -ECONNRESET)
+    if (!err) {
+        status.count++;
+        print_status(&status, answer);
+        free(answer);
+    }
+    print_others(&status);
+    if (status.count == 0 && (err == -ENOENT || err == -ECONNRESET))
         cli_note("no agent is running; 'spanshim run' starts one");
-    if (err)
-        return CLI_EXIT_FAILED;
-    int status = as_json ? (puts(answer) < 0) : print_status(answer);
-    free(answer);
-    return status;
+    return status.count == 0 || fflush(stdout) != 0 ? CLI_EXIT_FAILED : status.exit_status;
 }
