@@ -184,7 +184,7 @@ class RefusedTest(ExportTest):
     def test_redirects_are_not_followed(self):
         other = self.another_sink()
         self.sink.set_mode("302", location=other.url + "/v1/traces")
-        self.request(3, HONEYCOMB_API_KEY="geheim")
+        self.request(3, HONEYCOMB_API_KEY="geheim", OTEL_BSP_SCHEDULE_DELAY="60000")  # it is the flush that sends
         self.assertFalse(self.spanshim.flush())
         self.assertRegex(self.exporter()["last_error"], "^302: .*redirects")
         self.assertEqual([], other.requests)

@@ -6,7 +6,7 @@ import unittest
 
 import processes
 import servers
-from harness import AGENT, APPS, BARE, LIBRARY, ShimTest, Traffic
+from harness import AGENT, APPS, BARE, LIBRARY, ShimTest, Traffic, preload_environment
 from processes import wait_until
 
 
@@ -67,8 +67,7 @@ class StartTest(ShimTest):
         alone = self.directory / "alone"
         alone.mkdir()
         (alone / LIBRARY.name).write_bytes(LIBRARY.read_bytes())
-        env = self.spanshim.env()
-        env["LD_PRELOAD"] = str(alone / LIBRARY.name)
+        env = self.spanshim.env() | preload_environment(alone / LIBRARY.name)
         process = self.run_program([APPS / "httpd"], env=env)
         Traffic(process.announced_port()).once("GET", "/size/10")
         self.assertFalse((self.spanshim.runtime / "agent.sock").exists())
