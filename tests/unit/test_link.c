@@ -179,23 +179,6 @@ static void test_link_hands_over(void **state)
     assert_false(take_message());
 }
 
-/* Its standard descriptors are closed: none of ours may take their numbers, also for a moment. */
-static int tie_up_without_standard_descriptors(void)
-{
-    close(0);
-    close(1);
-    close(2);
-    return tie_up();
-}
-
-static void test_link_keeps_off_the_standard_descriptors(void **state)
-{
-    (void)state;
-    assert_int_equal(status_of(tie_up_without_standard_descriptors), 0);
-    assert_true(take_message());
-    close_message();
-}
-
 static int tie_up_under_a_file_size_limit(void)
 {
     const struct rlimit limit = {2 << 20, 2 << 20};
@@ -245,6 +228,36 @@ static int give_up_without_descriptors(void)
     errno = ENOTTY;
     link_ensure();
     return errno != ENOTTY || process_active || ring_current();
+}
+
+/* The standard ones are closed and there are no others: not even for a moment is one of them ours. */
+static int give_up_with_standard_descriptors_only(void)
+{
+    const struct rlimit limit = {3, 3};
+
+    close(0);
+    close(1);
+    close(2);
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+    return give_up();
+}
+
+static int tie_up_without_standard_descriptors(void)
+{
+    close(0);
+    close(1);
+    close(2);
+    return tie_up();
+}
+
+static void test_link_keeps_off_the_standard_descriptors(void **state)
+{
+    (void)state;
+    assert_int_equal(status_of(tie_up_without_standard_descriptors), 0);
+    assert_true(take_message());
+    close_message();
+    assert_int_equal(status_of(give_up_with_standard_descriptors_only), 0);
+    assert_false(take_message());
 }
 
 static int give_up_in_a_sandbox(void)
@@ -359,8 +372,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_link_hands_over),
-        TEST(test_link_keeps_off_the_standard_descriptors),
         TEST(test_link_fits_the_file_size_limit),
+        TEST(test_link_keeps_off_the_standard_descriptors),
         TEST(test_link_gives_up_quietly),
         TEST(test_link_does_not_wait_for_a_stopped_agent),
         TEST(test_link_pauses_after_a_failure),
