@@ -9,10 +9,11 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { RING_FD = 3, CONTROL_FD, MESSAGE_FD, END_FD };
+enum { RING_FD = 3, CONTROL_FD, MESSAGE_FD, END_FD, PATIENCE_S = 5 };
 
 void adopt_close(void)
 {
@@ -53,6 +54,16 @@ static bool send_message(int connection, void *bytes, size_t length)
     return sendmsg(connection, &message, MSG_NOSIGNAL) == (ssize_t)length;
 }
 
+/* The agent looks at who passes it on while it takes the message: be there until it has closed the connection. */
+static void wait_until_taken(int connection)
+{
+    const struct timeval patience = {.tv_sec = PATIENCE_S};
+    char byte;
+
+    (void)setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    (void)!read(connection, &byte, 1);
+}
+
 int adopt_hand_over(const char *socket_path)
 {
     static uint8_t bytes[WIRE_MESSAGE_MAX];
@@ -66,6 +77,8 @@ int adopt_hand_over(const char *socket_path)
         message.type = WIRE_MESSAGE_BEQUEST;
         memcpy(bytes, &message, sizeof(message));
         sent = send_message(connection, bytes, (size_t)length);
+        if (sent)
+            wait_until_taken(connection);
     }
     if (connection >= 0)
         close(connection);

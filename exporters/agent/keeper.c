@@ -177,15 +177,29 @@ static int open_peer(int connection, pid_t pid)
     return pid ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
 }
 
-/* A hand-over that somebody passes on: who made it, if that is a process of the same user. False: it isn't. */
-static bool find_giver(const struct wire_message *message, struct link_packet *packet, int *ret_pidfd)
+/* Do numbers of processes mean the same to it as to us? */
+static bool shares_numbers(pid_t pid)
+{
+    char path[32];
+    struct stat ours, theirs;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/ns/pid", (int)pid);
+    return stat(path, &theirs) == 0 && stat("/proc/self/ns/pid", &ours) == 0 && ours.st_ino == theirs.st_ino;
+}
+
+/* A hand-over that somebody passes on: who made it, if that is a process of the same user, or was: one that only starts
+ * a daemon, or crashes soon, is gone before its agent listens. False: it isn't. */
+static bool find_giver(const struct wire_message *message, const struct ucred *passer, struct link_packet *packet,
+                       int *ret_pidfd)
 {
     char path[32];
     struct stat process;
 
     *ret_pidfd = (int)syscall(SYS_pidfd_open, (pid_t)message->pid, 0);
     (void)snprintf(path, sizeof(path), "/proc/%u", message->pid);
-    if (*ret_pidfd < 0 || stat(path, &process) || process.st_uid != packet->uid)
+    if (*ret_pidfd < 0 && (errno != ESRCH || !shares_numbers(passer->pid)))
+        return false;
+    if (*ret_pidfd >= 0 && stat(path, &process) == 0 && process.st_uid != packet->uid)
         return false;
     packet->pid = (int32_t)message->pid;
     return true;
@@ -225,7 +239,7 @@ static void take_message(int connection, const struct ucred *peer, const uint8_t
         bool is_known = true;
 
         if (message.type == WIRE_MESSAGE_BEQUEST)
-            is_known = find_giver(&message, &packet, &all[count]);
+            is_known = find_giver(&message, peer, &packet, &all[count]);
         else
             all[count] = open_peer(connection, peer->pid);
         if (all[count] >= 0)

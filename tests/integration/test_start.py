@@ -6,8 +6,61 @@ import unittest
 
 import processes
 import servers
-from harness import AGENT, APPS, BARE, LIBRARY, ShimTest, Traffic, preload_environment
+from harness import AGENT, APPS, BARE, LIBRARY, PYTHON, ShimTest, Traffic, preload_environment
 from processes import wait_until
+
+
+@unittest.skipIf(BARE, "bare run")
+class LateAgentTest(ShimTest):
+    """The program that started the agent is gone before the agent listens."""
+
+    DAEMON = """
+import os, socket
+listener = socket.create_server(("127.0.0.1", 0))
+print("port", listener.getsockname()[1], flush=True)
+if os.fork():
+    os._exit(0)
+while True:
+    connection, _ = listener.accept()
+    connection.recv(1000)
+    connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nhi")
+    connection.close()
+"""
+
+    def setUp(self):
+        super().setUp()
+        self.spanshim.stop()
+        wait_until(lambda: not (self.spanshim.runtime / "agent.sock").exists(), what="the agent's end")
+        place = self.directory / "late"
+        place.mkdir()
+        (place / LIBRARY.name).write_bytes(LIBRARY.read_bytes())
+        self.start = self.directory / "start"
+        agent = place / AGENT.name
+        agent.write_text(f'#!/bin/sh\nuntil [ -e "{self.start}" ]; do :; done\nexec "{AGENT}" "$@"\n')
+        agent.chmod(0o755)
+        self.env = self.spanshim.env() | preload_environment(place / LIBRARY.name)
+
+    def _let_agent_start(self):
+        self.start.touch()
+        wait_until((self.spanshim.runtime / "agent.sock").exists, what="the agent's socket")
+
+    def test_program_that_ended(self):
+        process, port = servers.httpd(self, env=self.env)
+        traffic = Traffic(port)
+        traffic.once("GET", "/size/10")
+        traffic.once("GET", "/exit/0")
+        self.assertEqual(0, process.wait())
+        self._let_agent_start()
+        self.check_spans(traffic.exchanges)
+
+    def test_daemon(self):
+        process = self.run_program([PYTHON, "-c", self.DAEMON], env=self.env)
+        self.assertEqual(0, process.wait())
+        traffic = Traffic(int(process.out.split()[1]))
+        self._let_agent_start()
+        traffic.once("GET", "/a")
+        traffic.once("GET", "/b")
+        self.check_spans(traffic.exchanges)
 
 
 @unittest.skipIf(BARE, "bare run")
