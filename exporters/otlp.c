@@ -169,6 +169,8 @@ static void write_remedy(const struct otlp *otlp, int status, char *out, size_t 
     else if (status == 401 || status == 403)
         say(out, size, "the receiver wants other credentials: %s",
             team != NULL ? "check HONEYCOMB_API_KEY" : "set OTEL_EXPORTER_OTLP_HEADERS");
+    else if (status == 404 && strstr(otlp->shown_url, "/v1/traces/v1/traces") != NULL)
+        say(out, size, "v1/traces is added to OTEL_EXPORTER_OTLP_ENDPOINT: leave it out there");
     else if (status == 404)
         say(out, size, "nothing takes traces at %s: check OTEL_EXPORTER_OTLP_ENDPOINT", otlp->shown_url);
     else if (status == 413)
@@ -200,15 +202,38 @@ static void read_refused(const struct otlp *otlp, const struct http_response *re
         (int)sizeof(words) / 2, words, words[0] != '\0' ? ")" : "");
 }
 
+/* What to do where there is no answer at all. */
+static const char *unanswered_remedy(const struct otlp *otlp, enum http_cause cause)
+{
+    bool has_proxy = otlp->settings->http_proxy != NULL || otlp->settings->https_proxy != NULL;
+
+    switch (cause) {
+    case HTTP_CAUSE_UNREACHABLE:
+        return has_proxy ? "; check the receiver, HTTP_PROXY and HTTPS_PROXY"
+                         : ": is the collector running? See OTEL_EXPORTER_OTLP_ENDPOINT";
+    case HTTP_CAUSE_UNKNOWN_HOST:
+        return "; check OTEL_EXPORTER_OTLP_ENDPOINT";
+    case HTTP_CAUSE_UNKNOWN_PROXY:
+        return "; check HTTP_PROXY and HTTPS_PROXY";
+    case HTTP_CAUSE_TLS:
+        return "; OTEL_EXPORTER_OTLP_CERTIFICATE names the authority";
+    case HTTP_CAUSE_OTHER:
+        break;
+    }
+    return strstr(otlp->shown_url, ":4317/") != NULL ? "; port 4317 speaks gRPC, OTLP over HTTP is at 4318" : "";
+}
+
 static void read_unanswered(const struct otlp *otlp, const struct http_response *response,
                             struct exporter_result *result)
 {
+    const char *remedy = unanswered_remedy(otlp, response->cause);
+
     result->outcome = EXPORTER_RETRY;
-    if (response->refused)
-        say(result->error, sizeof(result->error),
-            "nothing listens at %s: is the collector running? See OTEL_EXPORTER_OTLP_ENDPOINT", otlp->shown_url);
+    if (response->cause == HTTP_CAUSE_UNREACHABLE)
+        say(result->error, sizeof(result->error), "nothing listens at %s%s", otlp->shown_url, remedy);
     else
-        say(result->error, sizeof(result->error), "no answer from %s: %.120s", otlp->shown_url, response->failure);
+        say(result->error, sizeof(result->error), "no answer from %s: %.80s%s", otlp->shown_url, response->failure,
+            remedy);
 }
 
 static void on_response(void *arg, const struct http_response *response)

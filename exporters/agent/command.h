@@ -3,8 +3,8 @@
  *
  *   STATUS   {"agent": {"pid", "worker_pid", "version", "started", "uptime_s", "rss_bytes"},
  *             "processes": [{"pid", "service", "executable", "since"}],
- *             "rings": [{"source", "pid", "service", "executable", "since", "processes", "asleep", "counts": {...},
- *                        "dropped": {by wire.h's names}}],
+ *             "rings": [{"source", "pid", "service", "executable", "since", "processes", "asleep",
+ *                        "complaints": [text], "counts": {...}, "dropped": {by wire.h's names}}],
  *             "totals": {"counts": {...}, "dropped": {...}}   rings that are there and rings that were, added up,
  *             "destinations": [...]}                          as destinations_status_all() has them
  *             counts: taken, abandoned, corrupt, quarantined, skipped, requests, unsampled, connections, passive

@@ -414,11 +414,6 @@ bool deliver_is_idle(const struct deliver *deliver)
     return deliver->state == IDLE && waiting_count(deliver) == 0;
 }
 
-bool deliver_is_failing(const struct deliver *deliver)
-{
-    return deliver->is_failing;
-}
-
 static void on_flush_timeout(void *arg)
 {
     end_flush(arg, "the receiver did not answer in time");

@@ -44,9 +44,6 @@ void deliver_flush(struct deliver *deliver, uint32_t timeout_ms, destinations_fl
 /* Drop what waits, counted: its receiver stayed away for too long. Context: loop. */
 void deliver_give_up(struct deliver *deliver);
 
-/* Has the receiver refused or not answered since the last accepted batch? Context: loop. */
-bool deliver_is_failing(const struct deliver *deliver);
-
 /* A new object. Context: loop. */
 json_t *deliver_status(const struct deliver *deliver);
 

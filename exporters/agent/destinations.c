@@ -258,16 +258,6 @@ static void gather_set(struct gathering *gathering, struct destinations *set, ui
     }
 }
 
-void destinations_flush(struct destinations *set, uint32_t timeout_ms, destinations_flush_done *done, void *arg)
-{
-    struct gathering *gathering = start_gathering(done, arg);
-
-    if (gathering == NULL)
-        return;
-    gather_set(gathering, set, timeout_ms);
-    gather(gathering, NULL);
-}
-
 void destinations_flush_all(uint32_t timeout_ms, destinations_flush_done *done, void *arg)
 {
     struct gathering *gathering = start_gathering(done, arg);
@@ -301,7 +291,7 @@ void destinations_end_console(const char *session, uint32_t timeout_ms, destinat
     gather(gathering, NULL);
 }
 
-json_t *destinations_status(const struct destinations *set)
+static json_t *set_status(const struct destinations *set)
 {
     json_t *queues = json_array();
 
@@ -315,6 +305,6 @@ json_t *destinations_status_all(void)
     json_t *list = json_array();
 
     for (const struct destinations *set = sets; set != NULL; set = set->next)
-        (void)json_array_append_new(list, destinations_status(set));
+        (void)json_array_append_new(list, set_status(set));
     return list;
 }

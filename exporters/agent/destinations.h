@@ -62,18 +62,15 @@ struct destinations_flushed {
 };
 typedef void destinations_flush_done(void *arg, const struct destinations_flushed *flushed);
 
-/* Deliver what is in the journal now, back-off or not: one attempt each, at most timeout_ms. done is called once, now
+/* Deliver what is in the journals now, back-off or not: one attempt each, at most timeout_ms. done is called once, now
  * or later. Context: loop. */
-void destinations_flush(struct destinations *destinations, uint32_t timeout_ms, destinations_flush_done *done,
-                        void *arg);
 void destinations_flush_all(uint32_t timeout_ms, destinations_flush_done *done, void *arg);
 
 /* The launcher's program has ended: deliver what the console of this session has to print, print it, forget the session
  * (its descriptor is closed), then done. Called after the rings were drained. Context: loop. */
 void destinations_end_console(const char *session, uint32_t timeout_ms, destinations_flush_done *done, void *arg);
 
-/* A new array of the sets, for `spanshim status`; one set alone. No secrets. Context: loop. */
+/* A new array of the sets, for `spanshim status`. No secrets. Context: loop. */
 json_t *destinations_status_all(void);
-json_t *destinations_status(const struct destinations *destinations);
 
 #endif

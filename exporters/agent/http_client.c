@@ -41,6 +41,26 @@ static bool answer_is_cut(const struct http_endpoint *endpoint)
     return endpoint->answer_length == HTTP_RESPONSE_MAX;
 }
 
+static enum http_cause cause_of(CURLcode code)
+{
+    switch ((int)code) { /* a few of many */
+    case CURLE_COULDNT_CONNECT:
+        return HTTP_CAUSE_UNREACHABLE;
+    case CURLE_COULDNT_RESOLVE_HOST:
+        return HTTP_CAUSE_UNKNOWN_HOST;
+    case CURLE_COULDNT_RESOLVE_PROXY:
+        return HTTP_CAUSE_UNKNOWN_PROXY;
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+        return HTTP_CAUSE_TLS;
+    default:
+        return HTTP_CAUSE_OTHER;
+    }
+}
+
 static void fill_response(struct http_endpoint *endpoint, CURLcode code, struct http_response *response)
 {
     long status = 0;
@@ -56,7 +76,7 @@ static void fill_response(struct http_endpoint *endpoint, CURLcode code, struct 
     if (code == CURLE_OK || (code == CURLE_WRITE_ERROR && answer_is_cut(endpoint))) {
         response->status = (int)status;
     } else {
-        response->refused = code == CURLE_COULDNT_CONNECT;
+        response->cause = cause_of(code);
         response->failure = endpoint->error[0] != '\0' ? endpoint->error : curl_easy_strerror(code);
     }
     if (retry_after_s > 0) {

@@ -32,10 +32,18 @@ struct http_options {
     const char *no_proxy;
 };
 
+enum http_cause {
+    HTTP_CAUSE_OTHER,
+    HTTP_CAUSE_UNREACHABLE, /* nobody takes connections there */
+    HTTP_CAUSE_UNKNOWN_HOST,
+    HTTP_CAUSE_UNKNOWN_PROXY,
+    HTTP_CAUSE_TLS,
+};
+
 struct http_response {
-    int status;          /* 0: no answer; `failure` says why */
-    const char *failure; /* one line for people; NULL when there is a status */
-    bool refused;        /* nothing listens there */
+    int status;            /* 0: no answer; `failure` says why */
+    const char *failure;   /* one line for people; NULL when there is a status */
+    enum http_cause cause; /* of the failure */
     bool has_retry_after;
     uint32_t retry_after_ms;
     const char *content_type; /* may be NULL */

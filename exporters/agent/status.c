@@ -6,6 +6,7 @@
 #include "exporters/agent/link.h"
 #include "exporters/agent/process.h"
 #include "exporters/agent/resource.h"
+#include "exporters/agent/settings.h"
 #include "exporters/agent/source.h"
 #include "preload/wire.h"
 
@@ -90,10 +91,10 @@ static json_t *pack_time(uint64_t unix_ns)
     return json_string(text);
 }
 
-/* A path may be anything; JSON is UTF-8. */
-static json_t *pack_path(const char *path)
+/* A path or a setting may be anything; JSON is UTF-8. */
+static json_t *pack_text(const char *bytes)
 {
-    json_t *text = json_string(path);
+    json_t *text = json_string(bytes);
 
     return text ? text : json_string("(not UTF-8)");
 }
@@ -104,7 +105,16 @@ static void visit_process(void *array, const struct process *process)
 
     (void)json_array_append_new(
         array, json_pack("{s:i, s:s, s:o, s:o}", "pid", (int)process->pid, "service", source->resource->service_name,
-                         "executable", pack_path(source->executable), "since", pack_time(process->started_unix_ns)));
+                         "executable", pack_text(source->executable), "since", pack_time(process->started_unix_ns)));
+}
+
+static json_t *pack_complaints(const struct settings *settings)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < settings_complaint_count(settings); i++)
+        (void)json_array_append_new(list, pack_text(settings_complaint(settings, i)));
+    return list;
 }
 
 static json_t *pack_source(const struct source *source, const struct numbers *numbers)
@@ -113,11 +123,11 @@ static json_t *pack_source(const struct source *source, const struct numbers *nu
 
     for (uint32_t lane = 0; lane < source->lane_count; lane++)
         process_count += source->lanes[lane].process != NULL;
-    return json_pack("{s:i, s:i, s:s, s:o, s:o, s:i, s:b, s:o, s:o}", "source", (int)source->id, "pid",
+    return json_pack("{s:i, s:i, s:s, s:o, s:o, s:i, s:b, s:o, s:o, s:o}", "source", (int)source->id, "pid",
                      (int)source->pid, "service", source->resource->service_name, "executable",
-                     pack_path(source->executable), "since", pack_time(source->started_unix_ns), "processes",
-                     (int)process_count, "asleep", (int)source->asleep, "counts", pack_counts(numbers), "dropped",
-                     pack_dropped(numbers));
+                     pack_text(source->executable), "since", pack_time(source->started_unix_ns), "processes",
+                     (int)process_count, "asleep", (int)source->asleep, "complaints", pack_complaints(source->settings),
+                     "counts", pack_counts(numbers), "dropped", pack_dropped(numbers));
 }
 
 static json_int_t resident_bytes(void)

@@ -83,7 +83,7 @@ bool values_is_url(const char *text)
     return strcspn(at != NULL ? at + 1 : host, "/?#:") > 0;
 }
 
-bool values_is_header_name(const char *text)
+static bool is_header_name(const char *text)
 {
     if (*text == '\0')
         return false;
@@ -190,7 +190,7 @@ static const char *split_item(char *item, enum values_pairs_kind kind, char **re
         return "has no name";
     if (!percent_decode(value) || (kind == VALUES_ATTRIBUTES && !percent_decode(name)))
         return "is not percent-encoded rightly";
-    if (kind == VALUES_HEADERS && !values_is_header_name(name))
+    if (kind == VALUES_HEADERS && !is_header_name(name))
         return "has a name that is none of a header";
     if (kind == VALUES_HEADERS && !values_is_header_value(value))
         return "has a control character in its value";

@@ -23,8 +23,7 @@ bool values_is_word_of(const char *text, size_t length, const char *words);
 /* An absolute http or https URL with a host. Context: pure. */
 bool values_is_url(const char *text);
 
-/* A header's name, and its value: no control characters, so that none can end the line. Context: pure. */
-bool values_is_header_name(const char *text);
+/* A header's value: no control characters, so that none can end the line. Context: pure. */
 bool values_is_header_value(const char *text);
 
 enum values_pairs_kind {

@@ -115,11 +115,21 @@ static int prepare_preload(struct run *run)
     return 0;
 }
 
+/* The usual way to have no traces with everything set: a secret that was not filled in. */
+static void warn_of_empty_key(const struct environment *env)
+{
+    const char *key = environment_get(env, "HONEYCOMB_API_KEY");
+
+    if (key && !*key)
+        cli_warning("HONEYCOMB_API_KEY is empty: set it to a key of your Honeycomb environment, or unset it");
+}
+
 /* Failures leave the program without an agent, not the user without the program. */
 static void prepare_agent(struct run *run, enum telemetry telemetry)
 {
     if (telemetry == TELEMETRY_NONE)
         return;
+    warn_of_empty_key(&run->env);
     if (agent_client_path(&run->env, run->agent_path) != 0) {
         cli_warning("the path of the agent's socket is too long: no traces are exported; set SPANSHIM_RUNTIME_DIR to a "
                     "shorter folder");

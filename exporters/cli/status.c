@@ -74,6 +74,29 @@ static void print_processes(const json_t *processes)
     table_deinit(&table);
 }
 
+/* Settings that were not taken as they are. */
+static void print_complaints(const json_t *rings)
+{
+    static const char *const titles[] = {">PID", "SERVICE", "PROBLEM"};
+    struct table table = {.columns = 3, .titles = titles};
+    size_t i, j;
+    json_t *ring, *complaint;
+
+    json_array_foreach(rings, i, ring)
+    {
+        json_array_foreach(json_object_get(ring, "complaints"), j, complaint)
+        {
+            table_add_number(&table, number_of(ring, "pid"));
+            table_add(&table, text_of(ring, "service"));
+            table_add(&table, json_is_string(complaint) ? json_string_value(complaint) : "-");
+        }
+    }
+    if (table.cell_count)
+        print_heading("settings");
+    table_print(&table);
+    table_deinit(&table);
+}
+
 static void print_requests(const json_t *counts)
 {
     static const char *const titles[] = {">REQUESTS", ">UNSAMPLED", ">RECORDS", ">CONNECTIONS", ">NOT FOLLOWED"};
@@ -185,6 +208,7 @@ static void print_tables(const json_t *answer)
 
     print_agent(json_object_get(answer, "agent"));
     print_processes(json_object_get(answer, "processes"));
+    print_complaints(json_object_get(answer, "rings"));
     print_requests(json_object_get(totals, "counts"));
     print_dropped(json_object_get(totals, "dropped"));
     print_destinations(json_object_get(answer, "destinations"));

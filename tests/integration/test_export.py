@@ -175,6 +175,12 @@ class RefusedTest(ExportTest):
     def test_404(self):
         self.refused("404", "check OTEL_EXPORTER_OTLP_ENDPOINT")
 
+    def test_404_with_the_path_twice(self):
+        self.sink.set_mode("404")
+        self.request(3, OTEL_BSP_SCHEDULE_DELAY="60000", OTEL_EXPORTER_OTLP_ENDPOINT=self.sink.url + "/v1/traces")
+        self.assertFalse(self.spanshim.flush())
+        self.assertRegex(self.exporter()["last_error"], "^404: v1/traces is added to OTEL_EXPORTER_OTLP_ENDPOINT")
+
     def test_413(self):
         self.refused("413", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE")
 
@@ -218,6 +224,19 @@ class RetriedTest(ExportTest):
 
     def test_504(self):
         self.retried("504", "^504: ")
+
+    def unanswered(self, error, **settings):
+        """No connection comes about: the status says why."""
+        self.request(3, **settings)
+        status = wait_until(lambda: self.exporter() if self.exporter()["retries"] else None, what="a retry")
+        self.assertRegex(status["last_error"], error)
+
+    def test_unknown_host(self):
+        self.unanswered("^no answer from http://collector.invalid:4318/.*; check OTEL_EXPORTER_OTLP_ENDPOINT",
+                        OTEL_EXPORTER_OTLP_ENDPOINT="http://collector.invalid:4318")
+
+    def test_unknown_proxy(self):
+        self.unanswered("; check HTTP_PROXY and HTTPS_PROXY$", HTTP_PROXY="http://proxy.invalid:3128")
 
     def test_nothing_listens(self):
         self.retried("refuse", "^nothing listens at http://127.0.0.1:.*OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -326,7 +345,7 @@ class WayTest(ExportTest):
         sink = self.another_sink(tls=tls)
         self.request(OTEL_EXPORTER_OTLP_ENDPOINT=sink.url)
         status = wait_until(lambda: self.exporter() if self.exporter()["retries"] else None, what="a retry")
-        self.assertRegex(status["last_error"], "certificate")
+        self.assertRegex(status["last_error"], "certificate.*; OTEL_EXPORTER_OTLP_CERTIFICATE names the authority")
         self.assertEqual([], sink.requests)
 
 
@@ -365,6 +384,10 @@ class ElsewhereTest(ExportTest):
         self.assertIn('OTEL_EXPORTER_OTLP_TIMEOUT: "soon"', log)
         self.assertIn('OTEL_BSP_MAX_QUEUE_SIZE: "-1"', log)
         self.assertIn("HONEYCOMB_API_KEY is empty", log)
+
+    def test_bad_settings_of_a_running_program_are_in_status(self):
+        self.request(1, HONEYCOMB_API_KEY="")
+        self.assertRegex(self.spanshim.command("status").stdout, r"(?m)^ +\d+  httpd  +HONEYCOMB_API_KEY is empty: set it")
 
 
 if __name__ == "__main__":

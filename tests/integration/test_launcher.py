@@ -579,6 +579,11 @@ class AgentTest(LauncherTest):
         self.plan(flush={"delay": 30})
         self.assertEqual(self.run_command("flush", "--timeout", "0").returncode, 1)
 
+    def test_an_empty_key_is_one_clear_line(self):
+        result = self.run_program("true", OTEL_TRACES_EXPORTER="otlp", HONEYCOMB_API_KEY="")
+        self.assertEqual((result.returncode, result.stderr.count("\n")), (0, 1))
+        self.assertIn("HONEYCOMB_API_KEY is empty: set it to a key", result.stderr)
+
     def test_status_is_a_table_without_control_characters(self):
         exporter = {"name": "otlp", "target": "http://c:4318/v1/traces", "state": "retrying", "queued": 7, "exported": 12,
                     "retries": 2, "dropped": {"queue_full": 0, "rejected": 3}, "failing": True,
