@@ -10,7 +10,7 @@
  *             return REAL(read)(fd, buf, len);
  *         ssize_t n = REAL(read)(fd, buf, len);
  *         hook_done(&call);
- *         conn_data_in(&call.conn, buf, n);
+ *         conn_data_in(&call.conn, buf, len, n);
  *         hook_leave(&call);
  *         return n;
  *     }
