@@ -49,7 +49,7 @@ struct conn {
     struct wire_address local;
     struct conn_direction in, out;
 
-    /* The request whose head is coming in; held by the in direction, looked at by the other (relaxed). */
+    /* The request whose head is coming in; held by the in direction (release), looked at by the other (acquire). */
     struct span_head *head;  /* a pool's block until the head is complete, else NULL */
     _Atomic uint8_t in_over; /* no more requests will be understood: in stores, out reads; relaxed */
     uint64_t begun_ns;       /* when its first byte came, if its first line did not come whole; else 0 */

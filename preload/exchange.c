@@ -32,7 +32,8 @@ static struct wire_slot *slot_of(uintptr_t open)
 
 static void head_set(struct conn *conn, struct span_head *head)
 {
-    __atomic_store_n(&conn->head, head, __ATOMIC_RELAXED);
+    /* release: who answers a request whose head is complete finds all that came of it */
+    __atomic_store_n(&conn->head, head, __ATOMIC_RELEASE);
 }
 
 static void head_release(struct conn *conn)
@@ -251,7 +252,7 @@ static enum exchange_result response_begin(struct conn *conn)
     if (!oldest(conn, &open))
         return EXCHANGE_OVER; /* a protocol in which the server speaks first */
     /* Only a look from outside: the head belongs to the in direction. */
-    if (__atomic_load_n(&conn->head, __ATOMIC_RELAXED) && !head_cut_short(conn))
+    if (__atomic_load_n(&conn->head, __ATOMIC_ACQUIRE) && !head_cut_short(conn))
         return EXCHANGE_CONTENDED;
     conn->out.parser.answers_head = (open & CONN_OPEN_HEAD) != 0;
     conn->out.parser.answers_connect = (open & CONN_OPEN_CONNECT) != 0;

@@ -82,7 +82,7 @@ static bool lane_claim(struct wire_lane *lane, uint32_t pid)
     if ((uint32_t)owner != 0)
         return false;
     /* The agent looks at the time only after it has seen the owner; a loser of the race writes the same moment. */
-    lane->claimed_boot_ns = clock_read_ns(CLOCK_BOOTTIME);
+    __atomic_store_n(&lane->claimed_boot_ns, clock_read_ns(CLOCK_BOOTTIME), __ATOMIC_RELAXED);
     return atomic_compare_exchange_strong_explicit(&lane->owner, &owner, owner | pid, memory_order_seq_cst,
                                                    memory_order_relaxed);
 }
