@@ -9,11 +9,14 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct options {
@@ -107,6 +110,26 @@ static void leave_preload(char **argv)
     (void)unsetenv("LD_PRELOAD");
     if (ours)
         (void)execv("/proc/self/exe", argv);
+}
+
+/* What a program that started us may use, and how urgent it is, is its own affair: a server's limit for files or
+ * processor time would end us, its real-time priority would let us get in its way. */
+static void leave_limits(void)
+{
+    static const int kinds[] = {RLIMIT_FSIZE, RLIMIT_AS, RLIMIT_DATA, RLIMIT_CPU, RLIMIT_RTTIME};
+    const struct rlimit none = {RLIM_INFINITY, RLIM_INFINITY};
+    const struct sched_param ordinary = {0};
+    struct rlimit limit;
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        if (setrlimit(kinds[i], &none) == 0 || getrlimit(kinds[i], &limit))
+            continue;
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(kinds[i], &limit);
+    }
+    (void)signal(SIGXFSZ, SIG_IGN); /* a write beyond a hard limit fails, then */
+    (void)sched_setscheduler(0, SCHED_OTHER, &ordinary);
+    (void)umask(077);
 }
 
 /* It holds tokens: no core, no debugger of the same user's other programs. And descriptors for many rings. */
@@ -236,6 +259,7 @@ int main(int argc, char **argv)
     parse_options(argc, argv, &options);
     leave_preload(argv);
     activated = runtime_activated_socket();
+    leave_limits();
     harden();
     return run(&options, activated, options.background ? go_to_background(&options) : -1);
 }

@@ -2,6 +2,7 @@
 """LD_PRELOAD alone: a program that finds no agent gets one started, and can't tell."""
 
 import os
+import resource
 import unittest
 
 import processes
@@ -108,6 +109,19 @@ class StartTest(ShimTest):
         self.assertEqual(0, process.wait())
         self.assertEqual(b"10\n[0, 1, 2]\n", process.out)
         self.assertTrue((self.spanshim.runtime / "agent.sock").exists())
+
+    def test_agent_leaves_the_program_s_limits(self):
+        def limit():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2 << 20, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+            os.umask(0o777)
+
+        process, port = servers.httpd(self, preexec_fn=limit)
+        traffic = Traffic(port)
+        for _ in range(10):
+            traffic.once("GET", "/size/10")
+        self.check_spans(traffic.exchanges)
+        self.assertIsNone(process.popen.poll())
+        self.assertNotIn("ended by signal", self.spanshim.log())
 
     def test_none_inside_a_unit(self):
         process, port = servers.httpd(self, env=self.spanshim.env(INVOCATION_ID="0123456789abcdef"))
