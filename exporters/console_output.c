@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/console_output.h"
 
+#include "exporters/agent/clock.h"
 #include "exporters/agent/loop.h"
 
 #include <errno.h>
@@ -191,15 +192,12 @@ struct console_style console_output_style(const struct console_output *output)
 static void drain_bounded(struct console_output *output)
 {
     struct pollfd poll_fd = {.fd = output->write_fd, .events = POLLOUT};
-    struct timespec start;
-    struct timespec now;
+    uint64_t start_ns = clock_now_ns(CLOCK_MONOTONIC);
     int64_t left_ms = CLOSE_WAIT_MS;
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &start);
     while (output->length > 0 && left_ms > 0 && poll(&poll_fd, 1, (int)left_ms) == 1) {
         write_buffer(output);
-        (void)clock_gettime(CLOCK_MONOTONIC, &now);
-        left_ms = CLOSE_WAIT_MS - ((now.tv_sec - start.tv_sec) * 1000 + (now.tv_nsec - start.tv_nsec) / 1000000);
+        left_ms = CLOSE_WAIT_MS - (int64_t)((clock_now_ns(CLOCK_MONOTONIC) - start_ns) / 1000000);
     }
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/agent/intake.h"
 
+#include "exporters/agent/clock.h"
 #include "exporters/agent/destinations.h"
 #include "exporters/agent/drain.h"
 #include "exporters/agent/log.h"
@@ -54,19 +55,11 @@ struct source *intake_find(uint32_t id)
     return source;
 }
 
-static uint64_t clock_ns(clockid_t clock)
-{
-    struct timespec now;
-
-    clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 int64_t intake_wall_offset_ns(void)
 {
-    uint64_t before_ns = clock_ns(CLOCK_MONOTONIC);
-    uint64_t wall_ns = clock_ns(CLOCK_REALTIME);
-    uint64_t after_ns = clock_ns(CLOCK_MONOTONIC);
+    uint64_t before_ns = clock_now_ns(CLOCK_MONOTONIC);
+    uint64_t wall_ns = clock_now_ns(CLOCK_REALTIME);
+    uint64_t after_ns = clock_now_ns(CLOCK_MONOTONIC);
 
     return (int64_t)(wall_ns - (before_ns + (after_ns - before_ns) / 2));
 }
@@ -263,7 +256,7 @@ static void log_refusal(const struct intake_handover *handover, int error)
 {
     static struct log_limit limit = {.burst = 10, .interval_s = 10}; /* loop only */
 
-    if (!log_limit_pass(&limit, clock_ns(CLOCK_MONOTONIC)))
+    if (!log_limit_pass(&limit, clock_now_ns(CLOCK_MONOTONIC)))
         return;
     if (error == -ENOTSUP)
         log_line(

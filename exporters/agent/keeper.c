@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/agent/keeper.h"
 
+#include "exporters/agent/clock.h"
 #include "exporters/agent/door.h"
 #include "exporters/agent/held.h"
 #include "exporters/agent/link.h"
@@ -394,17 +395,9 @@ static void become_worker(int link)
     exit(worker_run(WORKER_LINK_FD));
 }
 
-static uint64_t monotonic_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 static void restart_later(void)
 {
-    if (monotonic_ns() - keeper.worker_started_ns >= restart_good_ns || !keeper.restart_ns)
+    if (clock_now_ns(CLOCK_MONOTONIC) - keeper.worker_started_ns >= restart_good_ns || !keeper.restart_ns)
         keeper.restart_ns = restart_first_ns;
     else
         keeper.restart_ns = keeper.restart_ns * 2 < restart_max_ns ? keeper.restart_ns * 2 : restart_max_ns;
@@ -428,7 +421,7 @@ static void start_worker(void *arg)
     int pair[2];
 
     (void)arg;
-    keeper.worker_started_ns = monotonic_ns();
+    keeper.worker_started_ns = clock_now_ns(CLOCK_MONOTONIC);
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair)) {
         restart_later();
         return;
@@ -513,12 +506,9 @@ static int watch_signals(void)
 
 static void introduce(void)
 {
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
     keeper.hello = (struct link_hello){.keeper_pid = (uint32_t)getpid(),
                                        .stays = keeper.options->stays,
-                                       .started_unix_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec};
+                                       .started_unix_ns = clock_now_ns(CLOCK_REALTIME)};
     (void)getrandom(keeper.hello.seed, sizeof(keeper.hello.seed), 0);
 }
 

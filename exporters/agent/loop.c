@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/agent/loop.h"
 
+#include "exporters/agent/clock.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -26,14 +28,6 @@ struct loop {
     size_t timer_room;
 };
 
-static uint64_t monotonic_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 int loop_new(struct loop **ret_loop)
 {
     struct loop *loop = calloc(1, sizeof(*loop));
@@ -47,7 +41,7 @@ int loop_new(struct loop **ret_loop)
         free(loop);
         return error;
     }
-    loop->now_ns = monotonic_ns();
+    loop->now_ns = clock_now_ns(CLOCK_MONOTONIC);
     *ret_loop = loop;
     return 0;
 }
@@ -199,7 +193,7 @@ int loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t delay_n
             return error;
         timer_place(loop, loop->timer_count++, timer);
     }
-    timer->deadline_ns = monotonic_ns() + delay_ns;
+    timer->deadline_ns = clock_now_ns(CLOCK_MONOTONIC) + delay_ns;
     timer_sift(loop, timer->index - 1);
     return 0;
 }
@@ -238,7 +232,7 @@ static int wait_ms(const struct loop *loop)
 
     if (loop->timer_count == 0)
         return -1;
-    now_ns = monotonic_ns();
+    now_ns = clock_now_ns(CLOCK_MONOTONIC);
     if (loop->heap[0]->deadline_ns <= now_ns)
         return 0;
     ms = (loop->heap[0]->deadline_ns - now_ns + 999999) / 1000000;
@@ -255,7 +249,7 @@ int loop_run(struct loop *loop)
 
         if (count < 0 && errno != EINTR)
             return -errno;
-        loop->now_ns = monotonic_ns();
+        loop->now_ns = clock_now_ns(CLOCK_MONOTONIC);
         for (int i = 0; i < count && !loop->stopping; i++)
             deliver_event(loop, &events[i]);
         deliver_timers(loop);

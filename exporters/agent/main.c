@@ -3,6 +3,7 @@
 #include "exporters/agent/adopt.h"
 #include "exporters/agent/keeper.h"
 #include "exporters/agent/log.h"
+#include "exporters/agent/log_path.h"
 #include "exporters/agent/runtime.h"
 
 #include <errno.h>
@@ -220,7 +221,7 @@ static const char *choose_log(const struct options *options, char path[PATH_MAX]
 {
     if (options->log_path)
         return strcmp(options->log_path, "-") == 0 ? NULL : options->log_path;
-    return runtime_log_path(path, PATH_MAX) ? NULL : path;
+    return log_path_choose(path, PATH_MAX) ? NULL : path;
 }
 
 static int run(const struct options *options, int activated, int word)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/agent/owner.h"
 
+#include "exporters/agent/clock.h"
 #include "exporters/agent/source.h"
 #include "preload/wire.h"
 
@@ -75,14 +76,6 @@ uint64_t owner_start_ticks(pid_t pid, int pidfd)
     return stat_field(pid, pidfd, 22);
 }
 
-static uint64_t clock_ns(clockid_t clock)
-{
-    struct timespec now;
-
-    clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 static uint64_t tick_ns(void)
 {
     return 1000000000u / (uint64_t)sysconf(_SC_CLK_TCK);
@@ -90,10 +83,10 @@ static uint64_t tick_ns(void)
 
 uint64_t owner_start_unix_ns(uint64_t start_ticks)
 {
-    uint64_t boot_ns = clock_ns(CLOCK_BOOTTIME);
+    uint64_t boot_ns = clock_now_ns(CLOCK_BOOTTIME);
     uint64_t start_ns = start_ticks ? start_ticks * tick_ns() : boot_ns;
 
-    return clock_ns(CLOCK_REALTIME) - (boot_ns > start_ns ? boot_ns - start_ns : 0);
+    return clock_now_ns(CLOCK_REALTIME) - (boot_ns > start_ns ? boot_ns - start_ns : 0);
 }
 
 uint64_t owner_stack_start(pid_t pid, int pidfd)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/agent/rounds.h"
 
+#include "exporters/agent/clock.h"
 #include "exporters/agent/destinations.h"
 #include "exporters/agent/drain.h"
 #include "exporters/agent/intake.h"
@@ -45,14 +46,6 @@ static struct {
 static void start_round(void *arg);
 static void read_source(struct source *source, uint64_t now_ns);
 
-static uint64_t monotonic_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 static uint32_t pid_of(uint64_t owner)
 {
     return (uint32_t)owner;
@@ -66,7 +59,7 @@ static uint32_t generation_of(uint64_t owner)
 /* The next round, not later than in delay_ns. */
 static void schedule(uint64_t delay_ns)
 {
-    if (!loop_timer_is_set(&rounds.timer) || rounds.timer.deadline_ns > monotonic_ns() + delay_ns)
+    if (!loop_timer_is_set(&rounds.timer) || rounds.timer.deadline_ns > clock_now_ns(CLOCK_MONOTONIC) + delay_ns)
         (void)loop_timer_set(rounds.loop, &rounds.timer, delay_ns);
 }
 
@@ -95,7 +88,7 @@ static void owner_died(void *arg, int fd, uint32_t events)
     (void)events;
     stop_watching(state);
     state->dead = true;
-    read_source(state->source, monotonic_ns());
+    read_source(state->source, clock_now_ns(CLOCK_MONOTONIC));
     schedule(round_ns);
 }
 
@@ -106,7 +99,7 @@ static void first_died(void *arg, int fd, uint32_t events)
     (void)events;
     loop_fd_remove(rounds.loop, fd);
     source->first_dead = true;
-    read_source(source, monotonic_ns());
+    read_source(source, clock_now_ns(CLOCK_MONOTONIC));
     schedule(round_ns);
 }
 
@@ -443,7 +436,7 @@ static void follow_wall_clock(uint64_t now_ns)
 
 static void start_round(void *arg)
 {
-    uint64_t now_ns = monotonic_ns();
+    uint64_t now_ns = clock_now_ns(CLOCK_MONOTONIC);
     uint64_t next_ns = 0;
 
     (void)arg;
@@ -460,7 +453,7 @@ static void start_round(void *arg)
 
 void rounds_drain_all(void)
 {
-    uint64_t now_ns = monotonic_ns();
+    uint64_t now_ns = clock_now_ns(CLOCK_MONOTONIC);
 
     for (struct source *source = intake_first(); source; source = source->next)
         if (source->map)
@@ -508,7 +501,7 @@ static void end_older_image(struct source *older, const struct source *newer, ui
 
 void rounds_add(struct source *source)
 {
-    uint64_t now_ns = monotonic_ns();
+    uint64_t now_ns = clock_now_ns(CLOCK_MONOTONIC);
 
     source->last_active_ns = now_ns;
     if (source->pidfd >= 0 && !source->first_dead &&

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -215,22 +214,4 @@ int runtime_activated_socket(void)
     (void)fcntl(FIRST_PASSED_FD, F_SETFD, FD_CLOEXEC);
     (void)fcntl(FIRST_PASSED_FD, F_SETFL, O_RDWR | O_NONBLOCK);
     return FIRST_PASSED_FD;
-}
-
-int runtime_log_path(char *path, size_t size)
-{
-    const char *state = setting("XDG_STATE_HOME");
-    const char *home = setting("HOME");
-    const struct passwd *user;
-    int length;
-
-    if (state && state[0] == '/')
-        length = snprintf(path, size, "%s/spanshim/agent.log", state);
-    else if (geteuid() == 0)
-        length = snprintf(path, size, "/var/log/spanshim/agent.log");
-    else if (home || ((user = getpwuid(geteuid())) && (home = user->pw_dir)))
-        length = snprintf(path, size, "%s/.local/state/spanshim/agent.log", home);
-    else
-        return -ENOENT;
-    return (size_t)length < size ? 0 : -ENAMETOOLONG;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where an agent meets its clients: the socket's path, the folder it must own, the lock beside it, and the log. Used by
- * main.c and keeper.c. */
+/* Where an agent meets its clients: the socket's path, the folder it must own, the lock beside it. Used by main.c and
+ * keeper.c. */
 #ifndef SPANSHIM_RUNTIME_H
 #define SPANSHIM_RUNTIME_H
 
@@ -29,8 +29,5 @@ int runtime_listen(const char *socket_path, int *ret_listener, char error[RUNTIM
 
 /* The socket that systemd passed; -1: none. Context: start. */
 int runtime_activated_socket(void);
-
-/* The log's path: $XDG_STATE_HOME or ~/.local/state, for root /var/log. -ENOENT: no home. Context: start. */
-int runtime_log_path(char *path, size_t size);
 
 #endif

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* spanshim log: the agent's log, its end or as it grows. */
+#include "exporters/agent/log_path.h"
 #include "exporters/cli/cli.h"
 #include "exporters/cli/memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,19 +24,6 @@ struct log_options {
     unsigned long lines; /* 0: all */
     bool follow;
 };
-
-/* Where the agent writes: $XDG_STATE_HOME/spanshim, else ~/.local/state/spanshim; root: /var/log/spanshim. */
-static char *log_folder(void)
-{
-    const char *state = getenv("XDG_STATE_HOME");
-    const char *home = getenv("HOME");
-
-    if (state && *state == '/')
-        return memory_format("%s/spanshim", state);
-    if (geteuid() == 0)
-        return memory_copy_text("/var/log/spanshim");
-    return memory_format("%s/.local/state/spanshim", home && *home ? home : "");
-}
 
 /* Where the last n lines start. */
 static off_t tail_offset(int fd, unsigned long lines)
@@ -80,13 +69,16 @@ static bool was_rotated(int fd, const char *path)
 }
 
 /* Until interrupted, or the reader has gone. The folder is watched: a rotated log is a new file in it. */
-static void follow(int fd, const char *folder, const char *path)
+static void follow(int fd, const char *path)
 {
     _Alignas(struct inotify_event) char events[4096];
     int watch = inotify_init1(IN_CLOEXEC);
+    char *folder = memory_format("%.*s", (int)(strrchr(path, '/') - path), path);
+    int folder_watch = inotify_add_watch(watch, folder, IN_MODIFY | IN_CREATE | IN_MOVED_TO);
 
-    if (watch < 0 || inotify_add_watch(watch, folder, IN_MODIFY | IN_CREATE | IN_MOVED_TO) < 0) {
-        cli_error("%s cannot be watched: %s", folder, strerror(errno));
+    free(folder);
+    if (watch < 0 || folder_watch < 0) {
+        cli_error("%s cannot be watched: %s", path, strerror(errno));
         return;
     }
     while (print_rest(fd)) {
@@ -105,9 +97,8 @@ static void follow(int fd, const char *folder, const char *path)
     (void)close(watch);
 }
 
-static int show(const struct log_options *options, const char *folder)
+static int show(const struct log_options *options, const char *path)
 {
-    char *path = memory_format("%s/agent.log", folder);
     int status = CLI_EXIT_FAILED;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
 
@@ -115,7 +106,7 @@ static int show(const struct log_options *options, const char *folder)
         (void)lseek(fd, tail_offset(fd, options->lines), SEEK_SET);
         status = print_rest(fd) ? CLI_EXIT_OK : CLI_EXIT_FAILED;
         if (options->follow)
-            follow(fd, folder, path); /* takes the descriptor over */
+            follow(fd, path); /* takes the descriptor over */
         else
             (void)close(fd);
     } else if (errno == ENOENT) {
@@ -124,7 +115,6 @@ static int show(const struct log_options *options, const char *folder)
     } else {
         cli_error("%s: %s", path, strerror(errno));
     }
-    free(path);
     return status;
 }
 
@@ -133,6 +123,7 @@ int log_command(int argc, char **argv)
     static const struct option long_options[] = {
         {"follow", no_argument, NULL, 'f'}, {"lines", required_argument, NULL, 'n'}, {0}};
     struct log_options options = {.lines = DEFAULT_LINES};
+    char path[PATH_MAX];
     int option;
 
     opterr = 0;
@@ -151,8 +142,9 @@ int log_command(int argc, char **argv)
     if (!cli_no_arguments("log", argc - optind + 1, argv + optind - 1))
         return CLI_EXIT_USAGE;
 
-    char *folder = log_folder();
-    int status = show(&options, folder);
-    free(folder);
-    return status;
+    if (log_path_choose(path, sizeof(path)) != 0) {
+        cli_error("there is no place for a log: set HOME or XDG_STATE_HOME");
+        return CLI_EXIT_FAILED;
+    }
+    return show(&options, path);
 }
