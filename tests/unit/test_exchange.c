@@ -53,7 +53,7 @@ static void test_exchange_takes_bytes_one_by_one(void **state)
     for (size_t i = 0; i < sizeof(in) - 1; i++)
         traffic_receive_bytes(TRAFFIC_FD, in + i, 1);
     for (size_t i = 0; i < sizeof(TRAFFIC_OK) - 1; i++)
-        traffic_send_bytes(TRAFFIC_FD, TRAFFIC_OK + i, 1);
+        traffic_send_bytes(TRAFFIC_FD, &TRAFFIC_OK[i], 1);
     assert_int_equal(traffic_assert_span("/one", 200, WIRE_ERROR_NONE).request_body_size, 3);
     conn_closing(TRAFFIC_FD);
     traffic_assert_nothing_open();
