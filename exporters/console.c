@@ -350,6 +350,13 @@ int console_attach(struct loop *loop, const char *name, int fd)
     return 0;
 }
 
+bool console_is_terminal(const char *name)
+{
+    const struct session *session = find_session(name);
+
+    return session != NULL && console_output_is_terminal(session->output);
+}
+
 void console_detach(const char *name)
 {
     struct session *session = find_session(name);

@@ -179,6 +179,11 @@ void console_output_write(struct console_output *output, const char *text, size_
     watch(output);
 }
 
+bool console_output_is_terminal(const struct console_output *output)
+{
+    return output->is_terminal;
+}
+
 struct console_style console_output_style(const struct console_output *output)
 {
     struct console_style style = {.width = DEFAULT_WIDTH, .colours = output->is_terminal};

@@ -15,6 +15,10 @@ struct loop;
 /* Take over a descriptor (closed also on failure), or append to a file. 0 or -errno. Context: loop. */
 int console_output_attach(struct loop *loop, int fd, struct console_output **ret_output);
 int console_output_append(struct loop *loop, const char *path, struct console_output **ret_output);
+
+/* Context: loop. */
+bool console_output_is_terminal(const struct console_output *output);
+
 /* Waits up to 200 ms for what is buffered, then closes. NULL is accepted. Context: loop. */
 void console_output_free(struct console_output *output);
 

@@ -16,7 +16,7 @@
 #define NS_PER_S UINT64_C(1000000000)
 
 /* A set that nobody uses stays for status this long when all is delivered, and this long when it can't be. */
-enum { LINGER_S = 30, GIVE_UP_S = 300 };
+enum { LINGER_S = 30, GIVE_UP_S = 300, CONSOLE_END_MS = 1000 };
 
 struct destinations {
     struct destinations *next;
@@ -25,6 +25,7 @@ struct destinations {
     struct deliver *delivers[SETTINGS_EXPORTERS_MAX];
     size_t deliver_count;
     uint32_t refs;
+    bool outlives_launcher; /* its session's launcher has gone, and its programs go on on the terminal */
     uint64_t unused_since_ns;
     struct loop_timer timer; /* set only while nobody uses it */
 };
@@ -183,12 +184,20 @@ struct destinations *destinations_for(struct settings *settings)
     return set;
 }
 
+static void forget_flushed(void *arg, const struct destinations_flushed *flushed)
+{
+    (void)arg;
+    (void)flushed;
+}
+
 void destinations_unref(struct destinations *set)
 {
     if (set == NULL || --set->refs > 0)
         return;
     set->unused_since_ns = loop_now_ns(host.loop);
     (void)loop_timer_set(host.loop, &set->timer, LINGER_S * NS_PER_S);
+    if (set->outlives_launcher)
+        destinations_end_console(set->settings->console_session, CONSOLE_END_MS, forget_flushed, NULL);
 }
 
 struct spool *destinations_spool(struct destinations *set)
@@ -219,6 +228,28 @@ struct gathering {
     void *arg;
 };
 
+static struct destinations *find_session(const char *session)
+{
+    struct destinations *set = sets;
+
+    while (set != NULL &&
+           (set->settings->console_session == NULL || strcmp(set->settings->console_session, session) != 0))
+        set = set->next;
+    return set;
+}
+
+/* The launcher's program has ended. A terminal goes on showing what the session still does in the background; anything
+ * else is given back: who reads a pipe waits for its end. */
+static void end_session(const char *session)
+{
+    struct destinations *set = find_session(session);
+
+    if (set != NULL && set->refs > 0 && console_is_terminal(session))
+        set->outlives_launcher = true;
+    else
+        console_detach(session);
+}
+
 static void gather(void *arg, const struct destinations_flushed *part)
 {
     struct gathering *gathering = arg;
@@ -232,7 +263,7 @@ static void gather(void *arg, const struct destinations_flushed *part)
     if (--gathering->waiting_count > 0)
         return;
     if (gathering->session[0] != '\0')
-        console_detach(gathering->session);
+        end_session(gathering->session);
     gathering->done(gathering->arg, &gathering->total);
     free(gathering);
 }

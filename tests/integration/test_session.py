@@ -4,12 +4,15 @@ from an installed prefix."""
 
 import os
 import re
+import select
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
 import time
 import unittest
+import urllib.request
 from pathlib import Path
 
 BUILD = Path(os.environ["SPANSHIM_BUILD"])
@@ -69,6 +72,32 @@ class SessionTest(unittest.TestCase):
                          ["/orders/0", "/orders/1", "/orders/2"])
         self.assertNotIn("not-to-be-seen", result.stderr)
         self.assertNotIn("\x1b", result.stderr)
+
+    def test_background_server_goes_on_on_the_terminal(self):
+        master, terminal = os.openpty()
+        self.addCleanup(os.close, master)
+        script = f"{BUILD}/test-apps/httpd >port & echo $! >pid; until [ -s port ]; do sleep 0.01; done"
+        result = subprocess.run([self.launcher, "run", "--", "sh", "-c", script], env=self.env, cwd=self.folder,
+                                stdout=subprocess.DEVNULL, stderr=terminal, timeout=60, check=False)
+        os.close(terminal)
+        pid = int((self.folder / "pid").read_text())
+        self.assertEqual(0, result.returncode)
+        try:
+            port = int((self.folder / "port").read_text().split()[1])
+            urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+                f"http://127.0.0.1:{port}/size/7").read()
+            shown = b""
+            deadline = time.monotonic() + 20
+            while b"/size/7" not in shown and time.monotonic() < deadline:
+                shown += os.read(master, 65536) if select.select([master], [], [], 0.1)[0] else b""
+        finally:
+            os.kill(pid, signal.SIGKILL)
+        self.assertIn(b"/size/7", shown)
+        # Its end gives the terminal back: reading it ends.
+        with self.assertRaises(OSError):
+            while time.monotonic() < deadline:
+                if select.select([master], [], [], 0.1)[0]:
+                    os.read(master, 65536)
 
     def test_sessions_never_see_each_other(self):
         results = {}
