@@ -19,10 +19,9 @@ string(REGEX REPLACE "/$" "" prefix_from_pcdir ${prefix_from_pcdir})
 configure_file(${CMAKE_CURRENT_LIST_DIR}/spanshim.pc.in ${PROJECT_BINARY_DIR}/spanshim.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/spanshim.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT shim)
 
-configure_file(${CMAKE_CURRENT_LIST_DIR}/systemd/spanshim-agent.service.in
-    ${PROJECT_BINARY_DIR}/spanshim-agent.service @ONLY)
 foreach(manager system user)
-    install(FILES ${CMAKE_CURRENT_LIST_DIR}/systemd/spanshim-agent.socket ${PROJECT_BINARY_DIR}/spanshim-agent.service
+    install(FILES ${CMAKE_CURRENT_LIST_DIR}/systemd/spanshim-agent.socket
+        ${CMAKE_CURRENT_LIST_DIR}/systemd/spanshim-agent.service
         DESTINATION lib/systemd/${manager} COMPONENT agent)
 endforeach()
 
