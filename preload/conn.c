@@ -93,6 +93,16 @@ static bool left_to_other(const struct conn *conn)
            atomic_load_explicit(&conn->failure, memory_order_relaxed) == WIRE_ERROR_NONE && !exchange_answering(conn);
 }
 
+/* Give up what is open on a passive connection. One loss was counted when it turned passive, each further request is
+ * now. */
+static void discard(struct conn *conn)
+{
+    unsigned cause = atomic_load_explicit(&conn->passive, memory_order_relaxed) - CONN_PASSIVE;
+
+    for (uint32_t count = exchange_discard(conn); count > 1 && cause < WIRE_DROP_COUNT; count--)
+        ring_drop((enum wire_drop)cause);
+}
+
 /* Both directions are claimed, and stay so while the connection is free: a late visitor fails to claim. */
 static void conn_end(struct conn *conn)
 {
@@ -102,7 +112,7 @@ static void conn_end(struct conn *conn)
         error = WIRE_ERROR_CLIENT_CLOSED;
     if (atomic_load_explicit(&conn->role, memory_order_relaxed) == CONN_SERVER) {
         if (atomic_load_explicit(&conn->passive, memory_order_relaxed)) {
-            exchange_discard(conn);
+            discard(conn);
         } else if (left_to_other(conn)) {
             exchange_forget(conn);
         } else {
@@ -131,7 +141,7 @@ __attribute__((cold)) static void settle_now(struct conn *conn)
         return;
     }
     if (atomic_load_explicit(&conn->passive, memory_order_relaxed))
-        exchange_discard(conn);
+        discard(conn);
     unclaim(&conn->out);
     unclaim(&conn->in);
 }
@@ -147,7 +157,7 @@ static inline void settle(struct conn *conn)
 
 __attribute__((cold)) static void turn_passive(struct conn *conn, enum wire_drop cause)
 {
-    if (atomic_exchange_explicit(&conn->passive, 1, memory_order_seq_cst) != 0)
+    if (atomic_exchange_explicit(&conn->passive, (uint8_t)(CONN_PASSIVE + cause), memory_order_seq_cst) != 0)
         return;
     ring_count(WIRE_COUNT_PASSIVE);
     if (cause != WIRE_DROP_COUNT)

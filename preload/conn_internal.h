@@ -20,6 +20,8 @@ enum conn_open_flag { CONN_OPEN_HEAD = 1, CONN_OPEN_CONNECT = 2, CONN_OPEN_FLAGS
 
 enum conn_role { CONN_SERVER, CONN_LISTENER };
 
+enum { CONN_PASSIVE = 1 };
+
 /* One direction. Touched only by who holds `claimed`. */
 struct conn_direction {
     _Atomic uint32_t claimed;
@@ -38,8 +40,8 @@ struct conn {
     _Atomic uint32_t pool_link; /* the arena's while it is free */
     _Atomic uint32_t refs;      /* descriptors of this process that name it; 0 while it is free */
     _Atomic uint32_t generation;
-    _Atomic uint8_t role; /* enum conn_role */
-    _Atomic uint8_t passive;
+    _Atomic uint8_t role;      /* enum conn_role */
+    _Atomic uint8_t passive;   /* 0, or CONN_PASSIVE + the enum wire_drop that made it so */
     _Atomic uint8_t doomed;    /* the last descriptor is gone: whoever holds the claims frees it */
     _Atomic uint8_t peer_done; /* the peer will send no more */
     _Atomic uint8_t failure;   /* enum wire_error of the last failed call, if it ends the connection */
@@ -82,8 +84,9 @@ void exchange_out_end(struct conn *conn);
  * response had come. Both directions are claimed. Context: hook; signal-safe. */
 void exchange_abandon(struct conn *conn, enum wire_error error);
 
-/* It is given up: what is open on it is no span, since its end can't be known. The same. */
-void exchange_discard(struct conn *conn);
+/* It is given up: what is open on it is no span, since its end can't be known. How many requests that were to be
+ * recorded. The same. */
+uint32_t exchange_discard(struct conn *conn);
 
 /* Nothing of it is reported by this process: another one goes on with it. The same. */
 void exchange_forget(struct conn *conn);

@@ -375,17 +375,23 @@ void exchange_abandon(struct conn *conn, enum wire_error error)
     release_memory(conn);
 }
 
-void exchange_discard(struct conn *conn)
+uint32_t exchange_discard(struct conn *conn)
 {
+    uint32_t count = 0;
     uintptr_t open;
 
     discard_unfinished_head(conn);
     while (oldest(conn, &open)) {
-        if (slot_of(open))
-            span_discard(slot_of(open));
+        struct wire_slot *slot = slot_of(open);
+
+        if (slot) {
+            count += (wire_slot_request(slot)->flags & WIRE_REQUEST_SAMPLED) != 0;
+            span_discard(slot);
+        }
         atomic_fetch_add_explicit(&conn->answered, 1, memory_order_release);
     }
     release_memory(conn);
+    return count;
 }
 
 void exchange_forget(struct conn *conn)

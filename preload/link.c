@@ -332,6 +332,11 @@ void link_ensure(void)
     errno = saved_errno;
 }
 
+void link_after_fork(void)
+{
+    atomic_store_explicit(&link_state.busy, 0, memory_order_relaxed);
+}
+
 void link_expect_locking(void)
 {
     atomic_store_explicit(&link_state.locking, 1, memory_order_relaxed);

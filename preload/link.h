@@ -11,6 +11,9 @@
  * one will make no socket. Context: start. */
 void link_init(void);
 
+/* A thread of the parent's that was tying up is not in the child. Context: child; signal-safe. */
+void link_after_fork(void);
+
 /* A socket was made or will be served: tie up if that has not happened and is not known to be hopeless.
  * Context: hook; errno is kept. */
 __attribute__((cold)) void link_ensure(void);

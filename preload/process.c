@@ -2,6 +2,7 @@
 #include "preload/process.h"
 
 #include "preload/ids.h"
+#include "preload/link.h"
 #include "preload/ring.h"
 #include "preload/sys.h"
 #include "preload/wire.h"
@@ -51,6 +52,7 @@ void process_after_fork(void)
     atomic_store_explicit(&process_page->pid, pid, memory_order_relaxed);
     ids_after_fork(pid);
     ring_after_fork();
+    link_after_fork();
     (void)atomic_compare_exchange_strong_explicit(&process_page->valid, &fresh, 1, memory_order_release,
                                                   memory_order_relaxed);
 }

@@ -51,7 +51,7 @@ enum {
     X(CONN_TABLE_FULL, conn_table_full, "more connections were open than the shim follows")                            \
     X(FD_LIMIT, fd_limit, "the descriptor's number is above the table")                                                \
     X(CONTENDED, contended, "two threads used one direction of a connection at once")                                  \
-    X(PIPELINE_LIMIT, pipeline_limit, "more requests were pipelined than are followed")                                \
+    X(PIPELINE_LIMIT, pipeline_limit, "more requests were pipelined on a connection than are followed")                \
     X(BAD_FRAMING, bad_framing, "the message framing was in doubt: the connection went passive")                       \
     X(CELL_LOST, cell_lost, "a record was given up because its cell was taken away")                                   \
     X(BLIND, blind, "bytes went by a way that is not seen (stdio on a socket, io_uring)")
