@@ -25,7 +25,7 @@ from otlp_sink import OtlpSink
 from processes import Process, wait_until
 
 HANDOVER = BUILD / "tests" / "handover"
-MAGIC, VERSION = 0x4E415053, 1
+MAGIC, VERSION = 0x4E415053, 2
 STATUS, FLUSH, STOP = 2, 3, 5
 NOBODY = 65534
 SECRET = "hny_0123456789"

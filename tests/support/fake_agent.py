@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 HEADER = struct.Struct("<IHHIIQ")  # preload/wire.h: struct wire_message
-MAGIC, VERSION = 0x4E415053, 1
+MAGIC, VERSION = 0x4E415053, 2
 TYPES = {1: "handover", 2: "status", 3: "flush", 4: "console", 5: "stop"}
 
 
