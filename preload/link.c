@@ -44,13 +44,14 @@ struct handover {
 };
 
 static struct {
-    _Atomic uint32_t busy;    /* one thread at a time; the others go on without */
-    _Atomic uint32_t tries;   /* failed ones */
-    _Atomic uint64_t next_ns; /* not before; CLOCK_MONOTONIC */
-    _Atomic uint32_t maker;   /* process that made the ring; 0: there is none */
-    _Atomic uint32_t locking; /* new mappings are locked: mlockall(MCL_FUTURE) */
-    struct scratch *scratch;  /* of who is busy */
-    bool ready;               /* written at start */
+    _Atomic uint32_t busy;                        /* one thread at a time; the others go on without */
+    _Atomic uint32_t tries;                       /* failed ones */
+    _Atomic uint64_t next_ns;                     /* not before; CLOCK_MONOTONIC */
+    _Atomic(const struct wire_control *) control; /* of the ring; NULL: there is none */
+    _Atomic uint32_t maker;                       /* process that made the ring; 0: there is none */
+    _Atomic uint32_t locking;                     /* new mappings are locked: mlockall(MCL_FUTURE) */
+    struct scratch *scratch;                      /* of who is busy */
+    bool ready;                                   /* written at start */
 } link_state;
 
 /* Move a descriptor out of the standard ones. */
@@ -284,6 +285,7 @@ static bool hand_over(void)
         (void)sys_call1(SYS_close, handover.ring_fd);
     if (done) {
         ring_adopt(handover.ring);
+        atomic_store_explicit(&link_state.control, handover.control, memory_order_release);
         return true;
     }
     if (handover.control)
@@ -312,9 +314,21 @@ static void tie_up(void)
     atomic_store_explicit(&link_state.busy, 0, memory_order_release);
 }
 
+/* The agent wants nothing of this process (no destination, a wire version it can't read): from now on hooks only
+ * forward. Looked at when sockets are made and connections accepted, not for each of their bytes. */
+static bool is_switched_off(void)
+{
+    const struct wire_control *control = atomic_load_explicit(&link_state.control, memory_order_acquire);
+
+    if (!control || !atomic_load_explicit(&control->disabled, memory_order_relaxed))
+        return false;
+    atomic_store_explicit(&process_active, 0, memory_order_relaxed);
+    return true;
+}
+
 static bool is_hopeless(void)
 {
-    return !link_state.ready || process_in_vfork != 0 ||
+    return !link_state.ready || process_in_vfork != 0 || is_switched_off() ||
            atomic_load_explicit(&process_sandboxed, memory_order_relaxed) ||
            atomic_load_explicit(&link_state.tries, memory_order_relaxed) >= TRIES_MAX;
 }

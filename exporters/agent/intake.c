@@ -281,6 +281,9 @@ int intake_take(const struct intake_handover *handover)
     }
     if (error) {
         log_refusal(handover, error);
+        /* Its shim may stop: the control page's start is the same in all versions. */
+        if (error == -ENOTSUP && source && source_map_control(source, handover->control) == 0)
+            atomic_store(&source->control->disabled, 1);
         if (source)
             unlink_source(source);
         if (handover->pidfd >= 0 && !(source && source->pidfd == handover->pidfd))

@@ -79,15 +79,15 @@ static void unmap_all(struct source *source)
     source->lanes = NULL;
 }
 
-static int map_control(struct source *source, int memfd)
+int source_map_control(struct source *source, int control_memfd)
 {
     size_t size;
-    int error = check_memfd(memfd, sizeof(struct wire_control), &size);
+    int error = check_memfd(control_memfd, sizeof(struct wire_control), &size);
     void *map;
 
     if (error)
         return error;
-    map = mmap(NULL, sizeof(struct wire_control), PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
+    map = mmap(NULL, sizeof(struct wire_control), PROT_READ | PROT_WRITE, MAP_SHARED, control_memfd, 0);
     if (map == MAP_FAILED)
         return -errno;
     source->control = map;
@@ -139,7 +139,7 @@ int source_map(struct source *source, int ring_memfd, int control_memfd)
     if (!error)
         error = take_geometry(source);
     if (!error)
-        error = map_control(source, control_memfd);
+        error = source_map_control(source, control_memfd);
     if (error) {
         close(source->ring_memfd);
         unmap_all(source);

@@ -88,6 +88,9 @@ struct source {
  * 0, -EBADMSG when it can't be a ring, -ENOTSUP for an unknown version, or -errno. Context: loop. */
 int source_map(struct source *source, int ring_memfd, int control_memfd);
 
+/* The control page alone, as source_map does it. Context: loop. */
+int source_map_control(struct source *source, int control_memfd);
+
 /* Give the mapping back; the rest stays. Context: loop. */
 void source_unmap(struct source *source);
 

@@ -179,6 +179,30 @@ static void test_link_hands_over(void **state)
     assert_false(take_message());
 }
 
+static int be_switched_off(void)
+{
+    struct wire_control *control;
+
+    link_ensure();
+    if (!take_message())
+        return 1;
+    control = mmap(NULL, sizeof(*control), PROT_READ | PROT_WRITE, MAP_SHARED, message.fds[1], 0);
+    if (control == MAP_FAILED || !process_active)
+        return 2;
+    control->disabled = 1;
+    link_ensure();
+    if (process_active)
+        return 3;
+    link_before_uid_change();
+    return process_active || take_message() ? 4 : 0;
+}
+
+static void test_link_obeys_the_switch(void **state)
+{
+    (void)state;
+    assert_int_equal(status_of(be_switched_off), 0);
+}
+
 static int tie_up_under_a_file_size_limit(void)
 {
     const struct rlimit limit = {2 << 20, 2 << 20};
@@ -372,6 +396,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_link_hands_over),
+        TEST(test_link_obeys_the_switch),
         TEST(test_link_fits_the_file_size_limit),
         TEST(test_link_keeps_off_the_standard_descriptors),
         TEST(test_link_gives_up_quietly),
