@@ -2,7 +2,7 @@
 /* syscall(): a hot path of its own (a JVM asks for gettid tens of thousands of times), so all but a few numbers go straight
  * to the original: seven registers untouched, no frame. The few are told to syscall_before() first.
  * vfork by number is left to the original: its child returns through libc's own frame. */
-#include <asm/unistd.h>
+#include "preload/assembly.h"
 
         /* The hooks' numbers, as the enum in real.h counts them. */
         .set hook_number, 0
@@ -10,15 +10,6 @@
 #include "hooks/hooks.def"
 #undef HOOK_ROW
 
-        .section .note.GNU-stack, "", @progbits
-
-        .section .note.gnu.property, "a"
-        .p2align 3
-        .long 4, 16, 5
-        .asciz "GNU"
-        .long 0xc0000002, 4, 3, 0
-
-        .text
         .globl syscall
         .type syscall, @function
 syscall:

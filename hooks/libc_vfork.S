@@ -4,18 +4,8 @@
  *
  * process_in_vfork is raised before the call, so the child's hooks only forward and leave the parent's state alone; the
  * parent lowers it when it runs again. errno is libc's, through __errno_location. */
-#include <asm/unistd.h>
+#include "preload/assembly.h"
 
-        .section .note.GNU-stack, "", @progbits
-
-        /* Indirect branch tracking and shadow stacks are kept: the property that says so. */
-        .section .note.gnu.property, "a"
-        .p2align 3
-        .long 4, 16, 5
-        .asciz "GNU"
-        .long 0xc0000002, 4, 3, 0
-
-        .text
         .globl vfork
         .type vfork, @function
 vfork:

@@ -1,17 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* long spawn_clone(void (*fn)(void *), void *arg, char *stack_end): clone(2) with CLONE_VM|CLONE_VFORK and no exit signal.
  * The caller sleeps until the child has executed a program or is gone; fn must not return. Signals are to be blocked. */
-#include <asm/unistd.h>
+#include "preload/assembly.h"
 
-        .section .note.GNU-stack, "", @progbits
-
-        .section .note.gnu.property, "a"
-        .p2align 3
-        .long 4, 16, 5
-        .asciz "GNU"
-        .long 0xc0000002, 4, 3, 0
-
-        .text
         .globl spawn_clone
         .hidden spawn_clone
         .type spawn_clone, @function

@@ -108,7 +108,7 @@ class StartTest(ShimTest):
         process = self.run_program(["/usr/bin/python3", "-c", probe])
         self.assertEqual(0, process.wait())
         self.assertEqual(b"10\n[0, 1, 2]\n", process.out)
-        self.assertTrue((self.spanshim.runtime / "agent.sock").exists())
+        wait_until((self.spanshim.runtime / "agent.sock").exists, what="the agent that it started")
 
     def test_agent_leaves_the_program_s_limits(self):
         def limit():
