@@ -15,7 +15,7 @@ int mlockall(int flags)
     int saved_errno = errno;
 
     if (result == 0 && process_in_vfork == 0) {
-        if (flags & MCL_CURRENT) {
+        if ((flags & MCL_CURRENT) && !atomic_load_explicit(&process_sandboxed, memory_order_relaxed)) {
             arena_unlock();
             ring_unlock();
         }
