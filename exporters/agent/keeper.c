@@ -487,15 +487,27 @@ static void on_signal(void *arg, int fd, uint32_t events)
     }
 }
 
+static void fill_signals(sigset_t *signals)
+{
+    sigemptyset(signals);
+    sigaddset(signals, SIGCHLD);
+    sigaddset(signals, SIGTERM);
+    sigaddset(signals, SIGINT);
+}
+
+void keeper_hold_signals(void)
+{
+    sigset_t signals;
+
+    fill_signals(&signals);
+    (void)sigprocmask(SIG_BLOCK, &signals, NULL);
+}
+
 static int watch_signals(void)
 {
     sigset_t signals;
 
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGCHLD);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    (void)sigprocmask(SIG_BLOCK, &signals, NULL);
+    fill_signals(&signals);
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGHUP, SIG_IGN);
     keeper.signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);

@@ -13,7 +13,11 @@ struct keeper_options {
     bool stays; /* doesn't end when idle */
 };
 
-/* Serve until there is nothing left to do or a signal ends it. The exit status. Context: start. */
+/* From here on a signal that ends the agent waits for keeper_run: before the socket has a name, or one that came in
+ * between would leave the name behind. Context: start. */
+void keeper_hold_signals(void);
+
+/* Serve until there is nothing left to do or a signal ends it, keeper_hold_signals() before. The exit status. Context: start. */
 int keeper_run(const struct keeper_options *options);
 
 #endif

@@ -165,6 +165,7 @@ static int claim(const struct options *options, char path[RUNTIME_PATH_MAX], int
     result = runtime_lock(path, &lock, error); /* held until we end */
     if (result <= 0)
         return result == 0 ? 1 : -1;
+    keeper_hold_signals();
     return runtime_listen(path, ret_listener, error) ? -1 : 0;
 }
 
@@ -230,6 +231,8 @@ static int run(const struct options *options, int activated, int word)
     struct keeper_options keeper = {.listener = activated, .stays = options->stays || activated >= 0};
     int result = activated >= 0 ? 0 : claim(options, socket_path, &keeper.listener, error);
 
+    if (activated >= 0)
+        keeper_hold_signals();
     if (result == 1 && options->if_absent) {
         say(word, 0);
         return 0;

@@ -183,6 +183,15 @@ class LifeTest(AgentTest):
         self.assertEqual(0, agent.wait(timeout=6))
         self.assertEqual(list(range(100)), numbers_of(self.sink.spans))
 
+    def test_sigterm_leaves_no_socket_behind(self):
+        """However early it comes: the name is there a moment before anybody serves it."""
+        for _ in range(40):
+            agent = Process([str(AGENT), "--stay"], self.directory, self.environment(), name="agent")
+            self.addCleanup(agent.kill)
+            wait_until(self.socket.exists, what="the agent's socket", interval=0)
+            self.assertEqual(0, agent.terminate())
+            self.assertFalse(self.socket.exists())
+
     def test_sigterm_does_not_wait_for_a_dead_receiver(self):
         agent = self.start("--stay")
         self.sink.set_mode("hang")
