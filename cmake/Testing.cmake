@@ -30,3 +30,11 @@ function(spanshim_integration_test name)
         set_tests_properties(integration.${name} PROPERTIES RUN_SERIAL TRUE)
     endif()
 endfunction()
+
+# spanshim_server_test(<file> <class>): the class of tests/servers/test_<file>.py, which is one server in the matrix.
+function(spanshim_server_test file class)
+    add_test(NAME server.${file}.${class}
+        COMMAND ${SPANSHIM_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/test_${file}.py ${class})
+    set_tests_properties(server.${file}.${class} PROPERTIES LABELS server TIMEOUT 600
+        ENVIRONMENT "SPANSHIM_BUILD=${PROJECT_BINARY_DIR};PYTHONDONTWRITEBYTECODE=1;PYTHONPATH=${PROJECT_SOURCE_DIR}/tests/support")
+endfunction()

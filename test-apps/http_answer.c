@@ -82,17 +82,18 @@ static bool answer_echo(const struct answer *answer)
     return text_answer(answer, 200, body);
 }
 
-/* Chunks of 1000 bytes, the first with an extension; a trailer at the end. */
+/* A hundred chunks at most, of 1000 bytes at least, the first with an extension; a trailer at the end. */
 static bool answer_chunked(const struct answer *answer)
 {
     static const char start[] = "HTTP/1.1 200 Test\r\nTransfer-Encoding: chunked\r\n\r\n";
     static const char end[] = "0\r\nX-Trailer: yes\r\n\r\n";
+    unsigned long chunk = answer->number > 100000 ? answer->number / 100 : 1000;
     char line[64];
 
     if (!out(answer, start, sizeof start - 1) || answer->is_head)
         return answer->is_head;
     for (unsigned long left = answer->number; left > 0;) {
-        unsigned long n = left < 1000 ? left : 1000;
+        unsigned long n = left < chunk ? left : chunk;
         int len = snprintf(line, sizeof line, left == answer->number ? "%lx;name=\"a;b\"\r\n" : "%lx\r\n", n);
         if (!out(answer, line, (size_t)len) || !filling(answer, n) || !out(answer, "\r\n", 2))
             return false;

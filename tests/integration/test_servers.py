@@ -7,7 +7,7 @@ import threading
 import unittest
 
 import servers
-from harness import ShimTest, Traffic
+from harness import ShimTest, Traffic, in_parallel
 
 ROUNDS = 20
 
@@ -43,28 +43,6 @@ def closing(traffic, posts=True):
     if posts:
         traffic.once("POST", "/echo", b"counted body")
         traffic.once("POST", "/echo", b"b" * 200_000)
-
-
-def in_parallel(traffic, clients, work):
-    """Run `work` for several clients at once; their exchanges are joined."""
-    parts = [Traffic(traffic.port) for _ in range(clients)]
-    errors = []
-
-    def run(part):
-        try:
-            work(part)
-        except Exception as error:  # pylint: disable=broad-exception-caught
-            errors.append(error)
-
-    threads = [threading.Thread(target=run, args=(part,)) for part in parts]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
-    for part in parts:
-        traffic.exchanges += part.exchanges
 
 
 class HttpdTest(ShimTest):

@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 from pathlib import Path
@@ -201,6 +202,28 @@ class Traffic:
         """One request on a connection of its own."""
         with self.connect() as connection:
             return self.request(connection, method, target, body, **facts)
+
+
+def in_parallel(traffic, clients, work):
+    """Run `work` for several clients at once; their exchanges are joined."""
+    parts = [Traffic(traffic.port) for _ in range(clients)]
+    errors = []
+
+    def run(part):
+        try:
+            work(part)
+        except Exception as error:  # pylint: disable=broad-exception-caught
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(part,)) for part in parts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+    for part in parts:
+        traffic.exchanges += part.exchanges
 
 
 def comparable(attributes):

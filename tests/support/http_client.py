@@ -16,6 +16,12 @@ class Response:
         self.body = body
         self.raw = raw
 
+    @property
+    def closes(self):
+        """Does the server close the connection after it?"""
+        wants = self.fields.get("connection", "").lower()
+        return wants == "close" or (self.raw.startswith(b"HTTP/1.0") and wants != "keep-alive")
+
 
 class Connection:
     """A connection to a server on this machine; `address` is a port of the loopback or a unix socket's path."""
@@ -33,7 +39,7 @@ class Connection:
         if not isinstance(address, str):
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.local_port = None if isinstance(address, str) else self.socket.getsockname()[1]
-        self.buffer = b""
+        self.buffer = bytearray()
 
     def __enter__(self):
         return self
@@ -59,6 +65,10 @@ class Connection:
         """What a client would put into Host."""
         return "localhost" if isinstance(self.address, str) else f"localhost:{self.address}"
 
+    def read_head(self):
+        """Read an answer's head and no more of it than comes along; the bytes up to the blank line."""
+        return self._until(b"\r\n\r\n")
+
     def wait_until_read(self):
         """Wait until the server has read all that was sent: nothing waits in its socket, by the kernel's table."""
         server, client = self.socket.getpeername()[1], self.local_port
@@ -72,20 +82,22 @@ class Connection:
     def _until(self, mark):
         while mark not in self.buffer:
             if not self._fill():
-                raise EOFError(f"connection closed before {mark!r}; had {self.buffer[:200]!r}")
-        end = self.buffer.index(mark) + len(mark)
-        data, self.buffer = self.buffer[:end], self.buffer[end:]
-        return data
+                raise EOFError(f"connection closed before {mark!r}; had {bytes(self.buffer[:200])!r}")
+        return self._take(self.buffer.index(mark) + len(mark))
 
     def _exactly(self, count):
         while len(self.buffer) < count:
             if not self._fill():
                 raise EOFError(f"connection closed {count - len(self.buffer)} bytes early")
-        data, self.buffer = self.buffer[:count], self.buffer[count:]
+        return self._take(count)
+
+    def _take(self, count):
+        data = bytes(self.buffer[:count])
+        del self.buffer[:count]
         return data
 
     def _chunked(self):
-        raw, body = b"", b""
+        raw, body = bytearray(), bytearray()
         while True:
             line = self._until(b"\r\n")
             raw += line
@@ -99,7 +111,7 @@ class Connection:
             line = self._until(b"\r\n")
             raw += line
             if line == b"\r\n":
-                return raw, body
+                return bytes(raw), bytes(body)
 
     def read_response(self, method="GET"):
         """Read one final answer; informational ones before it are kept in `raw`."""
@@ -124,8 +136,7 @@ class Connection:
         else:
             while self._fill():
                 pass
-            framed = body = self.buffer
-            self.buffer = b""
+            framed = body = self._take(len(self.buffer))
         return Response(status, fields, body, raw + framed)
 
 
@@ -144,9 +155,10 @@ def request_bytes(method, target, body=None, fields=(), version="HTTP/1.1", host
 
 
 def unread_bytes(local_port, remote_port):
-    """Bytes that wait to be read in the TCP socket with these ports (IPv4), or None when there is none."""
-    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        fields = line.split()
-        if fields[1].endswith(f":{local_port:04X}") and fields[2].endswith(f":{remote_port:04X}"):
-            return int(fields[4].split(":")[1], 16)
+    """Bytes that wait to be read in the TCP socket with these ports, or None when there is none."""
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[1].endswith(f":{local_port:04X}") and fields[2].endswith(f":{remote_port:04X}"):
+                return int(fields[4].split(":")[1], 16)
     return None

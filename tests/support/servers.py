@@ -13,6 +13,15 @@ SCRIPTS = SOURCE / "test-apps"
 STATIC_SIZES = {"1k": 1000, "100k": 100_000, "empty": 0}
 
 
+def fill_in(template, path, **values):
+    """Write a configuration of test-apps to `path`, with @NAME@ replaced by each value."""
+    text = (SCRIPTS / template).read_text()
+    for name, value in values.items():
+        text = text.replace(f"@{name}@", str(value))
+    path.write_text(text)
+    return path
+
+
 def static_files(directory):
     """A folder with files of known sizes, named by them."""
     root = Path(directory) / "www"
@@ -20,6 +29,15 @@ def static_files(directory):
     root.chmod(0o755)
     for name, size in STATIC_SIZES.items():
         (root / name).write_bytes(b"x" * size)
+    return root
+
+
+def matrix_files(directory):
+    """A folder with the files that the matrix asks for, for servers that serve files."""
+    root = Path(directory) / "www"
+    (root / "size").mkdir(parents=True)
+    for size in (1000, 100_000):
+        (root / "size" / str(size)).write_bytes(b"x" * size)
     return root
 
 
@@ -38,10 +56,7 @@ def nginx(test, config="static.conf", workers=1, env=None, user=None, **values):
     folder.chmod(0o755)
     values.update(PORT=port, ROOT=root, DIR=folder, WORKERS=workers,
                   USER=f"user {user};" if user and os.getuid() == 0 else "user root;" if os.getuid() == 0 else "")
-    text = (SCRIPTS / "nginx" / config).read_text()
-    for name, value in values.items():
-        text = text.replace(f"@{name}@", str(value))
-    (folder / "nginx.conf").write_text(text)
+    fill_in(f"nginx/{config}", folder / "nginx.conf", **values)
     process = test.run_program(["/usr/sbin/nginx", "-e", folder / "error.log", "-p", folder, "-c", folder / "nginx.conf"],
                                env=env)
     process.wait_listening(port)

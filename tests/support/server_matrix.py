@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every server must pass: each case on one and on 32 connections, kept alive and closed; clients that leave early; and
+load by wrk while the server is reloaded or loses workers. A test class says which server:
+
+    class EventTest(ServerTest):
+        server_class = ApacheEvent"""
+
+import collections
+import os
+import time
+
+from harness import FULL, Exchange, ShimTest, Traffic, comparable, in_parallel
+from processes import wait_until
+from server import Wrk
+
+CROWD = 32
+LONG = 10_000_000
+LOAD_S = int(os.environ.get("SPANSHIM_TEST_LOAD_S", "30" if FULL else "3"))
+MAY_SKIP = os.environ.get("SPANSHIM_TEST_NO_SKIP") != "1"
+
+
+class ServerTest(ShimTest):
+    """The matrix for `server_class`."""
+
+    server_class = None
+
+    def setUp(self):
+        missing = self.server_class.missing_programs() if self.server_class else []
+        if missing and MAY_SKIP:
+            self.skipTest(f"not installed: {', '.join(missing)} (scripts/setup installs it)")
+        self.assertEqual([], missing, "not installed")
+        super().setUp()
+        self.server = self.server_class(self)
+        self.server.start()
+
+    # Each case, exactly
+
+    def _ask(self, traffic, connection, case, close):
+        """One request of this case; the answer must be what the case is about."""
+        method = "HEAD" if case == "head" else "GET"
+        status = {"missing": 404, "failing": 500}.get(case, 200)
+        response = traffic.request(connection, method, self.server.targets[case],
+                                   fields=[("Connection", "close")] if close else [],
+                                   at_least=0.2 if case == "slow" else 0.0)
+        self.assertEqual(status, response.status, f"{case}: {bytes(response.raw[:500])}")
+        sizes = {"small": 1000, "large": 100_000, "chunked": LONG, "head": 0}
+        self.assertEqual(sizes.get(case, len(response.body)), len(response.body), case)
+        if case == "chunked" and self.server.chunks and not close:
+            self.assertEqual("chunked", response.fields.get("transfer-encoding"))
+        if case == "small":
+            self.assertEqual(close or not self.server.keeps_alive, response.closes)
+        return response
+
+    def _all_cases(self, close):
+        def work(traffic):
+            connection = traffic.connect(timeout=60)
+            try:
+                for case in self.server.targets:
+                    if self._ask(traffic, connection, case, close).closes:
+                        connection.close()
+                        connection = traffic.connect(timeout=60)
+            finally:
+                connection.close()
+
+        return work
+
+    def test_each_case(self):
+        for clients in (1, CROWD):
+            for close in (False, True):
+                with self.subTest(clients=clients, close=close):
+                    self.sink.clear()
+                    traffic = Traffic(self.server.port)
+                    in_parallel(traffic, clients, self._all_cases(close))
+                    self.check_spans(traffic.exchanges)
+
+    # Clients that leave early
+
+    def _span_of(self, connection):
+        """The one span of this connection's request, as soon as it has come."""
+
+        def look():
+            return [span for span in self.spans() if span["attributes"]["network.peer.port"] == connection.local_port]
+
+        found = wait_until(look, what="the span of the abandoned request")
+        self.assertEqual(1, len(found))
+        self.check_form(found[0])
+        return dict(found[0]["attributes"])
+
+    def _leave_early(self, case, leave):
+        """Send one request, leave as told, and see that the server still answers. The request's span."""
+        self.sink.clear()
+        traffic = Traffic(self.server.port)
+        with traffic.connect() as connection:
+            connection.send(b"GET %s HTTP/1.1\r\nHost: %s\r\n\r\n" % (self.server.targets[case].encode(),
+                                                                       connection.host.encode()))
+            leave(connection)
+        attributes = self._span_of(connection)
+        traffic.once("GET", self.server.targets["small"])
+        spans = self.spans(2)
+        self.assertEqual(2, len(spans), "one span for the abandoned request, one for the one after it")
+        rest = [span for span in spans if span["attributes"]["network.peer.port"] != connection.local_port]
+        self.check_spans(traffic.exchanges, rest)
+        return connection, attributes
+
+    def _expected(self, connection, case, status, body, error):
+        exchange = Exchange("GET", self.server.targets[case], status, port=self.server.port,
+                            client_port=connection.local_port, response_body=body, error=error)
+        return dict(comparable(exchange.attributes()))
+
+    def test_client_leaves_amid_the_long_answer(self):
+        """The answer has begun, so its status is known; how far it had come is the kernel's business. The error depends
+        on what the server notices first: that its writes fail, or that the connection was reset."""
+        self.needs_spans()
+        connection, attributes = self._leave_early("chunked", lambda connection: connection.read_head())
+        self.assertIn(attributes.get("error.type"), self.server.left_amid)
+        self.assertLess(attributes["http.response.body.size"], LONG)
+        expected = self._expected(connection, "chunked", 200, attributes["http.response.body.size"],
+                                  attributes["error.type"])
+        self.assertEqual(expected, dict(comparable(attributes)))
+
+    def test_client_leaves_before_the_answer(self):
+        """Servers that don't watch the connection answer all the same, and the kernel takes it: a span without an error
+        (`answered`). The others give up without an answer: `client_closed`, or `connection_reset`."""
+        self.needs_spans()
+        connection, attributes = self._leave_early("slow", lambda connection: connection.wait_until_read())
+        error = attributes.get("error.type")
+        self.assertIn(error or "answered", self.server.left_before)
+        expected = self._expected(connection, "slow", attributes.get("http.response.status_code", 0),
+                                  attributes.get("http.response.body.size", 0), error)
+        self.assertEqual(expected, dict(comparable(attributes)))
+        if not error:
+            self.assertEqual(200, attributes["http.response.status_code"])
+
+    # Load
+
+    def _load(self, disturb):
+        """wrk with and without keep-alive, and the server disturbed a few times meanwhile: answers that wrk read, the
+        most that may have been sent, and how often the server was disturbed."""
+        loads = [Wrk(self, self.server.port, self.server.targets["small"], count, LOAD_S, close)
+                 for count, close in ((6, False), (2, True))]
+        times = 0
+        while not loads[0].ends_within(max(0.5, LOAD_S / 6)):
+            if disturb:
+                disturb()
+                times += 1
+        read = sum(load.finish() for load in loads)
+        self.assertGreater(read, 50 * LOAD_S, "hardly any load")
+        # On each connection one answer may be under way when wrk ends, and at each loss of a worker.
+        return read, read + sum(load.connections for load in loads) * (times + 1), times
+
+    def _settled_spans(self, count):
+        """The spans, when there are at least `count` and no more come."""
+        wait_until(lambda: len(self.spans()) >= count, timeout=60, what=f"{count} spans")
+        spans = self.spans()
+        self.assertEqual(len(spans), len({span["span_id"] for span in spans}), "span ids repeat")
+        kinds = collections.Counter((span["attributes"]["http.request.method"], span["attributes"]["url.path"])
+                                    for span in spans)
+        self.assertEqual([("GET", self.server.targets["small"])], list(kinds))
+        return spans
+
+    def test_load_with_reloads(self):
+        """Nothing is lost in a reload: there are as many spans as lines in the access log."""
+        self.needs_spans()
+        read, most, times = self._load(self.server.reload)
+        if self.server.reload:
+            self.assertGreater(times, 1)
+        spans = self._settled_spans(read)
+        self.assertLessEqual(len(spans), most)
+        if self.server.logs_all and self.server.logged() is not None:
+            self._check_log()
+
+    def _check_log(self):
+        """The log may be a moment behind, and so may the spans."""
+        deadline = time.monotonic() + 20
+        while self.server.logged() != len(self.spans()) and time.monotonic() < deadline:
+            pass
+        self.assertEqual(self.server.logged(), len(self.spans()), "lines in the access log, and spans")
+
+    def test_load_with_kills(self):
+        """A worker that is killed takes its last log lines with it, never its spans: what it had open ends as an error."""
+        self.needs_spans()
+        if not self.server.kill_worker:
+            self.skipTest("it has no workers whose death it survives")
+        read, most, times = self._load(self.server.kill_worker)
+        self.assertGreater(times, 1)
+        spans = self._settled_spans(read)
+        self.assertLessEqual(len(spans), most)
+        errors = {span["attributes"]["error.type"] for span in spans if "error.type" in span["attributes"]}
+        self.assertLessEqual(errors, {"process_exited", *self.server.left_amid})
+        if self.server.logged() is not None:
+            self.assertLessEqual(self.server.logged(), len(spans))
