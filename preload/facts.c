@@ -24,9 +24,24 @@ static struct {
 /* Variables that settings are made of, by their beginning. */
 static bool is_setting(const char *entry)
 {
-    static const char prefixes[][16] = {
-        "OTEL_",     "SPANSHIM_",   "HONEYCOMB_",  "XDG_",         "HOME=",        "INVOCATION_ID=", "NO_COLOR=",
-        "AWS_XRAY_", "HTTP_PROXY=", "http_proxy=", "HTTPS_PROXY=", "https_proxy=", "NO_PROXY=",      "no_proxy=",
+    static const char prefixes[][40] = {"OTEL_",
+                                        "SPANSHIM_",
+                                        "HONEYCOMB_",
+                                        "XDG_",
+                                        "HOME=",
+                                        "INVOCATION_ID=",
+                                        "NO_COLOR=",
+                                        "AWS_XRAY_",
+                                        "HTTP_PROXY=",
+                                        "http_proxy=",
+                                        "HTTPS_PROXY=",
+                                        "https_proxy=",
+                                        "NO_PROXY=",
+                                        "no_proxy=",
+                                        WIRE_POD_MARK "=",
+#define X(attribute, VARIABLE) #VARIABLE "=",
+                                        WIRE_POD_VARIABLES(X)
+#undef X
     };
 
     for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)

@@ -334,6 +334,26 @@ enum wire_message_type {
 
 enum { WIRE_MESSAGE_MAX = 32768 };
 
+/* Variables that a hand-over carries to describe a pod of Kubernetes, as manifests name what the downward API gives,
+ * and the one that the kubelet sets in every container. X(attribute, VARIABLE) */
+#define WIRE_POD_MARK "KUBERNETES_SERVICE_HOST"
+#define WIRE_POD_VARIABLES(X)                                                                                          \
+    X("k8s.pod.name", K8S_POD_NAME)                                                                                    \
+    X("k8s.pod.name", OTEL_RESOURCE_ATTRIBUTES_POD_NAME)                                                               \
+    X("k8s.pod.name", POD_NAME)                                                                                        \
+    X("k8s.pod.uid", K8S_POD_UID)                                                                                      \
+    X("k8s.pod.uid", OTEL_RESOURCE_ATTRIBUTES_POD_UID)                                                                 \
+    X("k8s.pod.uid", POD_UID)                                                                                          \
+    X("k8s.namespace.name", K8S_NAMESPACE_NAME)                                                                        \
+    X("k8s.namespace.name", K8S_NAMESPACE)                                                                             \
+    X("k8s.namespace.name", POD_NAMESPACE)                                                                             \
+    X("k8s.node.name", K8S_NODE_NAME)                                                                                  \
+    X("k8s.node.name", OTEL_RESOURCE_ATTRIBUTES_NODE_NAME)                                                             \
+    X("k8s.node.name", NODE_NAME)                                                                                      \
+    X("k8s.container.name", K8S_CONTAINER_NAME)                                                                        \
+    X("k8s.container.name", CONTAINER_NAME)                                                                            \
+    X("k8s.cluster.name", K8S_CLUSTER_NAME)
+
 struct wire_message {
     uint32_t magic;
     uint16_t version;

@@ -6,6 +6,7 @@
 #include "exporters/agent/drain.h"
 #include "exporters/agent/log.h"
 #include "exporters/agent/owner.h"
+#include "exporters/agent/proc.h"
 #include "exporters/agent/process.h"
 #include "exporters/agent/resource.h"
 #include "exporters/agent/rounds.h"
@@ -148,10 +149,14 @@ static void log_complaints(const struct source *source)
 
 static int describe(struct source *source, const struct facts *facts)
 {
-    const struct resource_facts resource_facts = {.executable = facts->executable,
-                                                  .arguments = facts->arguments,
-                                                  .argument_count = facts->argument_count,
-                                                  .working_directory = facts->working_directory};
+    const struct resource_facts resource_facts = {
+        .number = source->pidfd >= 0 ? proc_number(source->pid, source->pidfd) : 0,
+        .executable = facts->executable,
+        .arguments = facts->arguments,
+        .argument_count = facts->argument_count,
+        .variables = facts->settings,
+        .variable_count = facts->setting_count,
+    };
 
     source->executable = strdup(facts->executable ? facts->executable : "?");
     source->settings = settings_new(facts->settings, facts->setting_count, facts->working_directory);
@@ -174,6 +179,8 @@ static void identify(struct source *source, const struct intake_handover *handov
     source->stack_start = owner_stack_start(source->pid, source->pidfd);
     source->first_dead = source->pidfd < 0 || owner_is_dead(source->pidfd);
     source->started_unix_ns = owner_start_unix_ns(source->start_ticks);
+    if (!source->first_dead)
+        user_name_find(proc_number(source->pid, source->pidfd), source->uid, source->user);
 }
 
 /* The shim's own pair of clocks counts only where its monotonic clock isn't ours: the wall clock may have been set

@@ -17,7 +17,8 @@ struct keeper_options {
  * between would leave the name behind. Context: start. */
 void keeper_hold_signals(void);
 
-/* Serve until there is nothing left to do or a signal ends it, keeper_hold_signals() before. The exit status. Context: start. */
+/* Serve until there is nothing left to do or a signal ends it, keeper_hold_signals() before. The exit status. Context:
+ * start. */
 int keeper_run(const struct keeper_options *options);
 
 #endif

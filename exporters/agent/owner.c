@@ -2,12 +2,12 @@
 #include "exporters/agent/owner.h"
 
 #include "exporters/agent/clock.h"
+#include "exporters/agent/proc.h"
 #include "exporters/agent/source.h"
 #include "preload/wire.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,44 +26,13 @@ static int pidfd_open(pid_t pid)
     return fd < 0 ? -errno : fd;
 }
 
-/* A small file of /proc as text. */
-static int read_text(const char *path, char *text, size_t size)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t length;
-
-    if (fd < 0)
-        return -errno;
-    length = read(fd, text, size - 1);
-    close(fd);
-    if (length < 0)
-        return -EIO;
-    text[length] = '\0';
-    return 0;
-}
-
-/* Its number in /proc: another one than ours when /proc was mounted outside our namespace (unshare --pid without
- * --mount-proc). The pidfd's own description tells it. */
-static pid_t proc_pid(pid_t pid, int pidfd)
-{
-    char path[64], text[1024];
-    const char *line;
-
-    (void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
-    if (pidfd < 0 || read_text(path, text, sizeof(text)))
-        return pid;
-    line = strstr(text, "\nPid:");
-    return line ? (pid_t)strtol(line + 5, NULL, 10) : pid;
-}
-
 /* A number of /proc/PID/stat. */
 static uint64_t stat_field(pid_t pid, int pidfd, int wanted)
 {
-    char path[64], text[1024];
+    char text[1024];
     const char *field;
 
-    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)proc_pid(pid, pidfd));
-    if (read_text(path, text, sizeof(text)))
+    if (proc_read(proc_number(pid, pidfd), "stat", text, sizeof(text)) < 0)
         return 0;
     field = strrchr(text, ')'); /* the name may hold blanks and parentheses; field 3 follows */
     for (int n = 2; field && n < wanted; n++)
@@ -101,26 +70,13 @@ bool owner_is_dead(int pidfd)
     return poll(&poller, 1, 0) == 1;
 }
 
-static bool same_namespace(pid_t pid, int pidfd, const char *kind)
-{
-    char path[64];
-    struct stat ours, theirs;
-
-    (void)snprintf(path, sizeof(path), "/proc/%d/ns/%s", (int)proc_pid(pid, pidfd), kind);
-    if (stat(path, &theirs))
-        return true; /* may not be asked: most are */
-    (void)snprintf(path, sizeof(path), "/proc/self/ns/%s", kind);
-    return stat(path, &ours) || ours.st_ino == theirs.st_ino;
-}
-
 /* The last number of the NSpid line: what the process calls itself. */
 static uint32_t own_number(pid_t pid)
 {
-    char path[64], text[4096];
+    char text[4096];
     const char *line, *last = NULL;
 
-    (void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-    if (read_text(path, text, sizeof(text)))
+    if (proc_read(pid, "status", text, sizeof(text)) < 0)
         return 0;
     line = strstr(text, "\nNSpid:");
     if (!line)
@@ -133,9 +89,11 @@ static uint32_t own_number(pid_t pid)
 
 void owner_compare_namespaces(struct source *source)
 {
-    source->same_pids = source->own_pid == source->pid && same_namespace(source->pid, source->pidfd, "pid");
+    pid_t number = proc_number(source->pid, source->pidfd);
+
+    source->same_pids = source->own_pid == source->pid && proc_shares_namespace(number, "pid");
     source->pids_visible = own_number(source->pid) == (uint32_t)source->own_pid;
-    source->same_clock = same_namespace(source->pid, source->pidfd, "time");
+    source->same_clock = proc_shares_namespace(number, "time");
 }
 
 static bool is_neighbour(const struct source *source, pid_t pid)
@@ -179,7 +137,7 @@ static bool may_own(const struct source *source, pid_t pid, int pidfd)
     char path[64];
     struct stat status;
 
-    (void)snprintf(path, sizeof(path), "/proc/%d", (int)proc_pid(pid, pidfd));
+    (void)snprintf(path, sizeof(path), "/proc/%d", (int)proc_number(pid, pidfd));
     return source->uid == 0 || stat(path, &status) || status.st_uid == source->uid || status.st_uid == 0;
 }
 

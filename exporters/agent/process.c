@@ -2,13 +2,17 @@
 #include "exporters/agent/process.h"
 
 #include "exporters/agent/intake.h"
+#include "exporters/agent/owner.h"
+#include "exporters/agent/proc.h"
 #include "exporters/agent/source.h"
 #include "exporters/agent/spool.h"
+#include "exporters/agent/user_name.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum { BUCKETS_FIRST = 256 };
+static const uint64_t refresh_ns = UINT64_C(1000000000);
 
 static struct {
     struct process **buckets; /* a power of two */
@@ -108,6 +112,8 @@ struct process *process_new(struct source *source, uint32_t lane, uint32_t gener
     process->generation = generation;
     process->pid = pid;
     process->ended = false;
+    process->uid = source->uid;
+    memcpy(process->user, source->user, sizeof(process->user));
     process->wall_offset_ns = source->wall_offset_ns;
     process->resource = source->resource;
     process->destinations = source->destinations;
@@ -130,6 +136,42 @@ struct process *process_find(const struct spool_origin *origin)
         process->spool_end = source->spool_end;
     }
     return process;
+}
+
+/* The parent's number and the effective user; false when they can't be seen. */
+static bool read_status(pid_t number, pid_t *ret_parent, uid_t *ret_uid)
+{
+    char text[2048];
+    const char *parent, *uid;
+
+    if (proc_read(number, "status", text, sizeof(text)) <= 0)
+        return false;
+    parent = strstr(text, "\nPPid:");
+    uid = strstr(text, "\nUid:");
+    uid = uid ? strchr(uid + 6, '\t') : NULL; /* real, then effective */
+    if (!parent || !uid || !(uid = strchr(uid + 1, '\t')))
+        return false;
+    *ret_parent = (pid_t)strtol(parent + 6, NULL, 10);
+    *ret_uid = (uid_t)strtoul(uid, NULL, 10);
+    return true;
+}
+
+void process_refresh(struct process *process, int pidfd, uint64_t now_ns)
+{
+    pid_t number, parent;
+    uid_t uid;
+
+    if (process->refreshed_ns && now_ns - process->refreshed_ns < refresh_ns)
+        return;
+    process->refreshed_ns = now_ns;
+    number = proc_number(process->pid, pidfd);
+    if (!read_status(number, &parent, &uid) || owner_is_dead(pidfd))
+        return; /* the number may be another's now */
+    process->parent_pid = parent;
+    if (uid == process->uid)
+        return;
+    process->uid = uid;
+    user_name_find(number, uid, process->user);
 }
 
 /* Free those for which `gone` says so; how many ended ones stay. */

@@ -5,6 +5,8 @@
 #ifndef SPANSHIM_PROCESS_H
 #define SPANSHIM_PROCESS_H
 
+#include "exporters/agent/user_name.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -16,13 +18,18 @@ struct source;
 struct spool_origin;
 
 struct process {
-    struct process *next; /* in its bucket of the table */
-    struct source *from;  /* the ring it came by; outlives it */
-    uint32_t source;      /* the keeper's number of the hand-over (ring) it came by */
-    uint32_t lane;        /* lane in that ring */
-    uint32_t generation;  /* of the lane */
-    pid_t pid;            /* in the agent's namespace; 0: unknown */
+    struct process *next;     /* in its bucket of the table */
+    struct source *from;      /* the ring it came by; outlives it */
+    uint32_t source;          /* the keeper's number of the hand-over (ring) it came by */
+    uint32_t lane;            /* lane in that ring */
+    uint32_t generation;      /* of the lane */
+    pid_t pid;                /* in the agent's namespace; 0: unknown */
+    pid_t parent_pid;         /* the same; 0: unknown, or not there */
+    uid_t uid;                /* effective */
+    char user[USER_NAME_MAX]; /* its name, or number; empty: unknown */
+    uint64_t refreshed_ns;    /* when these three were looked up; 0: not yet */
     uint64_t started_unix_ns;
+    bool is_start_known;     /* else started_unix_ns is when it was met */
     bool ended;              /* and gone from its lane: kept for its records only */
     uint64_t spool_end;      /* position after its newest record in the spool */
     uint8_t instance_id[16]; /* UUID of service.instance.id: one per process, the same after a restart of the worker */
@@ -40,6 +47,10 @@ void process_init(const uint8_t seed[16]);
 
 /* A process that claimed a lane. NULL when out of memory. Context: loop. */
 struct process *process_new(struct source *source, uint32_t lane, uint32_t generation, pid_t pid);
+
+/* Look up its user and its parent once more: a server changes its user after its start. Cheap when it was done lately.
+ * `pidfd` is the process's. Context: loop. */
+void process_refresh(struct process *process, int pidfd, uint64_t now_ns);
 
 /* Forget those that ended and whose records are all delivered; those of one source, whatever they have. How many are
  * left that ended. Context: loop. */

@@ -124,11 +124,15 @@ static bool meet_owner(struct source *source, uint32_t lane, uint64_t word, uint
     state->dead = answer == OWNER_DEAD;
     state->start_ticks = owner.start_ticks;
     state->process = process_new(source, lane, generation_of(word), owner.pid);
-    if (state->process)
+    if (state->process) {
         state->process->started_unix_ns = owner_start_unix_ns(owner.start_ticks);
+        state->process->is_start_known = owner.start_ticks != 0;
+    }
     if (answer == OWNER_ALIVE) {
         state->pidfd = owner.pidfd;
         state->watched = true;
+        if (state->process)
+            process_refresh(state->process, owner.pidfd, now_ns);
         if (loop_fd_set(rounds.loop, owner.pidfd, EPOLLIN, owner_died, state))
             stop_watching(state); /* then it lives as long as others of its image */
     }
@@ -185,6 +189,8 @@ static void read_lane(struct source *source, uint32_t lane, uint64_t now_ns, str
 
     look->moved_count += moved;
     look->lane_count++;
+    if (moved && state->process && state->watched)
+        process_refresh(state->process, state->pidfd, now_ns);
     if (moved > source->cell_count / 4)
         look->pressed = true;
     if (state->dead) {

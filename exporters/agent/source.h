@@ -5,6 +5,7 @@
 #define SPANSHIM_SOURCE_H
 
 #include "exporters/agent/loop.h"
+#include "exporters/agent/user_name.h"
 #include "preload/wire.h"
 
 #include <stdbool.h>
@@ -55,8 +56,9 @@ struct source {
 
     pid_t pid; /* of the process that handed it over, in our namespace; 0: unknown */
     uid_t uid;
-    pid_t own_pid; /* the same in its own namespace */
-    int pidfd;     /* -1: none */
+    char user[USER_NAME_MAX]; /* its name or number; empty: it was gone already */
+    pid_t own_pid;            /* the same in its own namespace */
+    int pidfd;                /* -1: none */
     uint64_t start_ticks;
     uint64_t stack_start; /* of its image: another one has another; 0: not to be seen */
     bool first_dead;

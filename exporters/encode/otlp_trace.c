@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum {
     SPAN_OVERHEAD = 256, /* of a span's own fields, its texts aside */
@@ -22,11 +23,13 @@ enum {
     FLAG_SAMPLED_RANDOM = 0x03,
     FLAG_HAS_REMOTE = 0x100,
     FLAG_REMOTE = 0x200,
-    TAG_RESOURCE_SPANS = 1 << 3 | 2, /* ExportTraceServiceRequest.resource_spans */
-    TAG_SCOPE_SPANS = 2 << 3 | 2,    /* ResourceSpans.scope_spans */
-    TAG_RESOURCE = 1 << 3 | 2,       /* ResourceSpans.resource */
-    TAG_SCOPE = 1 << 3 | 2,          /* ScopeSpans.scope */
-    TAG_SPANS = 2 << 3 | 2,          /* ScopeSpans.spans */
+    TAG_RESOURCE_SPANS = 1 << 3 | 2,                  /* ExportTraceServiceRequest.resource_spans */
+    TAG_SCOPE_SPANS = 2 << 3 | 2,                     /* ResourceSpans.scope_spans */
+    TAG_RESOURCE = 1 << 3 | 2,                        /* ResourceSpans.resource */
+    TAG_SCOPE = 1 << 3 | 2,                           /* ScopeSpans.scope */
+    TAG_SPANS = 2 << 3 | 2,                           /* ScopeSpans.spans */
+    RESOURCE_PAIRS_MAX = RESOURCE_ATTRIBUTES_MAX + 6, /* of the image, and of the process */
+    RESOURCE_ARGUMENTS_MAX = 64,
 };
 
 struct otlp_encoder {
@@ -38,9 +41,12 @@ struct otlp_encoder {
     uint8_t scope[64]; /* packed */
     size_t scope_length;
     struct otlp_attributes attributes;
-    Otlp__KeyValue resource_pairs[SETTINGS_PAIRS_MAX + 2];
-    Otlp__AnyValue resource_values[SETTINGS_PAIRS_MAX + 2];
-    Otlp__KeyValue *resource_list[SETTINGS_PAIRS_MAX + 2];
+    Otlp__KeyValue resource_pairs[RESOURCE_PAIRS_MAX];
+    Otlp__AnyValue resource_values[RESOURCE_PAIRS_MAX];
+    Otlp__KeyValue *resource_list[RESOURCE_PAIRS_MAX];
+    Otlp__AnyValue argument_values[RESOURCE_ARGUMENTS_MAX];
+    Otlp__AnyValue *argument_list[RESOURCE_ARGUMENTS_MAX];
+    Otlp__ArrayValue arguments;
 };
 
 struct otlp_encoder *otlp_encoder_new(void)
@@ -54,11 +60,18 @@ struct otlp_encoder *otlp_encoder_new(void)
     scope.version = (char *)SPANSHIM_VERSION;
     encoder->scope_length = otlp__instrumentation_scope__pack(&scope, encoder->scope);
     otlp_attributes_init(&encoder->attributes);
-    for (size_t i = 0; i < SETTINGS_PAIRS_MAX + 2; i++) {
+    for (size_t i = 0; i < RESOURCE_PAIRS_MAX; i++) {
         otlp__key_value__init(&encoder->resource_pairs[i]);
         otlp__any_value__init(&encoder->resource_values[i]);
         encoder->resource_pairs[i].value = &encoder->resource_values[i];
         encoder->resource_list[i] = &encoder->resource_pairs[i];
+    }
+    otlp__array_value__init(&encoder->arguments);
+    encoder->arguments.values = encoder->argument_list;
+    for (size_t i = 0; i < RESOURCE_ARGUMENTS_MAX; i++) {
+        otlp__any_value__init(&encoder->argument_values[i]);
+        encoder->argument_values[i].value_case = OTLP__ANY_VALUE__VALUE_STRING_VALUE;
+        encoder->argument_list[i] = &encoder->argument_values[i];
     }
     return encoder;
 }
@@ -173,12 +186,51 @@ static int write_span(struct otlp_encoder *encoder, const struct span *span, con
     return 0;
 }
 
-static void add_resource_text(struct otlp_encoder *encoder, size_t *count, const char *name, const char *value)
+/* The next attribute's value; NULL when the user has set one of that name (`resource`) himself. */
+static Otlp__AnyValue *add_resource_value(struct otlp_encoder *encoder, Otlp__Resource *message,
+                                          const struct resource *resource, const char *name)
 {
-    encoder->resource_pairs[*count].key = (char *)(uintptr_t)name;
-    encoder->resource_values[*count].value_case = OTLP__ANY_VALUE__VALUE_STRING_VALUE;
-    encoder->resource_values[*count].string_value = (char *)(uintptr_t)value;
-    (*count)++;
+    if (resource != NULL && resource_find(resource, name) != NULL)
+        return NULL;
+    encoder->resource_pairs[message->n_attributes].key = (char *)(uintptr_t)name;
+    return &encoder->resource_values[message->n_attributes++];
+}
+
+static void add_resource_text(struct otlp_encoder *encoder, Otlp__Resource *message, const struct resource *resource,
+                              const char *name, const char *value)
+{
+    Otlp__AnyValue *any = add_resource_value(encoder, message, resource, name);
+
+    if (any == NULL)
+        return;
+    any->value_case = OTLP__ANY_VALUE__VALUE_STRING_VALUE;
+    any->string_value = (char *)(uintptr_t)value;
+}
+
+static void add_resource_number(struct otlp_encoder *encoder, Otlp__Resource *message, const struct resource *resource,
+                                const char *name, int64_t number)
+{
+    Otlp__AnyValue *any = number != 0 ? add_resource_value(encoder, message, resource, name) : NULL;
+
+    if (any == NULL)
+        return;
+    any->value_case = OTLP__ANY_VALUE__VALUE_INT_VALUE;
+    any->int_value = number;
+}
+
+static void add_arguments(struct otlp_encoder *encoder, Otlp__Resource *message, const struct resource *resource)
+{
+    size_t count =
+        resource->command_arg_count < RESOURCE_ARGUMENTS_MAX ? resource->command_arg_count : RESOURCE_ARGUMENTS_MAX;
+    Otlp__AnyValue *any = count > 0 ? add_resource_value(encoder, message, resource, "process.command_args") : NULL;
+
+    if (any == NULL)
+        return;
+    for (size_t i = 0; i < count; i++)
+        encoder->argument_values[i].string_value = resource->command_args[i];
+    encoder->arguments.n_values = count;
+    any->value_case = OTLP__ANY_VALUE__VALUE_ARRAY_VALUE;
+    any->array_value = &encoder->arguments;
 }
 
 static void format_uuid(const uint8_t id[16], char out[37])
@@ -190,31 +242,46 @@ static void format_uuid(const uint8_t id[16], char out[37])
     }
 }
 
+/* ISO 8601, to the millisecond. */
+static void format_time(uint64_t unix_ns, char out[32])
+{
+    time_t seconds = (time_t)(unix_ns / 1000000000u);
+    struct tm utc;
+    size_t length;
+
+    gmtime_r(&seconds, &utc);
+    length = strftime(out, 32, "%Y-%m-%dT%H:%M:%S", &utc);
+    (void)snprintf(out + length, 32 - length, ".%03uZ", (unsigned)(unix_ns / 1000000u % 1000u));
+}
+
+/* Texts of a process's resource that the message points to. */
+struct resource_texts {
+    char uuid[37];
+    char created[32];
+};
+
 /* Fill in the process's resource; what the user set by OTEL_RESOURCE_ATTRIBUTES stays. */
-static void fill_resource(struct otlp_encoder *encoder, const struct process *process, char uuid[37],
+static void fill_resource(struct otlp_encoder *encoder, const struct process *process, struct resource_texts *texts,
                           Otlp__Resource *message)
 {
     const struct resource *resource = process->resource;
-    bool has_id = false;
-    bool has_pid = process->pid == 0;
-    size_t count = 0;
 
-    for (size_t i = 0; i < resource->attribute_count; i++) {
-        has_id |= strcmp(resource->attributes[i].name, "service.instance.id") == 0;
-        has_pid |= strcmp(resource->attributes[i].name, "process.pid") == 0;
-        add_resource_text(encoder, &count, resource->attributes[i].name, resource->attributes[i].value);
-    }
-    if (!has_id) {
-        format_uuid(process->instance_id, uuid);
-        add_resource_text(encoder, &count, "service.instance.id", uuid);
-    }
-    if (!has_pid) {
-        add_resource_text(encoder, &count, "process.pid", "");
-        encoder->resource_values[count - 1].value_case = OTLP__ANY_VALUE__VALUE_INT_VALUE;
-        encoder->resource_values[count - 1].int_value = process->pid;
-    }
     message->attributes = encoder->resource_list;
-    message->n_attributes = count;
+    for (size_t i = 0; i < resource->attribute_count; i++)
+        add_resource_text(encoder, message, NULL, resource->attributes[i].name, resource->attributes[i].value);
+    format_uuid(process->instance_id, texts->uuid);
+    add_resource_text(encoder, message, resource, "service.instance.id", texts->uuid);
+    if (!resource->describes_process)
+        return;
+    add_resource_number(encoder, message, resource, "process.pid", process->pid);
+    add_resource_number(encoder, message, resource, "process.parent_pid", process->parent_pid);
+    if (process->user[0] != '\0')
+        add_resource_text(encoder, message, resource, "process.owner", process->user);
+    add_arguments(encoder, message, resource);
+    if (!process->is_start_known)
+        return;
+    format_time(process->started_unix_ns, texts->created);
+    add_resource_text(encoder, message, resource, "process.creation.time", texts->created);
 }
 
 /* Put resource and scope before the spans written from `start` on; `gap` bytes were left for them. */
@@ -252,9 +319,9 @@ static int write_group(struct otlp_encoder *encoder, const struct span *const *s
 {
     const struct process *process = spans[first]->process;
     Otlp__Resource resource = OTLP__RESOURCE__INIT;
-    char uuid[37];
+    struct resource_texts texts;
 
-    fill_resource(encoder, process, uuid, &resource);
+    fill_resource(encoder, process, &texts, &resource);
     size_t resource_length = otlp__resource__get_packed_size(&resource);
     size_t start = encoder->length;
     size_t gap = resource_length + encoder->scope_length + 4 * (1 + VARINT_MAX);

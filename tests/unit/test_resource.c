@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/agent/resource.h"
 
-#include "exporters/agent/values.h"
+#include "exporters/agent/service_name.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -70,18 +70,11 @@ static void test_resource_chooses_the_service_name(void **state)
                                        .argument_count = count_of(cases[i].arguments, ARGUMENTS_MAX)};
         char name[64];
 
-        resource_choose_name(&facts, settings, name, sizeof(name));
+        service_name_choose(&facts, settings, name, sizeof(name));
         if (strcmp(name, cases[i].name) != 0)
             fail_msg("case %zu: \"%s\", not \"%s\"", i, name, cases[i].name);
         settings_unref(settings);
     }
-}
-
-static const char *find(const struct resource *resource, const char *name)
-{
-    struct settings_pairs pairs = {resource->attributes, resource->attribute_count};
-
-    return values_find_pair(&pairs, name);
 }
 
 static struct resource *make(const char *const *entries, size_t count)
@@ -102,16 +95,16 @@ static void test_resource_describes_the_process_without_its_arguments(void **sta
     struct resource *resource = make(NULL, 0);
 
     assert_string_equal(resource->attributes[0].name, "service.name");
-    assert_string_equal(find(resource, "service.name"), "app");
-    assert_string_equal(find(resource, "telemetry.sdk.name"), "spanshim");
-    assert_string_equal(find(resource, "telemetry.sdk.language"), "c");
-    assert_non_null(find(resource, "telemetry.sdk.version"));
-    assert_string_equal(find(resource, "process.executable.name"), "python3.11");
-    assert_string_equal(find(resource, "process.executable.path"), "/usr/bin/python3.11");
-    assert_string_equal(find(resource, "process.command"), "python3");
-    assert_string_equal(find(resource, "os.type"), "linux");
-    assert_non_null(find(resource, "host.name"));
-    assert_non_null(find(resource, "host.arch"));
+    assert_string_equal(resource_find(resource, "service.name"), "app");
+    assert_string_equal(resource_find(resource, "telemetry.sdk.name"), "spanshim");
+    assert_string_equal(resource_find(resource, "telemetry.sdk.language"), "c");
+    assert_non_null(resource_find(resource, "telemetry.sdk.version"));
+    assert_string_equal(resource_find(resource, "process.executable.name"), "python3.11");
+    assert_string_equal(resource_find(resource, "process.executable.path"), "/usr/bin/python3.11");
+    assert_string_equal(resource_find(resource, "process.command"), "python3");
+    assert_string_equal(resource_find(resource, "os.type"), "linux");
+    assert_non_null(resource_find(resource, "host.name"));
+    assert_non_null(resource_find(resource, "host.arch"));
     for (size_t i = 0; i < resource->attribute_count; i++)
         assert_null(strstr(resource->attributes[i].value, "geheim"));
     resource_free(resource);
@@ -126,9 +119,9 @@ static void test_resource_lets_the_user_win_but_for_the_name(void **state)
 
     (void)state;
     struct resource *resource = make(entries, 2);
-    assert_string_equal(find(resource, "service.name"), "shop");
-    assert_string_equal(find(resource, "host.name"), "web1");
-    assert_string_equal(find(resource, "telemetry.sdk.name"), "spanshim");
+    assert_string_equal(resource_find(resource, "service.name"), "shop");
+    assert_string_equal(resource_find(resource, "host.name"), "web1");
+    assert_string_equal(resource_find(resource, "telemetry.sdk.name"), "spanshim");
     for (size_t i = 0; i < resource->attribute_count; i++)
         names += strcmp(resource->attributes[i].name, "deployment.environment.name") == 0;
     assert_int_equal(names, 1);
@@ -141,8 +134,40 @@ static void test_resource_is_valid_utf8(void **state)
 
     (void)state;
     struct resource *resource = make(entries, 2);
-    assert_string_equal(find(resource, "service.name"), "sh\xef\xbf\xbdop");
-    assert_string_equal(find(resource, "a"), "\xef\xbf\xbd\xc3\xa4");
+    assert_string_equal(resource_find(resource, "service.name"), "sh\xef\xbf\xbdop");
+    assert_string_equal(resource_find(resource, "a"), "\xef\xbf\xbd\xc3\xa4");
+    resource_free(resource);
+}
+
+static void test_resource_finds_out_only_what_is_asked_for(void **state)
+{
+    static const char *const none[] = {"SPANSHIM_RESOURCE_DETECTORS=none", "OTEL_RESOURCE_ATTRIBUTES=a=b"};
+    static const char *const some[] = {"SPANSHIM_RESOURCE_DETECTORS=os,host"};
+
+    (void)state;
+    struct resource *resource = make(none, 2);
+    assert_string_equal(resource_find(resource, "a"), "b");
+    for (size_t i = 0; i < resource->attribute_count; i++)
+        assert_true(strncmp(resource->attributes[i].name, "telemetry.", 10) == 0 ||
+                    strcmp(resource->attributes[i].name, "service.name") == 0 || i + 1 == resource->attribute_count);
+    assert_false(resource->describes_process);
+    resource_free(resource);
+
+    resource = make(some, 1);
+    assert_string_equal(resource_find(resource, "os.type"), "linux");
+    assert_non_null(resource_find(resource, "host.arch"));
+    assert_null(resource_find(resource, "process.command"));
+    resource_free(resource);
+}
+
+static void test_resource_takes_the_arguments_when_it_is_told_to(void **state)
+{
+    static const char *const entries[] = {"SPANSHIM_COMMAND_ARGS=true"};
+
+    (void)state;
+    struct resource *resource = make(entries, 1);
+    assert_int_equal(resource->command_arg_count, 3);
+    assert_string_equal(resource->command_args[2], "--password=geheim");
     resource_free(resource);
 }
 
@@ -153,6 +178,8 @@ int main(void)
         cmocka_unit_test(test_resource_describes_the_process_without_its_arguments),
         cmocka_unit_test(test_resource_lets_the_user_win_but_for_the_name),
         cmocka_unit_test(test_resource_is_valid_utf8),
+        cmocka_unit_test(test_resource_finds_out_only_what_is_asked_for),
+        cmocka_unit_test(test_resource_takes_the_arguments_when_it_is_told_to),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -77,6 +77,8 @@ static const struct {
     {"SPANSHIM_EXPORTERS", "console", "console", "file", "-", "-"},
     {"OTEL_SERVICE_NAME", "shop", "shop", NULL, NULL, "-"},
     {"OTEL_RESOURCE_ATTRIBUTES", "a=1, b%2Cc = x%20y ", "a=1,b,c=x y", "a=1,b", "-", "-"},
+    {"SPANSHIM_RESOURCE_DETECTORS", "host, OS", "host,os", "cloud", "all", "all"},
+    {"SPANSHIM_COMMAND_ARGS", "True", "true", "yes", "false", "false"},
     {"HONEYCOMB_SERVICE_NAME", "shop", "shop", NULL, NULL, "-"},
     {"AWS_XRAY_TRACING_NAME", "shop", "shop", NULL, NULL, "-"},
     {"OTEL_EXPORTER_OTLP_ENDPOINT", "https://c:1/x", "https://c:1/x", "c:4318", "http://localhost:4318",

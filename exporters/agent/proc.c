@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "exporters/agent/proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Takes the descriptor. */
+static long read_all(int fd, char *text, size_t size)
+{
+    size_t length = 0;
+    ssize_t n = 1;
+
+    while (n > 0 && length < size - 1) {
+        n = read(fd, text + length, size - 1 - length);
+        if (n > 0)
+            length += (size_t)n;
+        else if (n < 0 && errno == EINTR)
+            n = 1;
+    }
+    close(fd);
+    if (n < 0)
+        return -EIO;
+    text[length] = '\0';
+    return (long)length;
+}
+
+long proc_read_path(const char *path, char *text, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    text[0] = '\0';
+    return fd < 0 ? -errno : read_all(fd, text, size);
+}
+
+pid_t proc_number(pid_t pid, int pidfd)
+{
+    char path[64], text[1024];
+    const char *line;
+
+    (void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+    if (pidfd < 0 || proc_read_path(path, text, sizeof(text)) < 0)
+        return pid;
+    line = strstr(text, "\nPid:");
+    return line ? (pid_t)strtol(line + 5, NULL, 10) : pid;
+}
+
+long proc_read(pid_t number, const char *name, char *text, size_t size)
+{
+    char path[64];
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)number, name);
+    return proc_read_path(path, text, size);
+}
+
+long proc_read_in_root(pid_t number, const char *path, char *text, size_t size)
+{
+    /* Not blocking: it may be a FIFO. */
+    const struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
+                                 .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+    char root[64];
+    struct stat status;
+    int folder, fd;
+
+    text[0] = '\0';
+    (void)snprintf(root, sizeof(root), "/proc/%d/root", (int)number);
+    folder = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0)
+        return -errno;
+    fd = (int)syscall(SYS_openat2, folder, path, &how, sizeof(how));
+    if (fd < 0)
+        fd = -errno;
+    close(folder);
+    if (fd >= 0 && (fstat(fd, &status) || !S_ISREG(status.st_mode))) {
+        close(fd);
+        return -EINVAL;
+    }
+    return fd < 0 ? fd : read_all(fd, text, size);
+}
+
+bool proc_shares_namespace(pid_t number, const char *kind)
+{
+    char path[64];
+    struct stat ours, theirs;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/ns/%s", (int)number, kind);
+    if (stat(path, &theirs))
+        return true;
+    (void)snprintf(path, sizeof(path), "/proc/self/ns/%s", kind);
+    return stat(path, &ours) || ours.st_ino == theirs.st_ino;
+}
