@@ -2,7 +2,7 @@
 """The receiver is down, slow, overloaded or talks nonsense: the server doesn't notice, the agent stays small, and
 afterwards every span is either delivered or counted. SPANSHIM_TEST_FULL=1 makes each outage last 60 s instead of 6 s.
 
-The handler takes a millisecond: requests/s then show whether anything waits. What a request costs is bench/nginx's."""
+The handler takes a millisecond: requests/s then show whether anything waits. What a request costs is bench/overhead's."""
 
 import os
 import signal
