@@ -500,8 +500,13 @@ void conn_shut_out(const struct conn_ref *ref)
 
     if (!conn || !claim(&conn->out))
         return;
-    if (is_current(ref))
+    if (is_current(ref)) {
         exchange_out_end(conn);
+        if (claim(&conn->in)) {
+            exchange_in_end(conn);
+            unclaim(&conn->in);
+        }
+    }
     unclaim(&conn->out);
     settle(conn);
 }

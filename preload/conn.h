@@ -59,7 +59,7 @@ void conn_accepted(int listener, int fd, const struct sockaddr *address, size_t 
 /* `fd` now names what `of` names. Context: hook; signal-safe. */
 void conn_duplicated(int of, int fd);
 
-/* The program will send no more. Context: hook; signal-safe. */
+/* The program will send no more, and so answers nothing that comes from now on. Context: hook; signal-safe. */
 void conn_shut_out(const struct conn_ref *ref);
 
 /* The descriptor is about to be closed: before the real call, for afterwards the number may be another thread's.

@@ -80,6 +80,10 @@ enum exchange_result exchange_out(struct conn *conn, const char *bytes, size_t l
  * are claimed. Context: hook; signal-safe. */
 void exchange_out_end(struct conn *conn);
 
+/* After the end of the out direction: with no request open, whatever still comes in is drained by the program and
+ * can't be answered any more, so it is no request. Both directions are claimed. Context: hook; signal-safe. */
+void exchange_in_end(struct conn *conn);
+
 /* The connection is gone: what is open on it ends with this error; NONE: with what can be told from how far the
  * response had come. Both directions are claimed. Context: hook; signal-safe. */
 void exchange_abandon(struct conn *conn, enum wire_error error);

@@ -330,6 +330,16 @@ void exchange_out_end(struct conn *conn)
         request_end(conn, 0, WIRE_ERROR_NONE);
 }
 
+void exchange_in_end(struct conn *conn)
+{
+    uintptr_t open;
+
+    if (oldest(conn, &open))
+        return;
+    conn->in.parser.state = HTTP1_FAILED;
+    atomic_store_explicit(&conn->in_over, 1, memory_order_relaxed);
+}
+
 bool exchange_answering(const struct conn *conn)
 {
     uintptr_t open;

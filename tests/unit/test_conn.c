@@ -66,6 +66,23 @@ static void test_conn_does_not_end_a_counted_response_early(void **state)
     assert_int_equal(traffic_assert_span("/one", 200, WIRE_ERROR_RESPONSE_INCOMPLETE).response_body_size, 2);
 }
 
+/* As servers do that close with care: they send their end, then drain what the client had already sent. */
+static void test_conn_takes_what_is_drained_for_no_request(void **state)
+{
+    struct conn_ref ref;
+
+    (void)state;
+    traffic_receive(TRAFFIC_FD, TRAFFIC_GET);
+    traffic_send(TRAFFIC_FD, TRAFFIC_OK);
+    (void)traffic_assert_span("/one", 200, WIRE_ERROR_NONE);
+    assert_true(conn_capture(&ref, TRAFFIC_FD));
+    conn_shut_out(&ref);
+    traffic_receive(TRAFFIC_FD, TRAFFIC_GET);
+    traffic_receive_end(TRAFFIC_FD);
+    conn_closing(TRAFFIC_FD);
+    traffic_assert_nothing_open();
+}
+
 static void test_conn_says_how_it_ended(void **state)
 {
     (void)state;
@@ -504,6 +521,7 @@ int main(void)
         TEST(test_conn_ends_a_response_with_the_connection),
         TEST(test_conn_ends_a_response_with_a_half_close),
         TEST(test_conn_does_not_end_a_counted_response_early),
+        TEST(test_conn_takes_what_is_drained_for_no_request),
         TEST(test_conn_says_how_it_ended),
         TEST(test_conn_answers_a_client_that_said_all),
         TEST(test_conn_knows_a_read_of_nothing_from_the_end),
