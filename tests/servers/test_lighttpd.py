@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""lighttpd, alone and with workers: files, CGI, and a server behind it."""
+
+import os
+import signal
+import unittest
+
+import server_matrix
+import servers
+from harness import Traffic
+from processes import wait_until
+from server import Server
+
+
+class Lighttpd(Server):
+    """One process."""
+
+    programs = ("lighttpd",)
+    workers_wanted = 0
+    stream = 0  # an answer that comes from elsewhere is collected before it is passed on
+    chunks = False
+    network = "sendfile"
+    targets = {**Server.targets, "chunked": "/cgi/10000000"}
+    # It may hear of the client's end from poll, and closes then without another read or write.
+    left_amid = ("client_closed", "connection_reset", "response_incomplete")
+
+    def start(self):
+        config = self.fill_in("lighttpd/matrix.conf", ROOT=servers.matrix_files(self.folder), WORKERS=self.workers_wanted,
+                              STREAM=self.stream, NETWORK=self.network,
+                              CGI_BIN=servers.SCRIPTS / "cgi", BEHIND=self.backend())
+        self.run(["/usr/sbin/lighttpd", "-D", "-f", config])
+
+    def reload(self):
+        """It starts anew in the same process, when the last connection is done."""
+        before = self._starts()
+        self.process.popen.send_signal(signal.SIGUSR1)
+        wait_until(lambda: self._starts() > before, what="lighttpd starts anew")
+
+    def _starts(self):
+        return (self.folder / "error.log").read_text().count("server started")
+
+
+class LighttpdWorkers(Lighttpd):
+    """A parent that does nothing but restart its two workers."""
+
+    workers_wanted = 2
+    reload = None
+    stream = 1  # it is passed on as it comes
+    chunks = True
+    network = "writev"
+    targets = Server.targets
+
+    def start(self):
+        super().start()
+        wait_until(lambda: len(self.workers()) == 2, what="the workers")
+
+    def kill_worker(self):
+        self.kill_one()
+
+
+class LighttpdFramingInFiles(LighttpdWorkers):
+    """What it can't send at once goes to a file, with the lines that frame the chunks, and to the client by sendfile."""
+
+    network = "sendfile"
+
+
+class LighttpdTest(server_matrix.ServerTest):
+    server_class = Lighttpd
+
+
+class WorkersTest(server_matrix.ServerTest):
+    server_class = LighttpdWorkers
+
+
+class FramingInFilesTest(server_matrix.ShimTest):
+    """A limit: framing that goes by sendfile isn't seen. There is no span, rather than a wrong one, and it is counted."""
+
+    def test_chunked(self):
+        self.needs_spans()
+        server = LighttpdFramingInFiles(self)
+        server.start()
+        traffic = Traffic(server.port)
+        with traffic.connect() as connection:
+            for target in ("/size/1000", "/chunked/10000000"):
+                traffic.request(connection, "GET", target)
+        self.check_spans(traffic.exchanges[:1])
+        self.assertEqual(1, self.spanshim.status()["totals"]["dropped"]["bad_framing"])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
