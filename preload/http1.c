@@ -84,7 +84,7 @@ static struct http1_line line_stashed(struct http1 *parser, const char *stash)
     return line_whole(stash, len);
 }
 
-/* FAILED: the line is not clean, too long, or can't be kept. */
+/* FAILED: the line is not clean. */
 enum taken { LINE_TAKEN, LINE_MISSING, LINE_FAILED, LINE_WANTS_STASH };
 
 /* A line that comes in pieces, is longer than the stash, or is not clean. */
@@ -98,14 +98,9 @@ __attribute__((cold)) static enum taken take_unusual_line(struct feed *feed, str
     size_t used = newline ? length + 1 : length;
     bool is_whole = newline && parser->stash_length == 0;
 
-    if (used > HTTP1_HEAD_MAX - parser->head_length) {
-        feed->at += used;
-        return LINE_FAILED;
-    }
     if (!is_whole && !feed->stash)
         return LINE_WANTS_STASH;
     feed->at += used;
-    parser->head_length += (uint32_t)used;
 
     if (is_whole) {
         *ret_line = line_whole(start, length);
@@ -129,11 +124,9 @@ __attribute__((always_inline)) static inline enum taken take_line(struct feed *f
     const char *stop = scan_line(feed->start, start, feed->end);
     const char *newline = stop + (feed->end - stop >= 2 && *stop == '\r');
     size_t used = (size_t)(newline - start) + 1;
-    if (newline == feed->end || *newline != '\n' || parser->stash_length > 0 || used > HTTP1_STASH_SIZE ||
-        used > HTTP1_HEAD_MAX - parser->head_length)
+    if (newline == feed->end || *newline != '\n' || parser->stash_length > 0 || used > HTTP1_STASH_SIZE)
         return take_unusual_line(feed, ret_line);
     feed->at += used;
-    parser->head_length += (uint32_t)used;
     *ret_line = (struct http1_line){start, (size_t)(stop - start), NULL};
     return LINE_TAKEN;
 }
@@ -157,7 +150,7 @@ static enum http1_event no_line(struct http1 *parser, enum taken taken)
 static void begin_message(struct http1 *parser)
 {
     parser->state = HTTP1_IN_START_LINE;
-    parser->head_length = 0;
+    parser->last_field = HTTP1_AFTER_NONE;
     parser->framing = HTTP1_NO_BODY;
     parser->version_minor = 0;
     parser->status = 0;
@@ -181,6 +174,7 @@ static enum http1_event feed_at_start(struct feed *feed)
         parser->flags &= (uint16_t)~HTTP1_BLANK_BEGUN;
         feed->at++;
     } else if (in_blank) {
+        begin_message(parser);
         return fail_start(parser);
     } else if (*feed->at == '\r' && parser->role == HTTP1_REQUESTS) {
         parser->flags |= HTTP1_BLANK_BEGUN;
@@ -241,14 +235,44 @@ static enum http1_event head_end(struct http1 *parser)
     return HTTP1_HEAD_END;
 }
 
-/* A continuation of the field before (obs-fold, RFC 9112 5.2). */
-__attribute__((cold)) static bool fold(const struct feed *feed, const struct http1_line *line)
+__attribute__((always_inline)) static inline enum http1_event field(struct feed *feed, const struct http1_line *line,
+                                                                    size_t name, size_t colon)
 {
-    if ((line->bytes[0] != ' ' && line->bytes[0] != '\t') || !(feed->parser->flags & HTTP1_FOLD_ALLOWED))
-        return false;
-    *feed->out =
-        (struct http1_out){{line->bytes, 0}, slice_trim((struct slice){line->bytes, line->length}), {0}, line->tail};
-    return true;
+    *feed->out = (struct http1_out){{line->bytes, name}, http1_field_value(line, colon), {0}, line->tail};
+    return HTTP1_FIELD;
+}
+
+/* A line that begins with a blank: a continuation of the field before (obs-fold, RFC 9112 5.2). Before the first field
+ * it is passed over (2.2); a recipient that doesn't may read a field in it. */
+static enum http1_event folded_line(struct feed *feed, const struct http1_line *line)
+{
+    struct slice text = slice_trim((struct slice){line->bytes, line->length});
+
+    if (feed->parser->last_field == HTTP1_AFTER_NONE) {
+        feed->parser->ambiguous = true;
+        return HTTP1_NEED_MORE;
+    }
+    http1_note_continuation(feed->parser, text, line->tail);
+    *feed->out = (struct http1_out){{line->bytes, 0}, text, {0}, line->tail};
+    return HTTP1_FIELD;
+}
+
+/* A line that is no plain field. A response may have blanks before the colon; a request may not (RFC 9112 5.1). */
+__attribute__((cold)) static enum http1_event odd_line(struct feed *feed, const struct http1_line *line)
+{
+    struct http1 *parser = feed->parser;
+    if (line->bytes[0] == ' ' || line->bytes[0] == '\t')
+        return folded_line(feed, line);
+
+    const char *end = line->bytes + line->length;
+    size_t name = (size_t)(scan_name(line->bytes, end) - line->bytes);
+    size_t colon = name + http1_blanks(line->bytes + name, line->length - name);
+    if (name == 0 || colon == line->length || line->bytes[colon] != ':' || parser->role == HTTP1_REQUESTS)
+        return fail(parser, HTTP1_BAD);
+    parser->last_field = HTTP1_AFTER_OTHER;
+    http1_note_field(parser, (struct slice){line->bytes, name}, http1_field_value(line, colon), line->tail);
+    parser->ambiguous |= http1_is_framing(parser->last_field);
+    return field(feed, line, name, colon);
 }
 
 /* Goes by lines that nobody wants without coming back to the caller. */
@@ -262,16 +286,19 @@ static enum http1_event feed_fields(struct feed *feed)
     while ((taken = take_line(feed, &line)) == LINE_TAKEN) {
         if (line.length == 0)
             return head_end(parser);
-        struct slice name = {line.bytes, http1_name_length(line.bytes, line.length)};
-        if (name.length == 0)
-            return fold(feed, &line) ? HTTP1_FIELD : fail(parser, HTTP1_BAD);
-        parser->flags |= HTTP1_FOLD_ALLOWED;
-        if (http1_may_frame(name.length) && !http1_note_field(parser, &line, name.length))
-            return fail(parser, HTTP1_BAD);
-        if ((*name.bytes & 0x40) && unreported >> (*name.bytes & 31) & 1)
+        size_t name = http1_name_length(line.bytes, line.length);
+        if (name == 0) {
+            enum http1_event event = odd_line(feed, &line);
+            if (event == HTTP1_NEED_MORE)
+                continue;
+            return event;
+        }
+        parser->last_field = HTTP1_AFTER_OTHER;
+        if (http1_may_frame(name))
+            http1_note_field(parser, (struct slice){line.bytes, name}, http1_field_value(&line, name), line.tail);
+        if ((*line.bytes & 0x40) && unreported >> (*line.bytes & 31) & 1)
             continue;
-        *feed->out = (struct http1_out){name, http1_field_value(&line, name.length), {0}, line.tail};
-        return HTTP1_FIELD;
+        return field(feed, &line, name, name);
     }
     return no_line(parser, taken);
 }
@@ -305,7 +332,6 @@ static enum http1_event counted_end(struct http1 *parser)
     if (parser->state != HTTP1_IN_CHUNK_DATA)
         return message_end(parser);
     parser->state = HTTP1_IN_CHUNK_END;
-    parser->head_length = 0;
     return HTTP1_NEED_MORE;
 }
 
@@ -324,9 +350,6 @@ static enum http1_event feed_counted(struct feed *feed)
 static enum http1_event feed_chunk_size(struct feed *feed)
 {
     struct http1 *parser = feed->parser;
-    if (parser->stash_length == 0)
-        parser->head_length = 0;
-
     struct http1_line line;
     enum taken taken = take_rare_line(feed, &line);
     if (taken != LINE_TAKEN)
@@ -427,12 +450,6 @@ enum http1_event http1_end(struct http1 *parser)
     return fail(parser, HTTP1_BAD);
 }
 
-void http1_tunnel(struct http1 *parser)
-{
-    parser->state = HTTP1_TUNNEL;
-    parser->stash_length = 0;
-}
-
 /* After blank lines, which only requests may have before them. */
 static bool looks_like_request(const char *bytes, size_t len)
 {
@@ -443,7 +460,7 @@ static bool looks_like_request(const char *bytes, size_t len)
     size_t method = http1_token_length(bytes, len);
     if (method > METHOD_MAX)
         return false;
-    return method == len || (method > 0 && bytes[method] == ' ');
+    return method == len || (method > 0 && http1_is_blank(bytes[method]));
 }
 
 bool http1_looks_like(enum http1_role role, const char *bytes, size_t len)

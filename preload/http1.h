@@ -2,6 +2,9 @@
 /* HTTP/1.x, one direction of one connection, as a pure push parser: no I/O, no allocation, no copies of bodies.
  * conn.c feeds it the bytes a hook saw; tests and the fuzzer feed it anything. Source of the rules: RFC 9110, RFC 9112.
  *
+ * What the RFC lets a recipient accept is accepted, for the program behind may accept it: line ends without CR, blank
+ * lines before a request, odd blanks in start lines, continued fields. What it calls invalid is HTTP1_BAD.
+ *
  * The parser looks at heads line by line. A line that lies whole in the caller's bytes is handed out in place; one that
  * is cut is collected in the caller's `stash` (the caller lends it; see http1_feed). Bodies are skipped by count.
  */
@@ -14,10 +17,7 @@
 
 #include "preload/slice.h"
 
-enum {
-    HTTP1_STASH_SIZE = 8192,  /* the longest line reported whole; a longer one is cut and flagged */
-    HTTP1_HEAD_MAX = 1 << 20, /* bytes of one head, after which it is given up */
-};
+enum { HTTP1_STASH_SIZE = 8192 }; /* the longest line reported whole; a longer one is cut and flagged */
 
 enum http1_role { HTTP1_REQUESTS, HTTP1_RESPONSES };
 
@@ -45,15 +45,15 @@ struct http1 {
     uint8_t framing;       /* enum http1_framing of the message whose head was last completed: read by the owner */
     uint8_t version_minor; /* 0 or 1 */
     uint16_t status;       /* responses */
-    uint16_t flags;        /* private: which framing fields were seen */
+    uint16_t flags;        /* private: which framing fields were seen, and what was odd about them */
+    uint8_t last_field;    /* private: what a continuation would belong to */
     bool answers_head;     /* set by the owner before a response's HEAD_END: the request was HEAD */
     bool answers_connect;  /* likewise: the request was CONNECT */
     bool keep_alive;       /* after HEAD_END: the connection may carry another message after this one */
-    bool ambiguous; /* after HEAD_END: both framing fields, or repeated equal ones: RFC 9112's rule was applied */
+    bool ambiguous;        /* after HEAD_END: others may read the framing in another way; RFC 9112's rule was applied */
     /* First letters of the names whose fields the owner doesn't want reported, a bit (letter & 31) each: set by the
      * owner. They are checked and, if they are of the framing, read all the same. */
     uint32_t unreported;
-    uint32_t head_length;  /* bytes of this head so far, or of the chunk-size line or trailers */
     uint32_t stash_length; /* bytes in the stash: non-zero means the owner must keep it for this parser */
     uint64_t remaining;    /* of the body or chunk */
     uint64_t body_length;  /* body bytes counted so far in this message, chunk framing and trailers not included */
@@ -96,10 +96,6 @@ int http1_skip(struct http1 *parser, uint64_t count, enum http1_event *ret_event
  * nothing was open; BAD when a message was cut off. Context: pure; signal-safe. */
 enum http1_event http1_end(struct http1 *parser);
 
-/* The other direction has turned this one into a tunnel (101, or CONNECT was answered by 2xx): the rest is not HTTP.
- * Context: pure; signal-safe. */
-void http1_tunnel(struct http1 *parser);
-
 /* Is the parser past a head and before the end of its message? Context: pure; signal-safe. */
 static inline bool http1_is_in_body(const struct http1 *parser)
 {
@@ -107,7 +103,7 @@ static inline bool http1_is_in_body(const struct http1 *parser)
 }
 
 /* Could these first bytes (1 or more) begin a message of this role? Decided by as many bytes as there are.
- * Requests: a token of at most 32 bytes, a space. Responses: "HTTP/1.". Context: pure; signal-safe. */
+ * Requests: a token of at most 32 bytes, a blank. Responses: "HTTP/1.". Context: pure; signal-safe. */
 bool http1_looks_like(enum http1_role role, const char *bytes, size_t len);
 
 #endif

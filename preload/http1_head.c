@@ -41,7 +41,40 @@ static bool read_version(struct http1 *parser, const char *bytes)
     return true;
 }
 
-bool http1_read_request_line(struct http1 *parser, const struct http1_line *line, struct http1_out *ret_out)
+/* Several blanks between the parts, or after them; blanks within the target. */
+__attribute__((cold)) static bool read_odd_request_line(struct http1 *parser, const struct http1_line *line,
+                                                        struct http1_out *ret_out)
+{
+    const char *end = line->bytes + line->length;
+    size_t method = http1_token_length(line->bytes, line->length);
+    const char *target = line->bytes + method;
+    if (line->tail || method == 0 || method > METHOD_MAX)
+        return false;
+
+    while (end > target && http1_is_blank(end[-1]))
+        end--;
+    if (end - target < VERSION_LENGTH + 3 || !http1_is_blank(*target))
+        return false;
+    const char *version = end - VERSION_LENGTH;
+    if (!http1_is_blank(version[-1]) || !read_version(parser, version))
+        return false;
+    const char *target_end = version;
+    while (target_end > target && http1_is_blank(target_end[-1]))
+        target_end--;
+    while (target < target_end && http1_is_blank(*target))
+        target++;
+    for (const char *c = target; c < target_end; c++)
+        if (scan_ends_target(*c) && !http1_is_blank(*c))
+            return false;
+    if (target == target_end)
+        return false;
+    ret_out->a = (struct slice){line->bytes, method};
+    ret_out->b = (struct slice){target, (size_t)(target_end - target)};
+    ret_out->c = (struct slice){version, VERSION_LENGTH};
+    return true;
+}
+
+static bool read_plain_request_line(struct http1 *parser, const struct http1_line *line, struct http1_out *ret_out)
 {
     struct slice end = {line->bytes, line->length};
     if (line->tail)
@@ -65,13 +98,23 @@ bool http1_read_request_line(struct http1 *parser, const struct http1_line *line
     return true;
 }
 
+bool http1_read_request_line(struct http1 *parser, const struct http1_line *line, struct http1_out *ret_out)
+{
+    return read_plain_request_line(parser, line, ret_out) || read_odd_request_line(parser, line, ret_out);
+}
+
 bool http1_read_status_line(struct http1 *parser, const struct http1_line *line, struct http1_out *ret_out)
 {
     const char *bytes = line->bytes;
-    const size_t status = VERSION_LENGTH + 1, reason = status + 3;
-    if (line->length < reason || !read_version(parser, bytes) || bytes[VERSION_LENGTH] != ' ')
+    size_t status = VERSION_LENGTH;
+    if (line->length < VERSION_LENGTH || !read_version(parser, bytes))
         return false;
-    if (line->length > reason && bytes[reason] != ' ')
+    while (status < line->length && http1_is_blank(bytes[status]))
+        status++;
+    size_t reason = status + 3;
+    if (status == VERSION_LENGTH || line->length < reason)
+        return false;
+    if (line->length > reason && !http1_is_blank(bytes[reason]))
         return false;
 
     unsigned code = 0;
@@ -107,45 +150,60 @@ static bool read_decimal(struct slice digits, uint64_t *ret_value)
     return true;
 }
 
-/* A list of equal values is one value (RFC 9112 6.3, rule 5). */
-static bool read_content_length(struct http1 *parser, struct slice value)
+/* A list of equal values is one value (RFC 9112 6.3, rule 5); empty elements of a list count for nothing (RFC 9110
+ * 5.6.1.2). */
+static void read_content_length(struct http1 *parser, struct slice value)
 {
     struct slice piece;
+    parser->flags |= HTTP1_SEEN_CONTENT_LENGTH;
     while (slice_next(&value, ',', &piece)) {
         uint64_t length;
-        if (!read_decimal(slice_trim(piece), &length))
-            return false;
-        if (parser->flags & HTTP1_SEEN_CONTENT_LENGTH) {
-            if (length != parser->content_length)
-                return false;
-            parser->flags |= HTTP1_SEEN_LENGTH_TWICE;
+        piece = slice_trim(piece);
+        if (piece.length == 0) {
+            parser->flags |= HTTP1_AFTER_COMMA;
+            parser->ambiguous = true;
+            continue;
         }
-        parser->flags |= HTTP1_SEEN_CONTENT_LENGTH;
+        if (!read_decimal(piece, &length) || ((parser->flags & HTTP1_HAS_LENGTH) && length != parser->content_length)) {
+            parser->flags |= HTTP1_LENGTH_BAD;
+            return;
+        }
+        if (parser->flags & HTTP1_HAS_LENGTH)
+            parser->ambiguous = true;
+        parser->flags = (uint16_t)((parser->flags & ~HTTP1_AFTER_COMMA) | HTTP1_HAS_LENGTH);
         parser->content_length = length;
     }
-    return true;
 }
 
-static bool read_transfer_encoding(struct http1 *parser, struct slice value)
+static void read_coding(struct http1 *parser, struct slice coding)
+{
+    size_t name = http1_token_length(coding.bytes, coding.length);
+    size_t after = name + http1_blanks(coding.bytes + name, coding.length - name);
+    bool is_chunked = slice_is((struct slice){coding.bytes, name}, "chunked");
+    bool has_parameters = after < coding.length && coding.bytes[after] == ';';
+
+    parser->flags &= (uint16_t) ~(HTTP1_CHUNKED_IS_LAST | HTTP1_AFTER_COMMA);
+    if (name == 0 || (after < coding.length && !has_parameters) || (is_chunked && has_parameters)) {
+        parser->flags |= HTTP1_CODING_BAD; /* chunked has no parameters (RFC 9112 7.1) */
+    } else if (is_chunked) {
+        /* Applied twice, which it must not be (RFC 9112 6.1), it is the outer one that frames the body. */
+        if (parser->flags & HTTP1_SEEN_CHUNKED)
+            parser->ambiguous = true;
+        parser->flags |= HTTP1_SEEN_CHUNKED | HTTP1_CHUNKED_IS_LAST;
+    }
+}
+
+static void read_transfer_encoding(struct http1 *parser, struct slice value)
 {
     struct slice piece;
     parser->flags |= HTTP1_SEEN_TRANSFER_ENCODING;
     while (slice_next(&value, ',', &piece)) {
         piece = slice_trim(piece);
-        if (piece.length == 0)
-            continue;
-        parser->flags &= (uint16_t)~HTTP1_CHUNKED_IS_LAST;
-        size_t name = http1_token_length(piece.bytes, piece.length);
-        if (!slice_is((struct slice){piece.bytes, name}, "chunked")) {
-            if (name == 0)
-                return false;
-            continue;
-        }
-        if (name != piece.length || (parser->flags & HTTP1_SEEN_CHUNKED))
-            return false; /* parameters, or applied twice: nobody agrees on the meaning */
-        parser->flags |= HTTP1_SEEN_CHUNKED | HTTP1_CHUNKED_IS_LAST;
+        if (piece.length > 0)
+            read_coding(parser, piece);
+        else
+            parser->flags |= HTTP1_AFTER_COMMA;
     }
-    return true;
 }
 
 static void read_connection(struct http1 *parser, struct slice value)
@@ -160,25 +218,47 @@ static void read_connection(struct http1 *parser, struct slice value)
     }
 }
 
-bool http1_note_field(struct http1 *parser, const struct http1_line *line, size_t name_length)
+/* The last field can't be understood. */
+__attribute__((cold)) static void doubt_field(struct http1 *parser)
 {
-    struct slice name = {line->bytes, name_length};
-    bool is_length = slice_is(name, "content-length");
-    bool is_connection = !is_length && slice_is(name, "connection");
+    if (parser->last_field == HTTP1_AFTER_LENGTH)
+        parser->flags |= HTTP1_LENGTH_BAD;
+    if (parser->last_field == HTTP1_AFTER_CODING)
+        parser->flags |= HTTP1_CODING_BAD;
+}
 
-    if (!is_length && !is_connection && !slice_is(name, "transfer-encoding"))
-        return true;
-    parser->flags &= (uint16_t)~HTTP1_FOLD_ALLOWED;
-    if (line->tail)
-        return false;
+void http1_note_field(struct http1 *parser, struct slice name, struct slice value, bool is_cut)
+{
+    if (slice_is(name, "content-length")) {
+        parser->last_field = HTTP1_AFTER_LENGTH;
+        read_content_length(parser, value);
+    } else if (slice_is(name, "connection")) {
+        parser->last_field = HTTP1_AFTER_CONNECTION;
+        read_connection(parser, value);
+    } else if (slice_is(name, "transfer-encoding")) {
+        parser->last_field = HTTP1_AFTER_CODING;
+        read_transfer_encoding(parser, value);
+    }
+    if (is_cut)
+        doubt_field(parser);
+}
 
-    struct slice value = http1_field_value(line, name_length);
-    if (is_length)
-        return read_content_length(parser, value);
-    if (!is_connection)
-        return read_transfer_encoding(parser, value);
-    read_connection(parser, value);
-    return true;
+void http1_note_continuation(struct http1 *parser, struct slice value, bool is_cut)
+{
+    if (value.length == 0)
+        return;
+    if (http1_is_framing(parser->last_field)) {
+        parser->ambiguous = true;
+        /* Within an element there is a blank now, which no length and no coding has. */
+        if (is_cut || (!(parser->flags & HTTP1_AFTER_COMMA) && value.bytes[0] != ','))
+            doubt_field(parser);
+    }
+    if (parser->last_field == HTTP1_AFTER_LENGTH)
+        read_content_length(parser, value);
+    else if (parser->last_field == HTTP1_AFTER_CODING)
+        read_transfer_encoding(parser, value);
+    else if (parser->last_field == HTTP1_AFTER_CONNECTION)
+        read_connection(parser, value);
 }
 
 bool http1_opens_tunnel(const struct http1 *parser)
@@ -196,33 +276,39 @@ static bool response_has_body(const struct http1 *parser)
     return !http1_opens_tunnel(parser);
 }
 
+/* The rules of RFC 9112 6.3, in their order. */
 static bool decide_framing(struct http1 *parser)
 {
     bool is_request = parser->role == HTTP1_REQUESTS;
-    bool has_length = parser->flags & HTTP1_SEEN_CONTENT_LENGTH,
-         has_coding = parser->flags & HTTP1_SEEN_TRANSFER_ENCODING;
+    bool has_length = parser->flags & HTTP1_SEEN_CONTENT_LENGTH;
 
-    parser->ambiguous = (parser->flags & HTTP1_SEEN_LENGTH_TWICE) || (has_length && has_coding);
-    if (!is_request && !response_has_body(parser)) {
+    if (!is_request && !response_has_body(parser)) { /* 1, 2: whatever the fields say */
         parser->framing = HTTP1_NO_BODY;
-    } else if (has_coding) {
+        parser->ambiguous = false;
+    } else if (parser->flags & HTTP1_SEEN_TRANSFER_ENCODING) { /* 3, 4; in HTTP/1.0 the framing is faulty (6.1) */
         bool is_chunked = parser->flags & HTTP1_CHUNKED_IS_LAST;
-        if (parser->version_minor == 0) /* RFC 9112 6.1: faulty framing */
+        if ((parser->flags & HTTP1_CODING_BAD) || (is_request && !is_chunked))
             return false;
-        if (!is_chunked && (is_request || has_length))
-            return false;
+        parser->ambiguous |= has_length || parser->version_minor == 0;
         parser->framing = is_chunked ? HTTP1_CHUNKED : HTTP1_CLOSE_DELIMITED;
-    } else if (has_length) {
+    } else if (has_length) { /* 5, 6 */
+        if ((parser->flags & HTTP1_LENGTH_BAD) || !(parser->flags & HTTP1_HAS_LENGTH))
+            return false;
         parser->framing = HTTP1_COUNTED;
-    } else {
+    } else { /* 7, 8 */
         parser->framing = is_request ? HTTP1_NO_BODY : HTTP1_CLOSE_DELIMITED;
     }
     return true;
 }
 
+/* RFC 9112 9.3; and 6.1: with both framing fields, or a coding in HTTP/1.0, the server has to close. */
 static bool decide_keep_alive(const struct http1 *parser)
 {
-    if (parser->framing == HTTP1_CLOSE_DELIMITED || http1_opens_tunnel(parser) || (parser->flags & HTTP1_SEEN_CLOSE))
+    bool is_faulty =
+        parser->framing == HTTP1_CHUNKED && ((parser->flags & HTTP1_SEEN_CONTENT_LENGTH) || parser->version_minor == 0);
+
+    if (parser->framing == HTTP1_CLOSE_DELIMITED || is_faulty || http1_opens_tunnel(parser) ||
+        (parser->flags & HTTP1_SEEN_CLOSE))
         return false;
     return parser->version_minor > 0 || (parser->flags & HTTP1_SEEN_KEEP_ALIVE);
 }
