@@ -60,6 +60,9 @@ static struct conn *conn_new(enum conn_role role)
     memset(&conn->local, 0, sizeof(conn->local));
     conn->in.parser = (struct http1){.role = HTTP1_REQUESTS, .unreported = span_unused_request_letters()};
     conn->out.parser = (struct http1){.role = HTTP1_RESPONSES, .unreported = span_unused_response_letters()};
+    memset(&conn->client, 0, sizeof(conn->client));
+    conn->proxy.state = PROXY_IN_HEADER;
+    conn->proxy.length = 0;
     conn->head = NULL;
     conn->begun_ns = 0;
     atomic_store_explicit(&conn->opened, 0, memory_order_relaxed);

@@ -5,6 +5,7 @@
 
 #include "preload/conn.h"
 #include "preload/http1.h"
+#include "preload/proxy_header.h"
 #include "preload/wire.h"
 
 #include <stdatomic.h>
@@ -33,8 +34,10 @@ struct conn_direction {
 /* A request that waits for the end of its response. */
 struct conn_open {
     uintptr_t slot;               /* or NULL, and enum conn_open_flag in the low bits */
-    _Atomic uint64_t body_length; /* request body bytes so far: in stores, out reads; relaxed */
+    _Atomic uint64_t body_length; /* request body bytes so far, or CONN_BODY_BAD: in stores, out reads; relaxed */
 };
+
+#define CONN_BODY_BAD (UINT64_C(1) << 63) /* added to the length: the framing got lost in the body */
 
 struct conn {
     _Atomic uint32_t pool_link; /* the arena's while it is free */
@@ -49,6 +52,8 @@ struct conn {
     uint32_t forks;            /* of that process when the connection was made */
     struct wire_address peer;
     struct wire_address local;
+    struct wire_address client; /* by the PROXY protocol, else of no family; held by the in direction */
+    struct proxy_header proxy;  /* before the first request; held by the in direction */
     struct conn_direction in, out;
 
     /* The request whose head is coming in; held by the in direction (release), looked at by the other (acquire). */

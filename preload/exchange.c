@@ -96,7 +96,8 @@ static bool request_begin(struct conn *conn, const struct http1_out *line)
         flags = CONN_OPEN_CONNECT;
     head_set(conn, arena_pool_get(&heads));
     if (conn->head)
-        slot = span_open(conn->head, conn->begun_ns ? conn->begun_ns : moment(&conn->in), &conn->peer, &conn->local);
+        slot = span_open(conn->head, conn->begun_ns ? conn->begun_ns : moment(&conn->in), &conn->peer, &conn->local,
+                         &conn->client);
     conn->begun_ns = 0;
     if (slot)
         span_request_line(slot, conn->head, method, line->b, conn->in.parser.version_minor);
@@ -127,6 +128,26 @@ static void request_body(struct conn *conn, bool is_end)
                               memory_order_relaxed);
 }
 
+/* Not a request that can be understood. What was asked before it will still be answered, and so may this be. */
+__attribute__((cold)) static enum exchange_result request_lost(struct conn *conn, enum http1_event event)
+{
+    struct wire_slot *slot = arriving(conn);
+    uint32_t opened = atomic_load_explicit(&conn->opened, memory_order_relaxed);
+
+    atomic_store_explicit(&conn->in_over, 1, memory_order_relaxed);
+    if (slot) {
+        wire_slot_request(slot)->flags |= WIRE_REQUEST_FRAMING_INVALID;
+        span_head_end(slot, conn->head);
+    } else if (event == HTTP1_BAD && conn->in.parser.framing != HTTP1_NO_BODY) {
+        atomic_store_explicit(&conn->open[(opened - 1) % CONN_PIPELINE_MAX].body_length,
+                              conn->in.parser.body_length | CONN_BODY_BAD, memory_order_relaxed);
+    }
+    head_release(conn);
+    if (atomic_load_explicit(&conn->answered, memory_order_acquire) != opened)
+        return EXCHANGE_ON;
+    return event == HTTP1_BAD ? EXCHANGE_DOUBT : EXCHANGE_OVER;
+}
+
 static enum exchange_result request_event(struct conn *conn, enum http1_event event, const struct http1_out *out)
 {
     struct wire_slot *slot = arriving(conn);
@@ -139,8 +160,11 @@ static enum exchange_result request_event(struct conn *conn, enum http1_event ev
             span_request_field(slot, conn->head, out->a, out->b);
         return EXCHANGE_ON;
     case HTTP1_HEAD_END:
-        if (slot)
+        if (slot) {
+            if (conn->in.parser.ambiguous)
+                wire_slot_request(slot)->flags |= WIRE_REQUEST_FRAMING_AMBIGUOUS;
             span_head_end(slot, conn->head);
+        }
         head_release(conn);
         return EXCHANGE_ON;
     case HTTP1_NEED_MORE:
@@ -157,15 +181,31 @@ static enum exchange_result request_event(struct conn *conn, enum http1_event ev
     case HTTP1_BAD:
         break;
     }
-    /* Not a request that can be understood. What was asked before it will still be answered, and so may this be. */
-    atomic_store_explicit(&conn->in_over, 1, memory_order_relaxed);
-    if (slot)
-        span_head_end(slot, conn->head);
-    head_release(conn);
-    if (atomic_load_explicit(&conn->answered, memory_order_acquire) !=
-        atomic_load_explicit(&conn->opened, memory_order_relaxed))
+    return request_lost(conn, event);
+}
+
+/* The connection's first bytes: a PROXY header or the beginning of one is taken off them. What was kept of something
+ * that turned out to be none is read now. */
+__attribute__((cold, noinline)) static enum exchange_result first_bytes(struct conn *conn, const char **bytes,
+                                                                        size_t *length)
+{
+    enum proxy_result result;
+    size_t used = proxy_header_feed(&conn->proxy, *bytes, *length, &result, &conn->client);
+
+    *bytes += used;
+    *length -= used;
+    switch (result) {
+    case PROXY_NEED_MORE:
+        if (conn->begun_ns == 0 && conn->proxy.bytes[0] != '\r') /* it may be a request's first byte */
+            conn->begun_ns = moment(&conn->in);
         return EXCHANGE_ON;
-    return event == HTTP1_BAD ? EXCHANGE_DOUBT : EXCHANGE_OVER;
+    case PROXY_COMPLETE:
+        conn->begun_ns = 0;
+        return EXCHANGE_ON;
+    case PROXY_NONE:
+        break;
+    }
+    return conn->proxy.length > 0 ? exchange_in(conn, conn->proxy.bytes, conn->proxy.length) : EXCHANGE_ON;
 }
 
 enum exchange_result exchange_in(struct conn *conn, const char *bytes, size_t length)
@@ -181,6 +221,11 @@ enum exchange_result exchange_in(struct conn *conn, const char *bytes, size_t le
         if (http1_skip(&conn->in.parser, length, &event) < 0)
             return EXCHANGE_DOUBT;
         return request_event(conn, event, NULL);
+    }
+    if (__builtin_expect(conn->proxy.state != PROXY_OVER, 0)) {
+        result = first_bytes(conn, &bytes, &length);
+        if (result != EXCHANGE_ON || length == 0)
+            return result;
     }
     do {
         size_t used = feed(&conn->in, bytes, length, &event, &out);
@@ -215,8 +260,11 @@ static void request_end(struct conn *conn, uint16_t flags, enum wire_error error
     if (slot) {
         struct wire_request *request = wire_slot_request(slot);
 
-        request->request_body_size =
-            atomic_load_explicit(&conn->open[number % CONN_PIPELINE_MAX].body_length, memory_order_relaxed);
+        uint64_t body = atomic_load_explicit(&conn->open[number % CONN_PIPELINE_MAX].body_length, memory_order_relaxed);
+
+        request->request_body_size = body & ~CONN_BODY_BAD;
+        if (body & CONN_BODY_BAD)
+            flags |= WIRE_REQUEST_FRAMING_INVALID;
         request->response_body_size = request->first_byte_ns ? conn->out.parser.body_length : 0;
         request->flags |= flags | WIRE_REQUEST_BODY_SEEN;
         if (request->first_byte_ns)
@@ -265,6 +313,14 @@ static enum exchange_result response_begin(struct conn *conn)
     return EXCHANGE_ON;
 }
 
+/* A response that can't be followed to its end, or to its beginning. */
+__attribute__((cold)) static enum exchange_result response_lost(struct conn *conn)
+{
+    if (exchange_answering(conn))
+        request_end(conn, WIRE_REQUEST_FRAMING_INVALID, WIRE_ERROR_BAD_FRAMING);
+    return EXCHANGE_DOUBT;
+}
+
 static enum exchange_result response_event(struct conn *conn, enum http1_event event, const struct http1_out *out)
 {
     uint16_t status = conn->out.parser.status;
@@ -279,6 +335,9 @@ static enum exchange_result response_event(struct conn *conn, enum http1_event e
             span_response_field(slot_of(open), out->a, out->b);
         return EXCHANGE_ON;
     case HTTP1_HEAD_END:
+        if (conn->out.parser.ambiguous && oldest(conn, &open) && slot_of(open))
+            wire_slot_request(slot_of(open))->flags |= WIRE_REQUEST_FRAMING_AMBIGUOUS;
+        return EXCHANGE_ON;
     case HTTP1_NEED_MORE:
     case HTTP1_NEED_STASH:
         return EXCHANGE_ON;
@@ -294,7 +353,7 @@ static enum exchange_result response_event(struct conn *conn, enum http1_event e
     case HTTP1_BAD:
         break;
     }
-    return EXCHANGE_DOUBT;
+    return response_lost(conn);
 }
 
 enum exchange_result exchange_out(struct conn *conn, const char *bytes, size_t length)
@@ -306,7 +365,7 @@ enum exchange_result exchange_out(struct conn *conn, const char *bytes, size_t l
     conn->out.moment_ns = 0;
     if (!bytes) {
         if (http1_skip(&conn->out.parser, length, &event) < 0)
-            return EXCHANGE_DOUBT;
+            return response_lost(conn);
         return response_event(conn, event, NULL);
     }
     do {

@@ -3,6 +3,7 @@
 
 #include "preload/config.h"
 #include "preload/ids.h"
+#include "preload/ip.h"
 #include "preload/link.h"
 #include "preload/redact.h"
 #include "preload/ring.h"
@@ -64,7 +65,7 @@ static void text_add(struct wire_request *request, enum wire_text id, struct sli
 }
 
 struct wire_slot *span_open(struct span_head *head, uint64_t start_ns, const struct wire_address *peer,
-                            const struct wire_address *local)
+                            const struct wire_address *local, const struct wire_address *client)
 {
     struct wire_slot *slot;
 
@@ -87,6 +88,7 @@ struct wire_slot *span_open(struct span_head *head, uint64_t start_ns, const str
 
     head->host_port = 0;
     head->has_host = head->has_user_agent = head->is_complete = false;
+    head->client = client;
     propagation_init(&head->propagation, config.propagator_formats);
     memset(&head->forwarded, 0, offsetof(struct forwarded, client));
     return slot;
@@ -259,12 +261,34 @@ static void set_context(struct wire_request *request, struct propagation *propag
     }
 }
 
+/* Whose request a proxy passes on. */
+static void set_client(struct wire_request *request, const char *address, size_t length, uint16_t port)
+{
+    size_t room;
+    uint8_t *to = text_reserve(request, FORWARDED_CLIENT_SIZE, &room);
+
+    length = to ? redact_client_ip(address, length, config.client_ip_mode, (char *)to, room) : 0;
+    if (length == 0)
+        return;
+    text_commit(request, WIRE_TEXT_CLIENT_ADDRESS, length);
+    request->client_port = port;
+}
+
+/* As the connection's first bytes told it, by the PROXY protocol. */
+__attribute__((cold)) static void set_proxied(struct wire_request *request, const struct wire_address *client)
+{
+    char text[IP_TEXT_SIZE];
+    struct ip ip = {.length = client->family == WIRE_FAMILY_INET ? 4 : 16};
+
+    memcpy(ip.bytes, client->ip, sizeof(ip.bytes));
+    set_client(request, text, ip_format(&ip, text), client->port);
+}
+
 /* What proxies say of the request as the first of them saw it. The agent takes the first text of an id, so a forwarded
  * host replaces the id of the one already there. */
 static void set_forwarded(struct wire_request *request, struct span_head *head)
 {
     const struct forwarded *forwarded = &head->forwarded;
-    size_t room;
 
     if (forwarded->scheme == FORWARDED_HTTPS)
         request->flags |= WIRE_REQUEST_HTTPS;
@@ -280,14 +304,10 @@ static void set_forwarded(struct wire_request *request, struct span_head *head)
     }
     if (head->has_host)
         request->server_port = head->host_port ? head->host_port : (request->flags & WIRE_REQUEST_HTTPS ? 443 : 80);
-    if (forwarded->client_length > 0) {
-        uint8_t *to = text_reserve(request, FORWARDED_CLIENT_SIZE, &room);
-        size_t length =
-            to ? redact_client_ip(forwarded->client, forwarded->client_length, config.client_ip_mode, (char *)to, room)
-               : 0;
-        if (length > 0)
-            text_commit(request, WIRE_TEXT_CLIENT_ADDRESS, length);
-    }
+    if (forwarded->client_length > 0)
+        set_client(request, forwarded->client, forwarded->client_length, forwarded->client_port);
+    else if (head->client->family != WIRE_FAMILY_NONE)
+        set_proxied(request, head->client);
 }
 
 void span_head_end(struct wire_slot *slot, struct span_head *head)

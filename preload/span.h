@@ -19,14 +19,15 @@ struct span_head {
     bool has_host;
     bool has_user_agent;
     bool is_complete;
+    const struct wire_address *client;
     struct propagation propagation;
     struct forwarded forwarded;
 };
 
-/* Begin a server's request. NULL when no slot is free; counted. `head` is reset.
- * Context: hook; signal-safe. */
+/* Begin a server's request. `client` is the one that a proxy passes on, if known; borrowed until the head is complete.
+ * NULL when no slot is free; counted. `head` is reset. Context: hook; signal-safe. */
 struct wire_slot *span_open(struct span_head *head, uint64_t start_ns, const struct wire_address *peer,
-                            const struct wire_address *local);
+                            const struct wire_address *local, const struct wire_address *client);
 
 /* First letters of names whose fields are of no use, as struct http1's `unreported`. Context: hook; signal-safe. */
 uint32_t span_unused_request_letters(void);

@@ -224,6 +224,8 @@ enum wire_request_flag {
     WIRE_REQUEST_UPGRADED = 1 << 4,      /* 101, or a CONNECT tunnel */
     WIRE_REQUEST_BODY_SEEN = 1 << 5,     /* request_body_size is known */
     WIRE_REQUEST_RESPONSE_BODY_SEEN = 1 << 6,
+    WIRE_REQUEST_FRAMING_AMBIGUOUS = 1 << 7, /* of a message: others may read it in another way */
+    WIRE_REQUEST_FRAMING_INVALID = 1 << 8,   /* of a message: there is no rule for where it ends */
 };
 
 /* Texts of a request: bytes already redacted, cut and bounded by the shim. Not NUL-terminated, not checked as UTF-8. */
@@ -233,7 +235,7 @@ enum wire_text {
     WIRE_TEXT_PATH,           /* without query */
     WIRE_TEXT_QUERY,          /* without '?' */
     WIRE_TEXT_SERVER_ADDRESS, /* host only */
-    WIRE_TEXT_CLIENT_ADDRESS, /* from Forwarded or X-Forwarded-For; else the peer is it */
+    WIRE_TEXT_CLIENT_ADDRESS, /* from Forwarded, X-Forwarded-For or the PROXY protocol; else the peer is it */
     WIRE_TEXT_USER_AGENT,
     WIRE_TEXT_TRACESTATE,
     WIRE_TEXT_PEER_PATH,       /* unix socket path of the peer; usually none */
@@ -265,7 +267,7 @@ struct wire_request {
     struct wire_address peer;
     struct wire_address local;
     uint16_t text_length; /* bytes used of text[] */
-    uint16_t pad1;
+    uint16_t client_port; /* that goes with WIRE_TEXT_CLIENT_ADDRESS; 0: unknown */
     /* Entries of { uint8_t id; uint8_t pad; uint16_t length; uint8_t bytes[length]; }, packed, unaligned. */
     uint8_t text[];
 };

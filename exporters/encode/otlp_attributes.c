@@ -82,6 +82,16 @@ static void add_number(struct otlp_attributes *attributes, const char *key, int6
     any->int_value = number;
 }
 
+static void add_true(struct otlp_attributes *attributes, const char *key)
+{
+    Otlp__AnyValue *any = add(attributes, key, strlen(key), 0);
+
+    if (any == NULL)
+        return;
+    any->value_case = OTLP__ANY_VALUE__VALUE_BOOL_VALUE;
+    any->bool_value = 1;
+}
+
 static void add_seconds(struct otlp_attributes *attributes, const char *key, uint64_t ns)
 {
     Otlp__AnyValue *any = add(attributes, key, strlen(key), 0);
@@ -171,6 +181,8 @@ static void add_endpoints(struct otlp_attributes *attributes, const struct span 
         add_number(attributes, "server.port", request->server_port);
     if (request->kind == WIRE_KIND_SERVER)
         add_text(attributes, "client.address", client.length > 0 ? client : peer);
+    if (client.length > 0 && request->client_port != 0)
+        add_number(attributes, "client.port", request->client_port);
     add_text(attributes, "network.peer.address", peer);
     if (peer.length > 0 && request->peer.port != 0)
         add_number(attributes, "network.peer.port", request->peer.port);
@@ -196,6 +208,19 @@ static void add_sizes(struct otlp_attributes *attributes, const struct span *spa
         add_number(attributes, "http.response.body.size", (int64_t)request->response_body_size);
     if (span->first_byte_unix_ns != 0)
         add_seconds(attributes, "spanshim.response.time_to_first_byte", span->first_byte_unix_ns - span->start_unix_ns);
+}
+
+/* What is odd about the exchange, or about what was seen of it. */
+static void add_oddities(struct otlp_attributes *attributes, const struct wire_request *request)
+{
+    if ((request->flags & WIRE_REQUEST_UPGRADED) != 0)
+        add_true(attributes, "spanshim.upgraded");
+    if ((request->flags & WIRE_REQUEST_FRAMING_INVALID) != 0)
+        add_constant(attributes, "spanshim.framing", "invalid", 7);
+    else if ((request->flags & WIRE_REQUEST_FRAMING_AMBIGUOUS) != 0)
+        add_constant(attributes, "spanshim.framing", "ambiguous", 9);
+    if ((request->flags & WIRE_REQUEST_TRUNCATED) != 0)
+        add_true(attributes, "spanshim.truncated");
 }
 
 /* A field name's bytes (RFC 9110 5.6.2): whatever else comes would be repaired, and two names could become one key. */
@@ -306,6 +331,7 @@ void otlp_attributes_fill(struct otlp_attributes *attributes, const struct span 
     add_protocol(attributes, span->request);
     add_text(attributes, "user_agent.original", span->text[WIRE_TEXT_USER_AGENT]);
     add_sizes(attributes, span);
+    add_oddities(attributes, span->request);
     add_headers(attributes, "http.request.header.", span->request_headers, span->request_header_count);
     add_headers(attributes, "http.response.header.", span->response_headers, span->response_header_count);
 }

@@ -6,6 +6,7 @@
 #include "preload/ring.h"
 #include "tests/support/shim_traffic.h"
 
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -245,6 +246,208 @@ static void test_exchange_takes_an_answer_to_a_broken_request(void **state)
     traffic_assert_nothing_open();
 }
 
+static uint16_t framing_flags(struct wire_request request)
+{
+    return request.flags & (WIRE_REQUEST_FRAMING_AMBIGUOUS | WIRE_REQUEST_FRAMING_INVALID);
+}
+
+static void test_exchange_marks_a_framing_that_others_read_otherwise(void **state)
+{
+    static const char both[] = "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n";
+    char text[256];
+    struct wire_request request;
+
+    (void)state;
+    snprintf(text, sizeof(text), "POST /one HTTP/1.1\r\n%s" TRAFFIC_GET, both);
+    traffic_receive(TRAFFIC_FD, text);
+    traffic_send(TRAFFIC_FD, TRAFFIC_OK);
+    request = traffic_assert_span("/one", 200, WIRE_ERROR_NONE);
+    assert_int_equal(framing_flags(request), WIRE_REQUEST_FRAMING_AMBIGUOUS);
+    assert_int_equal(request.request_body_size, 2);
+    snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\n%s" TRAFFIC_OK, both);
+    traffic_receive(TRAFFIC_FD, TRAFFIC_GET);
+    traffic_send(TRAFFIC_FD, text);
+    request = traffic_assert_span("/one", 200, WIRE_ERROR_NONE);
+    assert_int_equal(framing_flags(request), WIRE_REQUEST_FRAMING_AMBIGUOUS);
+    assert_int_equal(request.response_body_size, 2);
+    assert_int_equal(framing_flags(traffic_assert_span("/one", 200, WIRE_ERROR_NONE)), 0);
+    assert_true(traffic_captures(TRAFFIC_FD));
+    traffic_assert_nothing_open();
+}
+
+/* The server's refusal is the request's answer; what comes after it can't be told any more. */
+static void test_exchange_marks_a_request_without_a_framing(void **state)
+{
+    static const char *const requests[] = {
+        "POST /one HTTP/1.1\r\nContent-Length: 1x\r\n\r\n",
+        "POST /one HTTP/1.1\r\nTransfer-Encoding: chunked, gzip\r\n\r\n",
+        "POST /one HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n-1\r\n",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+        conn_accepted(TRAFFIC_LISTENER, TRAFFIC_FD, NULL, 0);
+        traffic_receive(TRAFFIC_FD, requests[i]);
+        traffic_send(TRAFFIC_FD, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+        struct wire_request request = traffic_assert_span("/one", 400, WIRE_ERROR_NONE);
+        assert_int_equal(framing_flags(request), WIRE_REQUEST_FRAMING_INVALID);
+        assert_int_equal(request.request_body_size, i == 2);
+        assert_false(traffic_captures(TRAFFIC_FD));
+    }
+    assert_int_equal(traffic_dropped(WIRE_DROP_BAD_FRAMING), 0);
+    traffic_assert_nothing_open();
+}
+
+/* Bytes after a request that are none say nothing about it. */
+static void test_exchange_marks_no_request_for_what_follows_it(void **state)
+{
+    (void)state;
+    traffic_receive(TRAFFIC_FD, "POST /one HTTP/1.1\r\nContent-Length: 1\r\n\r\na\r\r\n");
+    traffic_send(TRAFFIC_FD, TRAFFIC_OK);
+    assert_int_equal(framing_flags(traffic_assert_span("/one", 200, WIRE_ERROR_NONE)), 0);
+    assert_false(traffic_captures(TRAFFIC_FD));
+}
+
+static void test_exchange_ends_a_response_without_a_framing(void **state)
+{
+    static const char *const responses[] = {
+        "HTTP/1.1 200 OK\r\nContent-Length: 5, 6\r\n\r\nhello",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello!\r\n",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(responses) / sizeof(responses[0]); i++) {
+        conn_accepted(TRAFFIC_LISTENER, TRAFFIC_FD, NULL, 0);
+        traffic_receive(TRAFFIC_FD, TRAFFIC_GET);
+        traffic_send(TRAFFIC_FD, responses[i]);
+        struct wire_request request = traffic_assert_span("/one", 200, WIRE_ERROR_BAD_FRAMING);
+        assert_int_equal(framing_flags(request), WIRE_REQUEST_FRAMING_INVALID);
+        assert_false(traffic_captures(TRAFFIC_FD));
+        assert_int_equal(traffic_dropped(WIRE_DROP_BAD_FRAMING), i + 1);
+    }
+    traffic_assert_nothing_open();
+}
+
+static void test_exchange_ends_a_response_longer_than_announced(void **state)
+{
+    struct conn_ref ref;
+
+    (void)state;
+    traffic_receive(TRAFFIC_FD, TRAFFIC_GET);
+    traffic_send(TRAFFIC_FD, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
+    assert_true(conn_capture(&ref, TRAFFIC_FD));
+    conn_skip_out(&ref, 6);
+    (void)traffic_assert_span("/one", 200, WIRE_ERROR_BAD_FRAMING);
+    assert_false(traffic_captures(TRAFFIC_FD));
+}
+
+/* Two heads of 100 kB each: the bodies are skipped all the same. */
+static void test_exchange_follows_heads_of_any_length(void **state)
+{
+    enum { LONG = 100000 };
+    static char text[LONG + 256];
+    struct wire_request request;
+
+    (void)state;
+    snprintf(text, sizeof(text), "POST /%0*d HTTP/1.1\r\nContent-Length: 2\r\n\r\nab" TRAFFIC_GET, LONG, 7);
+    traffic_receive(TRAFFIC_FD, text);
+    snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\nX-Long: %0*d\r\nContent-Length: 2\r\n\r\nhi" TRAFFIC_OK, LONG, 7);
+    traffic_send(TRAFFIC_FD, text);
+    union shim_record record;
+    assert_true(traffic_next_span(&record));
+    request = record.request;
+    assert_int_equal(request.flags & WIRE_REQUEST_TRUNCATED, WIRE_REQUEST_TRUNCATED);
+    assert_int_equal(request.request_body_size, 2);
+    assert_int_equal(request.response_body_size, 2);
+    request = traffic_assert_span("/one", 200, WIRE_ERROR_NONE);
+    assert_int_equal(request.flags & WIRE_REQUEST_TRUNCATED, 0);
+    traffic_assert_nothing_open();
+}
+
+static void assert_client(const struct wire_request *request, const char *address, uint16_t port)
+{
+    struct slice text = shim_core_text(request, WIRE_TEXT_CLIENT_ADDRESS, 0);
+
+    assert_int_equal(text.length, strlen(address));
+    assert_memory_equal(text.bytes, address, text.length);
+    assert_int_equal(request->client_port, port);
+    assert_int_equal(request->peer.port, 40000); /* the socket's own peer stays what it is */
+}
+
+static struct wire_request answer_one(void)
+{
+    traffic_send(TRAFFIC_FD, TRAFFIC_OK);
+    static union shim_record record;
+    assert_true(traffic_next_span(&record));
+    return record.request;
+}
+
+static const char v1[] = "PROXY TCP4 203.0.113.7 192.0.2.1 56324 443\r\n";
+static const char v2[] = "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xcb\0\x71\7\xc0\0\2\1\xdc\4\1\xbb";
+
+static void test_exchange_takes_the_client_from_a_proxy_header(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t length;
+    } headers[] = {{v1, sizeof(v1) - 1}, {v2, sizeof(v2) - 1}};
+    union shim_record record;
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        for (size_t cut = 0; cut <= headers[i].length; cut++) {
+            struct sockaddr_in peer = {.sin_family = AF_INET, .sin_port = htons(40000), .sin_addr.s_addr = 1};
+
+            conn_accepted(TRAFFIC_LISTENER, TRAFFIC_FD, (struct sockaddr *)&peer, sizeof(peer));
+            if (cut > 0)
+                traffic_receive_bytes(TRAFFIC_FD, headers[i].bytes, cut);
+            traffic_assert_nothing_open();
+            if (cut < headers[i].length)
+                traffic_receive_bytes(TRAFFIC_FD, headers[i].bytes + cut, headers[i].length - cut);
+            traffic_receive(TRAFFIC_FD, TRAFFIC_GET "GET /two HTTP/1.1\r\nX-Forwarded-For: 198.51.100.1\r\n\r\n");
+            traffic_send(TRAFFIC_FD, TRAFFIC_OK TRAFFIC_OK);
+            assert_true(traffic_next_span(&record));
+            assert_client(&record.request, "203.0.113.7", 56324);
+            assert_true(traffic_next_span(&record)); /* who forwards knows more than who passes on */
+            assert_client(&record.request, "198.51.100.1", 0);
+        }
+    }
+}
+
+/* Requests that begin as a PROXY header does. */
+static void test_exchange_reads_what_only_looked_like_a_proxy_header(void **state)
+{
+    static const char *const requests[] = {
+        "POST /one HTTP/1.1\r\n\r\n",        "PROPFIND /one HTTP/1.1\r\n\r\n", "PROXY /one HTTP/1.1\r\n\r\n",
+        "\r\n\r\nPUT /one HTTP/1.1\r\n\r\n", "\r\nGET /one HTTP/1.1\r\n\r\n",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+        for (size_t step = 1; step < 20; step++) {
+            conn_accepted(TRAFFIC_LISTENER, TRAFFIC_FD, NULL, 0);
+            for (size_t at = 0, length = strlen(requests[i]); at < length; at += step)
+                traffic_receive_bytes(TRAFFIC_FD, requests[i] + at, length - at < step ? length - at : step);
+            struct wire_request request = answer_one();
+            assert_int_equal(request.status, 200);
+            assert_int_equal(request.client_port, 0);
+        }
+    }
+    traffic_assert_nothing_open();
+}
+
+static void test_exchange_lets_go_of_a_malformed_proxy_header(void **state)
+{
+    (void)state;
+    traffic_receive(TRAFFIC_FD, "PROXY TCP4 203.0.113.7 192.0.2.1 56324\r\n" TRAFFIC_GET);
+    assert_false(traffic_captures(TRAFFIC_FD));
+    conn_accepted(TRAFFIC_LISTENER, TRAFFIC_FD, NULL, 0);
+    traffic_receive_bytes(TRAFFIC_FD, "\r\n\r\n\0\r\nQUIT\n\x31\x11\0\x0c", 16); /* version 3 */
+    assert_false(traffic_captures(TRAFFIC_FD));
+    assert_int_equal(traffic_dropped(WIRE_DROP_BAD_FRAMING), 0);
+    traffic_assert_nothing_open();
+}
+
 static void test_exchange_is_silent_about_other_protocols(void **state)
 {
     (void)state;
@@ -286,6 +489,15 @@ int main(void)
         TEST(test_exchange_ends_with_a_tunnel),
         TEST(test_exchange_takes_an_answer_before_the_heads_end),
         TEST(test_exchange_takes_an_answer_to_a_broken_request),
+        TEST(test_exchange_marks_a_framing_that_others_read_otherwise),
+        TEST(test_exchange_marks_a_request_without_a_framing),
+        TEST(test_exchange_marks_no_request_for_what_follows_it),
+        TEST(test_exchange_ends_a_response_without_a_framing),
+        TEST(test_exchange_ends_a_response_longer_than_announced),
+        TEST(test_exchange_follows_heads_of_any_length),
+        TEST(test_exchange_takes_the_client_from_a_proxy_header),
+        TEST(test_exchange_reads_what_only_looked_like_a_proxy_header),
+        TEST(test_exchange_lets_go_of_a_malformed_proxy_header),
         TEST(test_exchange_is_silent_about_other_protocols),
         TEST(test_exchange_doubts_a_response_that_is_none),
     };

@@ -269,12 +269,43 @@ static void test_otlp_trace_writes_addresses(void **state)
     assert_number(encode_one(), "network.peer.port", -1);
     sample_put_text(request, WIRE_TEXT_CLIENT_ADDRESS, "203.0.113.9");
     assert_text(encode_one(), "client.address", "203.0.113.9");
+    assert_number(encode_one(), "client.port", -1);
+    request->client_port = 56324;
+    assert_number(encode_one(), "client.port", 56324);
     assert_text(encode_one(), "network.peer.address", "10.200.0.255");
     request->peer = (struct wire_address){.family = WIRE_FAMILY_UNIX};
     assert_text(encode_one(), "network.peer.address", NULL);
     assert_text(encode_one(), "network.transport", "unix");
     sample_put_text(request, WIRE_TEXT_PEER_PATH, "/run/peer.sock");
     assert_text(encode_one(), "network.peer.address", "/run/peer.sock");
+}
+
+static void assert_true_attribute(uint16_t flag, const char *key)
+{
+    uint16_t flags = records[0].request.flags;
+    const Otlp__Span *span = encode_one();
+
+    assert_null(find(span->attributes, span->n_attributes, key));
+    records[0].request.flags |= flag;
+    span = encode_one();
+    const Otlp__AnyValue *value = find(span->attributes, span->n_attributes, key);
+    assert_non_null(value);
+    assert_int_equal(value->value_case, OTLP__ANY_VALUE__VALUE_BOOL_VALUE);
+    assert_true(value->bool_value);
+    records[0].request.flags = flags;
+}
+
+static void test_otlp_trace_says_what_is_odd(void **state)
+{
+    (void)state;
+    assert_true_attribute(WIRE_REQUEST_UPGRADED, "spanshim.upgraded");
+    assert_true_attribute(WIRE_REQUEST_TRUNCATED, "spanshim.truncated");
+    assert_text(encode_one(), "spanshim.framing", NULL);
+    records[0].request.flags |= WIRE_REQUEST_FRAMING_AMBIGUOUS;
+    assert_text(encode_one(), "spanshim.framing", "ambiguous");
+    records[0].request.flags |= WIRE_REQUEST_FRAMING_INVALID;
+    assert_text(encode_one(), "spanshim.framing", "invalid");
+    assert_null(encode_one()->status);
 }
 
 static void test_otlp_trace_leaves_out_what_was_not_seen(void **state)
@@ -427,6 +458,7 @@ int main(void)
         TEST(test_otlp_trace_sets_status_and_error_type),
         TEST(test_otlp_trace_names_unknown_methods_http),
         TEST(test_otlp_trace_writes_addresses),
+        TEST(test_otlp_trace_says_what_is_odd),
         TEST(test_otlp_trace_leaves_out_what_was_not_seen),
         TEST(test_otlp_trace_repairs_texts),
         TEST(test_otlp_trace_joins_headers_of_one_name),
