@@ -18,7 +18,7 @@ int close(int fd)
 HOOK
 int close_range(unsigned int first, unsigned int last, int flags)
 {
-    if (hook_active() && !(flags & (int)CLOSE_RANGE_CLOEXEC))
+    if (hook_active() && (flags & ~(int)CLOSE_RANGE_UNSHARE) == 0) /* else it closes nothing, or fails */
         conn_closing_range(first, last);
     return REAL(close_range)(first, last, flags);
 }

@@ -78,21 +78,47 @@ ssize_t __recvfrom_chk(int fd, void *buf, size_t len, size_t buf_size, int flags
     return n;
 }
 
-/* Descriptors that came along are new to us. */
-static void passed_descriptors(struct msghdr *message)
+/* For each descriptor that a message carries. */
+static void each_descriptor(const struct msghdr *message, void (*tell)(int fd))
 {
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
+    struct msghdr copy = *message; /* CMSG_NXTHDR wants a writable one */
+
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&copy); c; c = CMSG_NXTHDR(&copy, c)) {
         if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
             continue;
         for (size_t at = 0; at + sizeof(int) <= c->cmsg_len - CMSG_LEN(0); at += sizeof(int)) {
             int fd;
 
             memcpy(&fd, CMSG_DATA(c) + at, sizeof(fd));
-            link_received(fd);
-            if (hook_active())
-                conn_forget(fd);
+            tell(fd);
         }
     }
+}
+
+/* A descriptor that came along is new to us. */
+static void taken(int fd)
+{
+    link_received(fd);
+    if (hook_active())
+        conn_forget(fd);
+}
+
+/* What a message brought: n as recvmsg returns it. */
+static void message_received(const struct conn_ref *conn, struct msghdr *message, int flags, ssize_t n)
+{
+    if (n < 0 || (flags & MSG_TRUNC)) /* after a failure the message may not even be readable */
+        conn_skip_in(conn, n);
+    else
+        conn_data_in_vector(conn, message->msg_iov, (int)message->msg_iovlen, n);
+}
+
+/* And what one took away. */
+static void message_sent(const struct conn_ref *conn, const struct msghdr *message, ssize_t n)
+{
+    if (n < 0) /* the same */
+        conn_skip_out(conn, n);
+    else
+        conn_data_out_vector(conn, message->msg_iov, (int)message->msg_iovlen, n);
 }
 
 HOOK
@@ -101,15 +127,13 @@ ssize_t recvmsg(int fd, struct msghdr *message, int flags)
     struct hook_call call;
     bool followed = !is_aside(flags) && hook_enter(&call, fd);
     ssize_t n = REAL(recvmsg)(fd, message, flags);
-    int saved_errno = errno;
 
+    hook_done(&call);
     if (n >= 0 && message->msg_controllen > 0)
-        passed_descriptors(message);
-    if (followed && (n < 0 || (flags & MSG_TRUNC))) /* after a failure the message may not even be readable */
-        conn_skip_in(&call.conn, n);
-    else if (followed)
-        conn_data_in_vector(&call.conn, message->msg_iov, (int)message->msg_iovlen, n);
-    errno = saved_errno;
+        each_descriptor(message, taken);
+    if (followed)
+        message_received(&call.conn, message, flags, n);
+    hook_leave(&call);
     return n;
 }
 
@@ -119,17 +143,19 @@ int recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags, st
     struct hook_call call;
     bool followed = !is_aside(flags) && hook_enter(&call, fd);
     int received_count = REAL(recvmmsg)(fd, messages, count, flags, timeout);
-    int saved_errno = errno;
 
+    hook_done(&call);
+    if (followed && received_count < 0)
+        conn_skip_in(&call.conn, received_count);
     for (int i = 0; i < received_count; i++) {
         struct msghdr *message = &messages[i].msg_hdr;
 
         if (message->msg_controllen > 0)
-            passed_descriptors(message);
+            each_descriptor(message, taken);
         if (followed)
-            conn_data_in_vector(&call.conn, message->msg_iov, (int)message->msg_iovlen, (ssize_t)messages[i].msg_len);
+            message_received(&call.conn, message, flags, (ssize_t)messages[i].msg_len);
     }
-    errno = saved_errno;
+    hook_leave(&call);
     return received_count;
 }
 
@@ -165,15 +191,14 @@ HOOK
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
     struct hook_call call;
-
-    if ((flags & MSG_OOB) || !hook_enter(&call, fd))
-        return REAL(sendmsg)(fd, message, flags);
+    bool followed = !(flags & MSG_OOB) && hook_enter(&call, fd);
     ssize_t n = REAL(sendmsg)(fd, message, flags);
+
     hook_done(&call);
-    if (n >= 0) /* else the message may lie where nothing can be read */
-        conn_data_out_vector(&call.conn, message->msg_iov, (int)message->msg_iovlen, n);
-    else
-        conn_data_out(&call.conn, NULL, n);
+    if (n >= 0 && message->msg_controllen > 0 && hook_active())
+        each_descriptor(message, conn_passed);
+    if (followed)
+        message_sent(&call.conn, message, n);
     hook_leave(&call);
     return n;
 }
@@ -182,15 +207,19 @@ HOOK
 int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags)
 {
     struct hook_call call;
-
-    if ((flags & MSG_OOB) || !hook_enter(&call, fd))
-        return REAL(sendmmsg)(fd, messages, count, flags);
+    bool followed = !(flags & MSG_OOB) && hook_enter(&call, fd);
     int sent = REAL(sendmmsg)(fd, messages, count, flags);
-    hook_done(&call);
-    for (int i = 0; i < sent; i++) {
-        struct msghdr *message = &messages[i].msg_hdr;
 
-        conn_data_out_vector(&call.conn, message->msg_iov, (int)message->msg_iovlen, (ssize_t)messages[i].msg_len);
+    hook_done(&call);
+    if (followed && sent < 0)
+        conn_skip_out(&call.conn, sent);
+    for (int i = 0; i < sent; i++) {
+        const struct msghdr *message = &messages[i].msg_hdr;
+
+        if (message->msg_controllen > 0 && hook_active())
+            each_descriptor(message, conn_passed);
+        if (followed)
+            message_sent(&call.conn, message, (ssize_t)messages[i].msg_len);
     }
     hook_leave(&call);
     return sent;

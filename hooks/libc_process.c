@@ -8,6 +8,7 @@
 
 #include <sched.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -68,21 +69,42 @@ int prctl(int option, ...)
     return REAL(prctl)(option, a, b, c, d);
 }
 
-/* Raw system calls that change what we keep; called by libc_syscall.S before it goes on to the original. */
+/* Raw system calls that concern us: libc_syscall.S asks for each number, and tells syscall_before() of these before it
+ * goes on to the original. */
+enum { SYSCALLS_WATCHED = 512 }; /* as libc_syscall.S has it */
+enum watched { NOT_WATCHED, ENTERS_SANDBOX, CLOSES, DUPLICATES, MOVES_BYTES };
+
+extern const uint8_t syscall_watched[SYSCALLS_WATCHED] __attribute__((visibility("hidden")));
+
+const uint8_t syscall_watched[SYSCALLS_WATCHED] = {
+    [SYS_seccomp] = ENTERS_SANDBOX, [SYS_prctl] = ENTERS_SANDBOX, [SYS_close] = CLOSES,
+    [SYS_close_range] = CLOSES,     [SYS_dup2] = DUPLICATES,      [SYS_dup3] = DUPLICATES,
+    [SYS_read] = MOVES_BYTES,       [SYS_readv] = MOVES_BYTES,    [SYS_preadv2] = MOVES_BYTES,
+    [SYS_recvfrom] = MOVES_BYTES,   [SYS_recvmsg] = MOVES_BYTES,  [SYS_recvmmsg] = MOVES_BYTES,
+    [SYS_write] = MOVES_BYTES,      [SYS_writev] = MOVES_BYTES,   [SYS_pwritev2] = MOVES_BYTES,
+    [SYS_sendto] = MOVES_BYTES,     [SYS_sendmsg] = MOVES_BYTES,  [SYS_sendmmsg] = MOVES_BYTES,
+    [SYS_sendfile] = MOVES_BYTES,
+};
+
 void syscall_before(long number, long a, long b, long c) __attribute__((visibility("hidden")));
 
 void syscall_before(long number, long a, long b, long c)
 {
-    if (number == SYS_seccomp || (number == SYS_prctl && a == PR_SET_SECCOMP))
+    enum watched what = (enum watched)syscall_watched[number];
+    struct hook_call call;
+
+    if (what == ENTERS_SANDBOX && (number == SYS_seccomp || a == PR_SET_SECCOMP))
         sandboxed();
     if (!hook_active())
         return;
     if (number == SYS_close)
         conn_closing((int)a);
-    else if (number == SYS_close_range && !(c & CLOSE_RANGE_CLOEXEC))
+    else if (number == SYS_close_range && (c & ~(long)CLOSE_RANGE_UNSHARE) == 0)
         conn_closing_range((unsigned)a, (unsigned)b);
-    else if (number == SYS_dup2 || number == SYS_dup3)
-        conn_closing((int)b);
+    else if (what == DUPLICATES && a != b)
+        conn_duplicated((int)a, (int)b); /* b's old meaning ends, also if the call should fail */
+    else if (what == MOVES_BYTES && hook_enter(&call, (int)a))
+        conn_give_up(&call.conn);
 }
 
 HOOK

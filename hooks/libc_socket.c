@@ -4,6 +4,7 @@
 
 #include "preload/link.h"
 
+#include <stdint.h>
 #include <sys/socket.h>
 
 /* What a server or client of ours could speak over. */
@@ -70,20 +71,53 @@ int listen(int fd, int backlog)
     return result;
 }
 
-/* The peer's address, also where the program does not want it: the same call, asked for more. */
+/* The peer's address as accept() gives it, also where the program does not want it: the same call, asked for more. */
 struct peer {
-    struct sockaddr_storage storage;
-    socklen_t length;
+    struct sockaddr *address;
+    socklen_t *length;
+    size_t room; /* of `address` */
+    socklen_t own_length;
+    struct sockaddr_storage own;
 };
 
-static int accepted(int listener, int fd, const struct sockaddr *address, socklen_t room, const socklen_t *length)
+/* Up to here above our frame is the stack of who called us, which can be read. */
+enum { CALLERS_STACK = 16384, PAGE = 4096 };
+
+/* How much the caller's buffer takes. Its pointers may be bad, which is the kernel's to say (EFAULT): the length is
+ * looked at only where it lies on the stack. Elsewhere the buffer is trusted to the end of its page. */
+static size_t room_of(const struct sockaddr *address, const socklen_t *length)
+{
+    if ((uintptr_t)length - (uintptr_t)__builtin_frame_address(0) < CALLERS_STACK)
+        return *length;
+    return PAGE - (uintptr_t)address % PAGE;
+}
+
+static void peer_prepare(struct peer *peer, struct sockaddr *address, socklen_t *length)
+{
+    peer->address = address;
+    peer->length = length;
+    peer->room = 0;
+    if (!hook_active())
+        return;
+    if (!address) {
+        peer->address = (struct sockaddr *)&peer->own;
+        peer->length = &peer->own_length;
+        peer->own_length = sizeof(peer->own);
+        peer->room = sizeof(peer->own);
+    } else {
+        peer->room = room_of(address, length);
+    }
+}
+
+static int accepted(int listener, int fd, const struct peer *peer)
 {
     int saved_errno = errno;
 
-    if (fd < 0)
-        return fd;
-    if (hook_active())
-        conn_accepted(listener, fd, address, *length < room ? *length : room);
+    if (fd >= 0 && hook_active()) {
+        size_t length = peer->room > 0 ? *peer->length : 0;
+
+        conn_accepted(listener, fd, peer->address, length < peer->room ? length : peer->room);
+    }
     errno = saved_errno;
     return fd;
 }
@@ -91,37 +125,21 @@ static int accepted(int listener, int fd, const struct sockaddr *address, sockle
 HOOK
 int accept(int fd, struct sockaddr *address, socklen_t *length)
 {
-    struct peer peer = {.length = sizeof(peer.storage)};
+    struct peer peer;
 
     link_ensure(); /* the listener may have come by inheritance */
-    if (address && length) {
-        socklen_t room = *length;
-        int result = REAL(accept)(fd, address, length);
-        return accepted(fd, result, address, room, length);
-    }
-    if (address || !hook_active())
-        return accepted(fd, REAL(accept)(fd, address, length), NULL, 0, &peer.length);
-
-    int result = REAL(accept)(fd, (struct sockaddr *)&peer.storage, &peer.length);
-    return accepted(fd, result, (struct sockaddr *)&peer.storage, sizeof(peer.storage), &peer.length);
+    peer_prepare(&peer, address, length);
+    return accepted(fd, REAL(accept)(fd, peer.address, peer.length), &peer);
 }
 
 HOOK
 int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
 {
-    struct peer peer = {.length = sizeof(peer.storage)};
+    struct peer peer;
 
     link_ensure(); /* the listener may have come by inheritance */
-    if (address && length) {
-        socklen_t room = *length;
-        int result = REAL(accept4)(fd, address, length, flags);
-        return accepted(fd, result, address, room, length);
-    }
-    if (address || !hook_active())
-        return accepted(fd, REAL(accept4)(fd, address, length, flags), NULL, 0, &peer.length);
-
-    int result = REAL(accept4)(fd, (struct sockaddr *)&peer.storage, &peer.length, flags);
-    return accepted(fd, result, (struct sockaddr *)&peer.storage, sizeof(peer.storage), &peer.length);
+    peer_prepare(&peer, address, length);
+    return accepted(fd, REAL(accept4)(fd, peer.address, peer.length, flags), &peer);
 }
 
 /* The client's side is none of ours yet. */
@@ -131,7 +149,7 @@ int connect(int fd, const struct sockaddr *address, socklen_t length)
     int result = REAL(connect)(fd, address, length);
     int saved_errno = errno;
 
-    if (hook_active()) {
+    if ((result == 0 || saved_errno == EINPROGRESS || saved_errno == EINTR) && hook_active()) {
         conn_ignore(fd);
         errno = saved_errno;
     }
@@ -147,6 +165,8 @@ int shutdown(int fd, int how)
         return REAL(shutdown)(fd, how);
     int result = REAL(shutdown)(fd, how);
     hook_done(&call);
+    if (result == 0 && how != SHUT_WR)
+        conn_shut_in(&call.conn);
     if (result == 0 && how != SHUT_RD)
         conn_shut_out(&call.conn);
     hook_leave(&call);

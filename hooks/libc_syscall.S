@@ -15,18 +15,11 @@
 syscall:
         .cfi_startproc
         endbr64
-        cmpq $__NR_close, %rdi
-        je .Lours
-        cmpq $__NR_close_range, %rdi
-        je .Lours
-        cmpq $__NR_dup2, %rdi
-        je .Lours
-        cmpq $__NR_dup3, %rdi
-        je .Lours
-        cmpq $__NR_seccomp, %rdi
-        je .Lours
-        cmpq $__NR_prctl, %rdi
-        je .Lours
+        cmpq $512, %rdi
+        jae .Lforward
+        leaq syscall_watched(%rip), %rax
+        cmpb $0, (%rax,%rdi)
+        jne .Lours
 .Lforward:
         movq real_table + 8 * HOOK_syscall(%rip), %rax
         testq %rax, %rax

@@ -7,8 +7,8 @@
 #include "preload/fdtab.h"
 #include "preload/process.h"
 #include "preload/ring.h"
+#include "preload/socket.h"
 #include "preload/span.h"
-#include "preload/sys.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -40,8 +40,7 @@ static struct conn *look_up(int fd, uint64_t *ret_entry, uint32_t *ret_generatio
     return conn;
 }
 
-/* A connection with one descriptor. */
-static struct conn *conn_new(enum conn_role role)
+struct conn *conn_new(enum conn_role role)
 {
     struct conn *conn = arena_pool_get(&conns);
 
@@ -53,6 +52,8 @@ static struct conn *conn_new(enum conn_role role)
     atomic_store_explicit(&conn->passive, 0, memory_order_relaxed);
     atomic_store_explicit(&conn->doomed, 0, memory_order_relaxed);
     atomic_store_explicit(&conn->peer_done, 0, memory_order_relaxed);
+    atomic_store_explicit(&conn->deaf, 0, memory_order_relaxed);
+    conn->sent = 0;
     atomic_store_explicit(&conn->failure, WIRE_ERROR_NONE, memory_order_relaxed);
     atomic_store_explicit(&conn->pid, process_pid(), memory_order_relaxed);
     conn->forks = atomic_load_explicit(&process_page->forks, memory_order_relaxed);
@@ -167,7 +168,7 @@ __attribute__((cold)) static void turn_passive(struct conn *conn, enum wire_drop
         ring_drop(cause);
 }
 
-static void conn_unref(struct conn *conn)
+void conn_unref(struct conn *conn)
 {
     if (atomic_fetch_sub_explicit(&conn->refs, 1, memory_order_acq_rel) != 1)
         return;
@@ -175,24 +176,51 @@ static void conn_unref(struct conn *conn)
     settle(conn);
 }
 
+/* Does a request wait for its answer? Only a look: by the next moment it may be answered. */
+static bool is_busy(const struct conn *conn)
+{
+    return atomic_load_explicit(&conn->opened, memory_order_relaxed) !=
+           atomic_load_explicit(&conn->answered, memory_order_relaxed);
+}
+
+/* One of its descriptors has another meaning although no hook saw it closed. If it was the last one, nobody knows when
+ * the connection ended, and how. */
+static void conn_lose(struct conn *conn)
+{
+    if (atomic_load_explicit(&conn->refs, memory_order_relaxed) == 1 && is_busy(conn))
+        turn_passive(conn, WIRE_DROP_BLIND);
+    conn_unref(conn);
+}
+
+/* What becomes of a connection that loses a descriptor. */
+typedef void leave_function(struct conn *conn);
+
 /* The descriptor gets a new meaning; what it named before loses it. */
-static bool fd_name(int fd, uint32_t value)
+static bool fd_name(int fd, uint32_t value, leave_function *leave)
 {
     uint64_t old;
     bool noted = fdtab_set(fd, value, &old);
 
     if (conn_of(old))
-        conn_unref(conn_of(old));
+        leave(conn_of(old));
     return noted;
 }
 
-static bool fd_name_conn(int fd, struct conn *conn)
+static bool fd_name_conn(int fd, struct conn *conn, leave_function *leave)
 {
-    if (fd_name(fd, arena_number(conn) + FDTAB_CONN))
+    if (fd_name(fd, arena_number(conn) + FDTAB_CONN, leave))
         return true;
     ring_drop(WIRE_DROP_FD_LIMIT);
     conn_unref(conn);
     return false;
+}
+
+static void fd_clear(int fd, leave_function *leave)
+{
+    struct conn *conn = conn_of(fdtab_clear(fd));
+
+    if (conn)
+        leave(conn);
 }
 
 bool conn_capture(struct conn_ref *ref, int fd)
@@ -248,6 +276,8 @@ __attribute__((always_inline)) static inline void move_bytes(const struct conn_r
     }
     if (is_current(ref) && !atomic_load_explicit(&conn->passive, memory_order_relaxed)) {
         atomic_store_explicit(&conn->pid, process_pid(), memory_order_relaxed);
+        if (direction == &conn->out)
+            conn->sent += left;
         for (int i = 0; i < count && left > 0 && result == EXCHANGE_ON; i++) {
             size_t length = iov[i].iov_len < left ? iov[i].iov_len : left;
 
@@ -284,11 +314,11 @@ static void note_end(const struct conn_ref *ref, const struct iovec *iov, int co
 
     for (int i = 0; i < count; i++)
         room |= iov[i].iov_len;
-    if (room > 0 && is_current(ref))
+    if (room > 0 && is_current(ref) && !atomic_load_explicit(&ref->conn->deaf, memory_order_relaxed))
         atomic_store_explicit(&ref->conn->peer_done, 1, memory_order_relaxed);
 }
 
-static void address_set(struct wire_address *address, const struct sockaddr *from, size_t length)
+void conn_address_set(struct wire_address *address, const struct sockaddr *from, size_t length)
 {
     const struct sockaddr_in *in = (const struct sockaddr_in *)from;
     const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)from;
@@ -310,66 +340,12 @@ static void address_set(struct wire_address *address, const struct sockaddr *fro
     }
 }
 
-/* How most programs' first bytes differ from a request's: a method in capitals, one blank, a target's first byte. */
-static bool begins_request(const char *bytes, size_t length)
-{
-    const char *blank = memchr(bytes, ' ', length < 20 ? length : 20);
-
-    if (!http1_looks_like(HTTP1_REQUESTS, bytes, length) || !blank || blank + 1 >= bytes + length)
-        return false;
-    for (const char *c = bytes; c < blank; c++)
-        if (*c < 'A' || *c > 'Z')
-            return false;
-    return blank[1] == '/' || blank[1] == '*' || blank[1] == 'h';
-}
-
-/* A socket that came by inheritance or from another process, and speaks HTTP. To tell it from a file that holds a
- * request takes a system call of our own, and its peer's name another: once per such descriptor. */
-__attribute__((cold)) static void adopt(struct conn_ref *ref)
-{
-    int type = 0;
-    int length = sizeof(type);
-    struct sockaddr_in6 peer = {0};
-    int peer_length = sizeof(peer);
-    struct conn *conn;
-
-    if (atomic_load_explicit(&process_sandboxed, memory_order_relaxed))
-        return;
-    if (sys_call6(SYS_getsockopt, ref->fd, SOL_SOCKET, SO_TYPE, (long)&type, (long)&length, 0) < 0 ||
-        type != SOCK_STREAM) {
-        (void)fdtab_replace(ref->fd, ref->entry, FDTAB_IGNORED);
-        return;
-    }
-    conn = conn_new(CONN_SERVER);
-    if (!conn)
-        return;
-    if (sys_call3(SYS_getpeername, ref->fd, (long)&peer, (long)&peer_length) == 0)
-        address_set(&conn->peer, (struct sockaddr *)&peer, (size_t)peer_length);
-    ref->generation = atomic_load_explicit(&conn->generation, memory_order_relaxed);
-    if (!fdtab_replace(ref->fd, ref->entry, arena_number(conn) + FDTAB_CONN)) {
-        conn_unref(conn);
-        return;
-    }
-    ref->conn = conn;
-    ring_count(WIRE_COUNT_CONNECTIONS);
-}
-
-/* The first bytes on a descriptor that nothing is known of. */
-static void classify(struct conn_ref *ref, const struct iovec *iov, int count, ssize_t n)
-{
-    if (count > 0 && n > 0 && iov[0].iov_base &&
-        begins_request(iov[0].iov_base, iov[0].iov_len < (size_t)n ? iov[0].iov_len : (size_t)n))
-        adopt(ref);
-    else
-        (void)fdtab_replace(ref->fd, ref->entry, FDTAB_IGNORED);
-}
-
 void conn_data_in_vector(const struct conn_ref *ref, const struct iovec *iov, int count, ssize_t n)
 {
     struct conn_ref known = *ref;
 
     if (!known.conn && n > 0)
-        classify(&known, iov, count, n);
+        conn_classify(&known, iov, count, n);
     if (!known.conn)
         return;
     if (n > 0)
@@ -389,6 +365,8 @@ void conn_data_in(const struct conn_ref *ref, const void *bytes, size_t room, ss
 
 void conn_data_out_vector(const struct conn_ref *ref, const struct iovec *iov, int count, ssize_t n)
 {
+    if (!ref->conn && conn_begins_response(iov, count, n))
+        return; /* to a request that another process had read: the next one may be ours */
     if (!ref->conn)
         (void)fdtab_replace(ref->fd, ref->entry, FDTAB_IGNORED); /* who speaks first is no HTTP server */
     else if (n > 0)
@@ -419,6 +397,8 @@ void conn_skip_out(const struct conn_ref *ref, ssize_t n)
 void conn_give_up(const struct conn_ref *ref)
 {
     if (!ref->conn) {
+        if (socket_may_ask() && socket_is_stream(ref->fd))
+            ring_drop(WIRE_DROP_BLIND);
         (void)fdtab_replace(ref->fd, ref->entry, FDTAB_IGNORED);
         return;
     }
@@ -429,15 +409,25 @@ void conn_give_up(const struct conn_ref *ref)
 
 void conn_forget(int fd)
 {
-    struct conn *conn = conn_of(fdtab_clear(fd));
+    fd_clear(fd, conn_lose);
+}
 
-    if (conn)
-        conn_unref(conn);
+/* Between requests it is nobody's: whoever reads the next one follows it. */
+void conn_passed(int fd)
+{
+    struct conn_ref ref;
+
+    if (!conn_capture(&ref, fd) || !ref.conn)
+        return;
+    if (is_busy(ref.conn))
+        conn_give_up(&ref);
+    else
+        conn_forget(fd);
 }
 
 void conn_ignore(int fd)
 {
-    (void)fd_name(fd, FDTAB_IGNORED);
+    (void)fd_name(fd, FDTAB_IGNORED, conn_lose);
 }
 
 void conn_bound(int fd, const struct sockaddr *address, size_t length)
@@ -449,8 +439,8 @@ void conn_bound(int fd, const struct sockaddr *address, size_t length)
     conn = conn_new(CONN_LISTENER);
     if (!conn)
         return;
-    address_set(&conn->local, address, length);
-    (void)fd_name_conn(fd, conn);
+    conn_address_set(&conn->local, address, length);
+    (void)fd_name_conn(fd, conn, conn_lose);
 }
 
 void conn_accepted(int listener, int fd, const struct sockaddr *address, size_t length)
@@ -464,10 +454,10 @@ void conn_accepted(int listener, int fd, const struct sockaddr *address, size_t 
         conn_forget(fd);
         return;
     }
-    address_set(&conn->peer, address, length);
+    conn_address_set(&conn->peer, address, length);
     if (from && atomic_load_explicit(&from->role, memory_order_relaxed) == CONN_LISTENER)
         conn->local = from->local;
-    if (fd_name_conn(fd, conn))
+    if (fd_name_conn(fd, conn, conn_lose))
         ring_count(WIRE_COUNT_CONNECTIONS);
 }
 
@@ -478,23 +468,29 @@ void conn_duplicated(int of, int fd)
     struct conn *conn = look_up(of, &entry, &generation);
 
     if (!conn) {
-        (void)fd_name(fd, fdtab_value(entry));
+        (void)fd_name(fd, fdtab_value(entry), conn_unref);
         return;
     }
     refs = atomic_load_explicit(&conn->refs, memory_order_relaxed);
     do {
         if (refs == 0) { /* closed meanwhile by another thread */
-            conn_forget(fd);
+            fd_clear(fd, conn_unref);
             return;
         }
     } while (!atomic_compare_exchange_weak_explicit(&conn->refs, &refs, refs + 1, memory_order_acquire,
                                                     memory_order_relaxed));
     if (atomic_load_explicit(&conn->generation, memory_order_acquire) != generation) { /* closed and reused */
         conn_unref(conn);
-        conn_forget(fd);
+        fd_clear(fd, conn_unref);
         return;
     }
-    (void)fd_name_conn(fd, conn);
+    (void)fd_name_conn(fd, conn, conn_unref);
+}
+
+void conn_shut_in(const struct conn_ref *ref)
+{
+    if (ref->conn && is_current(ref))
+        atomic_store_explicit(&ref->conn->deaf, 1, memory_order_relaxed);
 }
 
 void conn_shut_out(const struct conn_ref *ref)
@@ -514,12 +510,32 @@ void conn_shut_out(const struct conn_ref *ref)
     settle(conn);
 }
 
+/* Its last descriptor is about to be closed while a request waits for its answer. If more was written than hooks saw
+ * (io_uring, a stream that was never opened here, another process), nobody knows whether it was answered. */
+__attribute__((cold)) static void doubt_silence(struct conn *conn, int fd)
+{
+    uint64_t written;
+
+    if (left_to_other(conn) || !socket_may_ask() || !socket_written(fd, &written) || !claim(&conn->out))
+        return;
+    if (written > conn->sent)
+        turn_passive(conn, WIRE_DROP_BLIND);
+    unclaim(&conn->out);
+}
+
 void conn_closing(int fd)
 {
+    struct conn *conn;
+
     if (fdtab_value(fdtab_get(fd)) == FDTAB_UNKNOWN)
         return;
     process_check_fork();
-    conn_forget(fd);
+    conn = conn_of(fdtab_clear(fd));
+    if (!conn)
+        return;
+    if (is_busy(conn) && atomic_load_explicit(&conn->refs, memory_order_relaxed) == 1)
+        doubt_silence(conn, fd);
+    conn_unref(conn);
 }
 
 void conn_closing_range(unsigned first, unsigned last)
@@ -527,4 +543,14 @@ void conn_closing_range(unsigned first, unsigned last)
     for (int fd = first < FDTAB_LIMIT ? fdtab_next((int)first) : -1; fd >= 0 && (unsigned)fd <= last;
          fd = fdtab_next(fd + 1))
         conn_closing(fd);
+}
+
+/* inetd's way with programs that use stdio: the connection is standard input, and no hook ever sees its bytes. */
+void conn_at_exit(void)
+{
+    struct sockaddr_in6 peer;
+
+    if (fdtab_value(fdtab_get(0)) == FDTAB_UNKNOWN && socket_may_ask() && socket_is_internet(0) &&
+        socket_peer(0, &peer) > 0)
+        ring_drop(WIRE_DROP_BLIND);
 }

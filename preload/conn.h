@@ -41,11 +41,15 @@ void conn_data_out_vector(const struct conn_ref *ref, const struct iovec *iov, i
 void conn_skip_in(const struct conn_ref *ref, ssize_t n);
 void conn_skip_out(const struct conn_ref *ref, ssize_t n);
 
-/* The connection can't be followed any further. Context: hook; signal-safe. */
+/* Its bytes go by a way that no hook sees: it can't be followed any further. Context: hook; signal-safe. */
 void conn_give_up(const struct conn_ref *ref);
 
-/* A descriptor that was just made (socket, dup's target): nothing is known of it. Context: hook; signal-safe. */
+/* A descriptor that was just made (socket, recvmsg): nothing is known of it. What the number named before was closed
+ * where no hook saw it. Context: hook; signal-safe. */
 void conn_forget(int fd);
+
+/* Another process was given the descriptor (SCM_RIGHTS), and may go on with it. Context: hook; signal-safe. */
+void conn_passed(int fd);
 
 /* A descriptor that is none of ours until it is closed. Context: hook; signal-safe. */
 void conn_ignore(int fd);
@@ -59,6 +63,9 @@ void conn_accepted(int listener, int fd, const struct sockaddr *address, size_t 
 /* `fd` now names what `of` names. Context: hook; signal-safe. */
 void conn_duplicated(int of, int fd);
 
+/* The program wants no more bytes: that none come says nothing of the peer. Context: hook; signal-safe. */
+void conn_shut_in(const struct conn_ref *ref);
+
 /* The program will send no more, and so answers nothing that comes from now on. Context: hook; signal-safe. */
 void conn_shut_out(const struct conn_ref *ref);
 
@@ -68,5 +75,8 @@ void conn_closing(int fd);
 
 /* All descriptors of first..last are about to be closed. Context: hook; signal-safe. */
 void conn_closing_range(unsigned first, unsigned last);
+
+/* The process ends in the ordinary way. Context: destructor. */
+void conn_at_exit(void);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What conn.c (life and ownership of connections) and exchange.c (the messages on them) share. */
+/* What conn.c (life and ownership of connections), conn_adopt.c (those that nobody accepted here) and exchange.c (the
+ * messages on them) share. */
 #ifndef SPANSHIM_CONN_INTERNAL_H
 #define SPANSHIM_CONN_INTERNAL_H
 
@@ -47,6 +48,7 @@ struct conn {
     _Atomic uint8_t passive;   /* 0, or CONN_PASSIVE + the enum wire_drop that made it so */
     _Atomic uint8_t doomed;    /* the last descriptor is gone: whoever holds the claims frees it */
     _Atomic uint8_t peer_done; /* the peer will send no more */
+    _Atomic uint8_t deaf;      /* the program wants no more: shutdown() */
     _Atomic uint8_t failure;   /* enum wire_error of the last failed call, if it ends the connection */
     _Atomic uint32_t pid;      /* process that last moved bytes on it */
     uint32_t forks;            /* of that process when the connection was made */
@@ -55,6 +57,7 @@ struct conn {
     struct wire_address client; /* by the PROXY protocol, else of no family; held by the in direction */
     struct proxy_header proxy;  /* before the first request; held by the in direction */
     struct conn_direction in, out;
+    uint64_t sent; /* bytes that hooks saw go out; held by the out direction */
 
     /* The request whose head is coming in; held by the in direction (release), looked at by the other (acquire). */
     struct span_head *head;  /* a pool's block until the head is complete, else NULL */
@@ -67,6 +70,22 @@ struct conn {
     _Atomic uint32_t answered;
     struct conn_open open[CONN_PIPELINE_MAX];
 };
+
+/* A connection with one descriptor; NULL: there are too many, which is counted. Context: hook; signal-safe. */
+struct conn *conn_new(enum conn_role role);
+
+/* It has one descriptor less; with the last one it ends. Context: hook; signal-safe. */
+void conn_unref(struct conn *conn);
+
+/* Left as it is when there is none, or of a family that is not ours. Context: hook; signal-safe. */
+void conn_address_set(struct wire_address *address, const struct sockaddr *from, size_t length);
+
+/* The first bytes that came in on a descriptor of which nothing is known: a server's connection, which the reference
+ * then names, or nothing of ours. Context: hook; signal-safe. */
+void conn_classify(struct conn_ref *ref, const struct iovec *iov, int count, ssize_t n);
+
+/* Are these a response's first bytes? Context: pure. */
+bool conn_begins_response(const struct iovec *iov, int count, ssize_t n);
 
 enum exchange_result {
     EXCHANGE_ON,        /* go on */

@@ -2,6 +2,7 @@
 /* Start-up, in order. What can't be set up leaves the program as if the shim were not there. */
 #include "preload/arena.h"
 #include "preload/config.h"
+#include "preload/conn.h"
 #include "preload/facts.h"
 #include "preload/ids.h"
 #include "preload/link.h"
@@ -60,4 +61,11 @@ static void __attribute__((constructor)) start(int argc, char **argv, char **env
         return;
     ids_init();
     link_init(); /* last: it may already tie us to the agent; else the first socket does */
+}
+
+/* No memory is given back: other threads may be at work still. Context: destructor. */
+static void __attribute__((destructor)) finish(void)
+{
+    if (atomic_load_explicit(&process_active, memory_order_relaxed))
+        conn_at_exit();
 }

@@ -7,6 +7,7 @@
 #include "preload/facts.h"
 #include "preload/process.h"
 #include "preload/ring.h"
+#include "preload/socket.h"
 #include "preload/spawn.h"
 #include "preload/sys.h"
 #include "preload/wire.h"
@@ -369,21 +370,12 @@ void link_before_uid_change(void)
     errno = saved_errno;
 }
 
-static bool is_connection(int fd)
-{
-    int domain = 0;
-    int length = sizeof(domain);
-
-    return sys_call6(SYS_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, (long)&domain, (long)&length, 0) == 0 &&
-           (domain == AF_INET || domain == AF_INET6);
-}
-
 void link_received(int fd)
 {
     if (is_hopeless())
         return;
     process_check_fork();
-    if (!ring_lane() && is_connection(fd))
+    if (!ring_lane() && socket_is_internet(fd))
         link_ensure();
 }
 
@@ -391,6 +383,6 @@ void link_init(void)
 {
     link_state.scratch = arena_alloc(sizeof(*link_state.scratch));
     link_state.ready = link_state.scratch != NULL;
-    if (is_connection(0))
+    if (socket_is_internet(0))
         link_ensure();
 }

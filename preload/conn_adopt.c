@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Descriptors of which nothing is known (inherited, passed by another process, files): their first bytes tell. */
+#include "preload/conn_internal.h"
+
+#include "preload/arena.h"
+#include "preload/fdtab.h"
+#include "preload/ring.h"
+#include "preload/socket.h"
+
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/uio.h>
+
+/* How most programs' first bytes differ from a request's: a method in capitals, one blank, a target's first byte. */
+static bool begins_request(const char *bytes, size_t length)
+{
+    const char *blank = memchr(bytes, ' ', length < 20 ? length : 20);
+
+    if (!http1_looks_like(HTTP1_REQUESTS, bytes, length) || !blank || blank + 1 >= bytes + length)
+        return false;
+    for (const char *c = bytes; c < blank; c++)
+        if (*c < 'A' || *c > 'Z')
+            return false;
+    return blank[1] == '/' || blank[1] == '*' || blank[1] == 'h';
+}
+
+bool conn_begins_response(const struct iovec *iov, int count, ssize_t n)
+{
+    return count > 0 && n >= 7 && iov[0].iov_base && iov[0].iov_len >= 7 && memcmp(iov[0].iov_base, "HTTP/1.", 7) == 0;
+}
+
+/* inetd gives one connection as all three standard descriptors: what is read from one is answered on another. */
+static void adopt_standard(int fd)
+{
+    for (int other = 0; other <= 2 && fd <= 2; other++)
+        if (other != fd && fdtab_value(fdtab_get(other)) == FDTAB_UNKNOWN && socket_is_same(fd, other))
+            conn_duplicated(fd, other);
+}
+
+/* A socket that came by inheritance or from another process, and speaks HTTP, unless it is a file that holds a request.
+ */
+__attribute__((cold)) static void adopt(struct conn_ref *ref)
+{
+    struct sockaddr_in6 peer;
+    struct conn *conn;
+
+    if (!socket_may_ask())
+        return;
+    if (!socket_is_stream(ref->fd)) {
+        (void)fdtab_replace(ref->fd, ref->entry, FDTAB_IGNORED);
+        return;
+    }
+    conn = conn_new(CONN_SERVER);
+    if (!conn)
+        return;
+    conn_address_set(&conn->peer, (struct sockaddr *)&peer, socket_peer(ref->fd, &peer));
+    (void)socket_written(ref->fd, &conn->sent);
+    ref->generation = atomic_load_explicit(&conn->generation, memory_order_relaxed);
+    if (!fdtab_replace(ref->fd, ref->entry, arena_number(conn) + FDTAB_CONN)) {
+        conn_unref(conn);
+        return;
+    }
+    ref->conn = conn;
+    ring_count(WIRE_COUNT_CONNECTIONS);
+    adopt_standard(ref->fd);
+}
+
+void conn_classify(struct conn_ref *ref, const struct iovec *iov, int count, ssize_t n)
+{
+    if (count > 0 && n > 0 && iov[0].iov_base &&
+        begins_request(iov[0].iov_base, iov[0].iov_len < (size_t)n ? iov[0].iov_len : (size_t)n))
+        adopt(ref);
+    else
+        (void)fdtab_replace(ref->fd, ref->entry, FDTAB_IGNORED);
+}
