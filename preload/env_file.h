@@ -2,10 +2,11 @@
 /* Files of settings, in the syntax of systemd's EnvironmentFile= (systemd.exec(5), as of systemd 254): pure, no heap.
  * Read by the launcher (--env-file) and, for the system's defaults, by the shim too.
  *
- * A line is NAME=value. Blanks around name and value don't count. Lines that begin with '#' or ';' are comments. A value
- * may be quoted, or in several quoted parts: within '...' everything is literal; within "..." a backslash makes \, ", $
- * and ` literal and takes a line's end away; outside of quotes it does so with any character, and quotes within bare
- * text are literal. A quote may go on over lines; one that is never closed ends with the file. Nothing is expanded. */
+ * A line is NAME=value. Blanks around name and value don't count. Lines that begin with '#' or ';' are comments. A
+ * value may be quoted, or in several quoted parts: within '...' everything is literal; within "..." a backslash makes
+ * \, ", $ and ` literal and takes a line's end away; outside of quotes it does so with any character, and quotes within
+ * bare text are literal. A quote may go on over lines; one that is never closed ends with the file. Nothing is
+ * expanded. */
 #ifndef SPANSHIM_ENV_FILE_H
 #define SPANSHIM_ENV_FILE_H
 
