@@ -131,7 +131,7 @@ int main(int argc, char **argv)
 
     if (!ring || arena_init() < 0 || facts_init(NULL, NULL) < 0 || process_init() < 0)
         return 1;
-    config_init();
+    config_init("", 0);
     ids_init();
     ring_format(ring, &geometry);
     ring_adopt(ring);

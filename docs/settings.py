@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The settings' table from the rows of config.def: for the man page (--man TEMPLATE) or the manual (--markdown)."""
+"""The reference of settings, from the rows of both config.def, put into a template: of the man page (--man) or the manual
+(--markdown)."""
 
 import argparse
 import re
@@ -9,11 +10,12 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[1]
 DEFINITIONS = ("exporters/agent/config.def", "preload/config.def")
+HEADING = re.compile(r"^/\* (.+) \*/$", re.MULTILINE)
 ROW = re.compile(r'^(SETTING|SETTING_ALSO)\((\w+),\s*(\w+),\s*(\w+),\s*((?:"(?:[^"\\]|\\.)*",?\s*)+)\)', re.MULTILINE)
 TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"')
 UNITS = {"DURATION": "ms", "TIMEOUT": "ms; 0: no limit"}
-# Said by the templates in their own words, or not for users to set.
-INTERNAL = {"SPANSHIM_SESSION", "NO_COLOR"}
+# Not for users to set.
+INTERNAL = {"SPANSHIM_SESSION"}
 
 
 def columns(text):
@@ -28,21 +30,35 @@ def columns(text):
     return parts
 
 
-def rows():
-    """Each setting once, in order, with its other names."""
-    settings, by_field = {}, {}
+def headings(text):
+    """Each heading with the text behind it; the first comment is the file's own."""
+    parts = HEADING.split(text)
+    return list(zip(parts[1::2], parts[2::2]))[1:]
+
+
+def take_rows(text, known):
+    """The settings of a text that are not known yet, with their other names."""
+    settings, by_field = [], {}
+    for kind, name, field, kind_of_value, texts in ROW.findall(text):
+        if kind == "SETTING_ALSO":
+            by_field[field]["also"].append(name)
+            continue
+        initial, values, meaning = columns(texts)
+        row = {"name": name, "type": kind_of_value, "initial": initial, "values": values, "help": meaning, "also": []}
+        by_field[field] = row
+        if name not in known:
+            settings.append(row)
+            known.add(name)
+    return settings
+
+
+def groups():
+    """Heading and settings, in order; headings of both files that are alike are one."""
+    found, known = {}, set(INTERNAL)
     for definition in DEFINITIONS:
-        by_field.clear()
-        for kind, name, field, kind_of_value, texts in ROW.findall((SOURCE / definition).read_text(encoding="utf-8")):
-            initial, values, meaning = columns(texts)
-            if kind == "SETTING_ALSO":
-                by_field[field]["also"].append(name)
-            elif name not in INTERNAL and name not in settings:
-                row = {"name": name, "type": kind_of_value, "initial": initial, "values": values, "help": meaning, "also": []}
-                settings[name] = by_field[field] = row
-            else:
-                by_field.setdefault(field, {"also": []})
-    return list(settings.values())
+        for heading, text in headings((SOURCE / definition).read_text(encoding="utf-8")):
+            found.setdefault(heading, []).extend(take_rows(text, known))
+    return found
 
 
 def sentence(row):
@@ -65,24 +81,28 @@ def capitalized(text):
 def man_table():
     escape = lambda text: text.replace("\\", "\\e").replace("...", "\\&...")
     lines = []
-    for row in rows():
-        lines += [f".It Ev {row['name']}", escape(capitalized(row["help"])) + "."]
-        if sentence(row):
-            lines.append(escape(sentence(row)))
+    for heading, settings in groups().items():
+        lines += [f".Ss {heading}", ".Bl -tag -width Ds"]
+        for row in settings:
+            lines += [f".It Ev {row['name']}", escape(capitalized(row["help"])) + "."]
+            if sentence(row):
+                lines.append(escape(sentence(row)))
+        lines.append(".El")
     return "\n".join(lines)
 
 
 def markdown_table():
     cell = lambda text: text.replace("|", "\\|")
-    lines = ["# Settings", "", "Environment variables of the traced program. From the rows of `exporters/agent/config.def` and",
-             "`preload/config.def`, by `docs/settings.py --markdown`.", "", "| variable | meaning | default | values |",
-             "| --- | --- | --- | --- |"]
-    for row in rows():
-        meaning = capitalized(row["help"]) + (" (also " + ", ".join(f"`{name}`" for name in row["also"]) + ")" if row["also"] else "")
-        values = row["values"] + (f" {UNITS[row['type']]}" if row["type"] in UNITS else "")
-        lines.append("| " + " | ".join([f"`{row['name']}`", cell(meaning), cell(row["initial"]), cell(values)]) + " |")
-    lines += ["", "Settings of the launcher alone: `SPANSHIM_INIT_TIMEOUT` (milliseconds that delivery may take at the end as process 1",
-              "or with `--init`; 5000), `NO_COLOR`."]
+    lines = []
+    for heading, settings in groups().items():
+        lines += ["", f"## {heading}", "", "| variable | meaning | type | default | values |", "| --- | --- | --- | --- | --- |"]
+        for row in settings:
+            meaning = capitalized(row["help"])
+            if row["also"]:
+                meaning += " (also " + ", ".join(f"`{name}`" for name in row["also"]) + ")"
+            values = row["values"] + (f" {UNITS[row['type']]}" if row["type"] in UNITS else "")
+            kind = row["type"].lower().replace("_", " ")
+            lines.append("| " + " | ".join([f"`{row['name']}`", cell(meaning), kind, cell(row["initial"]), cell(values)]) + " |")
     return "\n".join(lines)
 
 
@@ -90,12 +110,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     form = parser.add_mutually_exclusive_group(required=True)
     form.add_argument("--man", metavar="TEMPLATE", type=Path)
-    form.add_argument("--markdown", action="store_true")
+    form.add_argument("--markdown", metavar="TEMPLATE", type=Path)
     options = parser.parse_args()
-    if options.markdown:
-        print(markdown_table())
-    else:
-        sys.stdout.write(options.man.read_text(encoding="utf-8").replace("@SETTINGS@", man_table()))
+    template, table = (options.man, man_table) if options.man else (options.markdown, markdown_table)
+    sys.stdout.write(template.read_text(encoding="utf-8").replace("@SETTINGS@", table()))
 
 
 main()

@@ -1,148 +1,134 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "preload/config.h"
 
-#include "preload/clock.h"
-#include "preload/facts.h"
 #include "preload/propagation.h"
-#include "preload/ring.h"
 
-#include <stdint.h>
+#include <assert.h>
 #include <string.h>
 
 struct config config;
 
-enum setting {
-#define SETTING(NAME, field, TYPE, preset, range, help) SETTING_##field,
-#include "preload/config.def"
-#undef SETTING
-    SETTING_COUNT
-};
-
-/* What a complaint says. */
 static const struct {
-    const char *name, *preset, *range;
-    const char **text;
-} settings[SETTING_COUNT] = {
-#define SETTING(NAME, field, TYPE, preset, range, help) {#NAME, preset, range, &config.field},
+    const char *name, *range;
+    size_t field; /* offset of its text in struct config */
+} rows[CONFIG_ROW_COUNT] = {
+#define SETTING(NAME, field, TYPE, preset, range, help) {#NAME, range, offsetof(struct config, field)},
+#define SETTING_ALSO                                    SETTING
 #include "preload/config.def"
 #undef SETTING
+#undef SETTING_ALSO
 };
+static_assert(CONFIG_ROW_COUNT <= 32, "bad");
 
-/* Settings with a bad value, a bit each. Written at start; taken by the first reporter. */
-static _Atomic uint32_t bad;
-static_assert(SETTING_COUNT <= 32, "bad");
+static const char **field_of(struct config *read, size_t row)
+{
+    return (const char **)(void *)((char *)read + rows[row].field);
+}
+
+static struct slice trimmed(const char *text)
+{
+    return slice_trim((struct slice){text, strlen(text)});
+}
 
 static bool is_word(const char *text, const char *lower)
 {
-    return text && slice_is((struct slice){text, strlen(text)}, lower);
+    return text && slice_is(trimmed(text), lower);
 }
 
-static void complain(enum setting setting)
+/* The row's value, or that of its field's other name, makes no sense. */
+static void complain(struct config *read, size_t row)
 {
-    atomic_fetch_or_explicit(&bad, UINT32_C(1) << setting, memory_order_relaxed);
+    const char *text = *field_of(read, row);
+
+    while (read->values[row] != text)
+        row++;
+    read->bad |= UINT32_C(1) << row;
 }
 
-/* One of the words, in the order of an enum; 0, the default, when unset or bad. */
-static unsigned choose(enum setting setting, const char *first, const char *second, const char *third)
+/* Which word of the row's range it is, in the order of an enum; 0, the default, when unset or bad. */
+static unsigned choose(struct config *read, size_t row)
 {
-    const char *text = *settings[setting].text;
+    const char *text = *field_of(read, row);
+    struct slice words = {rows[row].range, strlen(rows[row].range)};
+    struct slice word;
 
-    if (!text || is_word(text, first))
-        return 0;
-    if (is_word(text, second))
-        return 1;
-    if (is_word(text, third))
-        return 2;
-    complain(setting);
+    for (unsigned n = 0; text && slice_next(&words, '|', &word); n++)
+        if (slice_is_same(trimmed(text), word))
+            return n;
+    if (text)
+        complain(read, row);
     return 0;
 }
 
-static bool boolean(enum setting setting)
+static bool boolean(struct config *read, size_t row)
 {
-    const char *text = *settings[setting].text;
+    const char *text = *field_of(read, row);
 
     if (is_word(text, "true"))
         return true;
     if (text && !is_word(text, "false"))
-        complain(setting);
+        complain(read, row);
     return false;
 }
 
-static void read_entries(void)
+void config_add(struct config *read, const char *entry)
 {
-    size_t length;
-    const char *entry = facts_text(&length);
-    const char *end = entry + length;
+    const char *equals = strchr(entry, '=');
+    size_t name_length = equals ? (size_t)(equals - entry) : 0;
 
-    for (; entry < end; entry += strlen(entry) + 1) {
-        const char *equals = *entry == 'e' ? strchr(entry, '=') : NULL;
-        size_t name_length = equals ? (size_t)(equals - entry - 1) : 0;
-
-        if (!equals || equals[1] == '\0') /* empty is unset */
-            continue;
-        for (int i = 0; i < SETTING_COUNT; i++)
-            if (strlen(settings[i].name) == name_length && memcmp(settings[i].name, entry + 1, name_length) == 0)
-                *settings[i].text = equals + 1;
-    }
+    for (size_t row = 0; equals && row < CONFIG_ROW_COUNT; row++)
+        if (!read->values[row] && strlen(rows[row].name) == name_length &&
+            memcmp(rows[row].name, entry, name_length) == 0)
+            read->values[row] = equals + 1;
 }
 
-void config_init(void)
+/* Empty is unset; a field's later row wins. */
+static void settle_texts(struct config *read)
 {
+    for (size_t row = 0; row < CONFIG_ROW_COUNT; row++)
+        if (read->values[row] && trimmed(read->values[row]).length > 0)
+            *field_of(read, row) = read->values[row];
+}
+
+static void settle_sampler(struct config *read)
+{
+    enum sampler_problem problem = sampler_parse(read->traces_sampler, read->traces_sampler_arg, &read->sampler);
+
+    if (problem == SAMPLER_BAD_NAME)
+        complain(read, CONFIG_OTEL_TRACES_SAMPLER);
+    if (problem == SAMPLER_BAD_ARG)
+        complain(read, CONFIG_OTEL_TRACES_SAMPLER_ARG);
+}
+
+static void settle_propagators(struct config *read)
+{
+    const char *list = read->propagators;
     unsigned unknown = 0;
 
-    read_entries();
-    config.off = is_word(config.disabled, "1") || (!is_word(config.disabled, "0") && boolean(SETTING_disabled));
-    config.off |= boolean(SETTING_sdk_disabled);
-    enum sampler_problem problem = sampler_parse(config.traces_sampler, config.traces_sampler_arg, &config.sampler);
-    if (problem == SAMPLER_BAD_NAME)
-        complain(SETTING_traces_sampler);
-    if (problem == SAMPLER_BAD_ARG)
-        complain(SETTING_traces_sampler_arg);
-    config.propagator_formats = PROPAGATION_DEFAULT_FORMATS;
-    if (config.propagators)
-        config.propagator_formats = propagation_parse_formats(config.propagators, strlen(config.propagators), &unknown);
+    read->propagator_formats =
+        list ? propagation_parse_formats(list, strlen(list), &unknown) : PROPAGATION_DEFAULT_FORMATS;
     if (unknown > 0)
-        complain(SETTING_propagators);
-    config.query_mode = (enum redact_mode)choose(SETTING_query, "redact", "drop", "keep");
-    config.client_ip_mode = (enum redact_ip_mode)choose(SETTING_client_ip, "full", "anonymize", "none");
+        complain(read, CONFIG_OTEL_PROPAGATORS);
 }
 
-/* Append to a bounded text; what has no room is cut. */
-static uint16_t put(char *to, uint16_t at, uint16_t room, const char *text)
+void config_settle(struct config *read)
 {
-    size_t length = strlen(text);
-
-    if (length > (size_t)(room - at))
-        length = (size_t)(room - at);
-    memcpy(to + at, text, length);
-    return (uint16_t)(at + length);
+    settle_texts(read);
+    read->off =
+        is_word(read->disabled, "1") || (!is_word(read->disabled, "0") && boolean(read, CONFIG_SPANSHIM_DISABLED));
+    read->off |= boolean(read, CONFIG_OTEL_SDK_DISABLED);
+    settle_sampler(read);
+    settle_propagators(read);
+    read->query_mode = (enum redact_mode)choose(read, CONFIG_SPANSHIM_QUERY);
+    read->client_ip_mode = (enum redact_ip_mode)choose(read, CONFIG_SPANSHIM_CLIENT_IP);
 }
 
-static void report_one(enum setting setting)
+void config_init(const char *text, size_t length)
 {
-    enum { ROOM = 160 };
-    union {
-        struct wire_diagnostic head;
-        char bytes[sizeof(struct wire_diagnostic) + ROOM];
-    } record = {.head = {.time_ns = clock_mono_ns(), .level = WIRE_LEVEL_WARN}};
-    char *text = record.bytes + sizeof(record.head);
-    uint16_t at = put(text, 0, ROOM, settings[setting].name);
-
-    at = put(text, at, ROOM, "=");
-    at = put(text, at, (uint16_t)(at + 40), *settings[setting].text);
-    at = put(text, at, ROOM, " is not understood; used instead: ");
-    at = put(text, at, ROOM, settings[setting].preset);
-    record.head.text_length = at;
-    (void)ring_write(WIRE_RECORD_DIAGNOSTIC, &record, sizeof(record.head) + at, NULL);
-}
-
-void config_report(void)
-{
-    uint32_t which = atomic_exchange_explicit(&bad, 0, memory_order_relaxed);
-
-    for (int i = 0; i < SETTING_COUNT; i++)
-        if (which >> i & 1)
-            report_one((enum setting)i);
+    for (const char *entry = text, *end = text + length; entry < end; entry += strlen(entry) + 1)
+        if (*entry == 'e')
+            config_add(&config, entry + 1);
+    config_settle(&config);
 }
 
 bool config_names_header(const char *list, struct slice name)
@@ -150,13 +136,8 @@ bool config_names_header(const char *list, struct slice name)
     struct slice rest = {list, list ? strlen(list) : 0};
     struct slice item;
 
-    while (slice_next(&rest, ',', &item)) {
-        item = slice_trim(item);
-        bool same = item.length == name.length;
-        for (size_t i = 0; same && i < name.length; i++)
-            same = slice_lower(item.bytes[i]) == slice_lower(name.bytes[i]);
-        if (same)
+    while (slice_next(&rest, ',', &item))
+        if (slice_is_same(slice_trim(item), name))
             return true;
-    }
     return false;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The shim's settings: read from the environment once, at start, then read-only. A value that makes no sense is
- * reported once, by name, through the ring, and the default used; it never stops the program. */
+/* The shim's settings: read once, at start, then read-only. A value that makes no sense counts as unset; it never stops
+ * the program. The agent gets the same entries, reads them with the same functions and says what was wrong. */
 #ifndef SPANSHIM_CONFIG_H
 #define SPANSHIM_CONFIG_H
 
@@ -9,27 +9,46 @@
 #include "preload/slice.h"
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
-struct config {
-    /* The texts of config.def's rows. Borrowed from facts.h's copy of the environment: live as long as the process. */
-#define SETTING(NAME, field, TYPE, preset, range, help) const char *field;
+enum config_row {
+#define SETTING(NAME, field, TYPE, preset, range, help) CONFIG_##NAME,
+#define SETTING_ALSO                                    SETTING
 #include "preload/config.def"
 #undef SETTING
+#undef SETTING_ALSO
+    CONFIG_ROW_COUNT
+};
+
+struct config {
+    /* The texts of config.def's rows; NULL when unset or empty. Borrowed from the entries: the shim's are in facts.h's
+     * copy of the environment and live as long as the process. */
+#define SETTING(NAME, field, TYPE, preset, range, help) const char *field;
+#define SETTING_ALSO(...)
+#include "preload/config.def"
+#undef SETTING
+#undef SETTING_ALSO
     struct sampler sampler;
     unsigned propagator_formats;
     enum redact_mode query_mode;
     enum redact_ip_mode client_ip_mode;
     bool off; /* hooks only forward */
+
+    const char *values[CONFIG_ROW_COUNT]; /* as they were given, by row; NULL: not given */
+    uint32_t bad;                         /* a bit for each row whose value makes no sense */
 };
 
 /* Written at start, then read-only. */
 extern struct config config __attribute__((visibility("hidden")));
 
-/* Read the settings among facts.h's entries. Context: start. */
-void config_init(void);
+/* Read the settings among the entries of a hand-over's text (facts.h). Context: start. */
+void config_init(const char *text, size_t length);
 
-/* Put the complaints about bad values into the ring. Context: hook; after the first hand-over. */
-void config_report(void);
+/* The two halves of it: take a "NAME=value" entry (borrowed; the first of a name counts), and work out what all of them
+ * mean. *config is zeroed before the first. Context: pure. */
+void config_add(struct config *config, const char *entry);
+void config_settle(struct config *config);
 
 /* Is the header named in the list (SPANSHIM_REQUEST_HEADERS, ..., may be NULL)? Context: pure; signal-safe. */
 bool config_names_header(const char *list, struct slice name);

@@ -2,9 +2,12 @@
 #include "preload/facts.h"
 
 #include "preload/arena.h"
+#include "preload/env_file.h"
+#include "preload/sys.h"
 #include "preload/wire.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -77,6 +80,109 @@ int facts_init(char *const *argv, char *const *envp)
             append('e', *envp, length);
     }
     return 0;
+}
+
+/* The 'e' entry of this name from `at` on, or NULL. */
+static char *find_setting(char *at, const char *name, size_t name_length)
+{
+    for (char *end = facts.text + facts.length; at < end; at += strlen(at) + 1)
+        if (*at == 'e' && strncmp(at + 1, name, name_length) == 0 && at[1 + name_length] == '=')
+            return at;
+    return NULL;
+}
+
+static void remove_entry(char *entry)
+{
+    char *behind = entry + strlen(entry) + 1;
+
+    memmove(entry, behind, (size_t)(facts.text + facts.length - behind));
+    facts.length -= (size_t)(behind - entry);
+}
+
+/* What the environment says wins, empty values too; of the file's own lines the last of a name. `own` is where the
+ * file's entries begin. */
+static void add_setting(const char *entry, size_t own)
+{
+    size_t name_length = (size_t)(strchr(entry, '=') - entry);
+    size_t length = strlen(entry);
+    char *old = find_setting(facts.text, entry, name_length);
+
+    if (!is_setting(entry) || length >= VALUE_MAX || (old && old < facts.text + own))
+        return;
+    if (old)
+        remove_entry(old);
+    append('e', entry, length);
+}
+
+/* `f` and a number: -errno, or the first line that is no assignment. */
+static void add_problem(long number)
+{
+    char digits[24];
+    char *at = digits + sizeof(digits) - 1;
+    unsigned long rest = number < 0 ? -(unsigned long)number : (unsigned long)number;
+
+    *at = '\0';
+    do
+        *--at = (char)('0' + rest % 10);
+    while ((rest /= 10) > 0);
+    if (number < 0)
+        *--at = '-';
+    append('f', at, strlen(at));
+}
+
+/* A pipe or a device there must not hold the program up: O_NONBLOCK. 0, -ENOENT without a file, or -errno. */
+static long read_system_file(const char *path, char **ret_text)
+{
+    long fd = sys_call4(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0);
+    char *text = fd < 0 ? NULL : arena_alloc(ENV_FILE_SYSTEM_MAX + 1);
+    long length = -ENOMEM;
+
+    if (fd < 0)
+        return fd;
+    if (text)
+        length = sys_call3(SYS_read, fd, (long)text, ENV_FILE_SYSTEM_MAX + 1);
+    (void)sys_call1(SYS_close, fd);
+    if (length < 0)
+        return length;
+    if (length > ENV_FILE_SYSTEM_MAX)
+        return -EFBIG;
+    text[length] = '\0';
+    *ret_text = text;
+    return strlen(text) == (size_t)length ? 0 : -EILSEQ;
+}
+
+static void add_settings(char *text)
+{
+    struct env_file file = env_file_open(text);
+    const size_t own = facts.length;
+    enum env_file_item item;
+    unsigned line, bad_line = 0;
+    char *entry;
+
+    while ((item = env_file_next(&file, &entry, &line)) != ENV_FILE_END) {
+        if (item == ENV_FILE_ENTRY)
+            add_setting(entry, own);
+        else if (bad_line == 0)
+            bad_line = line;
+    }
+    if (bad_line > 0)
+        add_problem(bad_line);
+}
+
+void facts_add_system(void)
+{
+    static const char variable[] = ENV_FILE_SYSTEM_VARIABLE;
+    const char *entry = find_setting(facts.text, variable, sizeof(variable) - 1);
+    const char *path = entry && entry[1 + sizeof(variable)] ? entry + 1 + sizeof(variable) : ENV_FILE_SYSTEM_PATH;
+    char *text;
+
+    if (*path != '/')
+        return;
+    long error = read_system_file(path, &text);
+    if (error == 0)
+        add_settings(text);
+    else if (error != -ENOENT)
+        add_problem(error);
 }
 
 const char *facts_text(size_t *ret_length)

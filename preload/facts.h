@@ -10,6 +10,10 @@
  * Context: start. */
 int facts_init(char *const *argv, char *const *envp);
 
+/* Add the settings of the system's file (env_file.h) that the environment doesn't have; what is wrong with the file is
+ * an 'f' entry. One system call where there is none, else three. Context: start; after facts_init(). */
+void facts_add_system(void);
+
 /* The entries, each NUL-terminated; *ret_length counts the NULs. Context: hook; signal-safe. */
 const char *facts_text(size_t *ret_length);
 

@@ -48,6 +48,8 @@ static bool find_arguments(char ***ret_argv, char ***ret_envp)
  * start. */
 static void __attribute__((constructor)) start(int argc, char **argv, char **envp)
 {
+    size_t length;
+
     if ((!argv || envp != argv + argc + 1) && !find_arguments(&argv, &envp))
         return;
     if (!real_init())
@@ -56,7 +58,9 @@ static void __attribute__((constructor)) start(int argc, char **argv, char **env
         return; /* setuid and the like: the environment is not to be trusted */
     if (arena_init() < 0 || facts_init(argv, envp) < 0)
         return;
-    config_init();
+    facts_add_system();
+    const char *text = facts_text(&length);
+    config_init(text, length);
     if (config.off || process_init() < 0)
         return;
     ids_init();

@@ -305,7 +305,6 @@ static void tie_up(void)
         atomic_store_explicit(&link_state.tries, 0, memory_order_relaxed);
         atomic_store_explicit(&link_state.maker, process_pid(), memory_order_relaxed);
         atomic_store_explicit(&process_active, 1, memory_order_release);
-        config_report();
     } else {
         uint32_t tries = atomic_fetch_add_explicit(&link_state.tries, 1, memory_order_relaxed);
         uint64_t pause_ns = UINT64_C(1000000000) << tries;

@@ -63,6 +63,17 @@ static inline bool slice_is(struct slice slice, const char *lower)
     return slice_word_is(slice.bytes + length - width, lower + length - width, width);
 }
 
+/* Are the two the same word, in any case? Context: pure; signal-safe. */
+static inline bool slice_is_same(struct slice a, struct slice b)
+{
+    if (a.length != b.length)
+        return false;
+    for (size_t i = 0; i < a.length; i++)
+        if (slice_lower(a.bytes[i]) != slice_lower(b.bytes[i]))
+            return false;
+    return true;
+}
+
 /* Without the blanks and tabs at both ends (RFC 9110's OWS). Context: pure; signal-safe. */
 static inline struct slice slice_trim(struct slice slice)
 {

@@ -365,6 +365,7 @@ struct wire_message {
     uint64_t boot_ns;     /* CLOCK_BOOTTIME when it was sent */
     /* Then text: NUL-terminated entries, told apart by their first byte:
      *   x<path of the executable>   a<argument> (argv in order, each)   w<working directory>   e<NAME=value> (settings)
+     *   f<number> (what is wrong with the system's file of settings: -errno, or the first line that is no assignment)
      */
 };
 static_assert(sizeof(struct wire_message) == 24, "wire_message");

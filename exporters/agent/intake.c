@@ -2,6 +2,7 @@
 #include "exporters/agent/intake.h"
 
 #include "exporters/agent/clock.h"
+#include "exporters/agent/complaints.h"
 #include "exporters/agent/destinations.h"
 #include "exporters/agent/drain.h"
 #include "exporters/agent/log.h"
@@ -32,6 +33,7 @@ struct facts {
     size_t argument_count;
     const char *settings[ENTRIES_MAX];
     size_t setting_count;
+    const char *file_problem; /* of the system's file of settings; NULL: none */
 };
 
 static struct intake_host host;
@@ -79,6 +81,9 @@ static void take_entry(struct facts *facts, const char *entry)
     case 'a':
         if (facts->argument_count < ENTRIES_MAX)
             facts->arguments[facts->argument_count++] = entry + 1;
+        break;
+    case 'f':
+        facts->file_problem = entry + 1;
         break;
     case 'e':
         if (facts->setting_count < ENTRIES_MAX)
@@ -142,6 +147,8 @@ static void drop(struct source *source)
 
 static void log_complaints(const struct source *source)
 {
+    if (log_level_of(source->settings->log_level) < LOG_LEVEL_WARN)
+        return;
     for (size_t i = 0; i < settings_complaint_count(source->settings); i++)
         log_line(LOG_LEVEL_WARN, "process %d (%s): %s", (int)source->pid, source->executable,
                  settings_complaint(source->settings, i));
@@ -162,6 +169,8 @@ static int describe(struct source *source, const struct facts *facts)
     source->settings = settings_new(facts->settings, facts->setting_count, facts->working_directory);
     if (!source->executable || !source->settings)
         return -ENOMEM;
+    if (facts->file_problem)
+        complaints_add_file(source->settings, facts->file_problem);
     source->resource = resource_new(&resource_facts, source->settings);
     return source->resource ? 0 : -ENOMEM;
 }

@@ -71,6 +71,16 @@ void log_close(void)
     file.path[0] = '\0';
 }
 
+enum log_level log_level_of(const char *word)
+{
+    static const char *const words[] = {"none", "error", "warn", "info", "debug"};
+    size_t level = 0;
+
+    while (level < LOG_LEVEL_DEBUG && strcmp(word, words[level]) != 0)
+        level++;
+    return (enum log_level)level;
+}
+
 void log_set_level(enum log_level level)
 {
     max_level = level;
@@ -98,6 +108,7 @@ static void rotate(void)
 static const char *level_name(enum log_level level)
 {
     switch (level) {
+    case LOG_LEVEL_NONE:
     case LOG_LEVEL_ERROR:
         return "error";
     case LOG_LEVEL_WARN:

@@ -6,12 +6,15 @@
 
 #include <stdint.h>
 
-enum log_level { LOG_LEVEL_ERROR = 1, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+enum log_level { LOG_LEVEL_NONE, LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
 /* Log to this file (created 0600, its folder too); NULL: to standard error. 0 or -errno, and then it stays as it was.
  * Context: start. */
 int log_open(const char *path);
 void log_close(void);
+
+/* The level of a word of OTEL_LOG_LEVEL, in lower case. Context: pure. */
+enum log_level log_level_of(const char *word);
 
 /* Lines above this level are left out; LOG_LEVEL_INFO at first. Context: start. */
 void log_set_level(enum log_level level);

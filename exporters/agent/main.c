@@ -5,6 +5,7 @@
 #include "exporters/agent/log.h"
 #include "exporters/agent/log_path.h"
 #include "exporters/agent/runtime.h"
+#include "exporters/agent/settings.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -42,6 +43,19 @@ static const char usage[] =
     "                  ~/.local/state/spanshim/agent.log or /var/log/spanshim/agent.log (root)\n"
     "  --debug         log more\n"
     "  --help, --version\n";
+
+/* What is said here is ruled by the agent's own environment, which is that of the program that made it start. */
+static void choose_log_level(void)
+{
+    size_t count = 0;
+
+    while (environ[count] != NULL)
+        count++;
+    struct settings *settings = settings_new((const char *const *)environ, count, NULL);
+    if (settings != NULL)
+        log_set_level(log_level_of(settings->log_level));
+    settings_unref(settings);
+}
 
 static void parse_options(int argc, char **argv, struct options *options)
 {
@@ -260,6 +274,7 @@ int main(int argc, char **argv)
     int activated;
 
     hold_standard_descriptors();
+    choose_log_level();
     parse_options(argc, argv, &options);
     leave_preload(argv);
     activated = runtime_activated_socket();

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/agent/settings.h"
 
+#include "exporters/agent/complaints.h"
 #include "exporters/agent/values.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,33 +56,26 @@ struct reading {
     bool no_memory;
 };
 
+/* What the shim reads itself. */
+static const struct settings_row shim_rows[] = {
+#define SETTING(NAME, field, TYPE, initial, range, help) {#NAME, #TYPE, initial, range, help},
+#define SETTING_ALSO                                     SETTING
+#include "preload/config.def"
+#undef SETTING
+#undef SETTING_ALSO
+};
+enum { SHIM_ROW_COUNT = sizeof(shim_rows) / sizeof(shim_rows[0]) };
+
 const struct settings_row *settings_row(size_t n)
 {
-    return n < ROW_COUNT ? &rows[n].row : NULL;
+    if (n < ROW_COUNT)
+        return &rows[n].row;
+    return n < ROW_COUNT + SHIM_ROW_COUNT ? &shim_rows[n - ROW_COUNT] : NULL;
 }
 
-static void complain(struct settings *settings, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void complain(struct settings *settings, const char *format, ...)
+size_t settings_row_of_shim(void)
 {
-    va_list arguments;
-    char *line;
-
-    if (settings->complaint_count == SETTINGS_COMPLAINTS_MAX)
-        return;
-    va_start(arguments, format);
-    if (vasprintf(&line, format, arguments) >= 0)
-        settings->complaints[settings->complaint_count++] = line;
-    va_end(arguments);
-}
-
-/* What is used instead of a bad value, as the end of a complaint. */
-static void complain_value(struct settings *settings, const struct settings_row *row, const char *value,
-                           const char *problem)
-{
-    const char *rest = row->initial[0] != '\0' ? row->initial : "it";
-
-    complain(settings, "%s: \"%.80s\" %s; %s is %s", row->name, value, problem, rest,
-             row->initial[0] != '\0' ? "used" : "ignored");
+    return ROW_COUNT;
 }
 
 static bool read_text(struct reading *reading, char **field, const char *value)
@@ -117,18 +110,15 @@ static bool read_boolean(struct reading *reading, const struct settings_row *row
 {
     *field = strcasecmp(value, "true") == 0;
     if (!*field && strcasecmp(value, "false") != 0)
-        complain(reading->settings, "%s: \"%.80s\" is neither true nor false; it counts as false", row->name, value);
+        complaints_add_value(reading->settings, row, value);
     return true;
 }
 
 static bool read_number(struct reading *reading, const struct settings_row *row, uint32_t *field, const char *value)
 {
-    char problem[64];
-
     if (values_parse_number(value, row->range, field))
         return true;
-    (void)snprintf(problem, sizeof(problem), "is no whole number in %s", row->range);
-    complain_value(reading->settings, row, value, problem);
+    complaints_add_value(reading->settings, row, value);
     return false;
 }
 
@@ -139,17 +129,14 @@ static bool read_url(struct reading *reading, const struct settings_row *row, ch
     if (values_is_url(value))
         return read_text(reading, field, value);
     values_show_url(value, shown, sizeof(shown));
-    complain_value(reading->settings, row, shown, "is no URL that begins with http:// or https://");
+    complaints_add_value(reading->settings, row, shown);
     return false;
 }
 
 static bool read_choice(struct reading *reading, const struct settings_row *row, char **field, const char *value)
 {
-    char problem[64];
-
     if (!values_is_word_of(value, strlen(value), row->range)) {
-        (void)snprintf(problem, sizeof(problem), "is not one of %s", row->range);
-        complain_value(reading->settings, row, value, problem);
+        complaints_add_value(reading->settings, row, value);
         return false;
     }
     if (!read_text(reading, field, value))
@@ -177,8 +164,8 @@ static bool read_list(struct reading *reading, const struct settings_row *row, c
                 *p |= 0x20;
             (void)strcat(strcat(kept, kept[0] != '\0' ? "," : ""), word);
         } else if (word != NULL) {
-            complain(reading->settings, "%s: \"%.80s\" is not one of %s; it is passed over", row->name, word,
-                     row->range);
+            complaints_add(reading->settings, "%s: \"%.80s\" is not one of %s; it is passed over", row->name, word,
+                           row->range);
         }
         free(word);
         value += length + (value[length] == ',');
@@ -199,8 +186,8 @@ static bool read_pairs(struct reading *reading, const struct settings_row *row, 
         return false;
     }
     if (problem[0] != '\0')
-        complain(reading->settings, "%s: %s; %s", row->name, problem,
-                 kind == VALUES_ATTRIBUTES ? "all of it is ignored" : "the item is passed over");
+        complaints_add(reading->settings, "%s: %s; %s", row->name, problem,
+                       kind == VALUES_ATTRIBUTES ? "all of it is ignored" : "the item is passed over");
     if (pairs.count == 0)
         return false;
     values_free_pairs(field);
@@ -356,29 +343,36 @@ static void settle_honeycomb(struct reading *reading, const char *const *entries
     const char *key = settings->honeycomb_api_key;
 
     if (key == NULL && find_entry(entries, entry_count, "HONEYCOMB_API_KEY") != NULL)
-        complain(settings, "HONEYCOMB_API_KEY is empty: set it to a key of your Honeycomb environment, or unset it");
+        complaints_add(settings,
+                       "HONEYCOMB_API_KEY is empty: set it to a key of your Honeycomb environment, or unset it");
     if (key != NULL && !values_is_header_value(key)) {
-        complain(settings, "HONEYCOMB_API_KEY has a control character in it; the key is not sent");
+        complaints_add(settings, "HONEYCOMB_API_KEY has a control character in it; the key is not sent");
         key = NULL;
     }
     if (team == NULL && key != NULL && values_add_pair(&settings->otlp_headers, HONEYCOMB_HEADER, key) == -ENOMEM)
         reading->no_memory = true;
     if (team != NULL && *team == '\0')
-        complain(settings, "OTEL_EXPORTER_OTLP_HEADERS: the header " HONEYCOMB_HEADER " is empty");
+        complaints_add(settings, "OTEL_EXPORTER_OTLP_HEADERS: the header " HONEYCOMB_HEADER " is empty");
     else if (team == NULL && settings->honeycomb_api_key == NULL && settings->otlp_url != NULL &&
              is_honeycomb(settings->otlp_url))
-        complain(settings, "the header " HONEYCOMB_HEADER " is missing: set HONEYCOMB_API_KEY");
+        complaints_add(settings, "the header " HONEYCOMB_HEADER " is missing: set HONEYCOMB_API_KEY");
 }
 
 static void settle_batches(struct settings *settings)
 {
     if (settings->queue_size != 0 && settings->batch_size > settings->queue_size) {
-        complain(settings, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE is above OTEL_BSP_MAX_QUEUE_SIZE; %u is used",
-                 settings->queue_size);
+        complaints_add(settings, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE is above OTEL_BSP_MAX_QUEUE_SIZE; %u is used",
+                       settings->queue_size);
         settings->batch_size = settings->queue_size;
     }
-    if (settings->config_file != NULL)
-        complain(settings, "OTEL_CONFIG_FILE is not read; the OTEL_* variables are used");
+}
+
+static void complain_of_config_file(struct settings *settings)
+{
+    const char *name = settings->config_file != NULL ? "OTEL_CONFIG_FILE" : "OTEL_EXPERIMENTAL_CONFIG_FILE";
+
+    if (settings->config_file != NULL || settings->experimental_config_file != NULL)
+        complaints_add(settings, "%s: not supported; the environment is used", name);
 }
 
 /* FNV-1a, 128 bits: told apart are settings of one user's own programs, so nothing stronger is needed. */
@@ -460,6 +454,9 @@ struct settings *settings_new(const char *const *entries, size_t entry_count, co
     settle_honeycomb(&reading, entries, entry_count);
     settle_batches(settings);
     settle_digest(settings);
+    complain_of_config_file(settings);
+    complaints_add_shim(settings, entries, entry_count);
+    complaints_add_unknown(settings, entries, entry_count);
     if (reading.no_memory) {
         settings_unref(settings);
         return NULL;

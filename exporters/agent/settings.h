@@ -59,10 +59,13 @@ void settings_unref(struct settings *settings);
 size_t settings_complaint_count(const struct settings *settings);
 const char *settings_complaint(const struct settings *settings, size_t n);
 
-/* A row of config.def, for `doctor` and the manual. NULL past the end. Context: pure. */
+/* A row of the agent's config.def, then of the shim's: NULL past the end. Context: pure. */
 struct settings_row {
     const char *name, *type, *initial, *range, *help;
 };
 const struct settings_row *settings_row(size_t n);
+
+/* The number of the first row of the shim's, which are in the order of enum config_row. Context: pure. */
+size_t settings_row_of_shim(void);
 
 #endif

@@ -4,6 +4,7 @@
 #include "exporters/agent/socket_path.h"
 #include "exporters/cli/cli.h"
 #include "exporters/cli/deadline.h"
+#include "exporters/cli/env_file.h"
 #include "exporters/cli/environment.h"
 #include "exporters/cli/memory.h"
 #include "preload/wire.h"
@@ -151,6 +152,7 @@ int agent_client_own_path(char ret_path[AGENT_PATH_MAX], bool *ret_is_chosen)
     struct environment env;
 
     environment_init(&env, (const char *const *)environ);
+    env_file_load_system(&env);
     int err = agent_client_path(&env, ret_path);
     *ret_is_chosen =
         environment_get_setting(&env, "SPANSHIM_AGENT") || environment_get_setting(&env, "SPANSHIM_RUNTIME_DIR");

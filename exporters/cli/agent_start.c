@@ -25,9 +25,9 @@ enum { START_TIMEOUT_MS = 2000, COMPLAINT_MAX = 512 };
 static bool agent_wants(const char *entry)
 {
     static const char *const wanted[] = {
-        "HOME=",          "PATH=",         "LANG=",    "LC_ALL=",          "TZ=",
-        "TMPDIR=",        "USER=",         "LOGNAME=", "XDG_RUNTIME_DIR=", "XDG_STATE_HOME=",
-        "SSL_CERT_FILE=", "SSL_CERT_DIR=", "SPANSHIM_"};
+        "HOME=",          "PATH=",         "LANG=",     "LC_ALL=",          "TZ=",
+        "TMPDIR=",        "USER=",         "LOGNAME=",  "XDG_RUNTIME_DIR=", "XDG_STATE_HOME=",
+        "SSL_CERT_FILE=", "SSL_CERT_DIR=", "SPANSHIM_", "OTEL_LOG_LEVEL="};
     static const char *const unwanted[] = {"SPANSHIM_SESSION=", "SPANSHIM_EXPORTERS=", "SPANSHIM_CONSOLE="};
 
     for (size_t i = 0; i < sizeof(unwanted) / sizeof(unwanted[0]); i++)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* spanshim: the command line. A command is a function and a row of the table. */
+#include "exporters/agent/nearest.h"
 #include "exporters/cli/cli.h"
 #include "exporters/cli/parts.h"
 
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -68,53 +68,14 @@ static const struct command *find_command(const char *name)
     return NULL;
 }
 
-static unsigned min_of(unsigned a, unsigned b)
-{
-    return a < b ? a : b;
-}
-
-/* Insertions, removals and exchanges that make one word of the other. */
-static unsigned edit_distance(const char *a, const char *b)
-{
-    enum { WORD_MAX = 32 };
-    unsigned row[WORD_MAX + 1];
-    size_t a_len = strlen(a);
-    size_t b_len = strlen(b);
-
-    if (a_len > WORD_MAX || b_len > WORD_MAX)
-        return UINT_MAX;
-    for (size_t j = 0; j <= b_len; j++)
-        row[j] = (unsigned)j;
-    for (size_t i = 1; i <= a_len; i++) {
-        unsigned diagonal = row[0];
-
-        row[0] = (unsigned)i;
-        for (size_t j = 1; j <= b_len; j++) {
-            unsigned above = row[j];
-            unsigned exchanged = diagonal + (a[i - 1] != b[j - 1]);
-
-            row[j] = min_of(exchanged, min_of(above, row[j - 1]) + 1);
-            diagonal = above;
-        }
-    }
-    return row[b_len];
-}
-
 static int unknown_command(const char *name)
 {
-    const struct command *nearest = NULL;
-    unsigned nearest_distance = 3;
+    struct nearest nearest = {.wanted = name};
 
-    for (size_t i = 0; i < COMMAND_COUNT; i++) {
-        unsigned distance = edit_distance(name, commands[i].name);
-
-        if (distance < nearest_distance) {
-            nearest = &commands[i];
-            nearest_distance = distance;
-        }
-    }
-    if (nearest)
-        cli_error("there is no command '%s'; did you mean 'spanshim %s'?", name, nearest->name);
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        nearest_offer(&nearest, commands[i].name);
+    if (nearest.name)
+        cli_error("there is no command '%s'; did you mean 'spanshim %s'?", name, nearest.name);
     else
         cli_error("there is no command '%s'; to run a program: spanshim run -- %s", name, name);
     return CLI_EXIT_USAGE;

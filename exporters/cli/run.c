@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* spanshim run: prepare the environment, make sure that an agent is there, become the program (or its parent). */
+#include "exporters/agent/settings.h"
 #include "exporters/cli/agent_client.h"
 #include "exporters/cli/agent_start.h"
 #include "exporters/cli/cli.h"
@@ -22,13 +23,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { DELIVERY_TIMEOUT_MS = 5000, DELIVERY_TIMEOUT_MAX_MS = 600000 };
+enum { DELIVERY_TIMEOUT_MS = 5000 };
 
 struct run {
     const char *service;
     bool as_init;
-    char **argv; /* of the program */
-    struct environment env;
+    char **argv;                  /* of the program */
+    struct environment env;       /* of the program */
+    struct environment effective; /* with the system's defaults, which the program's environment is kept free of */
+    struct settings *settings;    /* of the latter */
     struct program program;
     char agent_path[AGENT_PATH_MAX]; /* empty: no agent is used */
     int console;                     /* connection of the console session; -1: none */
@@ -115,13 +118,25 @@ static int prepare_preload(struct run *run)
     return 0;
 }
 
-/* The usual way to have no traces with everything set: a secret that was not filled in. */
-static void warn_of_empty_key(const struct environment *env)
+/* Where nothing is configured the console is chosen, by SPANSHIM_EXPORTERS and not by an OTEL_* variable: the program's
+ * own SDK may read those. */
+static int read_settings(struct run *run)
 {
-    const char *key = environment_get(env, "HONEYCOMB_API_KEY");
+    environment_init(&run->effective, (const char *const *)run->env.entries);
+    env_file_load_system(&run->effective);
+    if (!telemetry_is_configured(&run->effective) && !environment_is_on(&run->effective, "SPANSHIM_DISABLED")) {
+        environment_set(&run->env, "SPANSHIM_EXPORTERS", "console");
+        environment_set(&run->effective, "SPANSHIM_EXPORTERS", "console");
+    }
+    run->settings = settings_new((const char *const *)run->effective.entries, run->effective.count, NULL);
+    return run->settings ? 0 : fail(-ENOMEM, "settings");
+}
 
-    if (key && !*key)
-        cli_warning("HONEYCOMB_API_KEY is empty: set it to a key of your Honeycomb environment, or unset it");
+static void say_complaints(const struct run *run)
+{
+    bool says_nothing = strcmp(run->settings->log_level, "none") == 0 || strcmp(run->settings->log_level, "error") == 0;
+    for (size_t i = 0; i < settings_complaint_count(run->settings) && !says_nothing; i++)
+        cli_warning("%s", settings_complaint(run->settings, i));
 }
 
 /* Failures leave the program without an agent, not the user without the program. */
@@ -129,14 +144,13 @@ static void prepare_agent(struct run *run, enum telemetry telemetry)
 {
     if (telemetry == TELEMETRY_NONE)
         return;
-    warn_of_empty_key(&run->env);
-    if (agent_client_path(&run->env, run->agent_path) != 0) {
+    if (agent_client_path(&run->effective, run->agent_path) != 0) {
         cli_warning("the path of the agent's socket is too long: no traces are exported; set SPANSHIM_RUNTIME_DIR to a "
                     "shorter folder");
         *run->agent_path = '\0';
         return;
     }
-    if (agent_start_if_absent(&run->env, run->agent_path) != 0) {
+    if (agent_start_if_absent(&run->effective, run->agent_path) != 0) {
         *run->agent_path = '\0';
         return;
     }
@@ -154,8 +168,10 @@ static int prepare(struct run *run)
 
     if (err)
         return report_exec_failure(run->argv[0], err);
-    if (environment_is_on(&run->env, "SPANSHIM_DISABLED"))
-        return 0;
+    int status = read_settings(run);
+    if (status || environment_is_on(&run->effective, "SPANSHIM_DISABLED"))
+        return status;
+    say_complaints(run);
     environment_unset(&run->env, "SPANSHIM_SESSION"); /* of a launcher further out: its terminal isn't this one */
     program_inspect(&run->program, &run->env);
 
@@ -163,12 +179,11 @@ static int prepare(struct run *run)
     if (blindness)
         cli_warning("%s %s", run->program.image, blindness);
     if (run->program.blindness != PROGRAM_FOREIGN) { /* its loader would complain about ours, and find no use for it */
-        int status = prepare_preload(run);
-
+        status = prepare_preload(run);
         if (status)
             return status;
     }
-    prepare_agent(run, telemetry_choose(&run->env));
+    prepare_agent(run, telemetry_of(run->settings));
     return 0;
 }
 
@@ -191,26 +206,9 @@ static void exec_program(void *arg)
     free(shell_argv);
 }
 
-static int delivery_timeout_ms(const struct environment *env)
-{
-    const char *text = environment_get_setting(env, "SPANSHIM_INIT_TIMEOUT");
-    char *end = NULL;
-
-    if (!text)
-        return DELIVERY_TIMEOUT_MS;
-    errno = 0;
-    long ms = strtol(text, &end, 10);
-    if (errno || *end || ms < 0 || ms > DELIVERY_TIMEOUT_MAX_MS) {
-        cli_warning("SPANSHIM_INIT_TIMEOUT=%s is not a number of milliseconds up to %d: %d is used", text,
-                    DELIVERY_TIMEOUT_MAX_MS, DELIVERY_TIMEOUT_MS);
-        return DELIVERY_TIMEOUT_MS;
-    }
-    return (int)ms;
-}
-
 static int run_as_parent(struct run *run)
 {
-    int timeout_ms = run->as_init ? delivery_timeout_ms(&run->env) : DELIVERY_TIMEOUT_MS;
+    int timeout_ms = run->as_init ? (int)run->settings->init_timeout_ms : DELIVERY_TIMEOUT_MS;
     int wait_status;
     int err = supervise_run(exec_program, run, run->as_init, &wait_status);
 

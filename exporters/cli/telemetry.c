@@ -1,30 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/cli/telemetry.h"
 
+#include "exporters/agent/settings.h"
 #include "exporters/cli/environment.h"
 
-#include <stdbool.h>
 #include <string.h>
-#include <strings.h>
 
-/* Whether a comma separated list has this word, in any case. */
-static bool list_has(const char *list, const char *word)
-{
-    size_t word_len = strlen(word);
-
-    while (list && *list) {
-        list += strspn(list, ", \t");
-        size_t len = strcspn(list, ", \t");
-
-        if (len == word_len && strncasecmp(list, word, len) == 0)
-            return true;
-        list += len;
-    }
-    return false;
-}
-
-/* Whether traces are spoken of: metrics and logs may be configured for a program's own SDK. */
-static bool is_configured(const struct environment *env)
+bool telemetry_is_configured(const struct environment *env)
 {
     static const char otlp[] = "OTEL_EXPORTER_OTLP_";
 
@@ -44,21 +26,13 @@ static bool is_configured(const struct environment *env)
     return false;
 }
 
-enum telemetry telemetry_choose(struct environment *env)
+enum telemetry telemetry_of(const struct settings *settings)
 {
-    const char *disabled = environment_get(env, "OTEL_SDK_DISABLED");
+    bool has_console = false;
 
-    if (disabled && strcasecmp(disabled, "true") == 0)
+    for (size_t i = 0; i < settings->exporter_count; i++)
+        has_console |= strcmp(settings->exporters[i], "console") == 0;
+    if (settings->exporter_count == 0)
         return TELEMETRY_NONE;
-    if (!is_configured(env))
-        environment_set(env, "SPANSHIM_EXPORTERS", "console");
-
-    const char *traces = environment_get_setting(env, "OTEL_TRACES_EXPORTER");
-    const char *more = environment_get_setting(env, "SPANSHIM_EXPORTERS");
-
-    if (list_has(traces, "none") && !more)
-        return TELEMETRY_NONE;
-    if (!list_has(traces, "console") && !list_has(more, "console"))
-        return TELEMETRY_EXPORTED;
-    return environment_get_setting(env, "SPANSHIM_CONSOLE") ? TELEMETRY_EXPORTED : TELEMETRY_CONSOLE;
+    return has_console && !settings->console_path ? TELEMETRY_CONSOLE : TELEMETRY_EXPORTED;
 }

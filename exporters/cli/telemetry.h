@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where the environment sends traces to, as far as the launcher has to know: whether there is anything to export, and
+/* Where the settings send traces to, as far as the launcher has to know: whether there is anything to export, and
  * whether a terminal is to be handed to the agent. The settings themselves are the agent's. */
 #ifndef SPANSHIM_TELEMETRY_H
 #define SPANSHIM_TELEMETRY_H
 
+#include <stdbool.h>
+
 struct environment;
+struct settings;
 
 enum telemetry {
     TELEMETRY_NONE,     /* nothing is exported: no agent is needed */
@@ -12,8 +15,10 @@ enum telemetry {
     TELEMETRY_CONSOLE,  /* (also) shown on this terminal */
 };
 
-/* Read the settings. Where nothing is configured the console is chosen, by SPANSHIM_EXPORTERS and not by an OTEL_*
- * variable: the program's own SDK may read those. Context: any. */
-enum telemetry telemetry_choose(struct environment *env);
+/* Whether traces are spoken of: metrics and logs may be configured for a program's own SDK. Context: any. */
+bool telemetry_is_configured(const struct environment *env);
+
+/* Context: any. */
+enum telemetry telemetry_of(const struct settings *settings);
 
 #endif

@@ -262,11 +262,16 @@ class EnvironmentTest(LauncherTest):
 
     def test_broken_env_file_names_the_line_and_no_value(self):
         settings = self.folder / "settings"
-        settings.write_text("A=1\nSECRET 'hunter2\n")
-        result = self.run_command("run", "--env-file", settings, "true")
-        self.assertEqual(result.returncode, 125)
+        settings.write_text("A=1\nSECRET 'hunter2\nB=2\n")
+        result = self.run_command("run", "--env-file", settings, "--", "sh", "-c", 'echo "$A$B"')
+        self.assertEqual((result.returncode, result.stdout), (0, "12\n"))
         self.assertIn("line 2", result.stderr)
         self.assertNotIn("hunter2", result.stderr)
+
+    def test_missing_env_file_is_125_unless_it_may_be_missing(self):
+        missing = self.folder / "missing"
+        self.assertEqual(self.run_command("run", "--env-file", missing, "true").returncode, 125)
+        self.assertEqual(self.run_command("run", "--env-file", f"-{missing}", "true").returncode, 0)
 
     def test_path_of_the_env_file_finds_the_program(self):
         tool = self.folder / "tools" / "only-here"
@@ -471,7 +476,7 @@ class AgentTest(LauncherTest):
 
     def test_agent_that_refuses_costs_one_line(self):
         started = time.monotonic()
-        result = self.run_program("sh", "-c", "exit 4", OTEL_TRACES_EXPORTER="otlp", SPANSHIM_TEST_REFUSE="1")
+        result = self.run_program("sh", "-c", "exit 4", OTEL_TRACES_EXPORTER="otlp", LOGNAME="refused")
         self.assertLess(time.monotonic() - started, 1.5)
         self.assertEqual(result.returncode, 4)
         self.assertEqual(len(result.stderr.splitlines()), 1)

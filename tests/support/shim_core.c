@@ -15,10 +15,12 @@
 bool shim_core_init(char *const *envp)
 {
     static char *const arguments[] = {(char *)(uintptr_t) "test", NULL};
+    size_t length;
 
     if (arena_init() < 0 || facts_init(arguments, envp) < 0 || process_init() < 0)
         return false;
-    config_init();
+    const char *text = facts_text(&length);
+    config_init(text, length);
     ids_init();
     atomic_store_explicit(&process_active, 1, memory_order_release);
     return true;

@@ -2,221 +2,164 @@
 #include "preload/config.h"
 
 #include "preload/propagation.h"
-#include "preload/slice.h"
-#include "tests/support/shim_core.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
-/* Settings are read once per process: each case is one of its own. It exits with 1 when what it is asked does not
- * hold, and with 2 when the core does not start. */
-static int status_of(const char *variable, bool (*holds)(void))
-{
-    char *environment[] = {(char *)(uintptr_t)variable, NULL};
-    int status;
-    pid_t child = fork();
+static const uint64_t keeps_none = UINT64_C(1) << 56;
 
-    if (child == 0)
-        _exit(shim_core_init(environment) ? !holds() : 2);
-    waitpid(child, &status, 0);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+static struct config read_entries(const char *const *entries)
+{
+    struct config read = {0};
+
+    for (; *entries; entries++)
+        config_add(&read, *entries);
+    config_settle(&read);
+    return read;
 }
 
-#define ASSERT_HOLDS(variable, holds) assert_int_equal(status_of(variable, holds), 0)
+#define READ(...) read_entries((const char *const[]){__VA_ARGS__, NULL})
 
-/* The complaint that stands in the ring; "" for none, "?" for more than one. Put there by the second report no more. */
-static void read_complaint(char text[256])
+/* What the settings mean, but for the texts. */
+static const char *meaning(const struct config *read)
 {
-    struct wire_ring *ring = shim_core_ring(1, 64, 64);
-    union shim_record record;
-    size_t length;
+    static char text[256];
 
-    text[0] = '\0';
-    config_report();
-    config_report();
-    if (shim_core_take(ring, 0, &record, &length) != WIRE_RECORD_DIAGNOSTIC)
-        return;
-    memcpy(text, record.diagnostic.text, record.diagnostic.text_length);
-    text[record.diagnostic.text_length] = '\0';
-    if (record.diagnostic.level != WIRE_LEVEL_WARN || record.diagnostic.time_ns == 0 ||
-        length != sizeof(record.diagnostic) + record.diagnostic.text_length ||
-        shim_core_take(ring, 0, &record, &length) != WIRE_RECORD_NONE)
-        strcpy(text, "?");
+    (void)snprintf(text, sizeof(text), "off=%d sampler=%s%.2f formats=%u query=%d ip=%d", read->off,
+                   read->sampler.parent_based ? "parent," : "", (double)read->sampler.threshold / (double)keeps_none,
+                   read->propagator_formats, (int)read->query_mode, (int)read->client_ip_mode);
+    return text;
 }
 
-static bool has_no_complaint(void)
-{
-    char text[256];
+#define DEFAULT "off=0 sampler=parent,0.00 formats=1 query=0 ip=0"
 
-    read_complaint(text);
-    return text[0] == '\0';
-}
+/* Every row: good values with what they mean, and one that is bad (NULL: none is). */
+static const struct {
+    enum config_row row;
+    const char *good, *means, *bad;
+} cases[] = {
+    {CONFIG_SPANSHIM_DISABLED, " True ", "off=1 sampler=parent,0.00 formats=1 query=0 ip=0", "maybe"},
+    {CONFIG_SPANSHIM_DISABLED, "1", "off=1 sampler=parent,0.00 formats=1 query=0 ip=0", "yes"},
+    {CONFIG_SPANSHIM_DISABLED, "0", DEFAULT, "2"},
+    {CONFIG_OTEL_SDK_DISABLED, "TRUE", "off=1 sampler=parent,0.00 formats=1 query=0 ip=0", "1"},
+    {CONFIG_OTEL_SDK_DISABLED, "False", DEFAULT, "on"},
+    {CONFIG_OTEL_TRACES_SAMPLER, "Always_Off", "off=0 sampler=1.00 formats=1 query=0 ip=0", "often"},
+    {CONFIG_OTEL_TRACES_SAMPLER, "parentbased_traceidratio", DEFAULT, "jaeger_remote"},
+    {CONFIG_OTEL_TRACES_SAMPLER_ARG, "0.5", DEFAULT, NULL}, /* of no ratio sampler */
+    {CONFIG_OTEL_PROPAGATORS, "none", "off=0 sampler=parent,0.00 formats=0 query=0 ip=0", "smoke"},
+    {CONFIG_OTEL_PROPAGATORS, "baggage, TraceContext,tracecontext", "off=0 sampler=parent,0.00 formats=3 query=0 ip=0",
+     "smoke"},
+    {CONFIG_SPANSHIM_QUERY, "drop", "off=0 sampler=parent,0.00 formats=1 query=1 ip=0", "hide"},
+    {CONFIG_SPANSHIM_QUERY, "KEEP", "off=0 sampler=parent,0.00 formats=1 query=2 ip=0", "redact|drop"},
+    {CONFIG_SPANSHIM_QUERY, "redact", DEFAULT, "dro"},
+    {CONFIG_SPANSHIM_CLIENT_IP, "anonymize", "off=0 sampler=parent,0.00 formats=1 query=0 ip=1", "half"},
+    {CONFIG_SPANSHIM_CLIENT_IP, "\tnone ", "off=0 sampler=parent,0.00 formats=1 query=0 ip=2", "nobody"},
+    {CONFIG_SPANSHIM_REQUEST_HEADERS, "x-a", DEFAULT, NULL},
+    {CONFIG_OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_REQUEST_HEADERS, "x-a", DEFAULT, NULL},
+    {CONFIG_SPANSHIM_RESPONSE_HEADERS, "x-a", DEFAULT, NULL},
+    {CONFIG_OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_RESPONSE_HEADERS, "x-a", DEFAULT, NULL},
+    {CONFIG_SPANSHIM_AGENT, "/a=b", DEFAULT, NULL},
+    {CONFIG_SPANSHIM_RUNTIME_DIR, "/r", DEFAULT, NULL},
+    {CONFIG_XDG_RUNTIME_DIR, "/x", DEFAULT, NULL},
+    {CONFIG_SPANSHIM_SYSTEM_ENV, "none", DEFAULT, NULL},
+};
+enum { CASE_COUNT = sizeof(cases) / sizeof(cases[0]) };
 
-static bool is_default(void)
-{
-    return !config.off && config.sampler.parent_based && config.sampler.threshold == 0 &&
-           config.propagator_formats == PROPAGATION_DEFAULT_FORMATS && config.query_mode == REDACT_VALUES &&
-           config.client_ip_mode == REDACT_IP_FULL && has_no_complaint();
-}
-
-static void test_config_empty_is_unset(void **state)
-{
-    static const char *const names[] = {
-#define SETTING(NAME, field, TYPE, preset, range, help) #NAME "=",
+static const char *const names[CONFIG_ROW_COUNT] = {
+#define SETTING(NAME, ...) #NAME,
+#define SETTING_ALSO       SETTING
 #include "preload/config.def"
 #undef SETTING
-    };
+#undef SETTING_ALSO
+};
+
+static void assert_meaning(enum config_row row, const char *value, const char *means, bool is_bad)
+{
+    char entry[256];
+    (void)snprintf(entry, sizeof(entry), "%s=%s", names[row], value);
+    struct config read = READ(entry);
+
+    print_message("%s\n", entry);
+    assert_string_equal(meaning(&read), means);
+    assert_int_equal(read.bad, is_bad ? UINT32_C(1) << row : 0);
+    assert_string_equal(read.values[row], value);
+}
+
+static void test_config_reads_each_row(void **state)
+{
+    bool has_case[CONFIG_ROW_COUNT] = {false};
 
     (void)state;
-    ASSERT_HOLDS("PATH=/bin", is_default);
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        ASSERT_HOLDS(names[i], is_default);
-}
-
-static bool is_off(void)
-{
-    return config.off && has_no_complaint();
-}
-
-static void test_config_switches_off(void **state)
-{
-    (void)state;
-    ASSERT_HOLDS("SPANSHIM_DISABLED=true", is_off);
-    ASSERT_HOLDS("SPANSHIM_DISABLED=TRUE", is_off);
-    ASSERT_HOLDS("SPANSHIM_DISABLED=1", is_off);
-    ASSERT_HOLDS("SPANSHIM_DISABLED=0", is_default);
-    ASSERT_HOLDS("SPANSHIM_DISABLED=false", is_default);
-    ASSERT_HOLDS("OTEL_SDK_DISABLED=true", is_off);
-    ASSERT_HOLDS("OTEL_SDK_DISABLED=False", is_default);
-}
-
-static bool drops_queries(void)
-{
-    return config.query_mode == REDACT_DROP && has_no_complaint();
-}
-
-static bool keeps_queries(void)
-{
-    return config.query_mode == REDACT_KEEP && has_no_complaint();
-}
-
-static bool anonymizes(void)
-{
-    return config.client_ip_mode == REDACT_IP_ANONYMIZE && has_no_complaint();
-}
-
-static bool notes_no_addresses(void)
-{
-    return config.client_ip_mode == REDACT_IP_NONE && has_no_complaint();
-}
-
-static void test_config_chooses_what_is_redacted(void **state)
-{
-    (void)state;
-    ASSERT_HOLDS("SPANSHIM_QUERY=drop", drops_queries);
-    ASSERT_HOLDS("SPANSHIM_QUERY=Keep", keeps_queries);
-    ASSERT_HOLDS("SPANSHIM_QUERY=redact", is_default);
-    ASSERT_HOLDS("SPANSHIM_CLIENT_IP=anonymize", anonymizes);
-    ASSERT_HOLDS("SPANSHIM_CLIENT_IP=none", notes_no_addresses);
-    ASSERT_HOLDS("SPANSHIM_CLIENT_IP=FULL", is_default);
-}
-
-static bool samples_nothing(void)
-{
-    return config.sampler.threshold == UINT64_C(1) << 56 && !config.sampler.parent_based && has_no_complaint();
-}
-
-static bool propagates_nothing(void)
-{
-    return config.propagator_formats == 0 && has_no_complaint();
-}
-
-static void test_config_reads_sampler_and_propagators(void **state)
-{
-    (void)state;
-    ASSERT_HOLDS("OTEL_TRACES_SAMPLER=always_off", samples_nothing);
-    ASSERT_HOLDS("OTEL_TRACES_SAMPLER=parentbased_always_on", is_default);
-    ASSERT_HOLDS("OTEL_TRACES_SAMPLER_ARG=0.5", is_default); /* of no ratio sampler */
-    ASSERT_HOLDS("OTEL_PROPAGATORS=none", propagates_nothing);
-    ASSERT_HOLDS("OTEL_PROPAGATORS=tracecontext", is_default);
-}
-
-static bool has_texts(void)
-{
-    return config.agent && strcmp(config.agent, "/a=b") == 0 && !config.runtime_dir && has_no_complaint();
-}
-
-static void test_config_keeps_texts(void **state)
-{
-    (void)state;
-    ASSERT_HOLDS("SPANSHIM_AGENT=/a=b", has_texts);
-    ASSERT_HOLDS("SPANSHIM_AGENTS=/a", is_default); /* another name that begins alike */
-}
-
-static const char *expected; /* of the case that runs */
-
-static bool complains(void)
-{
-    char text[256];
-
-    read_complaint(text);
-    if (strcmp(text, expected) == 0)
-        return true;
-    print_message("complaint: %s\n", text);
-    return false;
-}
-
-static bool complains_and_is_default(void)
-{
-    return !config.off && config.sampler.threshold == 0 && config.query_mode == REDACT_VALUES &&
-           config.client_ip_mode == REDACT_IP_FULL && complains();
-}
-
-static void test_config_complains_once_by_name(void **state)
-{
-    static const char *const bad[][2] = {
-        {"SPANSHIM_DISABLED=maybe", "SPANSHIM_DISABLED=maybe is not understood; used instead: false"},
-        {"OTEL_SDK_DISABLED=1", "OTEL_SDK_DISABLED=1 is not understood; used instead: false"},
-        {"SPANSHIM_QUERY=hide", "SPANSHIM_QUERY=hide is not understood; used instead: redact"},
-        {"SPANSHIM_CLIENT_IP=half", "SPANSHIM_CLIENT_IP=half is not understood; used instead: full"},
-        {"OTEL_TRACES_SAMPLER=often",
-         "OTEL_TRACES_SAMPLER=often is not understood; used instead: parentbased_always_on"},
-        {"OTEL_PROPAGATORS=smoke", "OTEL_PROPAGATORS=smoke is not understood; used instead: tracecontext,baggage"},
-        {"SPANSHIM_QUERY=0123456789012345678901234567890123456789 and a long tail",
-         "SPANSHIM_QUERY=0123456789012345678901234567890123456789 is not understood; used instead: redact"},
-    };
-
-    (void)state;
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        expected = bad[i][1];
-        ASSERT_HOLDS(bad[i][0], complains_and_is_default);
+    for (size_t i = 0; i < CASE_COUNT; i++) {
+        has_case[cases[i].row] = true;
+        assert_meaning(cases[i].row, cases[i].good, cases[i].means, false);
+        assert_meaning(cases[i].row, "", DEFAULT, false);
+        assert_meaning(cases[i].row, " \t", DEFAULT, false);
+        if (cases[i].bad)
+            assert_meaning(cases[i].row, cases[i].bad, DEFAULT, true);
     }
+    for (size_t row = 0; row < CONFIG_ROW_COUNT; row++)
+        if (!has_case[row])
+            fail_msg("a row without a case: %s", names[row]);
 }
 
-static void test_config_complains_of_a_bad_ratio(void **state)
+static void test_config_reads_ratios(void **state)
 {
-    static char *environment[] = {(char *)(uintptr_t) "OTEL_TRACES_SAMPLER=traceidratio",
-                                  (char *)(uintptr_t) "OTEL_TRACES_SAMPLER_ARG=many", NULL};
-    int status;
-    pid_t child;
+    struct config good = READ("OTEL_TRACES_SAMPLER=traceidratio", "OTEL_TRACES_SAMPLER_ARG= 0.25 ");
+    struct config bad = READ("OTEL_TRACES_SAMPLER=traceidratio", "OTEL_TRACES_SAMPLER_ARG=many");
 
     (void)state;
-    expected = "OTEL_TRACES_SAMPLER_ARG=many is not understood; used instead: 1.0";
-    child = fork();
-    if (child == 0)
-        _exit(!shim_core_init(environment) || config.sampler.threshold != 0 || !complains());
-    waitpid(child, &status, 0);
-    assert_int_equal(status, 0);
+    assert_string_equal(meaning(&good), "off=0 sampler=0.75 formats=1 query=0 ip=0");
+    assert_string_equal(meaning(&bad), "off=0 sampler=0.00 formats=1 query=0 ip=0");
+    assert_int_equal(bad.bad, 1 << CONFIG_OTEL_TRACES_SAMPLER_ARG);
 }
 
-static bool names(const char *list, const char *name)
+static void test_config_first_of_a_name_counts(void **state)
+{
+    struct config twice = READ("SPANSHIM_AGENT=/first", "SPANSHIM_AGENT=/second");
+    struct config hidden = READ("SPANSHIM_AGENT=", "SPANSHIM_AGENT=/second");
+
+    (void)state;
+    assert_string_equal(twice.agent, "/first");
+    assert_null(hidden.agent);
+}
+
+static void test_config_takes_whole_names_only(void **state)
+{
+    struct config read =
+        READ("SPANSHIM_AGENTS=/a", "SPANSHIM_AGEN=/a", "XSPANSHIM_AGENT=/a", "SPANSHIM_AGENT", "=/a", "");
+
+    (void)state;
+    assert_null(read.agent);
+}
+
+static void test_config_later_rows_of_a_field_win(void **state)
+{
+    struct config read =
+        READ("OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_REQUEST_HEADERS=x-a", "SPANSHIM_REQUEST_HEADERS=x-b",
+             "SPANSHIM_RESPONSE_HEADERS=x-c", "OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_RESPONSE_HEADERS=");
+
+    (void)state;
+    assert_string_equal(read.request_headers, "x-a");
+    assert_string_equal(read.response_headers, "x-c");
+}
+
+static void test_config_reads_a_handovers_text(void **state)
+{
+    static const char text[] = "aSPANSHIM_AGENT=/argument\0eSPANSHIM_AGENT=/a\0eSPANSHIM_QUERY=drop";
+
+    (void)state;
+    config_init(text, sizeof(text));
+    assert_string_equal(config.agent, "/a");
+    assert_int_equal(config.query_mode, REDACT_DROP);
+}
+
+static bool is_named(const char *list, const char *name)
 {
     return config_names_header(list, (struct slice){name, strlen(name)});
 }
@@ -224,26 +167,25 @@ static bool names(const char *list, const char *name)
 static void test_config_names_headers_in_any_case(void **state)
 {
     (void)state;
-    assert_true(names("X-Request-Id, content-type", "x-request-id"));
-    assert_true(names(" x-a ,\tContent-Type\t", "CONTENT-TYPE"));
-    assert_false(names("x-request-id", "x-request"));
-    assert_false(names("x-request", "x-request-id"));
-    assert_false(names("x-a x-b", "x-a"));
-    assert_false(names("", "x-a"));
-    assert_false(names(NULL, "x-a"));
-    assert_false(names(",,", "x-a"));
+    assert_true(is_named("X-Request-Id, content-type", "x-request-id"));
+    assert_true(is_named(" x-a ,\tContent-Type\t", "CONTENT-TYPE"));
+    assert_false(is_named("x-request-id", "x-request"));
+    assert_false(is_named("x-request", "x-request-id"));
+    assert_false(is_named("x-a x-b", "x-a"));
+    assert_false(is_named("", "x-a"));
+    assert_false(is_named(NULL, "x-a"));
+    assert_false(is_named(",,", "x-a"));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_config_empty_is_unset),
-        cmocka_unit_test(test_config_switches_off),
-        cmocka_unit_test(test_config_chooses_what_is_redacted),
-        cmocka_unit_test(test_config_reads_sampler_and_propagators),
-        cmocka_unit_test(test_config_keeps_texts),
-        cmocka_unit_test(test_config_complains_once_by_name),
-        cmocka_unit_test(test_config_complains_of_a_bad_ratio),
+        cmocka_unit_test(test_config_reads_each_row),
+        cmocka_unit_test(test_config_reads_ratios),
+        cmocka_unit_test(test_config_first_of_a_name_counts),
+        cmocka_unit_test(test_config_takes_whole_names_only),
+        cmocka_unit_test(test_config_later_rows_of_a_field_win),
+        cmocka_unit_test(test_config_reads_a_handovers_text),
         cmocka_unit_test(test_config_names_headers_in_any_case),
     };
 

@@ -115,9 +115,18 @@ static const struct {
     {"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "7", "7", "", "128", "128"},
     {"OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "0", "0", "no", "4294967295", "4294967295"},
     {"OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "64", "64", "1e3", "4294967295", "4294967295"},
+    {"OTEL_SPAN_EVENT_COUNT_LIMIT", "1", "1", "-1", "128", "128"},
+    {"OTEL_SPAN_LINK_COUNT_LIMIT", "2147483647", "2147483647", "4294967296", "128", "128"},
+    {"OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", "0", "0", "1.5", "128", "128"},
+    {"OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", "007", "7", "7 8", "128", "128"},
+    {"OTEL_LOG_LEVEL", "DEBUG", "debug", "trace", "info", "info"},
+    {"SPANSHIM_LOG_LEVEL", "none", "none", "3", "info", "info"},
     {"SPANSHIM_CONSOLE", "out.txt", "/srv/out.txt", NULL, NULL, "-"},
     {"SPANSHIM_SESSION", "00ff", "00ff", NULL, NULL, "-"},
     {"NO_COLOR", "1", "1", NULL, NULL, "-"},
+    {"SPANSHIM_INIT_TIMEOUT", "0", "0", "600001", "5000", "5000"},
+    {"OTEL_SEMCONV_STABILITY_OPT_IN", "http/dup", "http/dup", NULL, NULL, "-"},
+    {"OTEL_EXPERIMENTAL_CONFIG_FILE", "/x.yaml", "/x.yaml", NULL, NULL, "-"},
     {"OTEL_CONFIG_FILE", "/x.yaml", "/x.yaml", NULL, NULL, "-"},
 };
 enum { CASE_COUNT = sizeof(cases) / sizeof(cases[0]) };
@@ -139,8 +148,8 @@ static void check(const char *name, const char *value, const char *expected)
 static void test_settings_reads_each_row(void **state)
 {
     (void)state;
-    for (size_t i = 0; settings_row(i) != NULL; i++) {
-        assert_true(i < CASE_COUNT);
+    assert_int_equal(settings_row_of_shim(), CASE_COUNT); /* the shim's are test_config.c's */
+    for (size_t i = 0; i < CASE_COUNT; i++) {
         assert_string_equal(settings_row(i)->name, cases[i].name);
         check(cases[i].name, cases[i].good, cases[i].good_is);
         check(cases[i].name, "", cases[i].unset_is);
@@ -175,6 +184,56 @@ static void test_settings_complains_once_by_name_with_value_and_what_is_used(voi
         settings_unref(settings);
         free(entry);
     }
+}
+
+static void assert_complaint(const char *const *entries, const char *expected)
+{
+    struct settings *settings = read_settings(entries);
+
+    assert_int_equal(settings_complaint_count(settings), expected != NULL ? 1 : 0);
+    if (expected != NULL)
+        assert_string_equal(settings_complaint(settings, 0), expected);
+    settings_unref(settings);
+}
+
+static void test_settings_says_what_the_shim_cannot_say(void **state)
+{
+    (void)state;
+    assert_complaint(ENTRIES("SPANSHIM_DISABLED=maybe"),
+                     "SPANSHIM_DISABLED: \"maybe\" is not one of true|false|1|0; false is used");
+    assert_complaint(ENTRIES("OTEL_SDK_DISABLED=1"),
+                     "OTEL_SDK_DISABLED: \"1\" is not one of true|false; false is used");
+    assert_complaint(ENTRIES("SPANSHIM_QUERY=hide"),
+                     "SPANSHIM_QUERY: \"hide\" is not one of redact|drop|keep; redact is used");
+    assert_complaint(
+        ENTRIES("OTEL_PROPAGATORS=tracecontext,b3"),
+        "OTEL_PROPAGATORS: \"tracecontext,b3\" has a word that is not one of tracecontext|baggage|none; it is "
+        "passed over");
+    assert_complaint(ENTRIES("OTEL_TRACES_SAMPLER=traceidratio", "OTEL_TRACES_SAMPLER_ARG=many"),
+                     "OTEL_TRACES_SAMPLER_ARG: \"many\" is no number in 0..1; 1.0 is used");
+}
+
+static void test_settings_names_what_was_meant(void **state)
+{
+    (void)state;
+    assert_complaint(ENTRIES("SPANSHIM_QEURY=drop"),
+                     "SPANSHIM_QEURY is no setting and ignored; did you mean SPANSHIM_QUERY?");
+    assert_complaint(ENTRIES("SPANSHIM_QUEUE_BYTE=65536"),
+                     "SPANSHIM_QUEUE_BYTE is no setting and ignored; did you mean SPANSHIM_QUEUE_BYTES?");
+    assert_complaint(ENTRIES("SPANSHIM_MARVELLOUS=1"), "SPANSHIM_MARVELLOUS is no setting and ignored");
+    assert_complaint(ENTRIES("OTEL_METRIC_EXPORT_INTERVAL=x", "OTEL_LOGS_EXPORTER=x", "OTEL_BLRP_SCHEDULE_DELAY=x",
+                             "OTEL_WHATEVER=1", "SPANSHIMX=1", "OTEL_SEMCONV_STABILITY_OPT_IN=http"),
+                     NULL); /* somebody else's */
+}
+
+static void test_settings_has_no_configuration_files(void **state)
+{
+    (void)state;
+    assert_complaint(ENTRIES("OTEL_CONFIG_FILE=/x"), "OTEL_CONFIG_FILE: not supported; the environment is used");
+    assert_complaint(ENTRIES("OTEL_EXPERIMENTAL_CONFIG_FILE=/x"),
+                     "OTEL_EXPERIMENTAL_CONFIG_FILE: not supported; the environment is used");
+    assert_complaint(ENTRIES("OTEL_EXPERIMENTAL_CONFIG_FILE=/x", "OTEL_CONFIG_FILE=/x"),
+                     "OTEL_CONFIG_FILE: not supported; the environment is used");
 }
 
 static void test_settings_signal_form_wins_when_it_is_good(void **state)
@@ -384,6 +443,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_settings_reads_each_row),
         cmocka_unit_test(test_settings_complains_once_by_name_with_value_and_what_is_used),
+        cmocka_unit_test(test_settings_says_what_the_shim_cannot_say),
+        cmocka_unit_test(test_settings_names_what_was_meant),
+        cmocka_unit_test(test_settings_has_no_configuration_files),
         cmocka_unit_test(test_settings_signal_form_wins_when_it_is_good),
         cmocka_unit_test(test_settings_joins_urls),
         cmocka_unit_test(test_settings_chooses_exporters),

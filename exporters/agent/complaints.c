@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "exporters/agent/complaints.h"
+
+#include "exporters/agent/nearest.h"
+#include "exporters/agent/settings.h"
+#include "preload/config.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void complaints_add(struct settings *settings, const char *format, ...)
+{
+    va_list arguments;
+    char *line;
+
+    if (settings->complaint_count == SETTINGS_COMPLAINTS_MAX)
+        return;
+    va_start(arguments, format);
+    if (vasprintf(&line, format, arguments) >= 0)
+        settings->complaints[settings->complaint_count++] = line;
+    va_end(arguments);
+}
+
+static bool is_type(const struct settings_row *row, const char *type)
+{
+    return strcmp(row->type, type) == 0;
+}
+
+/* Before the row's range. */
+static const char *problem_of(const struct settings_row *row)
+{
+    if (is_type(row, "BOOLEAN") || is_type(row, "CHOICE"))
+        return "is not one of";
+    if (is_type(row, "URL"))
+        return "is no URL like";
+    return "is no number in";
+}
+
+void complaints_add_value(struct settings *settings, const struct settings_row *row, const char *value)
+{
+    const char *used = is_type(row, "BOOLEAN") ? "false" : row->initial;
+
+    if (is_type(row, "LIST"))
+        complaints_add(settings, "%s: \"%.80s\" has a word that is not one of %s; it is passed over", row->name, value,
+                       row->range);
+    else
+        complaints_add(settings, "%s: \"%.80s\" %s %s; %s is %s", row->name, value, problem_of(row), row->range,
+                       used[0] != '\0' ? used : "it", used[0] != '\0' ? "used" : "ignored");
+}
+
+void complaints_add_shim(struct settings *settings, const char *const *entries, size_t entry_count)
+{
+    const size_t first = settings_row_of_shim();
+    struct config read = {0};
+
+    for (size_t i = 0; i < entry_count; i++)
+        config_add(&read, entries[i]);
+    config_settle(&read);
+    for (size_t row = 0; row < CONFIG_ROW_COUNT; row++)
+        if ((read.bad >> row & 1) != 0 && row != CONFIG_OTEL_SDK_DISABLED) /* which the agent reads itself */
+            complaints_add_value(settings, settings_row(first + row), read.values[row]);
+}
+
+/* Whether it is a setting; else *nearest is offered all of them. */
+static bool is_setting(struct nearest *nearest)
+{
+    const struct settings_row *row;
+
+    for (size_t n = 0; (row = settings_row(n)) != NULL; n++) {
+        if (strcmp(row->name, nearest->wanted) == 0)
+            return true;
+        nearest_offer(nearest, row->name);
+    }
+    return false;
+}
+
+void complaints_add_unknown(struct settings *settings, const char *const *entries, size_t entry_count)
+{
+    for (size_t i = 0; i < entry_count; i++) {
+        char name[64];
+        size_t length = strcspn(entries[i], "=");
+        struct nearest nearest = {.wanted = name};
+
+        if (strncmp(entries[i], "SPANSHIM_", strlen("SPANSHIM_")) != 0)
+            continue;
+        (void)snprintf(name, sizeof(name), "%.*s", (int)length, entries[i]);
+        if (is_setting(&nearest))
+            continue;
+        if (nearest.name != NULL)
+            complaints_add(settings, "%s is no setting and ignored; did you mean %s?", name, nearest.name);
+        else
+            complaints_add(settings, "%s is no setting and ignored", name);
+    }
+}
+
+void complaints_add_file(struct settings *settings, const char *problem)
+{
+    long number = strtol(problem, NULL, 10);
+
+    if (number < 0)
+        complaints_add(settings, "the system's file of settings: %s; it is ignored", strerror((int)-number));
+    else
+        complaints_add(settings, "the system's file of settings, line %ld: not NAME=value; it is passed over", number);
+}
