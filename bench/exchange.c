@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What the shim does for one request, without system calls around it: ns per request on one core, best of several runs.
- * The floor under every other figure. Usage: bench_exchange [small|browser [ROUNDS]]; under callgrind, the difference
- * of two counts of rounds is exact. */
+ * The floor under every other figure. The shim's settings are taken from the environment. Usage: bench_exchange
+ * [small|browser [ROUNDS]]; under callgrind, the difference of two counts of rounds is exact. */
 #include "preload/arena.h"
 #include "preload/config.h"
 #include "preload/conn.h"
@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 static const char request[] = "GET /ok HTTP/1.1\r\nHost: 127.0.0.1:18081\r\n\r\n";
 static const char browser_request[] =
@@ -129,7 +130,7 @@ int main(int argc, char **argv)
     struct wire_ring *ring = calloc(1, ring_size(&geometry));
     struct sockaddr_in peer = {.sin_family = AF_INET, .sin_port = htons(40000), .sin_addr.s_addr = htonl(0x7f000001)};
 
-    if (!ring || arena_init() < 0 || facts_init(NULL, NULL) < 0 || process_init() < 0)
+    if (!ring || arena_init() < 0 || facts_init(NULL, environ) < 0 || process_init() < 0)
         return 1;
     config_init("", 0);
     ids_init();

@@ -71,6 +71,37 @@ static bool boolean(struct config *read, size_t row)
     return false;
 }
 
+/* Patterns; more than a list holds are not used. */
+static void globs(struct config *read, size_t row, struct glob_list *list)
+{
+    if (!glob_list_read(*field_of(read, row), list))
+        complain(read, row);
+}
+
+/* A path begins with '/': a host or a bare name is a mistake. */
+static void path_globs(struct config *read, size_t row, struct glob_list *list)
+{
+    globs(read, row, list);
+    for (uint32_t i = 0; i < list->count; i++)
+        if (!memchr("/*?\\", list->patterns[i].bytes[0], 4))
+            complain(read, row);
+}
+
+/* A whole number up to `most`; 0, the default, when unset or bad. */
+static uint32_t number(struct config *read, size_t row, uint32_t most)
+{
+    const char *text = *field_of(read, row);
+    struct slice digits = text ? trimmed(text) : (struct slice){0};
+    uint64_t value = 0;
+
+    for (; digits.length > 0 && digits.bytes[0] >= '0' && digits.bytes[0] <= '9' && value <= most; digits.length--)
+        value = value * 10 + (uint64_t)(*digits.bytes++ - '0');
+    if (digits.length == 0 && value <= most)
+        return (uint32_t)value;
+    complain(read, row);
+    return 0;
+}
+
 void config_add(struct config *read, const char *entry)
 {
     const char *equals = strchr(entry, '=');
@@ -121,6 +152,11 @@ void config_settle(struct config *read)
     settle_propagators(read);
     read->query_mode = (enum redact_mode)choose(read, CONFIG_SPANSHIM_QUERY);
     read->client_ip_mode = (enum redact_ip_mode)choose(read, CONFIG_SPANSHIM_CLIENT_IP);
+    path_globs(read, CONFIG_SPANSHIM_IGNORE_PATHS, &read->ignored_paths);
+    globs(read, CONFIG_SPANSHIM_IGNORE_USER_AGENTS, &read->ignored_user_agents);
+    globs(read, CONFIG_SPANSHIM_REQUEST_HEADERS, &read->captured_request_headers);
+    globs(read, CONFIG_SPANSHIM_RESPONSE_HEADERS, &read->captured_response_headers);
+    read->span_limit = number(read, CONFIG_SPANSHIM_MAX_SPANS_PER_SECOND, 1000000);
 }
 
 void config_init(const char *text, size_t length)
@@ -129,15 +165,4 @@ void config_init(const char *text, size_t length)
         if (*entry == 'e')
             config_add(&config, entry + 1);
     config_settle(&config);
-}
-
-bool config_names_header(const char *list, struct slice name)
-{
-    struct slice rest = {list, list ? strlen(list) : 0};
-    struct slice item;
-
-    while (slice_next(&rest, ',', &item))
-        if (slice_is_same(slice_trim(item), name))
-            return true;
-    return false;
 }

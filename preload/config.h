@@ -4,9 +4,9 @@
 #ifndef SPANSHIM_CONFIG_H
 #define SPANSHIM_CONFIG_H
 
+#include "preload/glob.h"
 #include "preload/redact.h"
 #include "preload/sampler.h"
-#include "preload/slice.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,7 +33,12 @@ struct config {
     unsigned propagator_formats;
     enum redact_mode query_mode;
     enum redact_ip_mode client_ip_mode;
-    bool off; /* hooks only forward */
+    struct glob_list ignored_paths;
+    struct glob_list ignored_user_agents;
+    struct glob_list captured_request_headers;
+    struct glob_list captured_response_headers;
+    uint32_t span_limit; /* of a second; 0: none */
+    bool off;            /* hooks only forward */
 
     const char *values[CONFIG_ROW_COUNT]; /* as they were given, by row; NULL: not given */
     uint32_t bad;                         /* a bit for each row whose value makes no sense */
@@ -49,8 +54,5 @@ void config_init(const char *text, size_t length);
  * mean. *config is zeroed before the first. Context: pure. */
 void config_add(struct config *config, const char *entry);
 void config_settle(struct config *config);
-
-/* Is the header named in the list (SPANSHIM_REQUEST_HEADERS, ..., may be NULL)? Context: pure; signal-safe. */
-bool config_names_header(const char *list, struct slice name);
 
 #endif

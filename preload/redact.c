@@ -12,6 +12,7 @@ enum {
     /* The shortest of the names that are looked for within words: nothing else fits into a shorter one. */
     PART_MIN = 5,
     HEADER_PART_MIN = 3,
+    CLIENT_PART_MIN = 6,
 };
 
 static const struct slice mask = {"REDACTED", 8};
@@ -49,6 +50,13 @@ static const struct name sensitive_header_parts[] = {
     NAME("auth"), NAME("cookie"), NAME("csrf"), NAME("jwt"), NAME("session"), NAME("xsrf"),
 };
 static const struct name sensitive_headers[] = {NAME("dpop"), NAME("xamznoidcdata"), NAME("xmsclientprincipal")};
+
+/* Header fields in which proxies name the client. */
+static const struct name client_header_parts[] = {
+    NAME("clientaddr"), NAME("clientip"),   NAME("connectingip"), NAME("externaladdress"), NAME("forwardedfor"),
+    NAME("realip"),     NAME("remoteaddr"), NAME("remoteip"),     NAME("userip"),
+};
+static const struct name client_headers[] = {NAME("forwarded")};
 
 /* Output that counts on when it is full: what is written later may still replace what was written before. */
 struct writer {
@@ -405,7 +413,13 @@ size_t redact_client_ip(const char *text, size_t len, enum redact_ip_mode mode, 
     return kept.length;
 }
 
-bool redact_header_allowed(const char *name, size_t len)
+static bool names_client(const struct word *word)
+{
+    return word_is_one_of(word, client_headers, COUNT(client_headers)) ||
+           word_contains(word, client_header_parts, COUNT(client_header_parts), CLIENT_PART_MIN);
+}
+
+bool redact_header_allowed(const char *name, size_t len, enum redact_ip_mode mode)
 {
     struct word word = {0};
     for (size_t i = 0; i < len; i++)
@@ -415,5 +429,6 @@ bool redact_header_allowed(const char *name, size_t len)
     bool is_key = word.length >= 3 && memcmp(word.text + word.length - 3, "key", 3) == 0;
     return !is_key && !word_is_one_of(&word, sensitive_headers, COUNT(sensitive_headers)) &&
            !word_contains(&word, sensitive_header_parts, COUNT(sensitive_header_parts), HEADER_PART_MIN) &&
-           !word_contains(&word, sensitive_parts, COUNT(sensitive_parts), PART_MIN);
+           !word_contains(&word, sensitive_parts, COUNT(sensitive_parts), PART_MIN) &&
+           (mode == REDACT_IP_FULL || !names_client(&word));
 }

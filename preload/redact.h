@@ -45,7 +45,8 @@ size_t redact_client_ip(const char *text, size_t len, enum redact_ip_mode mode, 
  * Context: pure; signal-safe. */
 void redact_ip_bytes(uint8_t *ip, size_t length, enum redact_ip_mode mode);
 
-/* May this header field be captured at all? False for those that carry credentials. Context: pure; signal-safe. */
-bool redact_header_allowed(const char *name, size_t len);
+/* May this header field be captured at all? False for those that carry credentials, and for those that carry the
+ * client's address unless that is shown in full. Context: pure; signal-safe. */
+bool redact_header_allowed(const char *name, size_t len, enum redact_ip_mode mode);
 
 #endif

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "preload/span.h"
 
+#include "preload/clock.h"
 #include "preload/config.h"
 #include "preload/ids.h"
 #include "preload/ip.h"
 #include "preload/link.h"
+#include "preload/rate.h"
 #include "preload/redact.h"
 #include "preload/ring.h"
 #include "preload/sampler.h"
@@ -19,8 +21,13 @@ enum {
     USER_AGENT_MAX_LENGTH = 256,
     METHOD_MAX_LENGTH = 32,
     HEADER_MAX_LENGTH = 256,
+    /* Captured request headers leave this to what comes after them: server, user agent, client, trace state. */
+    CAPTURE_LEAVES = 512,
     TEXT_HEADER = 4, /* id, pad, length */
 };
+
+/* The spans of this process; a fork's child goes on with a copy. */
+static struct rate rate;
 
 /* Room for one text of at most `want` bytes; what was cut is flagged. NULL when not even its header fits. */
 static uint8_t *text_reserve(struct wire_request *request, size_t want, size_t *ret_room)
@@ -87,7 +94,7 @@ struct wire_slot *span_open(struct span_head *head, uint64_t start_ns, const str
         memset(&request->peer, 0, sizeof(request->peer));
 
     head->host_port = 0;
-    head->has_host = head->has_user_agent = head->is_complete = false;
+    head->has_host = head->has_user_agent = head->is_complete = head->is_ignored = false;
     head->client = client;
     propagation_init(&head->propagation, config.propagator_formats);
     memset(&head->forwarded, 0, offsetof(struct forwarded, client));
@@ -141,6 +148,23 @@ static void set_host(struct wire_request *request, struct span_head *head, struc
     text_add(request, WIRE_TEXT_SERVER_ADDRESS, host, FORWARDED_HOST_SIZE);
 }
 
+/* Out of line, like capture(): who has no such rules does not pay for their registers. */
+__attribute__((cold, noinline)) static bool is_ignored_path(const struct target *target)
+{
+    return glob_list_matches(&config.ignored_paths, target->path, GLOB_SAME_CASE);
+}
+
+__attribute__((cold, noinline)) static bool is_ignored_user_agent(struct slice name)
+{
+    return glob_list_matches(&config.ignored_user_agents, name, GLOB_ANY_CASE);
+}
+
+__attribute__((cold, noinline)) static bool is_within_limit(void)
+{
+    /* The time is read anew: the request's start may be long ago. */
+    return rate_take(&rate, config.span_limit, clock_mono_ns());
+}
+
 void span_request_line(struct wire_slot *slot, struct span_head *head, struct slice method, struct slice target,
                        unsigned version_minor)
 {
@@ -158,18 +182,24 @@ void span_request_line(struct wire_slot *slot, struct span_head *head, struct sl
     set_host(request, head, parts.host, parts.port);
     if (slice_is(parts.scheme, "https"))
         request->flags |= WIRE_REQUEST_HTTPS;
+    if (config.ignored_paths.count > 0)
+        head->is_ignored = is_ignored_path(&parts);
 }
 
-/* "name: value" with the name in lower case, for a header the user asked for. */
-static void capture(struct wire_request *request, enum wire_text id, const char *list, struct slice name,
-                    struct slice value)
+/* "name: value" with the name in lower case, if the user asked for this header; the last `leave` bytes are not used. */
+__attribute__((cold, noinline)) static void capture(struct wire_request *request, enum wire_text id,
+                                                    const struct glob_list *list, struct slice name, struct slice value,
+                                                    size_t leave)
 {
-    size_t room;
-
-    if (!config_names_header(list, name) || !redact_header_allowed(name.bytes, name.length))
+    if (!glob_list_matches(list, name, GLOB_ANY_CASE) ||
+        !redact_header_allowed(name.bytes, name.length, config.client_ip_mode))
         return;
-    uint8_t *to = text_reserve(request, name.length + 2 + HEADER_MAX_LENGTH, &room);
-    if (!to || room < name.length + 2) {
+
+    size_t room;
+    uint8_t *to = text_reserve(request, name.length + 2 + HEADER_MAX_LENGTH + leave, &room);
+
+    room = to && room > leave ? room - leave : 0;
+    if (room < name.length + 2) {
         request->flags |= WIRE_REQUEST_TRUNCATED;
         return;
     }
@@ -191,12 +221,12 @@ uint32_t span_unused_request_letters(void)
     const uint32_t used =
         1u << ('h' & 31) | 1u << ('u' & 31) | 1u << ('f' & 31) | 1u << ('x' & 31) | 1u << ('t' & 31) | 1u << ('b' & 31);
 
-    return config.request_headers ? 0 : ~used;
+    return config.captured_request_headers.count > 0 ? 0 : ~used;
 }
 
 uint32_t span_unused_response_letters(void)
 {
-    return config.response_headers ? 0 : UINT32_MAX;
+    return config.captured_response_headers.count > 0 ? 0 : UINT32_MAX;
 }
 
 void span_request_field(struct wire_slot *slot, struct span_head *head, struct slice name, struct slice value)
@@ -216,6 +246,8 @@ void span_request_field(struct wire_slot *slot, struct span_head *head, struct s
         if (!head->has_user_agent && slice_is(name, "user-agent")) {
             head->has_user_agent = true;
             text_add(request, WIRE_TEXT_USER_AGENT, value, USER_AGENT_MAX_LENGTH);
+            if (config.ignored_user_agents.count > 0)
+                head->is_ignored |= is_ignored_user_agent(value);
         }
         break;
     case 'f':
@@ -230,13 +262,33 @@ void span_request_field(struct wire_slot *slot, struct span_head *head, struct s
     default:
         break;
     }
-    if (config.request_headers)
-        capture(request, WIRE_TEXT_REQUEST_HEADER, config.request_headers, name, value);
+    if (config.captured_request_headers.count > 0)
+        capture(request, WIRE_TEXT_REQUEST_HEADER, &config.captured_request_headers, name, value, CAPTURE_LEAVES);
 }
 
-/* The ids: the caller's trace, or a new one; then the sampler's word. */
-static void set_context(struct wire_request *request, struct propagation *propagation)
+/* Is it recorded? What the user wants ignored is not, even if the caller records it; then the sampler has the word; the
+ * limit is for what is left. What is not recorded is counted. */
+static bool decide(const struct span_head *head, const struct trace_context *parent, const uint8_t trace_id[16])
 {
+    if (head->is_ignored) {
+        ring_count(WIRE_COUNT_IGNORED);
+        return false;
+    }
+    if (!sampler_decide(&config.sampler, parent, trace_id)) {
+        ring_count(WIRE_COUNT_UNSAMPLED);
+        return false;
+    }
+    if (config.span_limit > 0 && !is_within_limit()) {
+        ring_drop(WIRE_DROP_RATE_LIMITED);
+        return false;
+    }
+    return true;
+}
+
+/* The ids: the caller's trace, or a new one; then whether it is recorded. */
+static void set_context(struct wire_request *request, struct span_head *head)
+{
+    struct propagation *propagation = &head->propagation;
     struct trace_context *parent = propagation_done(propagation) ? &propagation->context : NULL;
 
     uint64_t step = ids_next();
@@ -255,7 +307,7 @@ static void set_context(struct wire_request *request, struct propagation *propag
         ids_make_trace(step, request->trace_id, ring_wall_seconds(request->start_ns));
         request->trace_flags = PROPAGATION_FLAG_RANDOM;
     }
-    if (sampler_decide(&config.sampler, parent, request->trace_id)) {
+    if (decide(head, parent, request->trace_id)) {
         request->flags |= WIRE_REQUEST_SAMPLED;
         request->trace_flags |= PROPAGATION_FLAG_SAMPLED;
     }
@@ -314,22 +366,20 @@ void span_head_end(struct wire_slot *slot, struct span_head *head)
 {
     struct wire_request *request = wire_slot_request(slot);
 
-    set_context(request, &head->propagation);
+    set_context(request, head);
     set_forwarded(request, head);
     head->is_complete = true;
     ring_count(WIRE_COUNT_REQUESTS);
     if (request->flags & WIRE_REQUEST_SAMPLED)
         ring_prepare(sizeof(struct wire_cell) - WIRE_CELL_PAYLOAD + sizeof(struct wire_record) + sizeof(*request) +
                      request->text_length);
-    else
-        ring_count(WIRE_COUNT_UNSAMPLED);
     atomic_store_explicit(&slot->open, WIRE_SLOT_OPEN, memory_order_release);
 }
 
 void span_response_field(struct wire_slot *slot, struct slice name, struct slice value)
 {
-    if (name.length > 0 && config.response_headers)
-        capture(wire_slot_request(slot), WIRE_TEXT_RESPONSE_HEADER, config.response_headers, name, value);
+    if (name.length > 0 && config.captured_response_headers.count > 0)
+        capture(wire_slot_request(slot), WIRE_TEXT_RESPONSE_HEADER, &config.captured_response_headers, name, value, 0);
 }
 
 void span_end(struct wire_slot *slot, uint64_t end_ns, enum wire_error error)

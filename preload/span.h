@@ -19,6 +19,7 @@ struct span_head {
     bool has_host;
     bool has_user_agent;
     bool is_complete;
+    bool is_ignored; /* by SPANSHIM_IGNORE_PATHS or SPANSHIM_IGNORE_USER_AGENTS */
     const struct wire_address *client;
     struct propagation propagation;
     struct forwarded forwarded;
@@ -38,15 +39,15 @@ void span_request_line(struct wire_slot *slot, struct span_head *head, struct sl
                        unsigned version_minor);
 void span_request_field(struct wire_slot *slot, struct span_head *head, struct slice name, struct slice value);
 
-/* The head is complete: context, names and addresses are settled, and the sampler decides. From here on the request is
- * in the in-flight table for others to see. Context: hook; signal-safe. */
+/* The head is complete: context, names and addresses are settled, and it is decided whether it is recorded. From here
+ * on the request is in the in-flight table for others to see. Context: hook; signal-safe. */
 void span_head_end(struct wire_slot *slot, struct span_head *head);
 
 /* A header field of its response. Context: hook; signal-safe. */
 void span_response_field(struct wire_slot *slot, struct slice name, struct slice value);
 
-/* It is over: write the record if it is sampled, and free the slot. Does nothing when another process that shares the
- * request has ended it. Context: hook; signal-safe. */
+/* It is over: write the record if it is to be recorded, and free the slot. Does nothing when another process that
+ * shares the request has ended it. Context: hook; signal-safe. */
 void span_end(struct wire_slot *slot, uint64_t end_ns, enum wire_error error);
 
 /* It was none: free the slot. Context: hook; signal-safe. */

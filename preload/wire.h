@@ -54,7 +54,8 @@ enum {
     X(PIPELINE_LIMIT, pipeline_limit, "more requests were pipelined on a connection than are followed")                \
     X(BAD_FRAMING, bad_framing, "the message framing was in doubt: the connection went passive")                       \
     X(CELL_LOST, cell_lost, "a record was given up because its cell was taken away")                                   \
-    X(BLIND, blind, "bytes went by a way that is not seen (stdio on a socket, io_uring)")
+    X(BLIND, blind, "bytes went by a way that is not seen (stdio on a socket, io_uring)")                              \
+    X(RATE_LIMITED, rate_limited, "more spans in a second than SPANSHIM_MAX_SPANS_PER_SECOND allows")
 
 enum wire_drop {
 #define X(NAME, name, help) WIRE_DROP_##NAME,
@@ -117,6 +118,7 @@ enum wire_count {
     WIRE_COUNT_UNSAMPLED,
     WIRE_COUNT_CONNECTIONS,
     WIRE_COUNT_PASSIVE,
+    WIRE_COUNT_IGNORED, /* by the user's rules; not among the unsampled */
     WIRE_COUNT_COUNT
 };
 

@@ -45,6 +45,9 @@ void complaints_add_value(struct settings *settings, const struct settings_row *
     if (is_type(row, "LIST"))
         complaints_add(settings, "%s: \"%.80s\" has a word that is not one of %s; it is passed over", row->name, value,
                        row->range);
+    else if (is_type(row, "GLOBS") || is_type(row, "ROUTES"))
+        complaints_add(settings, "%s: \"%.80s\" should be %s; what is not is passed over", row->name, value,
+                       row->range);
     else
         complaints_add(settings, "%s: \"%.80s\" %s %s; %s is %s", row->name, value, problem_of(row), row->range,
                        used[0] != '\0' ? used : "it", used[0] != '\0' ? "used" : "ignored");

@@ -4,6 +4,7 @@
 #include "exporters/agent/intake.h"
 #include "exporters/agent/owner.h"
 #include "exporters/agent/proc.h"
+#include "exporters/agent/settings.h"
 #include "exporters/agent/source.h"
 #include "exporters/agent/spool.h"
 #include "exporters/agent/user_name.h"
@@ -116,6 +117,7 @@ struct process *process_new(struct source *source, uint32_t lane, uint32_t gener
     memcpy(process->user, source->user, sizeof(process->user));
     process->wall_offset_ns = source->wall_offset_ns;
     process->resource = source->resource;
+    process->routes = source->settings ? source->settings->routes : NULL;
     process->destinations = source->destinations;
     make_instance_id(process);
     return process;

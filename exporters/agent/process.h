@@ -14,6 +14,7 @@
 
 struct destinations;
 struct resource;
+struct routes;
 struct source;
 struct spool_origin;
 
@@ -35,6 +36,7 @@ struct process {
     uint8_t instance_id[16]; /* UUID of service.instance.id: one per process, the same after a restart of the worker */
     int64_t wall_offset_ns;  /* wall clock minus its CLOCK_MONOTONIC */
     const struct resource *resource;   /* owned by the source: shared by the image's processes */
+    const struct routes *routes;       /* the same; NULL: none */
     struct destinations *destinations; /* where its records go */
 };
 

@@ -2,6 +2,7 @@
 #include "exporters/agent/settings.h"
 
 #include "exporters/agent/complaints.h"
+#include "exporters/agent/routes.h"
 #include "exporters/agent/values.h"
 
 #include <assert.h>
@@ -28,7 +29,8 @@ enum type {
     URL,
     SECRET,
     PAIRS,
-    SECRET_PAIRS
+    SECRET_PAIRS,
+    ROUTES
 };
 
 static const struct {
@@ -195,6 +197,29 @@ static bool read_pairs(struct reading *reading, const struct settings_row *row, 
     return true;
 }
 
+/* Keeps the good patterns. */
+static bool read_routes(struct reading *reading, const struct settings_row *row, struct routes **field,
+                        const char *value)
+{
+    struct routes *routes = routes_new();
+
+    reading->no_memory |= routes == NULL;
+    while (routes != NULL && *value != '\0') {
+        size_t length = strcspn(value, ",");
+        char *pattern = values_trimmed(value, length);
+        int r = pattern != NULL ? routes_add(routes, pattern) : 0;
+
+        if (r == -ENOMEM)
+            reading->no_memory = true;
+        else if (r < 0)
+            complaints_add_value(reading->settings, row, pattern);
+        free(pattern);
+        value += length + (value[length] == ',');
+    }
+    *field = routes;
+    return routes != NULL;
+}
+
 static bool read_value(struct reading *reading, size_t n, const char *value)
 {
     const struct settings_row *row = &rows[n].row;
@@ -224,6 +249,8 @@ static bool read_value(struct reading *reading, size_t n, const char *value)
         return read_pairs(reading, row, field, value, VALUES_ATTRIBUTES);
     case SECRET_PAIRS:
         return read_pairs(reading, row, field, value, VALUES_HEADERS);
+    case ROUTES:
+        return read_routes(reading, row, field, value);
     }
     return false;
 }
@@ -423,6 +450,7 @@ static void digest_add_row(unsigned __int128 *hash, const struct settings *setti
         break;
     case NAME:
     case PAIRS:
+    case ROUTES:
         break;
     }
 }
@@ -491,6 +519,9 @@ static void free_field(struct settings *settings, size_t n)
     case PAIRS:
     case SECRET_PAIRS:
         values_free_pairs(field);
+        break;
+    case ROUTES:
+        routes_free(*(struct routes **)field);
         break;
     case BOOLEAN:
     case INTEGER:

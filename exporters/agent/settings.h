@@ -13,6 +13,8 @@ enum { SETTINGS_DIGEST_SIZE = 16, SETTINGS_PAIRS_MAX = 64, SETTINGS_COMPLAINTS_M
 
 #define SETTINGS_NO_LIMIT UINT32_MAX
 
+struct routes;
+
 struct settings_pair {
     char *name;
     char *value;
@@ -28,6 +30,7 @@ typedef uint32_t settings_type_INTEGER, settings_type_LIMIT, settings_type_DURAT
 typedef char *settings_type_CHOICE, *settings_type_LIST; /* in lower case */
 typedef char *settings_type_NAME, *settings_type_TEXT, *settings_type_PATH, *settings_type_URL;
 typedef char *settings_type_SECRET;
+typedef struct routes *settings_type_ROUTES; /* NULL: none */
 typedef struct settings_pairs settings_type_PAIRS, settings_type_SECRET_PAIRS;
 
 /* Texts are NULL when unset and never empty. */

@@ -95,6 +95,16 @@ static void set_times(struct span *span)
     }
 }
 
+/* Routes are those of the program's own paths. */
+static void set_route(struct span *span)
+{
+    const struct routes *routes = span->request->kind == WIRE_KIND_SERVER ? span->process->routes : NULL;
+    struct slice path = span->text[WIRE_TEXT_PATH];
+    const char *route = routes != NULL ? routes_find(routes, path.bytes, path.length) : NULL;
+
+    span->route = (struct slice){route, route != NULL ? strlen(route) : 0};
+}
+
 int span_parse(const struct process *process, const void *payload, size_t length, struct span *ret_span)
 {
     const struct wire_request *request = payload;
@@ -109,7 +119,9 @@ int span_parse(const struct process *process, const void *payload, size_t length
     span->request = request;
     span->request_header_count = span->response_header_count = span->header_dropped_count = 0;
     set_times(span);
-    return parse_text(span, request->text, request->text_length);
+    int r = parse_text(span, request->text, request->text_length);
+    set_route(span);
+    return r;
 }
 
 const char *span_method_name(const struct span *span)
@@ -125,6 +137,19 @@ const char *span_method_name(const struct span *span)
         break;
     }
     return "_OTHER";
+}
+
+size_t span_name(const struct span *span, char name[SPAN_NAME_SIZE])
+{
+    const char *method = span->request->method == WIRE_METHOD_OTHER ? "HTTP" : span_method_name(span);
+    char *end = stpcpy(name, method);
+
+    if (span->route.length > 0) {
+        *end++ = ' ';
+        end = mempcpy(end, span->route.bytes, span->route.length);
+        *end = '\0';
+    }
+    return (size_t)(end - name);
 }
 
 const char *span_error_type(const struct span *span, char buf[8])

@@ -4,6 +4,7 @@
 #ifndef SPANSHIM_SPAN_H
 #define SPANSHIM_SPAN_H
 
+#include "exporters/agent/routes.h"
 #include "preload/wire.h"
 
 #include <stddef.h>
@@ -16,7 +17,10 @@ struct slice {
     size_t length;
 };
 
-enum { SPAN_HEADERS_MAX = 32 };
+enum {
+    SPAN_HEADERS_MAX = 32,
+    SPAN_NAME_SIZE = 8 + 1 + ROUTES_LENGTH_MAX + 1, /* the longest method, a blank, a route, a NUL */
+};
 
 struct span {
     const struct process *process;      /* borrowed */
@@ -25,6 +29,7 @@ struct span {
     uint64_t first_byte_unix_ns;        /* 0: none */
     uint64_t end_unix_ns;               /* never before the start */
     struct slice text[WIRE_TEXT_COUNT]; /* borrowed, raw bytes; length 0: absent; a repeated text: the first wins */
+    struct slice route;                 /* borrowed from the settings; length 0: none */
     struct slice request_headers[SPAN_HEADERS_MAX]; /* "name: value" */
     struct slice response_headers[SPAN_HEADERS_MAX];
     uint32_t request_header_count;
@@ -38,6 +43,10 @@ int span_parse(const struct process *process, const void *payload, size_t length
 
 /* Method as text: the known name, or "_OTHER". Context: pure. */
 const char *span_method_name(const struct span *span);
+
+/* The span's name by the conventions, with a NUL; its length. The method, and the route if there is one, never the
+ * path: names are few. Context: pure. */
+size_t span_name(const struct span *span, char name[SPAN_NAME_SIZE]);
 
 /* error.type by the conventions: our own error's name, or the status code of a 5xx written into `buf` (at least 4 bytes
  * and a NUL); NULL when the span ended well. Context: pure. */

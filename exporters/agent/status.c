@@ -24,7 +24,8 @@ struct numbers {
 static const char *const counted_names[WIRE_COUNT_COUNT] = {[WIRE_COUNT_REQUESTS] = "requests",
                                                             [WIRE_COUNT_UNSAMPLED] = "unsampled",
                                                             [WIRE_COUNT_CONNECTIONS] = "connections",
-                                                            [WIRE_COUNT_PASSIVE] = "passive"};
+                                                            [WIRE_COUNT_PASSIVE] = "passive",
+                                                            [WIRE_COUNT_IGNORED] = "ignored"};
 static const char *const dropped_names[WIRE_DROP_COUNT] = {
 #define X(NAME, name, help) [WIRE_DROP_##NAME] = #name,
     WIRE_DROPS(X)

@@ -99,9 +99,10 @@ static void print_complaints(const json_t *rings)
 
 static void print_requests(const json_t *counts)
 {
-    static const char *const titles[] = {">REQUESTS", ">UNSAMPLED", ">RECORDS", ">CONNECTIONS", ">NOT FOLLOWED"};
-    static const char *const names[] = {"requests", "unsampled", "taken", "connections", "passive"};
-    struct table table = {.columns = 5, .titles = titles};
+    static const char *const titles[] = {">REQUESTS", ">UNSAMPLED",   ">IGNORED",
+                                         ">RECORDS",  ">CONNECTIONS", ">NOT FOLLOWED"};
+    static const char *const names[] = {"requests", "unsampled", "ignored", "taken", "connections", "passive"};
+    struct table table = {.columns = 6, .titles = titles};
 
     print_heading("seen");
     for (size_t i = 0; i < table.columns; i++)

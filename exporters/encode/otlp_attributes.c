@@ -144,6 +144,7 @@ static void add_request(struct otlp_attributes *attributes, const struct span *s
     const char *method = span_method_name(span);
 
     add_constant(attributes, "http.request.method", method, strlen(method));
+    add_text(attributes, "http.route", span->route);
     add_text(attributes, "url.path", span->text[WIRE_TEXT_PATH]);
     if ((request->flags & WIRE_REQUEST_HTTPS) != 0)
         add_constant(attributes, "url.scheme", "https", 5);

@@ -14,8 +14,9 @@
 
 enum {
     OTLP_ATTRIBUTES_MAX = 24 + 2 * SPAN_HEADERS_MAX,
-    /* All texts of a record, repaired, one of them used twice, with their NULs and the prefixes of headers' keys. */
-    OTLP_TEXT_MAX = 2 * WIRE_RECORD_MAX * UTF8_REPAIRED_MAX + OTLP_ATTRIBUTES_MAX * 32 + 256,
+    /* All texts of a record and a route, repaired, one of them used twice, with their NULs and the prefixes of headers'
+       keys. */
+    OTLP_TEXT_MAX = (2 * WIRE_RECORD_MAX + ROUTES_LENGTH_MAX) * UTF8_REPAIRED_MAX + OTLP_ATTRIBUTES_MAX * 32 + 256,
 };
 
 struct otlp_attributes {

@@ -18,7 +18,7 @@
 #include <time.h>
 
 enum {
-    SPAN_OVERHEAD = 256, /* of a span's own fields, its texts aside */
+    SPAN_OVERHEAD = 256 + SPAN_NAME_SIZE, /* of a span's own fields, its texts aside */
     VARINT_MAX = 10,
     FLAG_SAMPLED_RANDOM = 0x03,
     FLAG_HAS_REMOTE = 0x100,
@@ -130,12 +130,6 @@ static bool is_root(const struct wire_request *request)
     return memcmp(request->parent_span_id, none, sizeof(none)) == 0;
 }
 
-/* The method, never the path: names are few. */
-static const char *span_name(const struct span *span)
-{
-    return span->request->method == WIRE_METHOD_OTHER ? "HTTP" : span_method_name(span);
-}
-
 static uint32_t span_flags(const struct wire_request *request)
 {
     uint32_t flags = (request->trace_flags & FLAG_SAMPLED_RANDOM) | FLAG_HAS_REMOTE;
@@ -151,14 +145,16 @@ static int write_span(struct otlp_encoder *encoder, const struct span *span, con
     const struct wire_request *request = span->request;
     Otlp__Status status = OTLP__STATUS__INIT;
     Otlp__Span message = OTLP__SPAN__INIT;
+    char name[SPAN_NAME_SIZE];
 
+    (void)span_name(span, name);
     otlp_attributes_fill(attributes, span, limits->attribute_count, limits->attribute_length);
     message.trace_id = binary(request->trace_id, sizeof(request->trace_id));
     message.span_id = binary(request->span_id, sizeof(request->span_id));
     if (!is_root(request))
         message.parent_span_id = binary(request->parent_span_id, sizeof(request->parent_span_id));
     message.trace_state = (char *)(uintptr_t)attributes->trace_state;
-    message.name = (char *)(uintptr_t)span_name(span);
+    message.name = name;
     message.kind = (Otlp__Span__SpanKind)request->kind;
     message.start_time_unix_nano = span->start_unix_ns;
     message.end_time_unix_nano = span->end_unix_ns;

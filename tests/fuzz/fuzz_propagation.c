@@ -45,7 +45,7 @@ static void check_field(struct propagation *propagation, struct forwarded *forwa
     value = slice_trim(value);
     (void)propagation_field(propagation, name.bytes, name.length, value.bytes, value.length);
     (void)forwarded_field(forwarded, name.bytes, name.length, value.bytes, value.length);
-    (void)redact_header_allowed(name.bytes, name.length);
+    (void)redact_header_allowed(name.bytes, name.length, REDACT_IP_FULL);
     check_traceparent(value);
     FUZZ_CHECK(propagation->tracestate_length <= PROPAGATION_TRACESTATE_SIZE);
     FUZZ_CHECK(forwarded->client_length <= FORWARDED_CLIENT_SIZE);

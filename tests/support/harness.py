@@ -304,7 +304,9 @@ class ShimTest(unittest.TestCase):
         """What holds for each server span, whatever the request."""
         attributes = span["attributes"]
         method = attributes["http.request.method"]
-        self.assertEqual("HTTP" if method == "_OTHER" else method, span["name"])
+        route = attributes.get("http.route")
+        name = "HTTP" if method == "_OTHER" else method
+        self.assertEqual(f"{name} {route}" if route else name, span["name"])
         self.assertEqual("spanshim.http", span["scope"]["name"])
         self.assertGreater(span["end_time_unix_nano"], span["start_time_unix_nano"])
         self.assertEqual(STATUS_ERROR if "error.type" in attributes else STATUS_UNSET, span["status"]["code"])

@@ -54,6 +54,12 @@ static const struct {
     {CONFIG_OTEL_PROPAGATORS, "none", "off=0 sampler=parent,0.00 formats=0 query=0 ip=0", "smoke"},
     {CONFIG_OTEL_PROPAGATORS, "baggage, TraceContext,tracecontext", "off=0 sampler=parent,0.00 formats=3 query=0 ip=0",
      "smoke"},
+    {CONFIG_SPANSHIM_IGNORE_PATHS, "/a,*b", DEFAULT, "a"},
+    {CONFIG_SPANSHIM_IGNORE_USER_AGENTS, "a", DEFAULT, NULL},
+    {CONFIG_SPANSHIM_MAX_SPANS_PER_SECOND, "0", DEFAULT, "1000001"},
+    {CONFIG_SPANSHIM_MAX_SPANS_PER_SECOND, "5", DEFAULT, "-1"},
+    {CONFIG_SPANSHIM_MAX_SPANS_PER_SECOND, "5", DEFAULT, "10/s"},
+    {CONFIG_SPANSHIM_MAX_SPANS_PER_SECOND, "5", DEFAULT, "99999999999999999999999999"},
     {CONFIG_SPANSHIM_QUERY, "drop", "off=0 sampler=parent,0.00 formats=1 query=1 ip=0", "hide"},
     {CONFIG_SPANSHIM_QUERY, "KEEP", "off=0 sampler=parent,0.00 formats=1 query=2 ip=0", "redact|drop"},
     {CONFIG_SPANSHIM_QUERY, "redact", DEFAULT, "dro"},
@@ -159,22 +165,42 @@ static void test_config_reads_a_handovers_text(void **state)
     assert_int_equal(config.query_mode, REDACT_DROP);
 }
 
-static bool is_named(const char *list, const char *name)
+static void test_config_reads_patterns(void **state)
 {
-    return config_names_header(list, (struct slice){name, strlen(name)});
+    struct config read = READ("SPANSHIM_IGNORE_PATHS=/healthz, /static/*", "SPANSHIM_IGNORE_USER_AGENTS= kube-probe/* ",
+                              "SPANSHIM_REQUEST_HEADERS=*", "SPANSHIM_RESPONSE_HEADERS=x-a,x-b*,,x-c");
+    struct config half = READ("SPANSHIM_IGNORE_PATHS=/ok,healthz");
+
+    (void)state;
+    assert_int_equal(read.ignored_paths.count, 2);
+    assert_int_equal(read.ignored_user_agents.count, 1);
+    assert_int_equal(read.captured_request_headers.count, 1);
+    assert_int_equal(read.captured_response_headers.count, 3);
+    assert_int_equal(read.bad, 0);
+    assert_int_equal(half.ignored_paths.count, 2);
+    assert_int_equal(half.bad, 1 << CONFIG_SPANSHIM_IGNORE_PATHS);
 }
 
-static void test_config_names_headers_in_any_case(void **state)
+static void test_config_uses_the_first_of_too_many_patterns(void **state)
 {
+    char text[512] = "SPANSHIM_IGNORE_USER_AGENTS=";
+
     (void)state;
-    assert_true(is_named("X-Request-Id, content-type", "x-request-id"));
-    assert_true(is_named(" x-a ,\tContent-Type\t", "CONTENT-TYPE"));
-    assert_false(is_named("x-request-id", "x-request"));
-    assert_false(is_named("x-request", "x-request-id"));
-    assert_false(is_named("x-a x-b", "x-a"));
-    assert_false(is_named("", "x-a"));
-    assert_false(is_named(NULL, "x-a"));
-    assert_false(is_named(",,", "x-a"));
+    for (int i = 0; i <= GLOB_LIST_MAX; i++)
+        snprintf(text + strlen(text), 8, "%d,", i);
+    struct config read = READ(text);
+    assert_int_equal(read.ignored_user_agents.count, GLOB_LIST_MAX);
+    assert_int_equal(read.bad, 1 << CONFIG_SPANSHIM_IGNORE_USER_AGENTS);
+}
+
+static void test_config_reads_the_limit(void **state)
+{
+    struct config most = READ("SPANSHIM_MAX_SPANS_PER_SECOND= 1000000 ");
+    struct config one = READ("SPANSHIM_MAX_SPANS_PER_SECOND=1");
+
+    (void)state;
+    assert_int_equal(most.span_limit, 1000000);
+    assert_int_equal(one.span_limit, 1);
 }
 
 int main(void)
@@ -186,7 +212,9 @@ int main(void)
         cmocka_unit_test(test_config_takes_whole_names_only),
         cmocka_unit_test(test_config_later_rows_of_a_field_win),
         cmocka_unit_test(test_config_reads_a_handovers_text),
-        cmocka_unit_test(test_config_names_headers_in_any_case),
+        cmocka_unit_test(test_config_reads_patterns),
+        cmocka_unit_test(test_config_uses_the_first_of_too_many_patterns),
+        cmocka_unit_test(test_config_reads_the_limit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

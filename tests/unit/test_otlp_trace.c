@@ -447,6 +447,23 @@ static void test_otlp_trace_refuses_what_is_too_large(void **state)
     free(list);
 }
 
+static void test_otlp_trace_has_the_route_in_attribute_and_name(void **state)
+{
+    struct routes *routes = routes_new();
+
+    (void)state;
+    assert_int_equal(routes_add(routes, "/{anything...}"), 0);
+    process.routes = routes;
+    const Otlp__Span *span = encode_one();
+    assert_string_equal(span->name, "GET /{anything...}");
+    assert_text(span, "http.route", "/{anything...}");
+    process.routes = NULL;
+    span = encode_one();
+    assert_string_equal(span->name, "GET");
+    assert_text(span, "http.route", NULL);
+    routes_free(routes);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -457,6 +474,7 @@ int main(void)
         TEST(test_otlp_trace_marks_remote_parents),
         TEST(test_otlp_trace_sets_status_and_error_type),
         TEST(test_otlp_trace_names_unknown_methods_http),
+        TEST(test_otlp_trace_has_the_route_in_attribute_and_name),
         TEST(test_otlp_trace_writes_addresses),
         TEST(test_otlp_trace_says_what_is_odd),
         TEST(test_otlp_trace_leaves_out_what_was_not_seen),

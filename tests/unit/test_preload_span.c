@@ -28,6 +28,7 @@ static int setup(void **state)
     ring = shim_core_ring(1, 64, 64);
     config.client_ip_mode = REDACT_IP_FULL;
     config.query_mode = REDACT_VALUES;
+    config.ignored_paths.count = config.ignored_user_agents.count = config.span_limit = 0;
     memset(&head, 0xee, sizeof(head)); /* a pool's block is as its last user left it */
     return ring ? 0 : -1;
 }
@@ -230,6 +231,81 @@ static void test_span_keeps_an_unsampled_request_in_its_slot(void **state)
     assert_int_equal(ring_lane()->counted[WIRE_COUNT_UNSAMPLED], 1);
 }
 
+/* The request is not recorded, and counted once, among these. */
+static void assert_unrecorded(struct wire_slot *slot, const _Atomic uint64_t *count)
+{
+    uint64_t requests = ring_lane()->counted[WIRE_COUNT_REQUESTS];
+    uint64_t before = *count;
+    union shim_record record;
+    size_t length;
+
+    span_head_end(slot, &head);
+    assert_int_equal(slot->open, WIRE_SLOT_OPEN);
+    assert_int_equal(wire_slot_request(slot)->flags & WIRE_REQUEST_SAMPLED, 0);
+    assert_int_equal(wire_slot_request(slot)->trace_flags & PROPAGATION_FLAG_SAMPLED, 0);
+    span_end(slot, 5000, WIRE_ERROR_NONE);
+    assert_int_equal(shim_core_take(ring, 0, &record, &length), WIRE_RECORD_NONE);
+    assert_int_equal(ring_lane()->counted[WIRE_COUNT_REQUESTS], requests + 1);
+    assert_int_equal(ring_lane()->counted[WIRE_COUNT_UNSAMPLED], 0);
+    assert_int_equal(*count, before + 1);
+}
+
+static void test_span_ignores_paths(void **state)
+{
+    struct wire_slot *slot;
+
+    (void)state;
+    assert_true(glob_list_read("/healthz,/static/*", &config.ignored_paths));
+    assert_unrecorded(begin("GET", "/healthz"), &ring_lane()->counted[WIRE_COUNT_IGNORED]);
+    assert_unrecorded(begin("GET", "/static/a.css?v=3"), &ring_lane()->counted[WIRE_COUNT_IGNORED]);
+    assert_unrecorded(begin("GET", "http://a.example/healthz"), &ring_lane()->counted[WIRE_COUNT_IGNORED]);
+    slot = begin("GET", "/healthz"); /* though the caller records it */
+    field(slot, "traceparent", "00-" PARENT "-01");
+    assert_unrecorded(slot, &ring_lane()->counted[WIRE_COUNT_IGNORED]);
+    assert_text(end(begin("GET", "/Healthz")), WIRE_TEXT_PATH, "/Healthz");
+    assert_text(end(begin("GET", "/a?/healthz")), WIRE_TEXT_PATH, "/a");
+    assert_int_equal(ring_lane()->counted[WIRE_COUNT_IGNORED], 4);
+}
+
+static void test_span_ignores_user_agents(void **state)
+{
+    struct wire_slot *slot;
+
+    (void)state;
+    assert_true(glob_list_read("kube-probe/*", &config.ignored_user_agents));
+    slot = begin("GET", "/a");
+    field(slot, "User-Agent", "Kube-Probe/1.29");
+    assert_unrecorded(slot, &ring_lane()->counted[WIRE_COUNT_IGNORED]);
+    assert_true(glob_list_read("/healthz", &config.ignored_paths));
+    slot = begin("GET", "/healthz"); /* another agent takes nothing back */
+    field(slot, "User-Agent", "curl/8");
+    assert_unrecorded(slot, &ring_lane()->counted[WIRE_COUNT_IGNORED]);
+    slot = begin("GET", "/a");
+    field(slot, "User-Agent", "curl/8 kube-probe/");
+    assert_text(end(slot), WIRE_TEXT_USER_AGENT, "curl/8 kube-probe/");
+    (void)end(begin("GET", "/a"));
+}
+
+static void test_span_keeps_to_the_limit(void **state)
+{
+    struct wire_slot *slot;
+
+    (void)state;
+    config.span_limit = 2;
+    (void)end(begin("GET", "/a"));
+    (void)end(begin("GET", "/a"));
+    assert_unrecorded(begin("GET", "/a"), &ring_lane()->dropped[WIRE_DROP_RATE_LIMITED]);
+    slot = begin("GET", "/a");
+    field(slot, "traceparent", "00-" PARENT "-01");
+    assert_unrecorded(slot, &ring_lane()->dropped[WIRE_DROP_RATE_LIMITED]);
+    slot = begin("GET", "/a"); /* the sampler's are not counted twice */
+    field(slot, "traceparent", "00-" PARENT "-00");
+    span_head_end(slot, &head);
+    span_discard(slot);
+    assert_int_equal(ring_lane()->counted[WIRE_COUNT_UNSAMPLED], 1);
+    assert_int_equal(ring_lane()->dropped[WIRE_DROP_RATE_LIMITED], 2);
+}
+
 static void test_span_ends_once(void **state)
 {
     struct wire_slot *slot = begin("GET", "/a");
@@ -270,6 +346,51 @@ static void test_span_captures_the_headers_asked_for(void **state)
     assert_null(shim_core_text(request, WIRE_TEXT_RESPONSE_HEADER, 1).bytes);
 }
 
+static void test_span_captures_by_pattern_but_no_credentials(void **state)
+{
+    struct glob_list asked = config.captured_request_headers;
+    struct wire_slot *slot = begin("GET", "/a");
+    struct wire_request *request;
+
+    (void)state;
+    assert_true(glob_list_read("*", &config.captured_request_headers));
+    field(slot, "Authorization", "1");
+    field(slot, "Cookie", "2");
+    field(slot, "X-Api-Key", "3");
+    field(slot, "X-Forwarded-For", "203.0.113.7");
+    field(slot, "X-A", "4");
+    field(slot, "X-A", "5");
+    config.client_ip_mode = REDACT_IP_ANONYMIZE;
+    field(slot, "X-Forwarded-For", "203.0.113.8");
+    request = end(slot);
+    assert_text(request, WIRE_TEXT_REQUEST_HEADER, "x-forwarded-for: 203.0.113.7");
+    assert_true(slice_equals(shim_core_text(request, WIRE_TEXT_REQUEST_HEADER, 1), "x-a: 4", 6));
+    assert_true(slice_equals(shim_core_text(request, WIRE_TEXT_REQUEST_HEADER, 2), "x-a: 5", 6));
+    assert_null(shim_core_text(request, WIRE_TEXT_REQUEST_HEADER, 3).bytes);
+    config.captured_request_headers = asked;
+}
+
+/* However many are captured, what a span can't do without still fits. */
+static void test_span_captures_no_more_than_leaves_room(void **state)
+{
+    struct wire_slot *slot = begin("GET", "/a");
+    struct wire_request *request = wire_slot_request(slot);
+
+    (void)state;
+    for (int i = 0; i < 20; i++)
+        field(slot, "X-Id", long_text('i', 200));
+    assert_in_range(WIRE_SLOT_TEXT - request->text_length, 512, 560);
+    assert_int_equal(request->flags & WIRE_REQUEST_TRUNCATED, WIRE_REQUEST_TRUNCATED);
+    field(slot, "Host", "shop.example");
+    field(slot, "User-Agent", long_text('u', 250));
+    field(slot, "traceparent", "00-" PARENT "-01");
+    field(slot, "tracestate", "a=1");
+    request = end(slot);
+    assert_text(request, WIRE_TEXT_SERVER_ADDRESS, "shop.example");
+    assert_int_equal(shim_core_text(request, WIRE_TEXT_USER_AGENT, 0).length, 250);
+    assert_text(request, WIRE_TEXT_TRACESTATE, "a=1");
+}
+
 /* What is cut is flagged; the last text that has room for a part gets it; the slot after ours stays as it was. */
 static void test_span_cuts_what_has_no_room(void **state)
 {
@@ -294,13 +415,13 @@ static void test_span_cuts_what_has_no_room(void **state)
     field(slot, "User-Agent", long_text('u', 300));
     assert_int_equal(shim_core_text(request, WIRE_TEXT_USER_AGENT, 0).length, 256);
     for (int i = 0; i < 20; i++) {
-        field(slot, "X-Id", long_text('i', 40));
+        span_response_field(slot, slice_of("X-Out"), slice_of(long_text('o', 40)));
         assert_true(request->text_length <= WIRE_SLOT_TEXT);
     }
     assert_true(WIRE_SLOT_TEXT - request->text_length < 16); /* full */
     field(slot, "Host", "late.example");
     request = end(slot);
-    assert_int_equal(shim_core_text(request, WIRE_TEXT_REQUEST_HEADER, 0).length, strlen("x-id: ") + 40);
+    assert_int_equal(shim_core_text(request, WIRE_TEXT_RESPONSE_HEADER, 0).length, strlen("x-out: ") + 40);
     for (size_t i = 0; i < sizeof(*next); i++)
         assert_int_equal(((uint8_t *)next)[i], 0x5a);
 }
@@ -376,8 +497,13 @@ int main(void)
         TEST(test_span_believes_proxies),
         TEST(test_span_follows_a_parent),
         TEST(test_span_keeps_an_unsampled_request_in_its_slot),
+        TEST(test_span_ignores_paths),
+        TEST(test_span_ignores_user_agents),
+        TEST(test_span_keeps_to_the_limit),
         TEST(test_span_ends_once),
         TEST(test_span_captures_the_headers_asked_for),
+        TEST(test_span_captures_by_pattern_but_no_credentials),
+        TEST(test_span_captures_no_more_than_leaves_room),
         TEST(test_span_cuts_what_has_no_room),
         TEST(test_span_lets_no_secret_into_the_ring),
         TEST(test_span_notes_addresses_as_asked),

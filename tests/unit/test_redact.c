@@ -274,11 +274,29 @@ static void test_redact_header_allowed_refuses_credentials(void **state)
         "accept", "user-agent", "content-type", "x-request-id", "referer", "etag", "x-forwarded-for", "host",
     };
     for (size_t i = 0; i < COUNT(refused); i++)
-        if (redact_header_allowed(refused[i], strlen(refused[i])))
+        if (redact_header_allowed(refused[i], strlen(refused[i]), REDACT_IP_FULL))
             fail_msg("%s", refused[i]);
     for (size_t i = 0; i < COUNT(allowed); i++)
-        if (!redact_header_allowed(allowed[i], strlen(allowed[i])))
+        if (!redact_header_allowed(allowed[i], strlen(allowed[i]), REDACT_IP_FULL))
             fail_msg("%s", allowed[i]);
+}
+
+/* What proxies say of the client is as private as the peer's address. */
+static void test_redact_header_allowed_follows_the_mode_of_addresses(void **state)
+{
+    (void)state;
+    static const char *const names[] = {
+        "Forwarded",      "X-Forwarded-For",     "x-real-ip",           "CF-Connecting-IP",
+        "True-Client-IP", "x-client-ip",         "X-Cluster-Client-IP", "x-envoy-external-address",
+        "remote-addr",    "x-appengine-user-ip",
+    };
+    for (size_t i = 0; i < COUNT(names); i++) {
+        assert_true(redact_header_allowed(names[i], strlen(names[i]), REDACT_IP_FULL));
+        if (redact_header_allowed(names[i], strlen(names[i]), REDACT_IP_ANONYMIZE) ||
+            redact_header_allowed(names[i], strlen(names[i]), REDACT_IP_NONE))
+            fail_msg("%s", names[i]);
+    }
+    assert_true(redact_header_allowed("x-forwarded-proto", 17, REDACT_IP_NONE));
 }
 
 int main(void)
@@ -296,6 +314,7 @@ int main(void)
         cmocka_unit_test(test_redact_client_ip_takes_the_end_off),
         cmocka_unit_test(test_redact_ip_bytes_takes_the_end_off),
         cmocka_unit_test(test_redact_header_allowed_refuses_credentials),
+        cmocka_unit_test(test_redact_header_allowed_follows_the_mode_of_addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/agent/settings.h"
 
+#include "exporters/agent/routes.h"
+
 #include "exporters/agent/values.h"
 #include "exporters/exporter.h"
 
@@ -42,6 +44,13 @@ static void show_pairs(const struct settings_pairs *pairs, char *out, size_t siz
         (void)snprintf(out, size, "-");
 }
 
+static const char *route_of_user(const struct routes *routes)
+{
+    const char *route = routes != NULL ? routes_find(routes, "/users/7", strlen("/users/7")) : NULL;
+
+    return route != NULL ? route : "-";
+}
+
 /* A value as text, whatever its type. */
 static void show(const struct settings *settings, const char *name, char *out, size_t size)
 {
@@ -59,6 +68,7 @@ static void show(const struct settings *settings, const char *name, char *out, s
 #define SHOW_SECRET(field)       SHOW_TEXT(field)
 #define SHOW_PAIRS(field)        show_pairs(&settings->field, out, size)
 #define SHOW_SECRET_PAIRS(field) show_pairs(&settings->field, out, size)
+#define SHOW_ROUTES(field)       (void)snprintf(out, size, "%s", route_of_user(settings->field))
 #define SETTING(NAME, field, TYPE, initial, range, help)                                                               \
     if (strcmp(name, #NAME) == 0)                                                                                      \
         SHOW_##TYPE(field);
@@ -81,6 +91,7 @@ static const struct {
     {"SPANSHIM_COMMAND_ARGS", "True", "true", "yes", "false", "false"},
     {"HONEYCOMB_SERVICE_NAME", "shop", "shop", NULL, NULL, "-"},
     {"AWS_XRAY_TRACING_NAME", "shop", "shop", NULL, NULL, "-"},
+    {"SPANSHIM_ROUTES", " /users , /users/{id}", "/users/{id}", "/users/{", "-", "-"},
     {"OTEL_EXPORTER_OTLP_ENDPOINT", "https://c:1/x", "https://c:1/x", "c:4318", "http://localhost:4318",
      "http://localhost:4318"},
     {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://t/x", "http://t/x", "ftp://t", "-", "-"},
@@ -421,6 +432,19 @@ static void test_settings_bounds_pairs_and_complaints(void **state)
     settings_unref(settings);
 }
 
+static void test_settings_keeps_the_good_routes(void **state)
+{
+    (void)state;
+    struct settings *settings = read_settings(ENTRIES("SPANSHIM_ROUTES=users/{id},/users/{id},,/x/{y"));
+    assert_string_equal(route_of_user(settings->routes), "/users/{id}");
+    assert_int_equal(settings_complaint_count(settings), 2);
+    assert_string_equal(
+        settings_complaint(settings, 0),
+        "SPANSHIM_ROUTES: \"users/{id}\" should be patterns like /users/{id}, /files/{path...} or /static/*, "
+        "at most 256; what is not is passed over");
+    settings_unref(settings);
+}
+
 static void test_settings_batch_is_no_larger_than_queue(void **state)
 {
     (void)state;
@@ -456,6 +480,7 @@ int main(void)
         cmocka_unit_test(test_settings_digest_tells_ways_to_export_apart),
         cmocka_unit_test(test_settings_first_of_repeated_names_counts),
         cmocka_unit_test(test_settings_bounds_pairs_and_complaints),
+        cmocka_unit_test(test_settings_keeps_the_good_routes),
         cmocka_unit_test(test_settings_batch_is_no_larger_than_queue),
         cmocka_unit_test(test_settings_relative_path_without_folder_stays),
     };

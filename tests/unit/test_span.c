@@ -188,9 +188,60 @@ static void test_span_tells_errors(void **state)
     assert_string_equal(error_type(WIRE_KIND_SERVER, 0, WIRE_ERROR_PROCESS_EXITED, buf), "process_exited");
 }
 
+static void assert_name(const struct span *span, const char *expected)
+{
+    char name[SPAN_NAME_SIZE];
+
+    assert_int_equal(span_name(span, name), strlen(expected));
+    assert_string_equal(name, expected);
+}
+
+static void test_span_is_named_by_its_route(void **state)
+{
+    struct buffer buffer = sample();
+    struct process routed = process;
+    struct routes *routes = routes_new();
+    char longest[ROUTES_LENGTH_MAX + 1];
+    struct span span;
+
+    (void)state;
+    memset(longest, '/', sizeof(longest));
+    longest[ROUTES_LENGTH_MAX] = '\0';
+    assert_int_equal(routes_add(routes, "/{what}/{id}"), 0);
+    assert_int_equal(routes_add(routes, longest), 0);
+    routed.routes = routes;
+    assert_int_equal(span_parse(&routed, buffer.bytes, buffer.length, &span), 0);
+    assert_int_equal(span.route.length, 0);
+    assert_name(&span, "GET");
+
+    request_of(&buffer)->method = WIRE_METHOD_OPTIONS;
+    request_of(&buffer)->text_length = 0;
+    buffer.length = sizeof(struct wire_request);
+    add_text(&buffer, WIRE_TEXT_PATH, "/users/7");
+    assert_int_equal(span_parse(&routed, buffer.bytes, buffer.length, &span), 0);
+    assert_name(&span, "OPTIONS /{what}/{id}");
+    request_of(&buffer)->method = WIRE_METHOD_OTHER;
+    assert_name(&span, "HTTP /{what}/{id}");
+    request_of(&buffer)->kind = WIRE_KIND_CLIENT; /* another program's paths */
+    assert_int_equal(span_parse(&routed, buffer.bytes, buffer.length, &span), 0);
+    assert_name(&span, "HTTP");
+
+    request_of(&buffer)->kind = WIRE_KIND_SERVER;
+    request_of(&buffer)->method = WIRE_METHOD_OPTIONS;
+    request_of(&buffer)->text_length = 0;
+    buffer.length = sizeof(struct wire_request);
+    add_text(&buffer, WIRE_TEXT_PATH, longest);
+    assert_int_equal(span_parse(&routed, buffer.bytes, buffer.length, &span), 0);
+    assert_int_equal(span.route.length, ROUTES_LENGTH_MAX);
+    char name[SPAN_NAME_SIZE];
+    assert_int_equal(span_name(&span, name), strlen("OPTIONS ") + ROUTES_LENGTH_MAX);
+    routes_free(routes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_span_is_named_by_its_route),
         cmocka_unit_test(test_span_reads_texts_and_times),
         cmocka_unit_test(test_span_passes_over_what_was_taken_back),
         cmocka_unit_test(test_span_is_never_shorter_than_nothing),
