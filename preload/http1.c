@@ -66,11 +66,10 @@ static void stash_append(struct http1 *parser, char *stash, const char *bytes, s
 
 static struct http1_line line_whole(const char *bytes, size_t len)
 {
+    bool has_cr = len > 0 && bytes[len - 1] == '\r';
     if (len > HTTP1_STASH_SIZE)
-        return (struct http1_line){bytes, LINE_HEAD, bytes + len - HTTP1_LINE_TAIL};
-    if (len > 0 && bytes[len - 1] == '\r')
-        len--;
-    return (struct http1_line){bytes, len, NULL};
+        return (struct http1_line){bytes, LINE_HEAD, bytes + len - HTTP1_LINE_TAIL, has_cr};
+    return (struct http1_line){bytes, len - has_cr, NULL, has_cr};
 }
 
 static struct http1_line line_stashed(struct http1 *parser, const char *stash)
@@ -79,7 +78,7 @@ static struct http1_line line_stashed(struct http1 *parser, const char *stash)
     parser->stash_length = 0;
     if (parser->flags & HTTP1_LINE_IS_CUT) {
         parser->flags &= (uint16_t)~HTTP1_LINE_IS_CUT;
-        return (struct http1_line){stash, LINE_HEAD, stash + LINE_HEAD};
+        return (struct http1_line){stash, LINE_HEAD, stash + LINE_HEAD, stash[HTTP1_STASH_SIZE - 1] == '\r'};
     }
     return line_whole(stash, len);
 }
@@ -127,7 +126,7 @@ __attribute__((always_inline)) static inline enum taken take_line(struct feed *f
     if (newline == feed->end || *newline != '\n' || parser->stash_length > 0 || used > HTTP1_STASH_SIZE)
         return take_unusual_line(feed, ret_line);
     feed->at += used;
-    *ret_line = (struct http1_line){start, (size_t)(stop - start), NULL};
+    *ret_line = (struct http1_line){start, (size_t)(stop - start), NULL, newline != stop};
     return LINE_TAKEN;
 }
 
@@ -162,7 +161,8 @@ static void begin_message(struct http1 *parser)
     parser->content_length = 0;
 }
 
-/* The first byte decides between a blank line (RFC 9112 2.2) and a message: that one has begun is known with it. */
+/* The first byte decides between a blank line and a message: that one has begun is known with it. RFC 9112 2.2 lets
+ * blank lines stand before requests; clients pass over them before responses, too. */
 static enum http1_event feed_at_start(struct feed *feed)
 {
     struct http1 *parser = feed->parser;
@@ -170,13 +170,13 @@ static enum http1_event feed_at_start(struct feed *feed)
         return HTTP1_NEED_MORE;
 
     bool in_blank = parser->flags & HTTP1_BLANK_BEGUN;
-    if (*feed->at == '\n' && parser->role == HTTP1_REQUESTS) {
+    if (*feed->at == '\n') {
         parser->flags &= (uint16_t)~HTTP1_BLANK_BEGUN;
         feed->at++;
     } else if (in_blank) {
         begin_message(parser);
         return fail_start(parser);
-    } else if (*feed->at == '\r' && parser->role == HTTP1_REQUESTS) {
+    } else if (*feed->at == '\r') {
         parser->flags |= HTTP1_BLANK_BEGUN;
         feed->at++;
     } else {
@@ -347,6 +347,8 @@ static enum http1_event feed_counted(struct feed *feed)
     return parser->remaining == 0 ? counted_end(parser) : HTTP1_NEED_MORE;
 }
 
+/* The lines of chunks end in CRLF: RFC 9112 2.2 lets a bare LF end start lines and fields only. */
+
 static enum http1_event feed_chunk_size(struct feed *feed)
 {
     struct http1 *parser = feed->parser;
@@ -354,7 +356,7 @@ static enum http1_event feed_chunk_size(struct feed *feed)
     enum taken taken = take_rare_line(feed, &line);
     if (taken != LINE_TAKEN)
         return no_line(parser, taken);
-    if (!http1_read_chunk_size(&line, &parser->remaining))
+    if (!line.ends_in_crlf || !http1_read_chunk_size(&line, &parser->remaining))
         return fail(parser, HTTP1_BAD);
     parser->state = parser->remaining > 0 ? HTTP1_IN_CHUNK_DATA : HTTP1_IN_TRAILERS;
     return HTTP1_NEED_MORE;
@@ -367,7 +369,7 @@ static enum http1_event feed_chunk_end(struct feed *feed)
     enum taken taken = take_rare_line(feed, &line);
     if (taken != LINE_TAKEN)
         return no_line(parser, taken);
-    if (line.length > 0)
+    if (!line.ends_in_crlf || line.length > 0)
         return fail(parser, HTTP1_BAD);
     parser->state = HTTP1_IN_CHUNK_SIZE;
     return HTTP1_NEED_MORE;
@@ -450,22 +452,16 @@ enum http1_event http1_end(struct http1 *parser)
     return fail(parser, HTTP1_BAD);
 }
 
-/* After blank lines, which only requests may have before them. */
-static bool looks_like_request(const char *bytes, size_t len)
+bool http1_looks_like(enum http1_role role, const char *bytes, size_t len)
 {
     while (len > 0 && (*bytes == '\n' || (*bytes == '\r' && (len == 1 || bytes[1] == '\n')))) {
         bytes++;
         len--;
     }
+    if (role == HTTP1_RESPONSES)
+        return memcmp(bytes, "HTTP/1.", len < 7 ? len : 7) == 0;
     size_t method = http1_token_length(bytes, len);
     if (method > METHOD_MAX)
         return false;
     return method == len || (method > 0 && http1_is_blank(bytes[method]));
-}
-
-bool http1_looks_like(enum http1_role role, const char *bytes, size_t len)
-{
-    if (role == HTTP1_REQUESTS)
-        return looks_like_request(bytes, len);
-    return memcmp(bytes, "HTTP/1.", len < 7 ? len : 7) == 0;
 }

@@ -3,7 +3,7 @@
  * conn.c feeds it the bytes a hook saw; tests and the fuzzer feed it anything. Source of the rules: RFC 9110, RFC 9112.
  *
  * What the RFC lets a recipient accept is accepted, for the program behind may accept it: line ends without CR, blank
- * lines before a request, odd blanks in start lines, continued fields. What it calls invalid is HTTP1_BAD.
+ * lines between messages, odd blanks in start lines, continued fields. What it calls invalid is HTTP1_BAD.
  *
  * The parser looks at heads line by line. A line that lies whole in the caller's bytes is handed out in place; one that
  * is cut is collected in the caller's `stash` (the caller lends it; see http1_feed). Bodies are skipped by count.
@@ -22,7 +22,7 @@ enum { HTTP1_STASH_SIZE = 8192 }; /* the longest line reported whole; a longer o
 enum http1_role { HTTP1_REQUESTS, HTTP1_RESPONSES };
 
 enum http1_state {
-    HTTP1_AT_START, /* before a message; blank lines before a request line are skipped (RFC 9112 2.2) */
+    HTTP1_AT_START, /* before a message; blank lines are skipped */
     HTTP1_IN_START_LINE,
     HTTP1_IN_FIELDS,
     HTTP1_IN_BODY, /* `remaining` bytes to go */
@@ -103,7 +103,8 @@ static inline bool http1_is_in_body(const struct http1 *parser)
 }
 
 /* Could these first bytes (1 or more) begin a message of this role? Decided by as many bytes as there are.
- * Requests: a token of at most 32 bytes, a blank. Responses: "HTTP/1.". Context: pure; signal-safe. */
+ * After blank lines, requests: a token of at most 32 bytes, a blank; responses: "HTTP/1.".
+ * Context: pure; signal-safe. */
 bool http1_looks_like(enum http1_role role, const char *bytes, size_t len);
 
 #endif

@@ -47,6 +47,7 @@ struct http1_line {
     const char *bytes;
     size_t length;
     const char *tail; /* of a cut line: its last HTTP1_LINE_TAIL bytes, a CR perhaps among them; else NULL */
+    bool ends_in_crlf;
 };
 
 /* How many of the first bytes may stand in a token (RFC 9110 5.6.2), such as a method. Context: pure; signal-safe. */
