@@ -510,15 +510,20 @@ void conn_shut_out(const struct conn_ref *ref)
     settle(conn);
 }
 
-/* Its last descriptor is about to be closed while a request waits for its answer. If more was written than hooks saw
- * (io_uring, a stream that was never opened here, another process), nobody knows whether it was answered. */
-__attribute__((cold)) static void doubt_silence(struct conn *conn, int fd)
+/* Did the program write more than hooks saw (io_uring, AIO, assembly)? Also when the number is no socket any more. */
+static bool has_written_unseen(const struct conn *conn, int fd)
 {
     uint64_t written;
 
-    if (left_to_other(conn) || !socket_may_ask() || !socket_written(fd, &written) || !claim(&conn->out))
+    return !socket_is_stream(fd) || (socket_written(fd, &written) && written > conn->sent);
+}
+
+/* Its last descriptor is about to be closed while a request waits for its answer: is it certain that none was given? */
+__attribute__((cold)) static void doubt_silence(struct conn *conn, int fd)
+{
+    if (left_to_other(conn) || !socket_may_ask() || !claim(&conn->out))
         return;
-    if (written > conn->sent)
+    if (has_written_unseen(conn, fd))
         turn_passive(conn, WIRE_DROP_BLIND);
     unclaim(&conn->out);
 }
