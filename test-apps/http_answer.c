@@ -82,24 +82,40 @@ static bool answer_echo(const struct answer *answer)
     return text_answer(answer, 200, body);
 }
 
-/* A hundred chunks at most, of 1000 bytes at least, the first with an extension; a trailer at the end. */
-static bool answer_chunked(const struct answer *answer)
+/* A hundred chunks at most, of 1000 bytes at least. */
+static bool in_chunks(const struct answer *answer, const char *extension, const char *trailer)
 {
-    static const char start[] = "HTTP/1.1 200 Test\r\nTransfer-Encoding: chunked\r\n\r\n";
-    static const char end[] = "0\r\nX-Trailer: yes\r\n\r\n";
+    const char *start = answer->peer->request.keep_alive
+                            ? "HTTP/1.1 200 Test\r\nTransfer-Encoding: chunked\r\n\r\n"
+                            : "HTTP/1.1 200 Test\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
     unsigned long chunk = answer->number > 100000 ? answer->number / 100 : 1000;
     char line[64];
 
-    if (!out(answer, start, sizeof start - 1) || answer->is_head)
-        return answer->is_head;
+    if (!out(answer, start, strlen(start)))
+        return false;
+    if (answer->is_head)
+        return answer->peer->request.keep_alive;
     for (unsigned long left = answer->number; left > 0;) {
         unsigned long n = left < chunk ? left : chunk;
-        int len = snprintf(line, sizeof line, left == answer->number ? "%lx;name=\"a;b\"\r\n" : "%lx\r\n", n);
+        int len = snprintf(line, sizeof line, "%lx%s\r\n", n, left == answer->number ? extension : "");
         if (!out(answer, line, (size_t)len) || !filling(answer, n) || !out(answer, "\r\n", 2))
             return false;
         left -= n;
     }
-    return out(answer, end, sizeof end - 1) && answer->peer->request.keep_alive;
+    int len = snprintf(line, sizeof line, "0\r\n%s\r\n", trailer);
+    return out(answer, line, (size_t)len) && answer->peer->request.keep_alive;
+}
+
+/* With all that chunks may have. */
+static bool answer_chunked(const struct answer *answer)
+{
+    return in_chunks(answer, ";name=\"a;b\"", "X-Trailer: yes\r\n");
+}
+
+/* As nearly all servers send them. */
+static bool answer_plain_chunks(const struct answer *answer)
+{
+    return in_chunks(answer, "", "");
 }
 
 /* No length: the body ends with the connection. */
@@ -197,6 +213,7 @@ static const struct route {
     {"/delay/", answer_delay},
     {"/echo", answer_echo},
     {"/chunked/", answer_chunked},
+    {"/chunks/", answer_plain_chunks},
     {"/close/", answer_close},
     {"/status/", answer_status},
     {"/sendfile/", answer_sendfile},

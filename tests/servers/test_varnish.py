@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Varnish: from its cache, by itself, and straight from the server behind it."""
+
+import subprocess
+import unittest
+
+import server_matrix
+from processes import wait_until
+from server import Server
+
+
+class Varnish(Server):
+    """A manager and the child that does the work."""
+
+    programs = ("varnishd", "varnishadm", "varnishstat", "gcc")
+    targets = {**Server.targets, "chunked": "/chunks/10000000"}  # it refuses chunks with extensions
+    left_before = ("answered", "client_closed")  # in one write, or a second one fails: as the body comes from behind
+    # It may hear of the client's end from poll, and closes then without another read or write.
+    left_amid = ("client_closed", "connection_reset", "response_incomplete")
+
+    def start(self):
+        vcl = self.fill_in("varnish/matrix.vcl", BEHIND=self.backend())
+        self.work_folder = self.folder / "work"
+        self.run(["/usr/sbin/varnishd", "-F", "-j", "none", "-n", self.work_folder, "-a", f"127.0.0.1:{self.port}", "-f",
+                  vcl, "-s", "malloc,64m", "-T", "127.0.0.1:0", "-p", "thread_pool_min=50"])
+        wait_until(lambda: "running" in self._admin("status"), what="Varnish's child runs")
+        self.loads = 0
+
+    def _ask(self, program, *arguments):
+        return subprocess.run([program, "-n", self.work_folder, *arguments], capture_output=True, text=True,
+                              env=self.test.spanshim.base_env(), timeout=60, check=True).stdout
+
+    def _admin(self, *command):
+        return self._ask("varnishadm", *command)
+
+    def logged(self):
+        """Its log is lossy by design; the counter is not, until a new child begins at 0."""
+        return int(self._ask("varnishstat", "-1", "-f", "MAIN.client_req").split()[1])
+
+    def reload(self):
+        """Another configuration for the same process."""
+        self.loads += 1
+        self._admin("vcl.load", f"again{self.loads}", str(self.folder / "matrix.vcl"))
+        self._admin("vcl.use", f"again{self.loads}")
+
+    def kill_worker(self):
+        self.kill_one()
+        wait_until(lambda: "running" in self._admin("status"), what="Varnish's child runs again")
+
+
+class VarnishTest(server_matrix.ServerTest):
+    server_class = Varnish
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
