@@ -116,9 +116,12 @@ void config_add(struct config *read, const char *entry)
 /* Empty is unset; a field's later row wins. */
 static void settle_texts(struct config *read)
 {
-    for (size_t row = 0; row < CONFIG_ROW_COUNT; row++)
-        if (read->values[row] && trimmed(read->values[row]).length > 0)
+    for (size_t row = 0; row < CONFIG_ROW_COUNT; row++) {
+        if (read->values[row] && trimmed(read->values[row]).length == 0)
+            read->values[row] = NULL;
+        if (read->values[row])
             *field_of(read, row) = read->values[row];
+    }
 }
 
 static void settle_sampler(struct config *read)

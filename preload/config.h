@@ -40,7 +40,7 @@ struct config {
     uint32_t span_limit; /* of a second; 0: none */
     bool off;            /* hooks only forward */
 
-    const char *values[CONFIG_ROW_COUNT]; /* as they were given, by row; NULL: not given */
+    const char *values[CONFIG_ROW_COUNT]; /* as they were given, by row; NULL: not given, or empty */
     uint32_t bad;                         /* a bit for each row whose value makes no sense */
 };
 

@@ -10,7 +10,7 @@ _spanshim()
 
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        mapfile -t COMPREPLY < <(compgen -W 'run lib status flush log stop --help --version' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W 'run lib settings status flush log stop --help --version' -- "$current")
         return
     fi
     case $command in
@@ -40,6 +40,12 @@ _spanshim()
                 mapfile -t COMPREPLY < <(compgen -c -- "$current")
             fi
             ;;
+        esac
+        ;;
+    settings)
+        case $previous in
+        --env-file) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+        *) mapfile -t COMPREPLY < <(compgen -W '--env-file --json --help' -- "$current") ;;
         esac
         ;;
     status) mapfile -t COMPREPLY < <(compgen -W '--json --help' -- "$current") ;;

@@ -61,9 +61,13 @@ void complaints_add_shim(struct settings *settings, const char *const *entries, 
     for (size_t i = 0; i < entry_count; i++)
         config_add(&read, entries[i]);
     config_settle(&read);
-    for (size_t row = 0; row < CONFIG_ROW_COUNT; row++)
-        if ((read.bad >> row & 1) != 0 && row != CONFIG_OTEL_SDK_DISABLED) /* which the agent reads itself */
+    for (size_t row = 0; row < CONFIG_ROW_COUNT; row++) {
+        bool is_bad = (read.bad >> row & 1) != 0;
+
+        settings->in_force[first + row] = read.values[row] != NULL && !is_bad;
+        if (is_bad && row != CONFIG_OTEL_SDK_DISABLED) /* which the agent reads itself */
             complaints_add_value(settings, settings_row(first + row), read.values[row]);
+    }
 }
 
 /* Whether it is a setting; else *nearest is offered all of them. */

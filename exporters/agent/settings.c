@@ -54,7 +54,6 @@ enum { ROW_COUNT = sizeof(rows) / sizeof(rows[0]) };
 struct reading {
     struct settings *settings;
     const char *working_directory;
-    bool given[ROW_COUNT]; /* a good value was found */
     bool no_memory;
 };
 
@@ -67,12 +66,39 @@ static const struct settings_row shim_rows[] = {
 #undef SETTING_ALSO
 };
 enum { SHIM_ROW_COUNT = sizeof(shim_rows) / sizeof(shim_rows[0]) };
+static_assert((size_t)ROW_COUNT + SHIM_ROW_COUNT <= SETTINGS_ROWS_MAX, "in_force");
 
 const struct settings_row *settings_row(size_t n)
 {
     if (n < ROW_COUNT)
         return &rows[n].row;
     return n < ROW_COUNT + SHIM_ROW_COUNT ? &shim_rows[n - ROW_COUNT] : NULL;
+}
+
+static void show_row(const struct settings_row *row, const char *value, char *out, size_t size)
+{
+    if (strncmp(row->type, "SECRET", strlen("SECRET")) == 0)
+        (void)snprintf(out, size, "%s", value[0] != '\0' ? "set" : "");
+    else if (strcmp(row->type, "URL") == 0)
+        values_show_url(value, out, size);
+    else
+        (void)snprintf(out, size, "%s", value);
+}
+
+void settings_show(const struct settings *settings, size_t n, const char *given, char *out, size_t size)
+{
+    const struct settings_row *row = settings_row(n);
+    char *value = given != NULL ? values_trimmed(given, strlen(given)) : NULL;
+
+    if (value != NULL && settings->in_force[n])
+        show_row(row, value, out, size);
+    else if (value != NULL && strcmp(row->type, "BOOLEAN") == 0)
+        (void)snprintf(out, size, "false"); /* what everything but true counts as */
+    else
+        show_row(row, row->initial, out, size);
+    if (value != NULL)
+        explicit_bzero(value, strlen(value));
+    free(value);
 }
 
 size_t settings_row_of_shim(void)
@@ -111,9 +137,10 @@ static bool read_path(struct reading *reading, char **field, const char *value)
 static bool read_boolean(struct reading *reading, const struct settings_row *row, bool *field, const char *value)
 {
     *field = strcasecmp(value, "true") == 0;
-    if (!*field && strcasecmp(value, "false") != 0)
-        complaints_add_value(reading->settings, row, value);
-    return true;
+    if (*field || strcasecmp(value, "false") == 0)
+        return true;
+    complaints_add_value(reading->settings, row, value);
+    return false;
 }
 
 static bool read_number(struct reading *reading, const struct settings_row *row, uint32_t *field, const char *value)
@@ -284,7 +311,7 @@ static void read_entries(struct reading *reading, const char *const *entries, si
 
         if (value == NULL)
             continue;
-        reading->given[n] = read_value(reading, n, value);
+        reading->settings->in_force[n] = read_value(reading, n, value);
         explicit_bzero(value, strlen(value));
         free(value);
     }
@@ -293,7 +320,7 @@ static void read_entries(struct reading *reading, const char *const *entries, si
 static bool was_given(const struct reading *reading, const char *name)
 {
     for (size_t n = 0; n < ROW_COUNT; n++)
-        if (reading->given[n] && strcmp(rows[n].row.name, name) == 0)
+        if (reading->settings->in_force[n] && strcmp(rows[n].row.name, name) == 0)
             return true;
     return false;
 }

@@ -9,7 +9,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SETTINGS_DIGEST_SIZE = 16, SETTINGS_PAIRS_MAX = 64, SETTINGS_COMPLAINTS_MAX = 32, SETTINGS_EXPORTERS_MAX = 8 };
+enum {
+    SETTINGS_DIGEST_SIZE = 16,
+    SETTINGS_PAIRS_MAX = 64,
+    SETTINGS_COMPLAINTS_MAX = 32,
+    SETTINGS_EXPORTERS_MAX = 8,
+    SETTINGS_ROWS_MAX = 192
+};
 
 #define SETTINGS_NO_LIMIT UINT32_MAX
 
@@ -48,6 +54,7 @@ struct settings {
     uint8_t digest[SETTINGS_DIGEST_SIZE]; /* equal for settings that export to the same places in the same way */
     char *complaints[SETTINGS_COMPLAINTS_MAX];
     size_t complaint_count;
+    bool in_force[SETTINGS_ROWS_MAX]; /* by row: its own value is, not a default */
 };
 
 /* Read "NAME=value" entries (borrowed); names that config.def doesn't have are passed over, the first of a repeated one
@@ -67,6 +74,10 @@ struct settings_row {
     const char *name, *type, *initial, *range, *help;
 };
 const struct settings_row *settings_row(size_t n);
+
+/* What is in force for row n, where `given` (or NULL) is the text that was found for it: as it may be shown, so "set"
+ * for a secret, and a URL without user and query. Empty: nothing. Context: pure. */
+void settings_show(const struct settings *settings, size_t n, const char *given, char *out, size_t size);
 
 /* The number of the first row of the shim's, which are in the order of enum config_row. Context: pure. */
 size_t settings_row_of_shim(void);

@@ -39,6 +39,7 @@ bool cli_no_arguments(const char *command, int argc, char **argv);
 /* The commands: argv[0] is the command's name; the result is the exit status. Context: main thread. */
 int run_command(int argc, char **argv);
 int lib_command(int argc, char **argv);
+int settings_command(int argc, char **argv);
 int status_command(int argc, char **argv);
 int flush_command(int argc, char **argv);
 int stop_command(int argc, char **argv);

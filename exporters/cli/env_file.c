@@ -32,7 +32,7 @@ static void parse(char *text, const char *path, struct environment *env)
     char *entry;
     unsigned line;
 
-    environment_init(&given, env->entries ? (const char *const *)env->entries : (const char *const[]){NULL});
+    environment_init(&given, (const char *const *)env->entries);
     while ((item = env_file_next(&file, &entry, &line)) != ENV_FILE_END) {
         if (item == ENV_FILE_ENTRY)
             take_entry(&given, env, entry);

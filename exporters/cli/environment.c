@@ -36,7 +36,7 @@ static void append_entry(struct environment *env, char *entry)
 void environment_init(struct environment *env, const char *const *envp)
 {
     *env = (struct environment){0};
-    for (; *envp; envp++)
+    for (; envp && *envp; envp++)
         append_entry(env, memory_copy_text(*envp));
 }
 

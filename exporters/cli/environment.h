@@ -13,7 +13,7 @@ struct environment {
     size_t capacity;
 };
 
-/* Take over every entry of `envp` (copied). Context: any. */
+/* Take over every entry of `envp` (copied; NULL: none). Context: any. */
 void environment_init(struct environment *env, const char *const *envp);
 
 /* Context: any. */

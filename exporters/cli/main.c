@@ -30,6 +30,12 @@ static const struct command commands[] = {
      "127: there is no such program.\n"},
     {"lib", lib_command, "", "print the path of the shared object to preload",
      "Prints the path of libspanshim.so:  LD_PRELOAD=$(spanshim lib) server\n"},
+    {"settings", settings_command, "[--env-file FILE] [--json]",
+     "list the settings in force here, and what is wrong with them",
+     "  --env-file FILE  as for 'run'\n"
+     "  --json           {\"settings\": [{name, value, from, default, type, range}], \"problems\": [text]}\n\n"
+     "Shows what a program gets that is started here. Secrets are shown as \"set\".\n\n"
+     "Exit status: 0; 1: a value or a name is wrong.\n"},
     {"status", status_command, "[--json]", "show agent, processes, records and destinations",
      "  --json           the agent's answer as it is\n\n"
      "Root sees the agents of all users, one after the other (--json: one a line), unless\n"

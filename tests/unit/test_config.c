@@ -93,7 +93,10 @@ static void assert_meaning(enum config_row row, const char *value, const char *m
     print_message("%s\n", entry);
     assert_string_equal(meaning(&read), means);
     assert_int_equal(read.bad, is_bad ? UINT32_C(1) << row : 0);
-    assert_string_equal(read.values[row], value);
+    if (value[strspn(value, " \t")])
+        assert_string_equal(read.values[row], value);
+    else
+        assert_null(read.values[row]);
 }
 
 static void test_config_reads_each_row(void **state)
