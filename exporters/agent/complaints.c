@@ -61,12 +61,14 @@ void complaints_add_shim(struct settings *settings, const char *const *entries, 
     for (size_t i = 0; i < entry_count; i++)
         config_add(&read, entries[i]);
     config_settle(&read);
-    for (size_t row = 0; row < CONFIG_ROW_COUNT; row++) {
-        bool is_bad = (read.bad >> row & 1) != 0;
+    for (size_t n = 0; n < CONFIG_ROW_COUNT; n++) {
+        const struct settings_row *row = settings_row(first + n);
+        bool is_bad = (read.bad >> n & 1) != 0;
+        bool is_bad_in_part = is_type(row, "GLOBS"); /* the other patterns are used */
 
-        settings->in_force[first + row] = read.values[row] != NULL && !is_bad;
-        if (is_bad && row != CONFIG_OTEL_SDK_DISABLED) /* which the agent reads itself */
-            complaints_add_value(settings, settings_row(first + row), read.values[row]);
+        settings->in_force[first + n] = read.values[n] != NULL && (!is_bad || is_bad_in_part);
+        if (is_bad && n != CONFIG_OTEL_SDK_DISABLED) /* which the agent reads itself */
+            complaints_add_value(settings, row, read.values[n]);
     }
 }
 
