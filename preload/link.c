@@ -22,7 +22,8 @@
 
 enum {
     TRIES_MAX = 8,
-    LOWEST_FD = 3, /* never 0, 1 or 2, also for a moment: other threads may write there */
+    LOWEST_FD = 3,     /* never 0, 1 or 2, also for a moment: other threads may write there */
+    PLACE_OF_ROOT = 3, /* where other users look last */
     PATH_SIZE = sizeof(((struct sockaddr_un *)0)->sun_path),
 };
 
@@ -134,7 +135,7 @@ static char *put_number(char *to, char *end, unsigned number)
     return put_text(to, end, first);
 }
 
-/* The n-th place where an agent may listen; false after the last. */
+/* The n-th place where an agent may listen; false after the last. Root's agent may serve others: theirs comes first. */
 static bool socket_path(unsigned n, unsigned uid, char path[PATH_SIZE])
 {
     char *end = path + PATH_SIZE;
@@ -152,14 +153,14 @@ static bool socket_path(unsigned n, unsigned uid, char path[PATH_SIZE])
     if (n == 0 && config.xdg_runtime_dir) {
         at = put_text(at, end, config.xdg_runtime_dir);
         (void)put_text(at, end, "/spanshim/agent.sock");
-    } else if (n == 1 && uid == 0) {
+    } else if (n == (uid == 0 ? 1 : PLACE_OF_ROOT)) {
         (void)put_text(at, end, "/run/spanshim/agent.sock");
     } else if (n == 2) {
         at = put_text(at, end, "/tmp/spanshim-");
         at = put_number(at, end, uid);
         (void)put_text(at, end, "/agent.sock");
     }
-    return n <= 2;
+    return n <= PLACE_OF_ROOT;
 }
 
 /* Only our own user or root may read what we write. */
@@ -187,6 +188,8 @@ static enum agent agent_connect(struct handover *handover)
         long result = address->sun_path[0] ? sys_call3(SYS_connect, fd, (long)address, sizeof(*address)) : -ENOENT;
         if (result == 0)
             return peer_is_trusted(fd, uid) ? AGENT_THERE : AGENT_UNUSABLE;
+        if (n == PLACE_OF_ROOT)
+            continue; /* an agent of root's that doesn't serve this user is as good as none */
         if (result != -ENOENT && result != -ECONNREFUSED)
             found = AGENT_UNUSABLE; /* stopped, or somebody else's: a second one would not help */
     }

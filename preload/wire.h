@@ -319,14 +319,16 @@ struct wire_diagnostic {
 struct wire_control {
     _Atomic uint32_t version;  /* WIRE_VERSION once an agent has taken the ring */
     _Atomic uint32_t disabled; /* 1: hooks only forward */
-    uint8_t pad[WIRE_PAGE - 8];
+    uint64_t agent_counts[8];  /* the agent's own notes, for the worker that comes after this one */
+    uint8_t pad[WIRE_PAGE - 8 - 8 * sizeof(uint64_t)];
 };
 static_assert(sizeof(struct wire_control) == WIRE_PAGE, "wire_control");
 
 /* the agent's socket */
 
 /* AF_UNIX, SOCK_SEQPACKET. A connection carries one message. The shim sends its hand-over without waiting and closes;
- * the command line waits for an answer (JSON text, then end of file). Both ends check SO_PEERCRED: own uid or root. */
+ * the command line waits for an answer (JSON text, then end of file). Both ends check SO_PEERCRED: the
+ * shim trusts its own uid and root, the agent those too, and whom it is told to serve. */
 enum wire_message_type {
     WIRE_MESSAGE_HANDOVER = 1, /* descriptors: ring memfd, control memfd */
     WIRE_MESSAGE_STATUS = 2,

@@ -5,6 +5,7 @@
 #include "exporters/agent/loop.h"
 #include "exporters/agent/rounds.h"
 #include "exporters/agent/status.h"
+#include "exporters/agent/users.h"
 #include "exporters/console.h"
 #include "preload/wire.h"
 
@@ -174,13 +175,20 @@ static void start_console(struct command *command, const struct command_request 
 
 static void serve(struct command *command, const struct command_request *request, unsigned type)
 {
+    /* A terminal that stands still would stop us; and who ends the agent ends it for all. */
+    if (!users_is_trusted(request->uid) && (type == WIRE_MESSAGE_CONSOLE || type == WIRE_MESSAGE_STOP)) {
+        if (type == WIRE_MESSAGE_CONSOLE && request->passed_fd >= 0)
+            close(request->passed_fd);
+        answer(command, json_pack("{s:s}", "error", "this agent is another user's: only that user and root may do so"));
+        return;
+    }
     switch (type) {
     case WIRE_MESSAGE_STATUS:
-        answer(command, status_report(&host.hello));
+        answer(command, status_report(&host.hello, request->uid));
         return;
     case WIRE_MESSAGE_FLUSH:
         rounds_drain_all();
-        destinations_flush_all(FLUSH_TIMEOUT_MS, answer_flushed, command);
+        destinations_flush_all(request->uid, FLUSH_TIMEOUT_MS, answer_flushed, command);
         return;
     case WIRE_MESSAGE_CONSOLE:
         start_console(command, request);

@@ -2,6 +2,8 @@
 /* What the command line asks of the agent. An answer is JSON text in as many packets as it takes, then end of file:
  *
  *   STATUS   {"agent": {"pid", "worker_pid", "version", "started", "uptime_s", "rss_bytes"},
+ *             "users": [{"uid", "refused", "limited"}],       others than ours and root: connections refused, messages
+ *             beyond their limits
  *             "processes": [{"pid", "service", "executable", "since"}],
  *             "rings": [{"source", "pid", "service", "executable", "since", "processes", "asleep",
  *                        "complaints": [text], "counts": {...}, "dropped": {by wire.h's names}}],
@@ -20,6 +22,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct loop;
 
@@ -33,6 +36,7 @@ struct command_host {
 /* Descriptors are taken. */
 struct command_request {
     uint32_t id;
+    uid_t uid;              /* who asks: one who isn't trusted sees and flushes what is his, and no more */
     const uint8_t *message; /* struct wire_message and its text */
     size_t length;
     int connection;

@@ -5,6 +5,7 @@
 #include "exporters/agent/log.h"
 #include "exporters/agent/loop.h"
 #include "exporters/agent/spool.h"
+#include "exporters/agent/users.h"
 #include "exporters/console.h"
 #include "exporters/exporter.h"
 
@@ -166,6 +167,20 @@ static struct destinations *make_set(struct settings *settings)
     return set;
 }
 
+/* Each takes memory and connections: a user who isn't trusted gets some. */
+static bool may_have_more(uid_t uid)
+{
+    size_t count = 0;
+
+    for (const struct destinations *set = sets; set != NULL; set = set->next)
+        count += set->settings->uid == uid;
+    if (users_is_trusted(uid) || count < USERS_SETS_MAX)
+        return true;
+    users_find(uid)->limited_count++;
+    errno = EDQUOT;
+    return false;
+}
+
 struct destinations *destinations_for(struct settings *settings)
 {
     struct destinations *set = sets;
@@ -175,7 +190,7 @@ struct destinations *destinations_for(struct settings *settings)
         return NULL;
     while (set != NULL && memcmp(set->settings->digest, settings->digest, SETTINGS_DIGEST_SIZE) != 0)
         set = set->next;
-    if (set == NULL)
+    if (set == NULL && may_have_more(settings->uid))
         set = make_set(settings);
     if (set == NULL)
         return NULL;
@@ -289,14 +304,15 @@ static void gather_set(struct gathering *gathering, struct destinations *set, ui
     }
 }
 
-void destinations_flush_all(uint32_t timeout_ms, destinations_flush_done *done, void *arg)
+void destinations_flush_all(uid_t viewer, uint32_t timeout_ms, destinations_flush_done *done, void *arg)
 {
     struct gathering *gathering = start_gathering(done, arg);
 
     if (gathering == NULL)
         return;
     for (struct destinations *set = sets; set != NULL; set = set->next)
-        gather_set(gathering, set, timeout_ms);
+        if (users_may_see(viewer, set->settings->uid))
+            gather_set(gathering, set, timeout_ms);
     gather(gathering, NULL);
 }
 
@@ -331,11 +347,12 @@ static json_t *set_status(const struct destinations *set)
     return json_pack("{s:i, s:o}", "programs", (int)set->refs, "exporters", queues);
 }
 
-json_t *destinations_status_all(void)
+json_t *destinations_status_all(uid_t viewer)
 {
     json_t *list = json_array();
 
     for (const struct destinations *set = sets; set != NULL; set = set->next)
-        (void)json_array_append_new(list, set_status(set));
+        if (users_may_see(viewer, set->settings->uid))
+            (void)json_array_append_new(list, set_status(set));
     return list;
 }

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct destinations;
 struct http_client;
@@ -38,7 +39,8 @@ void destinations_start(void);
 void destinations_deinit(void);
 
 /* The set for these settings, made if need be (an exporter that can't be opened is shown by status and in the log); one
- * more reference. NULL with errno when there is nothing to export to (0) or when it can't be made. Context: loop. */
+ * more reference. NULL with errno when there is nothing to export to (0), when its user has too many (EDQUOT) or when
+ * it can't be made. Context: loop. */
 struct destinations *destinations_for(struct settings *settings);
 
 /* A process image that used it is gone. The set lives on until all is delivered; when the receiver stays away, for five
@@ -62,15 +64,16 @@ struct destinations_flushed {
 };
 typedef void destinations_flush_done(void *arg, const struct destinations_flushed *flushed);
 
-/* Deliver what is in the journals now, back-off or not: one attempt each, at most timeout_ms. done is called once, now
+/* Deliver what is in the journals now, of the sets that `viewer` may see, back-off or not: one attempt each, at most
+ * timeout_ms. done is called once, now
  * or later. Context: loop. */
-void destinations_flush_all(uint32_t timeout_ms, destinations_flush_done *done, void *arg);
+void destinations_flush_all(uid_t viewer, uint32_t timeout_ms, destinations_flush_done *done, void *arg);
 
 /* The launcher's program has ended: deliver what the console of this session has to print, print it, forget the session
  * (its descriptor is closed), then done. Called after the rings were drained. Context: loop. */
 void destinations_end_console(const char *session, uint32_t timeout_ms, destinations_flush_done *done, void *arg);
 
-/* A new array of the sets, for `spanshim status`. No secrets. Context: loop. */
-json_t *destinations_status_all(void);
+/* A new array of the sets that `viewer` may see, for `spanshim status`. No secrets. Context: loop. */
+json_t *destinations_status_all(uid_t viewer);
 
 #endif

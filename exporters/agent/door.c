@@ -4,6 +4,7 @@
 #include "exporters/agent/link.h"
 #include "exporters/agent/log.h"
 #include "exporters/agent/loop.h"
+#include "exporters/agent/users.h"
 #include "preload/wire.h"
 
 #include <errno.h>
@@ -15,7 +16,7 @@
 
 #define MS UINT64_C(1000000)
 
-enum { ACCEPTS_PER_ROUND = 64, SILENT_MAX = 256 };
+enum { ACCEPTS_PER_ROUND = 64, SILENT_MAX = 256, SILENT_OF_USER_MAX = 16 };
 static const uint64_t silence_ns = 5000 * MS;
 static const uint64_t accept_pause_ns = 100 * MS;
 
@@ -23,6 +24,7 @@ static const uint64_t accept_pause_ns = 100 * MS;
 struct silent {
     struct silent *next;
     int fd;
+    uid_t uid;
     struct loop_timer timer;
 };
 
@@ -36,13 +38,8 @@ static struct {
     struct loop_timer accept_timer;
 } door = {.listener = -1};
 
-static bool may_connect(const struct ucred *peer)
-{
-    return peer->uid == geteuid() || peer->uid == 0;
-}
-
 /* Try to take a connection's message: false when it hasn't come. */
-static bool serve_connection(int connection)
+static bool serve_connection(int connection, uid_t *ret_uid)
 {
     static uint8_t bytes[WIRE_MESSAGE_MAX]; /* loop only */
     socklen_t size = sizeof(struct ucred);
@@ -51,10 +48,11 @@ static bool serve_connection(int connection)
     unsigned fd_count = 0;
     long length;
 
-    if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) || !may_connect(&peer)) {
+    if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) || !users_may_connect(peer.uid)) {
         close(connection);
         return true;
     }
+    *ret_uid = peer.uid;
     length = link_receive_bytes(connection, bytes, sizeof(bytes), fds, &fd_count);
     if (length == -EAGAIN)
         return false;
@@ -88,33 +86,45 @@ static void silent_too_long(void *arg)
 
 static void silent_spoke(void *arg, int fd, uint32_t events)
 {
+    uid_t uid;
+
     (void)events;
     (void)forget_silent(arg);
-    if (!serve_connection(fd))
+    if (!serve_connection(fd, &uid))
         close(fd);
 }
 
-/* The last of the list; there is one. */
-static struct silent *oldest_silent(void)
+/* The last of the list, of this user alone where it has its share. NULL: there is room. */
+static struct silent *find_superfluous(uid_t uid)
 {
-    struct silent *silent = door.silents;
+    struct silent *oldest = NULL, *oldest_own = NULL;
+    size_t own_count = 0;
 
-    while (silent->next)
-        silent = silent->next;
-    return silent;
+    for (struct silent *silent = door.silents; silent; silent = silent->next) {
+        oldest = silent;
+        if (silent->uid == uid) {
+            oldest_own = silent;
+            own_count++;
+        }
+    }
+    if (!users_is_trusted(uid) && own_count >= SILENT_OF_USER_MAX)
+        return oldest_own;
+    return door.silent_count >= SILENT_MAX ? oldest : NULL;
 }
 
-static void wait_for_message(int connection)
+static void wait_for_message(int connection, uid_t uid)
 {
     struct silent *silent = calloc(1, sizeof(*silent));
+    struct silent *superfluous = find_superfluous(uid);
 
-    if (door.silent_count >= SILENT_MAX)
-        close(forget_silent(oldest_silent()));
+    if (superfluous)
+        close(forget_silent(superfluous));
     if (!silent) {
         close(connection);
         return;
     }
     silent->fd = connection;
+    silent->uid = uid;
     silent->timer = (struct loop_timer){.fn = silent_too_long, .arg = silent};
     silent->next = door.silents;
     door.silents = silent;
@@ -128,11 +138,12 @@ static void wait_for_message(int connection)
 static int accept_one(void)
 {
     int connection = accept4(door.listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    uid_t uid;
 
     if (connection < 0)
         return -errno;
-    if (!serve_connection(connection))
-        wait_for_message(connection);
+    if (!serve_connection(connection, &uid))
+        wait_for_message(connection, uid);
     return 0;
 }
 

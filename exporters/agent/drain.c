@@ -128,7 +128,7 @@ static void take_record(struct source *source, uint32_t lane, uint64_t position,
                         const struct record *record, uint64_t now_ns)
 {
     if (!record_is_valid(record)) {
-        source->counts.corrupt_count++;
+        source->counts->corrupt_count++;
         return;
     }
     if (record->header.type == WIRE_RECORD_DIAGNOSTIC) {
@@ -136,7 +136,7 @@ static void take_record(struct source *source, uint32_t lane, uint64_t position,
         return;
     }
     spool_record(source, lane, position, parts, record);
-    source->counts.taken_count++;
+    source->counts->taken_count++;
 }
 
 /* The cell at the tail is READY of this lap: take its record, or step over what can't be one. Cells moved. */
@@ -152,7 +152,7 @@ static unsigned take_cells(struct source *source, uint32_t lane, uint64_t positi
             __atomic_load_n((uint32_t *)(void *)&source_cell(source, lane, position)->part, __ATOMIC_RELAXED);
 
         if ((word & 0xff) == 0) /* a continuation belongs to a record that was skipped, and was counted then */
-            source->counts.corrupt_count++;
+            source->counts->corrupt_count++;
         parts = 1;
     }
     /* In the journal first, consumed then: a worker killed in between finds it there. */
@@ -193,7 +193,7 @@ static enum verdict judge_cell(struct source *source, uint32_t lane, uint32_t wo
     if (word == (skipped | WIRE_CELL_WRITING)) {
         if (!is_overdue(state, head, now_ns))
             return VERDICT_WAIT;
-        source->counts.quarantined_count++;
+        source->counts->quarantined_count++;
         state->dirty = true;
         return VERDICT_STEP;
     }
@@ -207,7 +207,7 @@ static enum verdict judge_cell(struct source *source, uint32_t lane, uint32_t wo
     if (!atomic_compare_exchange_strong(&cell->state, &word, skipped))
         return VERDICT_AGAIN; /* begun at the last moment */
     if (kind != WIRE_CELL_READY)
-        source->counts.skipped_count++;
+        source->counts->skipped_count++;
     return VERDICT_STEP;
 }
 
@@ -243,7 +243,7 @@ size_t drain_lane(struct source *source, uint32_t lane, uint64_t now_ns)
     if (head == start)
         return 0;
     if (head - start > source->cell_count) { /* no shim does that */
-        source->counts.corrupt_count++;
+        source->counts->corrupt_count++;
         state->tail = head;
         state->stuck_since_ns = 0;
         publish_tail(source, lane);
@@ -351,7 +351,7 @@ size_t drain_open_requests(struct source *source, uint32_t lane, uint64_t end_ns
             clear_slot(source, lane, slot); /* in the journal now: a restarted worker doesn't do it again */
         }
     }
-    source->counts.abandoned_count += count;
+    source->counts->abandoned_count += count;
     return count;
 }
 

@@ -79,6 +79,15 @@ struct held *held_find_spool(const struct held_list *list, const void *key, size
     return held;
 }
 
+size_t held_count_of(const struct held_list *list, uint32_t uid)
+{
+    size_t count = 0;
+
+    for (const struct held *held = list->first; held; held = held->next)
+        count += held->packet.uid == uid && held->packet.type != LINK_SPOOL;
+    return count;
+}
+
 void held_forget_sent(struct held_list *list)
 {
     for (struct held *held = list->first; held; held = held->next)

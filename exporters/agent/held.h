@@ -39,6 +39,9 @@ struct held *held_next_unsent(const struct held_list *list, uint32_t type);
 struct held *held_find(const struct held_list *list, uint32_t id);
 struct held *held_find_spool(const struct held_list *list, const void *key, size_t length);
 
+/* How many of this user. Context: loop. */
+size_t held_count_of(const struct held_list *list, uint32_t uid);
+
 /* A new worker starts: nothing was sent yet. Context: loop. */
 void held_forget_sent(struct held_list *list);
 

@@ -15,6 +15,7 @@
 #include "exporters/agent/source.h"
 #include "exporters/agent/spool.h"
 #include "exporters/agent/status.h"
+#include "exporters/agent/users.h"
 #include "preload/wire.h"
 
 #include <errno.h>
@@ -171,6 +172,7 @@ static int describe(struct source *source, const struct facts *facts)
         return -ENOMEM;
     if (facts->file_problem)
         complaints_add_file(source->settings, facts->file_problem);
+    settings_give_to(source->settings, source->uid, users_is_trusted(source->uid), USERS_QUEUE_BYTES_MAX);
     source->resource = resource_new(&resource_facts, source->settings);
     return source->resource ? 0 : -ENOMEM;
 }
@@ -235,6 +237,9 @@ static int fill(struct source *source, const struct intake_handover *handover)
 static void connect_source(struct source *source)
 {
     source->destinations = destinations_for(source->settings);
+    if (!source->destinations && errno)
+        log_line(LOG_LEVEL_WARN, "process %d (%s): not traced: no way to export can be made: %s", (int)source->pid,
+                 source->executable, strerror(errno));
     source->spool = source->destinations ? destinations_spool(source->destinations) : NULL;
     if (source->resumed)
         drain_resume(source);

@@ -8,6 +8,7 @@
 #include "exporters/agent/log.h"
 #include "exporters/agent/loop.h"
 #include "exporters/agent/runtime.h"
+#include "exporters/agent/users.h"
 #include "exporters/agent/worker.h"
 #include "preload/wire.h"
 
@@ -227,7 +228,7 @@ static void take_message(int connection, const struct ucred *peer, const uint8_t
 
     memcpy(&message, bytes, length < sizeof(message) ? length : sizeof(message));
     packet.type = packet_type(&message, length, fd_count);
-    if (!packet.type) {
+    if (!packet.type || !users_may_send(peer->uid, held_count_of(&keeper.held, peer->uid), loop_now_ns(keeper.loop))) {
         link_close_fds(fds, fd_count);
         close(connection);
         return;

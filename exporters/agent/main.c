@@ -6,7 +6,9 @@
 #include "exporters/agent/log_path.h"
 #include "exporters/agent/runtime.h"
 #include "exporters/agent/settings.h"
+#include "exporters/agent/users.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -24,6 +26,7 @@
 struct options {
     const char *socket_path;
     const char *log_path;
+    const char *served; /* NULL: our own user and root alone */
     bool background, if_absent, stays, adopts;
 };
 
@@ -39,6 +42,7 @@ static const char usage[] =
     "  --adopt         descriptors 3, 4 and 5 are the hand-over of the program that starts this: ring, control\n"
     "                  page, message; needs --background\n"
     "  --stay          don't end when there is nothing left to do\n"
+    "  --serve-uid LIST  serve these users too, names or numbers, comma separated, or: all\n"
     "  --log PATH      log to this file, - is standard error; else XDG_STATE_HOME/spanshim/agent.log,\n"
     "                  ~/.local/state/spanshim/agent.log or /var/log/spanshim/agent.log (root)\n"
     "  --debug         log more\n"
@@ -60,11 +64,17 @@ static void choose_log_level(void)
 static void parse_options(int argc, char **argv, struct options *options)
 {
     static const struct option names[] = {
-        {"socket", required_argument, NULL, 's'}, {"background", no_argument, NULL, 'b'},
-        {"if-absent", no_argument, NULL, 'a'},    {"adopt", no_argument, NULL, 'A'},
-        {"stay", no_argument, NULL, 'y'},         {"log", required_argument, NULL, 'l'},
-        {"debug", no_argument, NULL, 'd'},        {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'v'},      {NULL, 0, NULL, 0},
+        {"socket", required_argument, NULL, 's'},
+        {"background", no_argument, NULL, 'b'},
+        {"if-absent", no_argument, NULL, 'a'},
+        {"adopt", no_argument, NULL, 'A'},
+        {"stay", no_argument, NULL, 'y'},
+        {"log", required_argument, NULL, 'l'},
+        {"debug", no_argument, NULL, 'd'},
+        {"help", no_argument, NULL, 'h'},
+        {"serve-uid", required_argument, NULL, 'u'},
+        {"version", no_argument, NULL, 'v'},
+        {NULL, 0, NULL, 0},
     };
     int option;
 
@@ -87,6 +97,9 @@ static void parse_options(int argc, char **argv, struct options *options)
             break;
         case 'l':
             options->log_path = optarg;
+            break;
+        case 'u':
+            options->served = optarg;
             break;
         case 'd':
             log_set_level(LOG_LEVEL_DEBUG);
@@ -239,11 +252,25 @@ static const char *choose_log(const struct options *options, char path[PATH_MAX]
     return log_path_choose(path, PATH_MAX) ? NULL : path;
 }
 
+/* What is shared with the workers, and with whom the socket is: before there is one. */
+static int prepare_users(const struct options *options, char error[RUNTIME_ERROR_MAX])
+{
+    static_assert((int)USERS_ERROR_MAX <= (int)RUNTIME_ERROR_MAX, "error");
+    if (users_init()) {
+        (void)snprintf(error, RUNTIME_ERROR_MAX, "out of memory");
+        return -1;
+    }
+    return options->served && users_serve(options->served, error) ? -1 : 0;
+}
+
 static int run(const struct options *options, int activated, int word)
 {
     char socket_path[RUNTIME_PATH_MAX], log_path[PATH_MAX], error[RUNTIME_ERROR_MAX] = "";
     struct keeper_options keeper = {.listener = activated, .stays = options->stays || activated >= 0};
-    int result = activated >= 0 ? 0 : claim(options, socket_path, &keeper.listener, error);
+    int result = prepare_users(options, error);
+
+    if (!result && activated < 0)
+        result = claim(options, socket_path, &keeper.listener, error);
 
     if (activated >= 0)
         keeper_hold_signals();

@@ -2,6 +2,7 @@
 #include "exporters/agent/runtime.h"
 
 #include "exporters/agent/socket_path.h"
+#include "exporters/agent/users.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -77,13 +78,27 @@ static int check_folder(int fd, const char *folder, char error[RUNTIME_ERROR_MAX
     return 0;
 }
 
+/* Other users must get at the socket; a shared folder (/tmp) lets them already. */
+static int open_folder(int fd, const char *folder, char error[RUNTIME_ERROR_MAX])
+{
+    char path[32];
+    struct stat status;
+
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    if (fstat(fd, &status) == 0 && (status.st_mode & S_IXOTH || chmod(path, 0755) == 0))
+        return 0;
+    (void)snprintf(error, RUNTIME_ERROR_MAX, "%s can't be opened to the users of --serve-uid: %s", folder,
+                   strerror(errno));
+    return -EPERM;
+}
+
 int runtime_claim_folder(const char *socket_path, char error[RUNTIME_ERROR_MAX])
 {
     char folder[RUNTIME_PATH_MAX];
     int fd, result;
 
     folder_of(socket_path, folder);
-    if (mkdir(folder, 0700) && errno != EEXIST) {
+    if (mkdir(folder, users_are_many() ? 0755 : 0700) && errno != EEXIST) {
         result = -errno;
         (void)snprintf(error, RUNTIME_ERROR_MAX, "%s can't be made: %s", folder, strerror(-result));
         return result;
@@ -96,6 +111,8 @@ int runtime_claim_folder(const char *socket_path, char error[RUNTIME_ERROR_MAX])
         return result;
     }
     result = check_folder(fd, folder, error);
+    if (!result && users_are_many())
+        result = open_folder(fd, folder, error);
     close(fd);
     return result;
 }
@@ -187,7 +204,7 @@ int runtime_listen(const char *socket_path, int *ret_listener, char error[RUNTIM
         goto failed;
     }
     (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", socket_path);
-    if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) || chmod(socket_path, 0600) ||
+    if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) || users_admit_to(socket_path) ||
         listen(fd, BACKLOG)) {
         result = -errno;
         close(fd);

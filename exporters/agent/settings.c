@@ -490,6 +490,7 @@ static void settle_digest(struct settings *settings)
         digest_add_row(&hash, settings, n);
     for (size_t i = 0; i < settings->exporter_count; i++)
         digest_add_text(&hash, settings->exporters[i]);
+    digest_add(&hash, &settings->uid, sizeof(settings->uid));
     static_assert(sizeof(hash) == SETTINGS_DIGEST_SIZE, "digest");
     memcpy(settings->digest, &hash, sizeof(hash));
 }
@@ -571,6 +572,23 @@ void settings_unref(struct settings *settings)
         free(settings->complaints[i]);
     free(settings->otlp_url);
     free(settings);
+}
+
+void settings_give_to(struct settings *settings, uid_t uid, bool is_trusted, uint32_t queue_bytes_max)
+{
+    settings->uid = uid;
+    for (size_t n = 0; !is_trusted && n < ROW_COUNT; n++) {
+        char **path = (char **)(void *)((char *)settings + rows[n].offset);
+
+        if (rows[n].type != PATH || *path == NULL)
+            continue;
+        complain(settings, "%s: not used: the agent runs as another user and opens no files for this one",
+                 rows[n].row.name);
+        free_field(settings, n);
+    }
+    if (!is_trusted && settings->queue_bytes > queue_bytes_max)
+        settings->queue_bytes = queue_bytes_max;
+    settle_digest(settings);
 }
 
 size_t settings_complaint_count(const struct settings *settings)

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 enum {
     SETTINGS_DIGEST_SIZE = 16,
@@ -42,6 +43,7 @@ typedef struct settings_pairs settings_type_PAIRS, settings_type_SECRET_PAIRS;
 /* Texts are NULL when unset and never empty. */
 struct settings {
     uint32_t refs; /* loop only */
+    uid_t uid;     /* whose they are */
 #define SETTING(NAME, field, TYPE, initial, range, help) settings_type_##TYPE field;
 #define SETTING_ALSO(...)
 #include "exporters/agent/config.def"
@@ -60,6 +62,10 @@ struct settings {
 /* Read "NAME=value" entries (borrowed); names that config.def doesn't have are passed over, the first of a repeated one
  * counts. working_directory: what relative paths count from; may be NULL. NULL when out of memory. Context: loop. */
 struct settings *settings_new(const char *const *entries, size_t entry_count, const char *working_directory);
+
+/* They are this user's: settings of different users never export together. Of one who isn't trusted no file is opened,
+ * for that would be done with our rights, and the queue is bounded. Context: loop. */
+void settings_give_to(struct settings *settings, uid_t uid, bool is_trusted, uint32_t queue_bytes_max);
 
 /* Context: loop. */
 struct settings *settings_ref(struct settings *settings);

@@ -26,7 +26,7 @@ int socket_path_choose(const struct socket_path_settings *settings, char ret_pat
     else if (settings->xdg_runtime_dir && is_ours(settings->xdg_runtime_dir))
         length = snprintf(ret_path, SOCKET_PATH_MAX, "%s/spanshim/agent.sock", settings->xdg_runtime_dir);
     else if (geteuid() == 0)
-        length = snprintf(ret_path, SOCKET_PATH_MAX, "/run/spanshim/agent.sock");
+        length = snprintf(ret_path, SOCKET_PATH_MAX, SOCKET_PATH_OF_ROOT);
     else
         length = snprintf(ret_path, SOCKET_PATH_MAX, "/tmp/spanshim-%u/agent.sock", (unsigned)geteuid());
     return length >= SOCKET_PATH_MAX ? -ENAMETOOLONG : 0;

@@ -6,6 +6,9 @@
 
 enum { SOCKET_PATH_MAX = 108 };
 
+/* Of root's agent: other users look there last, for it may serve them. */
+#define SOCKET_PATH_OF_ROOT "/run/spanshim/agent.sock"
+
 /* The settings' values; NULL: unset or empty. */
 struct socket_path_settings {
     const char *agent;           /* SPANSHIM_AGENT: the path itself */

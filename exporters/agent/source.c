@@ -75,6 +75,7 @@ static void unmap_all(struct source *source)
         (void)munmap(source->map, source->size);
     free(source->lanes);
     source->control = NULL;
+    source->counts = NULL;
     source->map = NULL;
     source->lanes = NULL;
 }
@@ -91,6 +92,8 @@ int source_map_control(struct source *source, int control_memfd)
     if (map == MAP_FAILED)
         return -errno;
     source->control = map;
+    static_assert(sizeof(*source->counts) <= sizeof(source->control->agent_counts), "counts");
+    source->counts = (struct source_counts *)(void *)source->control->agent_counts;
     return 0;
 }
 

@@ -75,7 +75,7 @@ struct source {
     struct destinations *destinations; /* NULL: nothing is exported */
     struct spool *spool;               /* of the destinations */
     uint64_t spool_end;                /* position after its newest record there */
-    struct source_counts counts;
+    struct source_counts *counts;      /* in the control page: the next worker goes on with them; NULL: not mapped */
 
     bool pressed, pending;   /* what the last look came to */
     uint64_t spool_woken;    /* the spool's end when the destinations were told */

@@ -8,9 +8,11 @@
 #include "exporters/agent/resource.h"
 #include "exporters/agent/settings.h"
 #include "exporters/agent/source.h"
+#include "exporters/agent/users.h"
 #include "preload/wire.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,8 +34,6 @@ static const char *const dropped_names[WIRE_DROP_COUNT] = {
 #undef X
 };
 
-static struct numbers gone; /* of rings that were; loop only */
-
 static void add_lane(struct numbers *numbers, const struct wire_lane *lane)
 {
     for (int i = 0; i < WIRE_COUNT_COUNT; i++)
@@ -42,21 +42,43 @@ static void add_lane(struct numbers *numbers, const struct wire_lane *lane)
         numbers->dropped[i] += atomic_load_explicit(&lane->dropped[i], memory_order_relaxed);
 }
 
+static void add_counts(struct source_counts *to, const struct source_counts *counts)
+{
+    to->taken_count += counts->taken_count;
+    to->abandoned_count += counts->abandoned_count;
+    to->corrupt_count += counts->corrupt_count;
+    to->quarantined_count += counts->quarantined_count;
+    to->skipped_count += counts->skipped_count;
+}
+
 static void add_source(struct numbers *numbers, const struct source *source)
 {
-    numbers->counts.taken_count += source->counts.taken_count;
-    numbers->counts.abandoned_count += source->counts.abandoned_count;
-    numbers->counts.corrupt_count += source->counts.corrupt_count;
-    numbers->counts.quarantined_count += source->counts.quarantined_count;
-    numbers->counts.skipped_count += source->counts.skipped_count;
+    add_counts(&numbers->counts, source->counts);
     for (uint32_t lane = 0; lane < source->lane_count; lane++)
         if (source->lanes[lane].owner != 0) /* else never claimed: its page is not touched */
             add_lane(numbers, source_lane(source, lane));
 }
 
+/* What a user's rings that were came to. */
+static void add_user(struct numbers *numbers, const struct user *user)
+{
+    add_counts(&numbers->counts, &user->counts);
+    for (int i = 0; i < WIRE_COUNT_COUNT; i++)
+        numbers->counted[i] += user->counted[i];
+    for (int i = 0; i < WIRE_DROP_COUNT; i++)
+        numbers->dropped[i] += user->dropped[i];
+}
+
 void status_keep_counts(const struct source *source)
 {
-    add_source(&gone, source);
+    struct user *user = users_find(source->uid);
+    struct numbers numbers = {0};
+
+    add_user(&numbers, user);
+    add_source(&numbers, source);
+    user->counts = numbers.counts;
+    memcpy(user->counted, numbers.counted, sizeof(user->counted));
+    memcpy(user->dropped, numbers.dropped, sizeof(user->dropped));
 }
 
 static json_t *pack_counts(const struct numbers *numbers)
@@ -100,13 +122,23 @@ static json_t *pack_text(const char *bytes)
     return text ? text : json_string("(not UTF-8)");
 }
 
-static void visit_process(void *array, const struct process *process)
+/* Who asks, and what it is shown. */
+struct view {
+    uid_t viewer;
+    json_t *processes;
+};
+
+static void visit_process(void *arg, const struct process *process)
 {
+    const struct view *view = arg;
     const struct source *source = process->from;
 
-    (void)json_array_append_new(
-        array, json_pack("{s:i, s:s, s:o, s:o}", "pid", (int)process->pid, "service", source->resource->service_name,
-                         "executable", pack_text(source->executable), "since", pack_time(process->started_unix_ns)));
+    if (!users_may_see(view->viewer, source->uid))
+        return;
+    (void)json_array_append_new(view->processes,
+                                json_pack("{s:i, s:s, s:o, s:o}", "pid", (int)process->pid, "service",
+                                          source->resource->service_name, "executable", pack_text(source->executable),
+                                          "since", pack_time(process->started_unix_ns)));
 }
 
 static json_t *pack_complaints(const struct settings *settings)
@@ -152,23 +184,41 @@ static json_t *pack_agent(const struct link_hello *hello)
                      (json_int_t)uptime_s, "rss_bytes", resident_bytes());
 }
 
-json_t *status_report(const struct link_hello *hello)
+/* Users other than ours and root who came, or tried to. */
+static json_t *pack_users(uid_t viewer)
 {
-    json_t *processes = json_array();
-    json_t *rings = json_array();
-    struct numbers totals = gone;
+    json_t *list = json_array();
+    const struct user *user;
 
-    process_visit(visit_process, processes);
+    for (size_t n = 0; (user = users_at(n)); n++)
+        if (!users_is_trusted(user->uid) && users_may_see(viewer, user->uid))
+            (void)json_array_append_new(list, json_pack("{s:I, s:I, s:I}", "uid", (json_int_t)user->uid, "refused",
+                                                        (json_int_t)user->refused_count, "limited",
+                                                        (json_int_t)user->limited_count));
+    return list;
+}
+
+json_t *status_report(const struct link_hello *hello, uid_t viewer)
+{
+    struct view view = {viewer, json_array()};
+    json_t *rings = json_array();
+    struct numbers totals = {0};
+    const struct user *user;
+
+    for (size_t n = 0; (user = users_at(n)); n++)
+        if (users_may_see(viewer, user->uid))
+            add_user(&totals, user);
+    process_visit(visit_process, &view);
     for (const struct source *source = intake_first(); source; source = source->next) {
         struct numbers numbers = {0};
 
-        if (!source->map)
+        if (!source->map || !users_may_see(viewer, source->uid))
             continue;
         add_source(&numbers, source);
         add_source(&totals, source);
         (void)json_array_append_new(rings, pack_source(source, &numbers));
     }
-    return json_pack("{s:o, s:o, s:o, s:{s:o, s:o}, s:o}", "agent", pack_agent(hello), "processes", processes, "rings",
-                     rings, "totals", "counts", pack_counts(&totals), "dropped", pack_dropped(&totals), "destinations",
-                     destinations_status_all());
+    return json_pack("{s:o, s:o, s:o, s:o, s:{s:o, s:o}, s:o}", "agent", pack_agent(hello), "users", pack_users(viewer),
+                     "processes", view.processes, "rings", rings, "totals", "counts", pack_counts(&totals), "dropped",
+                     pack_dropped(&totals), "destinations", destinations_status_all(viewer));
 }

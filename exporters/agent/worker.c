@@ -120,7 +120,7 @@ static void stop(void)
     worker.stopping = true;
     loop_timer_clear(worker.loop, &worker.idle_timer);
     rounds_drain_all();
-    destinations_flush_all(STOP_TIMEOUT_MS, stop_now, NULL);
+    destinations_flush_all(geteuid(), STOP_TIMEOUT_MS, stop_now, NULL);
 }
 
 /* what the keeper says */
@@ -154,6 +154,7 @@ static void take_handover(struct link_message *message)
 static void take_command(struct link_message *message)
 {
     const struct command_request request = {.id = message->packet.id,
+                                            .uid = message->packet.uid,
                                             .message = message->bytes,
                                             .length = message->packet.length,
                                             .connection = message->fds[0],

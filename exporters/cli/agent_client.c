@@ -171,6 +171,14 @@ bool agent_client_is_there(void)
     return connection >= 0;
 }
 
+/* The agent of root, where it serves this user; else `otherwise`. */
+static int connect_to_root(int otherwise)
+{
+    int connection = agent_client_connect(SOCKET_PATH_OF_ROOT);
+
+    return connection >= 0 ? connection : otherwise;
+}
+
 /* A descriptor, or -errno after saying what is wrong, but for -ENOENT. */
 static int connect_to_answer(void)
 {
@@ -180,6 +188,8 @@ static int connect_to_answer(void)
 
     if (connection == 0)
         connection = agent_client_connect(path);
+    if ((connection == -ENOENT || connection == -ECONNREFUSED) && !is_chosen)
+        connection = connect_to_root(connection);
     if (connection >= 0)
         return connection;
     switch (-connection) {

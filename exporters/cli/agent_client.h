@@ -35,7 +35,8 @@ int agent_client_receive(int connection, int timeout_ms, void (*progress)(unsign
 /* Whether anybody takes connections where the environment says. Context: any. */
 bool agent_client_is_there(void);
 
-/* The three together, for a command: connect by the environment, ask, receive. Says what is wrong; the result is 0,
+/* The three together, for a command: connect by the environment, or else to root's agent where that serves us, ask,
+ * receive. Says what is wrong; the result is 0,
  * -ENOENT (no agent is running), -ECONNRESET (it ended instead of answering), both not said, or another -errno.
  * Context: main thread. */
 int agent_client_ask(uint16_t type, int timeout_ms, void (*progress)(unsigned seconds), char **ret_text);

@@ -158,6 +158,19 @@ static int await_end(void)
     return CLI_EXIT_OK;
 }
 
+/* Root's agent ends for root alone: whether it said so. */
+static bool report_refusal(const char *text)
+{
+    json_t *answer = json_loads(text, 0, NULL);
+    const char *error = json_string_value(json_object_get(answer, "error"));
+    bool is_refused = error != NULL;
+
+    if (is_refused)
+        cli_error("%s", error);
+    json_decref(answer);
+    return is_refused;
+}
+
 int stop_command(int argc, char **argv)
 {
     char *answer = NULL;
@@ -165,7 +178,10 @@ int stop_command(int argc, char **argv)
     if (!cli_no_arguments("stop", argc, argv))
         return CLI_EXIT_USAGE;
     int err = agent_client_ask(WIRE_MESSAGE_STOP, STOP_TIMEOUT_MS, show_progress, &answer);
+    bool is_refused = !err && report_refusal(answer);
     free(answer);
+    if (is_refused)
+        return CLI_EXIT_FAILED;
     if (err == -ENOENT) {
         cli_note("no agent is running");
         return CLI_EXIT_OK;

@@ -74,6 +74,26 @@ static void print_processes(const json_t *processes)
     table_deinit(&table);
 }
 
+/* Other users of root's agent. */
+static void print_users(const json_t *users)
+{
+    static const char *const titles[] = {">USER", ">REFUSED", ">OVER LIMIT"};
+    static const char *const names[] = {"uid", "refused", "limited"};
+    struct table table = {.columns = 3, .titles = titles};
+    size_t i;
+    json_t *user;
+
+    json_array_foreach(users, i, user)
+    {
+        for (size_t column = 0; column < table.columns; column++)
+            table_add_number(&table, number_of(user, names[column]));
+    }
+    if (table.cell_count)
+        print_heading("other users");
+    table_print(&table);
+    table_deinit(&table);
+}
+
 /* Settings that were not taken as they are. */
 static void print_complaints(const json_t *rings)
 {
@@ -210,6 +230,7 @@ static void print_tables(const json_t *answer)
     print_agent(json_object_get(answer, "agent"));
     print_processes(json_object_get(answer, "processes"));
     print_complaints(json_object_get(answer, "rings"));
+    print_users(json_object_get(answer, "users"));
     print_requests(json_object_get(totals, "counts"));
     print_dropped(json_object_get(totals, "dropped"));
     print_destinations(json_object_get(answer, "destinations"));

@@ -94,7 +94,7 @@ class Spanshim:
         env = self.base_env()
         env.update({name: str(value) for name, value in settings.items()})
         self.agent = Process([str(AGENT), "--stay", "--log", str(self.log_path)], self.directory, env, name="agent")
-        wait_until((self.runtime / "agent.sock").exists, what="the agent's socket")
+        wait_until(lambda: "listens at" in self.log(), what="the agent")
 
     @property
     def worker_pid(self):

@@ -155,7 +155,7 @@ static void test_destinations_are_shared_by_equal_settings(void **state)
     assert_ptr_equal(destinations_for(equal), set);
     assert_ptr_not_equal(destinations_for(other), set);
     assert_int_equal(obtained_count, 2);
-    json_t *status = destinations_status_all();
+    json_t *status = destinations_status_all(geteuid());
     assert_int_equal(json_array_size(status), 2);
     json_decref(status);
     settings_unref(equal);
@@ -225,7 +225,7 @@ static void test_destinations_without_the_terminal_drop_and_count(void **state)
     struct destinations *set = destinations_for(settings);
 
     append(set, 1);
-    destinations_flush_all(FOREVER_MS, on_flushed, NULL);
+    destinations_flush_all(geteuid(), FOREVER_MS, on_flushed, NULL);
     assert_int_equal(flushed.failed, 1);
     assert_non_null(strstr(flushed.error, "SPANSHIM_CONSOLE"));
 }

@@ -136,10 +136,10 @@ static void test_drain_hostile_records(void **state)
         read_spool(spool, &accepted_count);
     }
     print_message("%d records changed: %llu taken, %llu spans, %llu corrupt\n", RECORDS,
-                  (unsigned long long)source.counts.taken_count, (unsigned long long)accepted_count,
-                  (unsigned long long)source.counts.corrupt_count);
+                  (unsigned long long)source.counts->taken_count, (unsigned long long)accepted_count,
+                  (unsigned long long)source.counts->corrupt_count);
     assert_true(accepted_count > RECORDS / 4); /* the test would be worth little if nothing came through */
-    assert_true(source.counts.corrupt_count > 1000);
+    assert_true(source.counts->corrupt_count > 1000);
     source_unmap(&source);
     spool_close(spool);
     close(memfd);

@@ -140,7 +140,7 @@ static void test_reclaim_disturbs_no_lap(void **state)
         (void)reclaim_source(&fixture->source);
     }
     assert_int_equal(fixture->taken, fixture->written);
-    assert_int_equal(fixture->source.counts.skipped_count, 0);
+    assert_int_equal(fixture->source.counts->skipped_count, 0);
 }
 
 static void test_reclaim_leaves_pages_with_other_cells(void **state)
@@ -233,8 +233,8 @@ static void test_reclaim_is_safe_while_others_write(void **state)
         (void)reclaim_source(&fixture->source);
     }
     pthread_join(thread, NULL);
-    assert_int_equal(fixture->source.counts.corrupt_count, 0);
-    assert_int_equal(fixture->source.counts.quarantined_count, 0);
+    assert_int_equal(fixture->source.counts->corrupt_count, 0);
+    assert_int_equal(fixture->source.counts->quarantined_count, 0);
 }
 
 int main(void)

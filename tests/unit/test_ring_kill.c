@@ -310,9 +310,9 @@ static void test_ring_kill_loses_nothing(void **state)
     }
     print_message("%u servers killed, %llu requests, %llu of them open, %llu cells left in writing, %llu never begun\n",
                   kills, (unsigned long long)test.came_count, (unsigned long long)test.exited_count,
-                  (unsigned long long)test.source.counts.quarantined_count,
-                  (unsigned long long)test.source.counts.skipped_count);
-    assert_int_equal(test.source.counts.corrupt_count, 0);
+                  (unsigned long long)test.source.counts->quarantined_count,
+                  (unsigned long long)test.source.counts->skipped_count);
+    assert_int_equal(test.source.counts->corrupt_count, 0);
     assert_true(test.exited_count > 0);
 }
 
