@@ -431,7 +431,7 @@ static void test_http1_tunnel_reports_nothing(void **state)
     enum http1_event event;
     struct transcript transcript = {0};
     struct http1 parser = after_head(RESPONSES, "HTTP/1.1 101 Switching\r\n\r\nHT");
-    feed(&parser, "TP/1.1 200 OK\r\n\r\n", 19, &transcript);
+    feed(&parser, "TP/1.1 200 OK\r\n\r\n", 17, &transcript);
     assert_string_equal(transcript.text, "");
     assert_int_equal(parser.stash_length, 0);
     assert_int_equal(http1_skip(&parser, 5, &event), 0);
