@@ -10,7 +10,7 @@ _spanshim()
 
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        mapfile -t COMPREPLY < <(compgen -W 'run lib settings status flush log stop --help --version' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W 'run lib settings status flush log stop purge --help --version' -- "$current")
         return
     fi
     case $command in
@@ -50,6 +50,7 @@ _spanshim()
         ;;
     status) mapfile -t COMPREPLY < <(compgen -W '--json --help' -- "$current") ;;
     flush) mapfile -t COMPREPLY < <(compgen -W '--timeout --help' -- "$current") ;;
+    purge) mapfile -t COMPREPLY < <(compgen -W '--yes --dry-run --stop --help' -- "$current") ;;
     log) mapfile -t COMPREPLY < <(compgen -W '-f -n --follow --lines --help' -- "$current") ;;
     esac
 }

@@ -44,5 +44,6 @@ int status_command(int argc, char **argv);
 int flush_command(int argc, char **argv);
 int stop_command(int argc, char **argv);
 int log_command(int argc, char **argv);
+int purge_command(int argc, char **argv);
 
 #endif

@@ -45,6 +45,12 @@ static const struct command commands[] = {
     {"log", log_command, "[-f] [-n LINES]", "show the agent's log",
      "  -n, --lines N    the last N lines (50; 0: all)\n  -f, --follow     go on with what is written later\n"},
     {"stop", stop_command, "", "end the agent; it delivers what it holds first", "Ends the agent of this user.\n"},
+    {"purge", purge_command, "[--yes] [--dry-run] [--stop]", "remove what spanshim has written",
+     "  -y, --yes        don't ask\n  -n, --dry-run    only show what would be removed\n"
+     "  --stop           end the agent first\n\n"
+     "Removes this user's logs, socket and lock, and their folders when nothing else is in them. The\n"
+     "installation stays, and so do the files that settings name.\n\n"
+     "Exit status: 0; 1: not all of it was removed, or an agent is running; 2: usage.\n"},
 };
 
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
