@@ -582,8 +582,8 @@ void settings_give_to(struct settings *settings, uid_t uid, bool is_trusted, uin
 
         if (rows[n].type != PATH || *path == NULL)
             continue;
-        complain(settings, "%s: not used: the agent runs as another user and opens no files for this one",
-                 rows[n].row.name);
+        complaints_add(settings, "%s: not used: the agent runs as another user and opens no files for this one",
+                       rows[n].row.name);
         free_field(settings, n);
     }
     if (!is_trusted && settings->queue_bytes > queue_bytes_max)
