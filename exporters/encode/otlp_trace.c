@@ -7,6 +7,7 @@
 #include "exporters/agent/process.h"
 #include "exporters/agent/resource.h"
 #include "exporters/agent/span.h"
+#include "exporters/encode/buffer.h"
 #include "exporters/encode/otlp_attributes.h"
 #include "otlp.pb-c.h"
 
@@ -33,9 +34,7 @@ enum {
 };
 
 struct otlp_encoder {
-    uint8_t *bytes;
-    size_t length;
-    size_t capacity;
+    struct buffer out;
     bool *is_written; /* per span of the batch */
     size_t is_written_capacity;
     uint8_t scope[64]; /* packed */
@@ -80,26 +79,9 @@ void otlp_encoder_free(struct otlp_encoder *encoder)
 {
     if (encoder == NULL)
         return;
-    free(encoder->bytes);
+    buffer_deinit(&encoder->out);
     free(encoder->is_written);
     free(encoder);
-}
-
-static int make_room(struct otlp_encoder *encoder, size_t more)
-{
-    size_t wanted = encoder->length + more;
-
-    if (wanted <= encoder->capacity)
-        return 0;
-    if (wanted > OTLP_REQUEST_MAX + (1u << 20))
-        return -EFBIG;
-    size_t capacity = encoder->capacity * 2 > wanted ? encoder->capacity * 2 : wanted + 65536;
-    uint8_t *bytes = realloc(encoder->bytes, capacity);
-    if (bytes == NULL)
-        return -ENOMEM;
-    encoder->bytes = bytes;
-    encoder->capacity = capacity;
-    return 0;
 }
 
 static size_t put_varint(uint8_t *out, uint64_t number)
@@ -167,18 +149,18 @@ static int write_span(struct otlp_encoder *encoder, const struct span *span, con
         message.status = &status;
     }
 
-    int r = make_room(encoder, attributes->packed_max + SPAN_OVERHEAD);
+    int r = buffer_reserve(&encoder->out, attributes->packed_max + SPAN_OVERHEAD);
     if (r < 0)
         return r;
     /* The length comes first and is not known yet; two bytes hold it nearly always. */
-    uint8_t *start = encoder->bytes + encoder->length;
+    uint8_t *start = encoder->out.bytes + encoder->out.length;
     size_t length = otlp__span__pack(&message, start + 3);
     uint8_t header[1 + VARINT_MAX];
     size_t header_length = put_header(header, TAG_SPANS, length);
     if (header_length != 3)
         memmove(start + header_length, start + 3, length);
     memcpy(start, header, header_length);
-    encoder->length += header_length + length;
+    encoder->out.length += header_length + length;
     return 0;
 }
 
@@ -287,12 +269,12 @@ static void close_group(struct otlp_encoder *encoder, const Otlp__Resource *reso
     uint8_t scope_header[1 + VARINT_MAX];
     uint8_t resource_header[1 + VARINT_MAX];
     uint8_t scope_spans_header[1 + VARINT_MAX];
-    size_t spans_length = encoder->length - start - gap;
+    size_t spans_length = encoder->out.length - start - gap;
     size_t scope_header_length = put_header(scope_header, TAG_SCOPE, encoder->scope_length);
     size_t scope_spans_length = scope_header_length + encoder->scope_length + spans_length;
     size_t resource_header_length = put_header(resource_header, TAG_RESOURCE, resource_length);
     size_t scope_spans_header_length = put_header(scope_spans_header, TAG_SCOPE_SPANS, scope_spans_length);
-    uint8_t *out = encoder->bytes + start;
+    uint8_t *out = encoder->out.bytes + start;
 
     out += put_header(out, TAG_RESOURCE_SPANS,
                       resource_header_length + resource_length + scope_spans_header_length + scope_spans_length);
@@ -305,8 +287,8 @@ static void close_group(struct otlp_encoder *encoder, const Otlp__Resource *reso
     out += scope_header_length;
     memcpy(out, encoder->scope, encoder->scope_length);
     out += encoder->scope_length;
-    memmove(out, encoder->bytes + start + gap, spans_length);
-    encoder->length = (size_t)(out - encoder->bytes) + spans_length;
+    memmove(out, encoder->out.bytes + start + gap, spans_length);
+    encoder->out.length = (size_t)(out - encoder->out.bytes) + spans_length;
 }
 
 /* All spans of one process, from `first` on. */
@@ -319,12 +301,12 @@ static int write_group(struct otlp_encoder *encoder, const struct span *const *s
 
     fill_resource(encoder, process, &texts, &resource);
     size_t resource_length = otlp__resource__get_packed_size(&resource);
-    size_t start = encoder->length;
+    size_t start = encoder->out.length;
     size_t gap = resource_length + encoder->scope_length + 4 * (1 + VARINT_MAX);
-    int r = make_room(encoder, gap);
+    int r = buffer_reserve(&encoder->out, gap);
     if (r < 0)
         return r;
-    encoder->length += gap;
+    encoder->out.length += gap;
     for (size_t i = first; i < span_count; i++) {
         if (spans[i]->process != process)
             continue;
@@ -355,15 +337,15 @@ int otlp_trace_encode(struct otlp_encoder *encoder, const struct span *const *sp
 {
     int r = clear_written(encoder, span_count);
 
-    encoder->length = 0;
+    encoder->out.length = 0;
     for (size_t i = 0; r == 0 && i < span_count; i++)
         if (!encoder->is_written[i])
             r = write_group(encoder, spans, span_count, i, limits);
     if (r < 0)
         return r;
-    if (encoder->length > OTLP_REQUEST_MAX)
+    if (encoder->out.length > OTLP_REQUEST_MAX)
         return -EFBIG;
-    *ret_bytes = encoder->bytes;
-    *ret_length = encoder->length;
+    *ret_bytes = encoder->out.bytes;
+    *ret_length = encoder->out.length;
     return 0;
 }
