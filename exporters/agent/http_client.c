@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/epoll.h>
-#include <zlib.h>
 
 #define USER_AGENT "spanshim/" SPANSHIM_VERSION " OTel-OTLP-Exporter-C/" SPANSHIM_VERSION
 
@@ -26,9 +26,8 @@ struct http_endpoint {
     CURL *easy;
     struct curl_slist *headers;
     char error[CURL_ERROR_SIZE];
-    bool gzip;
-    uint8_t *packed; /* the body as gzip */
-    size_t packed_capacity;
+    bool http2_only;
+    bool has_answered; /* ever */
     char *answer;
     size_t answer_length;
     bool is_busy;
@@ -41,7 +40,7 @@ static bool answer_is_cut(const struct http_endpoint *endpoint)
     return endpoint->answer_length == HTTP_RESPONSE_MAX;
 }
 
-static enum http_cause cause_of(CURLcode code)
+static enum http_cause cause_of(const struct http_endpoint *endpoint, CURLcode code)
 {
     switch ((int)code) { /* a few of many */
     case CURLE_COULDNT_CONNECT:
@@ -56,6 +55,16 @@ static enum http_cause cause_of(CURLcode code)
     case CURLE_SSL_ISSUER_ERROR:
     case CURLE_PEER_FAILED_VERIFICATION:
         return HTTP_CAUSE_TLS;
+    /* An HTTP/2 server's first bytes are no status line to HTTP/1. */
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_WEIRD_SERVER_REPLY:
+        return HTTP_CAUSE_OTHER_VERSION;
+    /* What an HTTP/1 server makes of HTTP/2's differs: it answers, closes or resets. */
+    case CURLE_HTTP2:
+    case CURLE_GOT_NOTHING:
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+        return endpoint->http2_only && !endpoint->has_answered ? HTTP_CAUSE_OTHER_VERSION : HTTP_CAUSE_OTHER;
     default:
         return HTTP_CAUSE_OTHER;
     }
@@ -70,13 +79,16 @@ static void fill_response(struct http_endpoint *endpoint, CURLcode code, struct 
     (void)curl_easy_getinfo(endpoint->easy, CURLINFO_RESPONSE_CODE, &status);
     (void)curl_easy_getinfo(endpoint->easy, CURLINFO_CONTENT_TYPE, &content_type);
     (void)curl_easy_getinfo(endpoint->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
-    *response = (struct http_response){
-        .content_type = content_type, .body = endpoint->answer, .body_length = endpoint->answer_length};
+    *response = (struct http_response){.content_type = content_type,
+                                       .body = endpoint->answer,
+                                       .body_length = endpoint->answer_length,
+                                       .endpoint = endpoint};
     /* An answer that is longer than we read was stopped by us. */
     if (code == CURLE_OK || (code == CURLE_WRITE_ERROR && answer_is_cut(endpoint))) {
         response->status = (int)status;
+        endpoint->has_answered = true;
     } else {
-        response->cause = cause_of(code);
+        response->cause = cause_of(endpoint, code);
         response->failure = endpoint->error[0] != '\0' ? endpoint->error : curl_easy_strerror(code);
     }
     if (retry_after_s > 0) {
@@ -250,11 +262,15 @@ static int add_headers(struct http_endpoint *endpoint, const struct http_options
     endpoint->headers = expect;
     for (size_t i = 0; r == 0 && options->headers != NULL && i < options->headers->count; i++)
         r = add_header(endpoint, options->headers->pairs[i].name, options->headers->pairs[i].value);
-    if (r == 0 && options->content_type != NULL)
-        r = add_header(endpoint, "Content-Type", options->content_type);
-    if (r == 0 && options->gzip)
-        r = add_header(endpoint, "Content-Encoding", "gzip");
+    for (size_t i = 0; r == 0 && i < HTTP_OWN_HEADERS_MAX && options->own_headers[i].name != NULL; i++)
+        r = add_header(endpoint, options->own_headers[i].name, options->own_headers[i].value);
     return r;
+}
+
+/* libcurl 7.88 begins HTTP/2 anew on a kept connection without TLS, which fails (curl's issue 10634). */
+static bool can_reuse_cleartext_http2(void)
+{
+    return curl_version_info(CURLVERSION_NOW)->version_num >= 0x080000;
 }
 
 static CURLcode set_options(struct http_endpoint *endpoint, const struct http_options *options)
@@ -278,6 +294,12 @@ static CURLcode set_options(struct http_endpoint *endpoint, const struct http_op
     /* "" keeps libcurl from reading the agent's own environment: the program's counts. */
     SET(CURLOPT_PROXY, options->proxy != NULL ? options->proxy : "");
     SET(CURLOPT_NOPROXY, options->no_proxy != NULL ? options->no_proxy : "");
+    if (options->http2_only) {
+        SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE);
+        SET(CURLOPT_HTTPPROXYTUNNEL, 1L);
+        if (!can_reuse_cleartext_http2() && strncasecmp(options->url, "http:", 5) == 0)
+            SET(CURLOPT_FORBID_REUSE, 1L);
+    }
     if (options->ca_certificate != NULL)
         SET(CURLOPT_CAINFO, options->ca_certificate);
     if (options->client_certificate != NULL)
@@ -297,7 +319,7 @@ int http_endpoint_open(struct http_client *client, const struct http_options *op
     if (endpoint == NULL)
         return r;
     endpoint->client = client;
-    endpoint->gzip = options->gzip;
+    endpoint->http2_only = options->http2_only;
     endpoint->easy = curl_easy_init();
     if (endpoint->easy == NULL || add_headers(endpoint, options) < 0)
         goto fail;
@@ -321,48 +343,14 @@ void http_endpoint_close(struct http_endpoint *endpoint)
         (void)curl_multi_remove_handle(endpoint->client->multi, endpoint->easy);
     curl_easy_cleanup(endpoint->easy);
     curl_slist_free_all(endpoint->headers);
-    free(endpoint->packed);
     free(endpoint->answer);
     free(endpoint);
-}
-
-static int pack_body(struct http_endpoint *endpoint, const void *body, size_t length, size_t *ret_length)
-{
-    enum { GZIP_FORMAT = 15 + 16, MEMORY = 8 };
-    z_stream stream = {0};
-
-    if (deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, GZIP_FORMAT, MEMORY, Z_DEFAULT_STRATEGY) != Z_OK)
-        return -ENOMEM;
-    size_t bound = deflateBound(&stream, length);
-    if (bound > endpoint->packed_capacity) {
-        uint8_t *grown = realloc(endpoint->packed, bound);
-        if (grown == NULL) {
-            (void)deflateEnd(&stream);
-            return -ENOMEM;
-        }
-        endpoint->packed = grown;
-        endpoint->packed_capacity = bound;
-    }
-    stream.next_in = (Bytef *)(uintptr_t)body;
-    stream.avail_in = (uInt)length;
-    stream.next_out = endpoint->packed;
-    stream.avail_out = (uInt)endpoint->packed_capacity;
-    int r = deflate(&stream, Z_FINISH) == Z_STREAM_END ? 0 : -EIO;
-    *ret_length = stream.total_out;
-    (void)deflateEnd(&stream);
-    return r;
 }
 
 int http_endpoint_post(struct http_endpoint *endpoint, const void *body, size_t length, http_done *done, void *arg)
 {
     if (endpoint->is_busy)
         return -EBUSY;
-    if (endpoint->gzip) {
-        int r = pack_body(endpoint, body, length, &length);
-        if (r < 0)
-            return r;
-        body = endpoint->packed;
-    }
     endpoint->error[0] = '\0';
     endpoint->done = done;
     endpoint->arg = arg;
@@ -372,4 +360,15 @@ int http_endpoint_post(struct http_endpoint *endpoint, const void *body, size_t 
         return -ENOMEM;
     endpoint->is_busy = true;
     return 0;
+}
+
+const char *http_response_header(const struct http_response *response, const char *name)
+{
+    static const unsigned kinds[] = {CURLH_TRAILER, CURLH_HEADER};
+    struct curl_header *header;
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (curl_easy_header(response->endpoint->easy, name, 0, kinds[i], -1, &header) == CURLHE_OK)
+            return header->value;
+    return NULL;
 }

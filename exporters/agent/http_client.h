@@ -14,19 +14,24 @@ struct http_client;
 struct http_endpoint;
 struct loop;
 
-enum { HTTP_RESPONSE_MAX = 4 << 20 };
+enum { HTTP_RESPONSE_MAX = 4 << 20, HTTP_OWN_HEADERS_MAX = 4 };
 
 /* NULL when out of memory. Freeing abandons all requests. Context: loop. */
 struct http_client *http_client_new(struct loop *loop);
 void http_client_free(struct http_client *client);
 
+struct http_header {
+    const char *name;
+    const char *value;
+};
+
 /* Copied by http_endpoint_open; texts may be NULL. */
 struct http_options {
     const char *url;
-    const char *content_type;
-    const struct settings_pairs *headers;
+    struct http_header own_headers[HTTP_OWN_HEADERS_MAX]; /* of the protocol; no name: none */
+    const struct settings_pairs *headers;                 /* the user's */
+    bool http2_only;     /* nothing older will do, also without TLS; a proxy is asked for a tunnel */
     uint32_t timeout_ms; /* 0: no limit */
-    bool gzip;
     const char *ca_certificate, *client_certificate, *client_key; /* PEM files */
     const char *proxy;                                            /* NULL: none */
     const char *no_proxy;
@@ -38,6 +43,7 @@ enum http_cause {
     HTTP_CAUSE_UNKNOWN_HOST,
     HTTP_CAUSE_UNKNOWN_PROXY,
     HTTP_CAUSE_TLS,
+    HTTP_CAUSE_OTHER_VERSION, /* it seems to speak another version of HTTP */
 };
 
 struct http_response {
@@ -49,6 +55,7 @@ struct http_response {
     const char *content_type; /* may be NULL */
     const void *body;         /* at most HTTP_RESPONSE_MAX bytes; more are cut */
     size_t body_length;
+    struct http_endpoint *endpoint; /* whose answer it is */
 };
 
 /* Everything in `response` is borrowed until it returns. */
@@ -63,5 +70,9 @@ void http_endpoint_close(struct http_endpoint *endpoint);
 /* Post a body (borrowed until done). One request at a time: -EBUSY. done is called later, from the loop. Context: loop.
  */
 int http_endpoint_post(struct http_endpoint *endpoint, const void *body, size_t length, http_done *done, void *arg);
+
+/* A header of the answer, or a trailer: that counts where both are there. NULL: neither. Borrowed until the next call
+ * or the end of done. Context: loop, within done. */
+const char *http_response_header(const struct http_response *response, const char *name);
 
 #endif

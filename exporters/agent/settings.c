@@ -6,6 +6,7 @@
 #include "exporters/agent/values.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,8 @@
 
 #define HONEYCOMB_ENDPOINT "https://api.honeycomb.io"
 #define HONEYCOMB_HEADER   "x-honeycomb-team"
+#define GRPC_ENDPOINT      "http://localhost:4317"
+#define GRPC_PATH          "opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
 enum type {
     BOOLEAN,
@@ -26,7 +29,7 @@ enum type {
     NAME,
     TEXT,
     PATH,
-    URL,
+    ENDPOINT,
     SECRET,
     PAIRS,
     SECRET_PAIRS,
@@ -151,14 +154,25 @@ static bool read_number(struct reading *reading, const struct settings_row *row,
     return false;
 }
 
-static bool read_url(struct reading *reading, const struct settings_row *row, char **field, const char *value)
+static bool is_grpc(const struct settings *settings)
 {
+    return strcmp(settings->otlp_protocol, "grpc") == 0;
+}
+
+static bool read_endpoint(struct reading *reading, const struct settings_row *row, char **field, const char *value)
+{
+    bool grpc = is_grpc(reading->settings);
+    struct settings_row used = *row;
     char shown[96];
 
-    if (values_is_url(value))
+    if (values_is_url(value) || (grpc && values_is_authority(value)))
         return read_text(reading, field, value);
+    if (grpc)
+        used.range = "http://...|https://...|host:port";
+    if (grpc && row->initial[0] != '\0')
+        used.initial = GRPC_ENDPOINT;
     values_show_url(value, shown, sizeof(shown));
-    complaints_add_value(reading->settings, row, shown);
+    complaints_add_value(reading->settings, &used, shown);
     return false;
 }
 
@@ -171,7 +185,7 @@ static bool read_choice(struct reading *reading, const struct settings_row *row,
     if (!read_text(reading, field, value))
         return false;
     for (char *p = *field; *p != '\0'; p++)
-        *p |= 0x20;
+        *p = (char)tolower((unsigned char)*p);
     return true;
 }
 
@@ -190,7 +204,7 @@ static bool read_list(struct reading *reading, const struct settings_row *row, c
 
         if (word != NULL && values_is_word_of(word, strlen(word), row->range)) {
             for (char *p = word; *p != '\0'; p++)
-                *p |= 0x20;
+                *p = (char)tolower((unsigned char)*p);
             (void)strcat(strcat(kept, kept[0] != '\0' ? "," : ""), word);
         } else if (word != NULL) {
             complaints_add(reading->settings, "%s: \"%.80s\" is not one of %s; it is passed over", row->name, word,
@@ -270,8 +284,8 @@ static bool read_value(struct reading *reading, size_t n, const char *value)
         return read_text(reading, field, value);
     case PATH:
         return read_path(reading, field, value);
-    case URL:
-        return read_url(reading, row, field, value);
+    case ENDPOINT:
+        return read_endpoint(reading, row, field, value);
     case PAIRS:
         return read_pairs(reading, row, field, value, VALUES_ATTRIBUTES);
     case SECRET_PAIRS:
@@ -362,15 +376,28 @@ static void settle_exporters(struct reading *reading)
     add_exporters(reading, settings->more_exporters);
 }
 
+/* The endpoint for all signals: as given, or what the other settings make of it. */
+static const char *base_endpoint(const struct reading *reading)
+{
+    const struct settings *settings = reading->settings;
+
+    if (was_given(reading, "OTEL_EXPORTER_OTLP_ENDPOINT"))
+        return settings->otlp_endpoint;
+    if (settings->honeycomb_api_key != NULL)
+        return HONEYCOMB_ENDPOINT;
+    return is_grpc(settings) ? GRPC_ENDPOINT : settings->otlp_endpoint;
+}
+
 static void settle_url(struct reading *reading)
 {
     struct settings *settings = reading->settings;
-    const char *base = settings->otlp_endpoint;
+    const char *traces = settings->otlp_traces_endpoint;
+    const char *base = base_endpoint(reading);
 
-    if (settings->honeycomb_api_key != NULL && !was_given(reading, "OTEL_EXPORTER_OTLP_ENDPOINT"))
-        base = HONEYCOMB_ENDPOINT;
-    settings->otlp_url = settings->otlp_traces_endpoint != NULL ? values_complete_url(settings->otlp_traces_endpoint)
-                                                                : values_join_url(base, "v1/traces");
+    if (is_grpc(settings))
+        settings->otlp_url = values_service_url(traces != NULL ? traces : base, settings->otlp_insecure, GRPC_PATH);
+    else
+        settings->otlp_url = traces != NULL ? values_complete_url(traces) : values_join_url(base, "v1/traces");
     if (settings->otlp_url == NULL)
         reading->no_memory = true;
 }
@@ -390,6 +417,7 @@ static bool is_honeycomb(const char *url)
     return length > suffix && strcasecmp(host + length - suffix, ".honeycomb.io") == 0;
 }
 
+/* The key goes to Honeycomb and nowhere else: another receiver has its own, or none. */
 static void settle_honeycomb(struct reading *reading, const char *const *entries, size_t entry_count)
 {
     struct settings *settings = reading->settings;
@@ -403,12 +431,13 @@ static void settle_honeycomb(struct reading *reading, const char *const *entries
         complaints_add(settings, "HONEYCOMB_API_KEY has a control character in it; the key is not sent");
         key = NULL;
     }
-    if (team == NULL && key != NULL && values_add_pair(&settings->otlp_headers, HONEYCOMB_HEADER, key) == -ENOMEM)
+    bool to_honeycomb = settings->otlp_url != NULL && is_honeycomb(settings->otlp_url);
+    if (team == NULL && key != NULL && to_honeycomb &&
+        values_add_pair(&settings->otlp_headers, HONEYCOMB_HEADER, key) == -ENOMEM)
         reading->no_memory = true;
     if (team != NULL && *team == '\0')
         complaints_add(settings, "OTEL_EXPORTER_OTLP_HEADERS: the header " HONEYCOMB_HEADER " is empty");
-    else if (team == NULL && settings->honeycomb_api_key == NULL && settings->otlp_url != NULL &&
-             is_honeycomb(settings->otlp_url))
+    else if (team == NULL && settings->honeycomb_api_key == NULL && to_honeycomb)
         complaints_add(settings, "the header " HONEYCOMB_HEADER " is missing: set HONEYCOMB_API_KEY");
 }
 
@@ -464,7 +493,7 @@ static void digest_add_row(unsigned __int128 *hash, const struct settings *setti
     case LIST:
     case TEXT:
     case PATH:
-    case URL:
+    case ENDPOINT:
     case SECRET:
         digest_add_text(hash, *(char *const *)field);
         break;
@@ -537,7 +566,7 @@ static void free_field(struct settings *settings, size_t n)
     case NAME:
     case TEXT:
     case PATH:
-    case URL:
+    case ENDPOINT:
     case SECRET:
         if (*text != NULL)
             explicit_bzero(*text, strlen(*text));

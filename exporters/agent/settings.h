@@ -35,7 +35,7 @@ struct settings_pairs {
 typedef bool settings_type_BOOLEAN;
 typedef uint32_t settings_type_INTEGER, settings_type_LIMIT, settings_type_DURATION, settings_type_TIMEOUT;
 typedef char *settings_type_CHOICE, *settings_type_LIST; /* in lower case */
-typedef char *settings_type_NAME, *settings_type_TEXT, *settings_type_PATH, *settings_type_URL;
+typedef char *settings_type_NAME, *settings_type_TEXT, *settings_type_PATH, *settings_type_ENDPOINT;
 typedef char *settings_type_SECRET;
 typedef struct routes *settings_type_ROUTES; /* NULL: none */
 typedef struct settings_pairs settings_type_PAIRS, settings_type_SECRET_PAIRS;
@@ -52,7 +52,7 @@ struct settings {
     /* Worked out of the above. */
     char *exporters[SETTINGS_EXPORTERS_MAX]; /* names of the destinations, no duplicates */
     size_t exporter_count;
-    char *otlp_url;                       /* where traces are posted, complete */
+    char *otlp_url;                       /* where traces are posted, complete; gRPC's too */
     uint8_t digest[SETTINGS_DIGEST_SIZE]; /* equal for settings that export to the same places in the same way */
     char *complaints[SETTINGS_COMPLAINTS_MAX];
     size_t complaint_count;

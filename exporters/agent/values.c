@@ -83,6 +83,22 @@ bool values_is_url(const char *text)
     return strcspn(at != NULL ? at + 1 : host, "/?#:") > 0;
 }
 
+bool values_is_authority(const char *text)
+{
+    size_t port = 0;
+
+    for (const char *p = text; *p != '\0'; p++)
+        if ((unsigned char)*p <= ' ' || strchr("/?#@\x7f", *p) != NULL)
+            return false;
+    const char *end = text[0] == '[' ? strchr(text, ']') : text + strcspn(text, ":");
+    if (end == NULL || end == text)
+        return false;
+    end += text[0] == '[';
+    if (*end == ':')
+        port = strspn(end + 1, "0123456789") + 1;
+    return end[port] == '\0' && port != 1;
+}
+
 static bool is_header_name(const char *text)
 {
     if (*text == '\0')
@@ -272,6 +288,18 @@ char *values_complete_url(const char *url)
     if (asprintf(&complete, "%.*s%s%s", (int)length, url, url[length] == '/' ? "" : "/", url + length) < 0)
         return NULL;
     return complete;
+}
+
+char *values_service_url(const char *endpoint, bool is_insecure, const char *service)
+{
+    const char *host = url_authority(endpoint);
+    const char *scheme = host != NULL ? "" : is_insecure ? "http://" : "https://";
+    size_t length = host != NULL ? (size_t)(host - endpoint) + strcspn(host, "/?#") : strlen(endpoint);
+    char *url;
+
+    if (asprintf(&url, "%s%.*s/%s", scheme, (int)length, endpoint, service) < 0)
+        return NULL;
+    return url;
 }
 
 void values_show_url(const char *url, char *out, size_t size)

@@ -23,6 +23,9 @@ bool values_is_word_of(const char *text, size_t length, const char *words);
 /* An absolute http or https URL with a host. Context: pure. */
 bool values_is_url(const char *text);
 
+/* host or host:port, without a scheme. Context: pure. */
+bool values_is_authority(const char *text);
+
 /* A header's value: no control characters, so that none can end the line. Context: pure. */
 bool values_is_header_value(const char *text);
 
@@ -47,6 +50,10 @@ const char *values_find_pair(const struct settings_pairs *pairs, const char *nam
  * memory. Context: loop. */
 char *values_join_url(const char *base, const char *path);
 char *values_complete_url(const char *url);
+
+/* A gRPC service at an endpoint (URL or host:port): scheme, host and port count, a path doesn't. is_insecure: http
+ * where there is no scheme. NULL when out of memory. Context: loop. */
+char *values_service_url(const char *endpoint, bool is_insecure, const char *service);
 
 /* Scheme, host, port and path: what may be shown of a URL. Context: pure. */
 void values_show_url(const char *url, char *out, size_t size);

@@ -108,9 +108,18 @@ class AcceptedTest(ExportTest):
         self.assertEqual("/here?x=1", self.sink.requests[0]["path"])
 
     def test_honeycomb_key_fills_the_header(self):
+        proxy = self.another_sink(is_proxy=True)
+        self.request(HONEYCOMB_API_KEY="hcaik_0", HONEYCOMB_SERVICE_NAME="shop", HTTP_PROXY=proxy.url,
+                     OTEL_EXPORTER_OTLP_ENDPOINT="http://api.honeycomb.io")
+        proxy.wait_for(1)
+        self.assertEqual("hcaik_0", proxy.requests[0]["headers"]["x-honeycomb-team"])
+        self.assertEqual("shop", proxy.spans[0]["resource"]["service.name"])
+        self.assert_clean(proxy)
+
+    def test_honeycomb_key_goes_nowhere_else(self):
         self.request(HONEYCOMB_API_KEY="hcaik_0", HONEYCOMB_SERVICE_NAME="shop")
         self.sink.wait_for(1)
-        self.assertEqual("hcaik_0", self.sink.requests[0]["headers"]["x-honeycomb-team"])
+        self.assertNotIn("hcaik_0", str(self.sink.requests))
         self.assertEqual("shop", self.sink.spans[0]["resource"]["service.name"])
 
     def test_two_services_one_agent_nothing_mixed(self):
@@ -169,7 +178,8 @@ class RefusedTest(ExportTest):
                      OTEL_EXPORTER_OTLP_HEADERS="x-honeycomb-team=")
 
     def test_401_with_a_wrong_key(self):
-        self.refused("401", "check HONEYCOMB_API_KEY", HONEYCOMB_API_KEY="wrong")
+        self.refused("401", "check HONEYCOMB_API_KEY", HONEYCOMB_API_KEY="wrong", HTTP_PROXY=self.sink.url,
+                     OTEL_EXPORTER_OTLP_ENDPOINT="http://api.honeycomb.io")
         self.assertNotIn("wrong\"", self.spanshim.log())
 
     def test_404(self):
@@ -190,7 +200,7 @@ class RefusedTest(ExportTest):
     def test_redirects_are_not_followed(self):
         other = self.another_sink()
         self.sink.set_mode("302", location=other.url + "/v1/traces")
-        self.request(3, HONEYCOMB_API_KEY="geheim", OTEL_BSP_SCHEDULE_DELAY="60000")  # it is the flush that sends
+        self.request(3, OTEL_EXPORTER_OTLP_HEADERS="x-key=geheim", OTEL_BSP_SCHEDULE_DELAY="60000")  # it is the flush that sends
         self.assertFalse(self.spanshim.flush())
         self.assertRegex(self.exporter()["last_error"], "^302: .*redirects")
         self.assertEqual([], other.requests)

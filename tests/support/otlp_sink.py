@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""An OTLP/HTTP receiver for tests: strict about what it gets, and able to misbehave in every way that a real one does.
+"""An OTLP/HTTP receiver for tests, of protobuf and JSON: strict about what it gets, and able to misbehave in every way
+that a real one does.
 
     sink = OtlpSink()                  # listens on sink.port
     sink.wait_for(3, timeout=5)        # until 3 spans have come
@@ -19,13 +20,15 @@ import sys
 import threading
 import time
 
-from otlp_wire import WireError, spans_of
+import otlp_json
+import otlp_wire
+from otlp_wire import WireError
 
 # mode: status of the answer; the others are special.
 STATUSES = {"ok": 200, "partial": 200, "slow": 200, "429": 429, "503": 503, "502": 502, "504": 504, "500": 500,
-            "400": 400, "401": 401, "404": 404, "413": 413, "302": 302}
+            "400": 400, "401": 401, "404": 404, "413": 413, "415": 415, "302": 302}
 MODES = (*STATUSES, "garbage", "hang", "close", "refuse")
-MEDIA_TYPE = "application/x-protobuf"
+READERS = {"application/x-protobuf": otlp_wire.spans_of, "application/json": otlp_json.spans_of}
 HEAD_MAX = 65536
 
 
@@ -49,6 +52,15 @@ def partial_success(rejected, message):
 def rpc_status(message):
     """A google.rpc.Status."""
     return b"\x12" + varint(len(message.encode())) + message.encode()
+
+
+def answer_body(media_type, is_accepted, rejected, message):
+    """An answer in the encoding of the request."""
+    if media_type != "application/json":
+        return partial_success(rejected, message) if is_accepted else rpc_status(message)
+    if not is_accepted:
+        return json.dumps({"message": message}).encode()
+    return json.dumps({"partialSuccess": {"rejectedSpans": str(rejected), "errorMessage": message}}).encode()
 
 
 class OtlpSink:
@@ -209,6 +221,10 @@ class OtlpSink:
         line = stream.readline(HEAD_MAX)
         if not line:
             return False
+        if not line.rstrip().endswith((b" HTTP/1.1", b" HTTP/1.0")):
+            self._note(f"request line {line!r}")
+            connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            return False
         method, path, _ = line.decode("latin-1").split(" ", 2)
         headers = {}
         while (line := stream.readline(HEAD_MAX)) not in (b"\r\n", b"\n", b""):
@@ -225,7 +241,7 @@ class OtlpSink:
     def _check_head(self, method, path, headers):
         if method != "POST":
             self._note(f"method {method}")
-        if headers.get("content-type") != MEDIA_TYPE:
+        if headers.get("content-type") not in READERS:
             self._note(f"content type {headers.get('content-type')!r}")
         if headers.get("content-encoding", "gzip") != "gzip":
             self._note(f"content encoding {headers['content-encoding']!r}")
@@ -242,8 +258,8 @@ class OtlpSink:
             self._sleep(3600, mode)
         with self._lock:
             if status == 200:
-                self._bodies.append((body, headers.get("content-encoding"), options.get("rejected", 1)
-                                     if mode == "partial" else 0))
+                self._bodies.append((body, headers.get("content-type"), headers.get("content-encoding"),
+                                     options.get("rejected", 1) if mode == "partial" else 0))
             self.requests.append({"path": path, "headers": headers, "length": len(body), "status": status,
                                   "time": time.monotonic()})
             self._changed.notify_all()
@@ -251,15 +267,14 @@ class OtlpSink:
             connection.sendall(b"\x15\x03\x01\x00\x02\x02\x28\r\n" * 8)
         if not status:
             return False
-        connection.sendall(self._response(mode, status, options))
+        connection.sendall(self._response(mode, status, options, headers.get("content-type")))
         return True
 
     @staticmethod
-    def _response(mode, status, options):
+    def _response(mode, status, options, media_type):
         message = options.get("message", "" if mode in ("ok", "slow") else "because the test says so")
-        body = partial_success(options.get("rejected", 1) if mode == "partial" else 0, message) if status == 200 \
-            else rpc_status(message)
-        lines = [f"HTTP/1.1 {status} Some Reason", f"Content-Type: {MEDIA_TYPE}", f"Content-Length: {len(body)}"]
+        body = answer_body(media_type, status == 200, options.get("rejected", 1) if mode == "partial" else 0, message)
+        lines = [f"HTTP/1.1 {status} Some Reason", f"Content-Type: {media_type}", f"Content-Length: {len(body)}"]
         if "retry_after" in options:
             lines.append(f"Retry-After: {options['retry_after']}")
         if status == 302:
@@ -280,9 +295,10 @@ class OtlpSink:
     def _read_bodies(self):
         with self._lock:
             while self._bodies:
-                body, encoding, rejected = self._bodies.pop(0)
+                body, media_type, encoding, rejected = self._bodies.pop(0)
                 try:
-                    spans = spans_of(gzip.decompress(body) if encoding == "gzip" else body, self._note)
+                    read = READERS.get(media_type, otlp_wire.spans_of)
+                    spans = read(gzip.decompress(body) if encoding == "gzip" else body, self._note)
                 except (WireError, OSError, EOFError) as error:
                     self._note(f"unreadable body: {error}")
                     continue

@@ -193,8 +193,12 @@ def check_span(span, note):
 def spans_of(body, note):
     """The spans of a request's body as dicts, each with its resource's attributes and its scope. note(text) is called for
     each violation; WireError when it can't be read at all."""
+    return spans_in(decode(memoryview(body), "Request", note), note)
+
+
+def spans_in(request, note):
+    """The spans of a decoded request."""
     out = []
-    request = decode(memoryview(body), "Request", note)
     if not request["resource_spans"]:
         note("an empty request")
     for resource_spans in request["resource_spans"]:

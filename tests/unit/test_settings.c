@@ -64,7 +64,7 @@ static void show(const struct settings *settings, const char *name, char *out, s
 #define SHOW_LIST(field)         SHOW_TEXT(field)
 #define SHOW_NAME(field)         SHOW_TEXT(field)
 #define SHOW_PATH(field)         SHOW_TEXT(field)
-#define SHOW_URL(field)          SHOW_TEXT(field)
+#define SHOW_ENDPOINT(field)     SHOW_TEXT(field)
 #define SHOW_SECRET(field)       SHOW_TEXT(field)
 #define SHOW_PAIRS(field)        show_pairs(&settings->field, out, size)
 #define SHOW_SECRET_PAIRS(field) show_pairs(&settings->field, out, size)
@@ -92,12 +92,13 @@ static const struct {
     {"HONEYCOMB_SERVICE_NAME", "shop", "shop", NULL, NULL, "-"},
     {"AWS_XRAY_TRACING_NAME", "shop", "shop", NULL, NULL, "-"},
     {"SPANSHIM_ROUTES", " /users , /users/{id}", "/users/{id}", "/users/{", "-", "-"},
+    {"OTEL_EXPORTER_OTLP_PROTOCOL", "GRPC", "grpc", "http/xml", "http/protobuf", "http/protobuf"},
+    {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/JSON", "http/json", "json", "http/protobuf", "http/protobuf"},
     {"OTEL_EXPORTER_OTLP_ENDPOINT", "https://c:1/x", "https://c:1/x", "c:4318", "http://localhost:4318",
      "http://localhost:4318"},
     {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://t/x", "http://t/x", "ftp://t", "-", "-"},
-    {"OTEL_EXPORTER_OTLP_PROTOCOL", "HTTP/protobuf", "http/protobuf", "grpc", "http/protobuf", "http/protobuf"},
-    {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf", "http/protobuf", "http/json", "http/protobuf",
-     "http/protobuf"},
+    {"OTEL_EXPORTER_OTLP_INSECURE", "True", "true", "yes", "false", "false"},
+    {"OTEL_EXPORTER_OTLP_TRACES_INSECURE", "true", "true", "1", "false", "false"},
     {"OTEL_EXPORTER_OTLP_HEADERS", "a=b%3D, C= d=e", "a=b=,C=d=e", "no pair", "-", "-"},
     {"OTEL_EXPORTER_OTLP_TRACES_HEADERS", "a=b", "a=b", "a=%0d%0aX: y", "-", "-"},
     {"OTEL_EXPORTER_OTLP_COMPRESSION", "GZIP", "gzip", "zstd", "none", "none"},
@@ -132,6 +133,7 @@ static const struct {
     {"OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", "007", "7", "7 8", "128", "128"},
     {"OTEL_LOG_LEVEL", "DEBUG", "debug", "trace", "info", "info"},
     {"SPANSHIM_LOG_LEVEL", "none", "none", "3", "info", "info"},
+    {"SPANSHIM_OTLP_FILE", "t.jsonl", "/srv/t.jsonl", NULL, NULL, "-"},
     {"SPANSHIM_CONSOLE", "out.txt", "/srv/out.txt", NULL, NULL, "-"},
     {"SPANSHIM_SESSION", "00ff", "00ff", NULL, NULL, "-"},
     {"NO_COLOR", "1", "1", NULL, NULL, "-"},
@@ -297,6 +299,47 @@ static void test_settings_joins_urls(void **state)
     }
 }
 
+/* Endpoints over gRPC, with OTEL_EXPORTER_OTLP_INSECURE's value. */
+static void test_settings_makes_urls_for_grpc(void **state)
+{
+    static const char *const urls[][4] = {
+        {"OTHER", "", "false", "http://localhost:4317"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4317", "false", "http://c:4317"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT", "https://c/a/b?c#d", "true", "https://c"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT", "c:4317", "false", "https://c:4317"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT", "c", "true", "http://c"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT", "[::1]:4317", "true", "http://[::1]:4317"},
+        {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "c:4317", "true", "http://c:4317"},
+        {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://c:1/x", "false", "http://c:1"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT", "c:", "true", "http://localhost:4317"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT", ":4317", "true", "http://localhost:4317"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT", "[::1", "true", "http://localhost:4317"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT", "c:port", "true", "http://localhost:4317"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT", "c:1/x", "true", "http://localhost:4317"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT", "dns:///c:1", "true", "http://localhost:4317"},
+        {"HONEYCOMB_API_KEY", "k", "false", "https://api.honeycomb.io"},
+    };
+    static const char path[] = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
+        char *entry;
+        char *insecure;
+
+        assert_true(asprintf(&entry, "%s=%s", urls[i][0], urls[i][1]) > 0);
+        assert_true(asprintf(&insecure, "OTEL_EXPORTER_OTLP_INSECURE=%s", urls[i][2]) > 0);
+        struct settings *settings = read_settings(ENTRIES("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=grpc", entry, insecure));
+        size_t length = strlen(urls[i][3]);
+        assert_int_equal(strncmp(settings->otlp_url, urls[i][3], length), 0);
+        assert_string_equal(settings->otlp_url + length, path);
+        if (strstr(urls[i][3], "localhost") != NULL && urls[i][1][0] != '\0')
+            assert_non_null(strstr(settings_complaint(settings, 0), "http://localhost:4317 is used"));
+        settings_unref(settings);
+        free(insecure);
+        free(entry);
+    }
+}
+
 static void check_exporters(const char *const *entries, const char *expected)
 {
     struct settings *settings = read_settings(entries);
@@ -317,6 +360,7 @@ static void test_settings_chooses_exporters(void **state)
     check_exporters(ENTRIES("OTEL_TRACES_EXPORTER=otlp,console,otlp"), "otlp,console");
     check_exporters(ENTRIES("OTEL_TRACES_EXPORTER=zipkin"), "otlp");
     check_exporters(ENTRIES("SPANSHIM_EXPORTERS=console"), "console");
+    check_exporters(ENTRIES("SPANSHIM_EXPORTERS=OTLP_File"), "otlp_file");
     check_exporters(ENTRIES("SPANSHIM_EXPORTERS=console", "OTEL_TRACES_EXPORTER=otlp"), "otlp,console");
     check_exporters(ENTRIES("SPANSHIM_EXPORTERS=console", "OTEL_EXPORTER_OTLP_ENDPOINT=http://c"), "otlp,console");
     check_exporters(ENTRIES("SPANSHIM_EXPORTERS=console", "HONEYCOMB_API_KEY=k"), "otlp,console");
@@ -345,10 +389,34 @@ static void test_settings_fills_in_honeycomb_where_unset(void **state)
     settings = read_settings(ENTRIES("HONEYCOMB_API_KEY=k1", "OTEL_EXPORTER_OTLP_HEADERS=X-Honeycomb-Team=k2"));
     assert_string_equal(values_find_pair(&settings->otlp_headers, "x-honeycomb-team"), "k2");
     settings_unref(settings);
+}
 
-    settings = read_settings(ENTRIES("HONEYCOMB_API_KEY=k1", "OTEL_EXPORTER_OTLP_ENDPOINT=http://c"));
-    assert_string_equal(settings->otlp_url, "http://c/v1/traces");
-    settings_unref(settings);
+static void test_settings_gives_the_key_to_honeycomb_only(void **state)
+{
+    static const struct {
+        const char *entry;
+        bool is_sent;
+    } receivers[] = {
+        {"OTEL_EXPORTER_OTLP_ENDPOINT=https://api.honeycomb.io", true},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT=https://api.eu1.honeycomb.io:443/", true},
+        {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=https://API.Honeycomb.IO/v1/traces", true},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT=http://c", false},
+        {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://c", false},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT=https://honeycomb.io.example.com", false},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT=https://nothoneycomb.io", false},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT=https://api.honeycomb.io:pw@example.com", false},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT=https://example.com/api.honeycomb.io", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(receivers) / sizeof(receivers[0]); i++) {
+        struct settings *settings = read_settings(ENTRIES("HONEYCOMB_API_KEY=k1", receivers[i].entry));
+        const char *key = values_find_pair(&settings->otlp_headers, "x-honeycomb-team");
+
+        if ((key != NULL) != receivers[i].is_sent)
+            fail_msg("%s: the key is%s sent", receivers[i].entry, key != NULL ? "" : " not");
+        settings_unref(settings);
+    }
 }
 
 static void test_settings_says_when_the_key_is_missing(void **state)
@@ -472,9 +540,11 @@ int main(void)
         cmocka_unit_test(test_settings_has_no_configuration_files),
         cmocka_unit_test(test_settings_signal_form_wins_when_it_is_good),
         cmocka_unit_test(test_settings_joins_urls),
+        cmocka_unit_test(test_settings_makes_urls_for_grpc),
         cmocka_unit_test(test_settings_chooses_exporters),
         cmocka_unit_test(test_settings_names_every_exporter),
         cmocka_unit_test(test_settings_fills_in_honeycomb_where_unset),
+        cmocka_unit_test(test_settings_gives_the_key_to_honeycomb_only),
         cmocka_unit_test(test_settings_says_when_the_key_is_missing),
         cmocka_unit_test(test_settings_never_shows_secrets),
         cmocka_unit_test(test_settings_digest_tells_ways_to_export_apart),
