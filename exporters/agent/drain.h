@@ -10,8 +10,10 @@
 
 struct source;
 
-/* A cell that isn't ready is waited for so long while its owner lives. */
-#define DRAIN_PATIENCE_NS UINT64_C(100000000)
+/* A cell that isn't ready is waited for so long while its owner lives. On a busy machine a thread may lose its
+ * processor in the middle of a record for some tenths of a second; one that never comes back delays the records of its
+ * process by this once. */
+#define DRAIN_PATIENCE_NS UINT64_C(2000000000)
 
 /* Take all records that are ready, at most one lap. How many cells the tail moved by; lane->stuck_since_ns is set when
  * the next cell is reserved and not ready. now_ns: any clock that doesn't go back. Context: loop. */
