@@ -31,4 +31,5 @@ def status(code):
 
 @app.route("/chunked/<int:count>")
 def chunked(count):
-    return Response(b"x" * min(1000, count - start) for start in range(0, count, 1000))
+    step = max(1000, count // 100)
+    return Response(b"x" * min(step, count - start) for start in range(0, count, step))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A server on Node's http module with the paths of httpd.c; prints its port.
+// A server on Node's http module with the paths of httpd.c; prints its port, which may be its argument.
 'use strict';
 
 const http = require('http');
@@ -22,8 +22,9 @@ const routes = {
         response.end(status === 204 || status === 304 ? undefined : 'status\n');
     },
     chunked: (request, response, count) => {
-        for (let left = count; left > 0; left -= 1000)
-            response.write('x'.repeat(Math.min(1000, left)));
+        const size = Math.max(1000, count / 100);
+        for (let left = count; left > 0; left -= size)
+            response.write('x'.repeat(Math.min(size, left)));
         response.end();
     },
 };
@@ -38,4 +39,4 @@ const server = http.createServer((request, response) => {
         response.end('no such path\n');
     }
 });
-server.listen(0, '127.0.0.1', () => console.log(`port ${server.address().port}`));
+server.listen(Number(process.argv[2] || 0), '127.0.0.1', () => console.log(`port ${server.address().port}`));

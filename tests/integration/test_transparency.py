@@ -2,7 +2,6 @@
 """What a program does and shows is the same with and without the shim: output, exit status, errno, bytes on the wire,
 system calls on its sockets."""
 
-import collections
 import os
 import re
 import resource
@@ -12,6 +11,7 @@ import subprocess
 import unittest
 
 import servers
+import system_calls
 from harness import APPS, PYTHON, ShimTest, Traffic
 from http_client import Connection, request_bytes
 from processes import free_port, listens, wait_until
@@ -224,27 +224,16 @@ class WireTest(ShimTest):
 class SystemCallTest(ShimTest):
     """The system calls of a server at work, bare and shimmed: the shim adds none but a sleeping agent's wake-up."""
 
-    # What may differ once a server runs: waking the agent, and reading the clock where there is no vDSO.
-    ALLOWED = {"futex", "clock_gettime"}
-
     def _calls(self, name, env, start, work, timed):
         """Counts of system calls between two marks: the first answer, and the last."""
         log = self.directory / f"strace.{name}"
-        process, port = start(["/usr/bin/strace", "-f", "-qq", "-o", str(log)], env)
+        process, port = start(*system_calls.strace(log, env))
         with Connection(port) as connection:
             connection.request("GET", "/mark-begin")
             work(connection)
             connection.request("GET", "/mark-end")
         process.kill()
-        text = log.read_text(errors="replace")
-        self.assertIn("mark-end", text)
-        middle = text[text.index("mark-begin"):text.index("mark-end")]
-        calls = collections.Counter()
-        for line in middle.splitlines():
-            found = re.match(r"\d+\s+(?:<\.\.\. )?(\w+)(\(| resumed>)", line)
-            if found and found.group(2) == "(" and found.group(1) not in self.ALLOWED | timed:
-                calls[found.group(1)] += 1
-        return calls
+        return system_calls.count(system_calls.between(log.read_text(errors="replace"), "mark-begin", "mark-end"), timed)
 
     def _compare(self, start, work, timed=frozenset()):
         """`timed` are calls whose number depends on how long it all takes."""
@@ -256,9 +245,7 @@ class SystemCallTest(ShimTest):
 
     def test_httpd(self):
         def start(strace, env):
-            env = dict(env)
-            preload = [f"-ELD_PRELOAD={env.pop('LD_PRELOAD')}"] if "LD_PRELOAD" in env else []
-            process = self.run_program([*strace, *preload, APPS / "httpd"], env=env, name="httpd")
+            process = self.run_program([*strace, APPS / "httpd"], env=env, name="httpd")
             return process, process.announced_port()
 
         def work(connection):
@@ -271,9 +258,7 @@ class SystemCallTest(ShimTest):
 
     def test_python(self):
         def start(strace, env):
-            env = dict(env)
-            preload = [f"-ELD_PRELOAD={env.pop('LD_PRELOAD')}"] if "LD_PRELOAD" in env else []
-            argv = [*strace, *preload, PYTHON, "-u", servers.SCRIPTS / "http_handler.py"]
+            argv = [*strace, PYTHON, "-u", servers.SCRIPTS / "http_handler.py"]
             process = self.run_program(argv, env=env, name="python")
             return process, process.announced_port()
 

@@ -260,6 +260,15 @@ class ShimTest(unittest.TestCase):
         self.started.append(process)
         return process
 
+    def needs_programs(self, *programs):
+        """Skip a test whose programs (names, or paths of any file) aren't installed; SPANSHIM_TEST_NO_SKIP=1 makes that a
+        failure."""
+        missing = [name for name in programs
+                   if not os.path.exists(name) and not shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin")]
+        if missing and os.environ.get("SPANSHIM_TEST_NO_SKIP") != "1":
+            self.skipTest(f"not installed: {', '.join(missing)} (scripts/setup installs it)")
+        self.assertEqual([], missing, "not installed")
+
     def needs_spans(self):
         """Skip a test of which nothing is left without the shim."""
         if BARE:

@@ -35,7 +35,11 @@ class Connection:
             self.socket = socket.socket(socket.AF_INET6 if ipv6 else socket.AF_INET)
             target = ("::1" if ipv6 else "127.0.0.1", address)
         self.socket.settimeout(timeout)
-        self.socket.connect(target)
+        try:
+            self.socket.connect(target)
+        except OSError:
+            self.socket.close()
+            raise
         if not isinstance(address, str):
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.local_port = None if isinstance(address, str) else self.socket.getsockname()[1]
@@ -67,7 +71,7 @@ class Connection:
 
     def read_head(self):
         """Read an answer's head and no more of it than comes along; the bytes up to the blank line."""
-        return self._until(b"\r\n\r\n")
+        return self.read_until(b"\r\n\r\n")
 
     def wait_until_read(self):
         """Wait until the server has read all that was sent: nothing waits in its socket, by the kernel's table."""
@@ -79,13 +83,15 @@ class Connection:
         self.buffer += data
         return bool(data)
 
-    def _until(self, mark):
+    def read_until(self, mark):
+        """Read up to and with this mark."""
         while mark not in self.buffer:
             if not self._fill():
                 raise EOFError(f"connection closed before {mark!r}; had {bytes(self.buffer[:200])!r}")
         return self._take(self.buffer.index(mark) + len(mark))
 
-    def _exactly(self, count):
+    def read_exactly(self, count):
+        """Read so many bytes."""
         while len(self.buffer) < count:
             if not self._fill():
                 raise EOFError(f"connection closed {count - len(self.buffer)} bytes early")
@@ -99,16 +105,16 @@ class Connection:
     def _chunked(self):
         raw, body = bytearray(), bytearray()
         while True:
-            line = self._until(b"\r\n")
+            line = self.read_until(b"\r\n")
             raw += line
             size = int(line.split(b";")[0], 16)
             if size == 0:
                 break
-            data = self._exactly(size + 2)
+            data = self.read_exactly(size + 2)
             raw += data
             body += data[:-2]
         while True:
-            line = self._until(b"\r\n")
+            line = self.read_until(b"\r\n")
             raw += line
             if line == b"\r\n":
                 return bytes(raw), bytes(body)
@@ -117,7 +123,7 @@ class Connection:
         """Read one final answer; informational ones before it are kept in `raw`."""
         raw = b""
         while True:
-            head = self._until(b"\r\n\r\n")
+            head = self.read_until(b"\r\n\r\n")
             raw += head
             lines = head[:-4].decode("latin-1").split("\r\n")
             status = int(lines[0].split(" ")[1])
@@ -132,7 +138,7 @@ class Connection:
         elif fields.get("transfer-encoding", "").lower() == "chunked":
             framed, body = self._chunked()
         elif "content-length" in fields:
-            framed = body = self._exactly(int(fields["content-length"]))
+            framed = body = self.read_exactly(int(fields["content-length"]))
         else:
             while self._fill():
                 pass

@@ -3,12 +3,14 @@
 one of its workers. Each family of servers is a subclass in its tests' file."""
 
 import os
-import shutil
 import signal
 import subprocess
+import threading
+import time
 
 import servers
 from harness import SOURCE
+from http_client import Connection
 from processes import children, free_port, wait_until
 
 WRK_PACE = SOURCE / "tests" / "support" / "wrk_pace.lua"
@@ -28,13 +30,18 @@ class Server:
         "slow": "/delay/200",
     }
     keeps_alive = True  # False: it closes after each answer, whatever the client asks for
+    says_close = True  # and says so in the answer after which it closes
     chunks = True  # the long answer comes in chunks; False: counted, or up to the connection's end
+    log_mark = b"\n"  # what each request leaves in the access log once
     logs_all = True  # the access log has one line for each request that got an answer or was given up
+    logs_given_up = True  # False: for those that got an answer only; None: for some of the others
     kill_signal = signal.SIGKILL  # that a worker may die of
     # How a request's span ends whose client left before the answer (server_matrix.py has the list).
     left_before = ("answered",)
     # The same for a client that left amid the long answer: its error.type.
     left_amid = ("client_closed", "connection_reset")
+    # Other errors of requests that got no answer under load.
+    load_errors = ()
 
     def __init__(self, test):
         self.test = test
@@ -45,11 +52,6 @@ class Server:
         self.access_log = self.folder / "access.log"
         self.process = None
 
-    @classmethod
-    def missing_programs(cls):
-        """Those of `programs` that aren't here."""
-        return [name for name in cls.programs if not shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin")]
-
     def start(self):
         """Start it under the shim; return when it answers."""
         raise NotImplementedError
@@ -58,6 +60,11 @@ class Server:
         """Start this program as the server, and wait until it listens."""
         self.process = self.test.run_program(argv, env=env, **options)
         self.process.wait_listening(self.port)
+
+    def log_by_output(self, mark):
+        """Take its output, standard error included, as the access log, where each request leaves this once."""
+        self.access_log = self.process.out_path
+        self.log_mark = mark
 
     def backend(self):
         """The port of a bare server that knows all targets, for servers that pass requests on."""
@@ -95,7 +102,7 @@ class Server:
         """How many requests the access log counts, or None when there is none."""
         if not self.access_log.exists():
             return None
-        return self.access_log.read_bytes().count(b"\n")
+        return self.access_log.read_bytes().count(self.log_mark)
 
 
 class Wrk:
@@ -122,3 +129,30 @@ class Wrk:
             raise RuntimeError(f"wrk failed: {self.process.err.decode()}")
         line = next(line for line in self.process.out.decode().splitlines() if " requests in " in line)
         return int(line.split()[0])
+
+
+class Closing:
+    """A client of ours in wrk's place, for servers that close a connection and don't say so before: wrk sends once more on
+    it. One connection after the other, a request on each."""
+
+    connections = 1
+
+    def __init__(self, port, target, seconds):
+        self._port, self._target, self._end = port, target, time.monotonic() + seconds
+        self._read = 0
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self):
+        while time.monotonic() < self._end:
+            try:
+                with Connection(self._port) as connection:
+                    connection.request("GET", self._target, fields=[("Connection", "close")])
+                    self._read += 1
+            except (EOFError, OSError):  # the server is being disturbed
+                time.sleep(0.002)
+
+    def finish(self):
+        """Wait for its end: how many answers it read whole."""
+        self._thread.join()
+        return self._read

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Node's cluster: connections accepted by the first process and passed on, and accepted by the workers themselves."""
+
+import signal
+import unittest
+
+import server_matrix
+import servers
+from processes import wait_until
+from server import Server
+
+
+class NodeCluster(Server):
+    """Two workers that get their connections from the first process in turn."""
+
+    programs = ("node",)
+    policy = "rr"
+    left_before = ("client_closed",)
+
+    def start(self):
+        self.run(["node", servers.SCRIPTS / "node_cluster.js", self.port],
+                 env=self.test.spanshim.env(NODE_CLUSTER_SCHED_POLICY=self.policy))
+        wait_until(lambda: self.process.out.count(b"port") == 2, what="node's workers")
+
+    def reload(self):
+        self.reload_by(signal.SIGHUP)
+
+    def kill_worker(self):
+        self.kill_one()
+
+
+class NodeClusterShared(NodeCluster):
+    """Two workers that listen on one socket."""
+
+    policy = "none"
+
+
+class NodeClusterTest(server_matrix.ServerTest):
+    server_class = NodeCluster
+
+
+class NodeClusterSharedTest(server_matrix.ServerTest):
+    server_class = NodeClusterShared
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""uWSGI with an HTTP router of its own: the router answers the clients, and asks the workers in another protocol."""
+
+import signal
+import unittest
+
+import server_matrix
+import servers
+from server import Server
+
+
+class Uwsgi(Server):
+    """Three workers and the router, all children of the master."""
+
+    programs = ("uwsgi",)
+    says_close = False
+    log_mark = b"] GET /"
+    logs_given_up = False
+    load_errors = ("no_response", "process_exited")  # of a worker's loss; of the router's
+
+    def start(self):
+        self.run(["uwsgi", "--plugins", "python3,http", "--http", f"127.0.0.1:{self.port}", "--http-keepalive", "--http-auto-chunked",
+                  "--master", "--processes", "3", "--die-on-term", "--need-app", "--listen", "100",
+                  "--chdir", servers.SCRIPTS, "--wsgi-file", "flask_app.py", "--callable", "app", "--logto", self.access_log])
+
+    def reload(self):
+        self.reload_by(signal.SIGHUP)
+
+    def kill_worker(self):
+        self.kill_one()
+
+
+class UwsgiTest(server_matrix.ServerTest):
+    server_class = Uwsgi
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
