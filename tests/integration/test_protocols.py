@@ -25,7 +25,7 @@ NOW = {"OTEL_BSP_SCHEDULE_DELAY": "20"}
 HELD = {"OTEL_BSP_SCHEDULE_DELAY": "60000"}  # a flush sends
 UNFORESEEN = ("trace_id", "span_id", "start_time_unix_nano", "end_time_unix_nano")
 UNFORESEEN_ATTRIBUTES = ("network.peer.port", "spanshim.response.time_to_first_byte", "server.port")
-UNFORESEEN_RESOURCE = ("process.pid", "service.instance.id")
+UNFORESEEN_RESOURCE = ("process.pid", "process.creation.time", "service.instance.id")
 
 
 def comparable(span):
