@@ -7,6 +7,7 @@
 #include "exporters/agent/link.h"
 #include "exporters/agent/log.h"
 #include "exporters/agent/loop.h"
+#include "exporters/agent/name.h"
 #include "exporters/agent/runtime.h"
 #include "exporters/agent/users.h"
 #include "exporters/agent/worker.h"
@@ -48,6 +49,7 @@ enum phase { PHASE_HELLO, PHASE_SPOOLS, PHASE_SOURCES, PHASE_READY, PHASE_LIVE }
 static struct {
     const struct keeper_options *options;
     struct loop *loop;
+    int lock; /* beside the socket; -1: none */
     int signals;
     struct held_list held;
     uint32_t last_id;
@@ -138,7 +140,9 @@ static void feed_worker(void)
 
 static void close_listener(void)
 {
-    if (keeper.options->socket_path && !keeper.closed)
+    name_unwatch();
+    if (keeper.options->socket_path && !keeper.closed &&
+        runtime_lock_stands(keeper.options->socket_path, keeper.lock)) /* else it is another agent's by now */
         (void)unlink(keeper.options->socket_path);
     keeper.closed = true;
     door_close();
@@ -290,6 +294,39 @@ static void leave_if_idle(uint32_t had_count)
     door_close();
     if (open_listener())
         stop();
+}
+
+/* The lock beside the socket, which may have gone with it. False: another agent has it. */
+static bool hold_lock(char error[RUNTIME_ERROR_MAX])
+{
+    int lock;
+
+    if (runtime_lock_stands(keeper.options->socket_path, keeper.lock))
+        return true;
+    (void)snprintf(error, RUNTIME_ERROR_MAX, "another agent listens there now");
+    if (runtime_lock(keeper.options->socket_path, &lock, error) != 1)
+        return false;
+    close(keeper.lock);
+    keeper.lock = lock;
+    return true;
+}
+
+/* The socket's name is gone: nobody finds us any more. Who has come before is served all the same. */
+static void restore_name(void)
+{
+    const char *path = keeper.options->socket_path;
+    char error[RUNTIME_ERROR_MAX];
+
+    if (keeper.stopping || keeper.closed)
+        return;
+    door_shut();
+    door_close();
+    if (runtime_claim_folder(path, error) == 0 && hold_lock(error) && open_listener() == 0) {
+        log_line(LOG_LEVEL_WARN, "%s was removed: the agent listens there again", path);
+        return;
+    }
+    keeper.closed = true; /* the name is not ours */
+    log_line(LOG_LEVEL_ERROR, "%s was removed, and new programs can't be taken: %s", path, error);
 }
 
 /* the worker */
@@ -530,6 +567,7 @@ int keeper_run(const struct keeper_options *options)
     int error;
 
     keeper.options = options;
+    keeper.lock = options->lock;
     keeper.restart_timer.fn = start_worker;
     keeper.stop_timer.fn = kill_worker;
     introduce();
@@ -538,6 +576,8 @@ int keeper_run(const struct keeper_options *options)
         error = watch_signals();
     if (!error)
         error = door_open(keeper.loop, options->listener, take_message);
+    if (!error && options->socket_path && name_watch(keeper.loop, options->socket_path, restore_name))
+        log_line(LOG_LEVEL_WARN, "nobody will notice if %s is removed: it can't be watched", options->socket_path);
     if (!error) {
         start_worker(NULL);
         error = loop_run(keeper.loop);

@@ -10,6 +10,7 @@ struct keeper_options {
     const char *socket_path; /* NULL: the socket was passed by systemd */
     const char *log_path;    /* NULL: standard error; what a worker opens again */
     int listener;
+    int lock;   /* beside the socket; -1: none */
     bool stays; /* doesn't end when idle */
 };
 

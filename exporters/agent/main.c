@@ -182,18 +182,18 @@ static int fail(const char *error)
 }
 
 /* Folder, lock, socket. 0; 1: an agent is there already; -1: `error` says why not. */
-static int claim(const struct options *options, char path[RUNTIME_PATH_MAX], int *ret_listener,
+static int claim(const struct options *options, char path[RUNTIME_PATH_MAX], struct keeper_options *keeper,
                  char error[RUNTIME_ERROR_MAX])
 {
-    int lock, result;
+    int result;
 
     if (runtime_socket_path(options->socket_path, path, error) || runtime_claim_folder(path, error))
         return -1;
-    result = runtime_lock(path, &lock, error); /* held until we end */
+    result = runtime_lock(path, &keeper->lock, error); /* held until we end */
     if (result <= 0)
         return result == 0 ? 1 : -1;
     keeper_hold_signals();
-    return runtime_listen(path, ret_listener, error) ? -1 : 0;
+    return runtime_listen(path, &keeper->listener, error) ? -1 : 0;
 }
 
 /* The parent waits for the child's word, so that who started us finds the socket; what it is to adopt it hands over
@@ -266,11 +266,11 @@ static int prepare_users(const struct options *options, char error[RUNTIME_ERROR
 static int run(const struct options *options, int activated, int word)
 {
     char socket_path[RUNTIME_PATH_MAX], log_path[PATH_MAX], error[RUNTIME_ERROR_MAX] = "";
-    struct keeper_options keeper = {.listener = activated, .stays = options->stays || activated >= 0};
+    struct keeper_options keeper = {.listener = activated, .lock = -1, .stays = options->stays || activated >= 0};
     int result = prepare_users(options, error);
 
     if (!result && activated < 0)
-        result = claim(options, socket_path, &keeper.listener, error);
+        result = claim(options, socket_path, &keeper, error);
 
     if (activated >= 0)
         keeper_hold_signals();

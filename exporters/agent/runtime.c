@@ -49,7 +49,7 @@ int runtime_socket_path(const char *option, char path[RUNTIME_PATH_MAX], char er
     return 0;
 }
 
-static void folder_of(const char *path, char folder[RUNTIME_PATH_MAX])
+void runtime_folder(const char *path, char folder[RUNTIME_PATH_MAX])
 {
     const char *slash = strrchr(path, '/');
     size_t length = slash && slash != path ? (size_t)(slash - path) : 1;
@@ -97,7 +97,7 @@ int runtime_claim_folder(const char *socket_path, char error[RUNTIME_ERROR_MAX])
     char folder[RUNTIME_PATH_MAX];
     int fd, result;
 
-    folder_of(socket_path, folder);
+    runtime_folder(socket_path, folder);
     if (mkdir(folder, users_are_many() ? 0755 : 0700) && errno != EEXIST) {
         result = -errno;
         (void)snprintf(error, RUNTIME_ERROR_MAX, "%s can't be made: %s", folder, strerror(-result));
@@ -170,6 +170,16 @@ int runtime_lock(const char *socket_path, int *ret_lock, char error[RUNTIME_ERRO
     close(fd);
     (void)snprintf(error, RUNTIME_ERROR_MAX, "another agent holds %s, but nothing answers at %s", path, socket_path);
     return -EBUSY;
+}
+
+bool runtime_lock_stands(const char *socket_path, int lock)
+{
+    char path[RUNTIME_PATH_MAX + 8];
+    struct stat ours, named;
+
+    lock_path_of(socket_path, path);
+    return fstat(lock, &ours) == 0 && lstat(path, &named) == 0 && ours.st_dev == named.st_dev &&
+           ours.st_ino == named.st_ino;
 }
 
 /* the socket */

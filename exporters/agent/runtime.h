@@ -15,13 +15,19 @@ enum { RUNTIME_PATH_MAX = SOCKET_PATH_MAX, RUNTIME_ERROR_MAX = 256 };
  * Context: start. */
 int runtime_socket_path(const char *option, char path[RUNTIME_PATH_MAX], char error[RUNTIME_ERROR_MAX]);
 
-/* Make the socket's folder if it isn't there; refuse one that others could have made or can write to. Context: start.
- */
+/* The folder that a socket of this path is in. Context: any. */
+void runtime_folder(const char *socket_path, char folder[RUNTIME_PATH_MAX]);
+
+/* Make the socket's folder if it isn't there; refuse one that others could have made or can write to. Context: start,
+ * loop. */
 int runtime_claim_folder(const char *socket_path, char error[RUNTIME_ERROR_MAX]);
 
 /* Take the lock beside the socket. 1 and a descriptor; 0 when an agent holds it and answers; -errno. One that holds it
- * but doesn't answer is about to go, and waited for. Context: start. */
+ * but doesn't answer is about to go, and waited for. Context: start, loop. */
 int runtime_lock(const char *socket_path, int *ret_lock, char error[RUNTIME_ERROR_MAX]);
+
+/* Is the lock that we hold still the one beside the socket? Context: loop. */
+bool runtime_lock_stands(const char *socket_path, int lock);
 
 /* Bind and listen; a socket left by a dead agent of ours is replaced, anything else is refused. Context: start, loop.
  */

@@ -251,6 +251,36 @@ class LifeTest(AgentTest):
         self.assertEqual(0, agent.wait(timeout=10))
         self.assertTrue(self.socket.exists())
 
+    def test_a_removed_socket_comes_back(self):
+        """Cleaners of /tmp remove what looks old: the socket, the lock, the whole folder."""
+        agent = self.start("--stay")
+        lock = self.socket.with_suffix(".lock")
+
+        def answers():
+            try:
+                return self.ask(STATUS)
+            except OSError:
+                return None
+
+        for remove in (self.socket.unlink, lambda: (lock.unlink(), self.socket.unlink()),
+                       lambda: shutil.rmtree(self.run_directory)):
+            remove()
+            self.assertEqual(agent.pid, wait_until(answers, what="an answer")["agent"]["pid"])
+        self.assertIn("already", self.run_agent("--stay").stderr)
+        self.assertEqual(0, agent.terminate())
+        self.assertFalse(self.socket.exists())
+
+    def test_another_agents_socket_is_left_alone(self):
+        """One that came while the name was missing: the first goes on with what it has."""
+        first = self.start("--stay")
+        first.popen.send_signal(signal.SIGSTOP)
+        shutil.rmtree(self.run_directory)
+        second = self.start("--stay")
+        first.popen.send_signal(signal.SIGCONT)
+        wait_until(lambda: self.socket.exists() and self.ask(STATUS), what="an answer")
+        first.terminate()
+        self.assertEqual(second.pid, self.ask(STATUS)["agent"]["pid"])
+
     @unittest.skipIf(b"__tsan_init" in AGENT.read_bytes(), "ThreadSanitizer has a thread that wakes up")
     def test_an_idle_agent_sleeps(self):
         agent = self.start("--stay")
