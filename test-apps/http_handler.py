@@ -10,13 +10,28 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
 
-    def _answer(self, status, body):
+    def _begin(self, status):
         self.send_response(status)
+        if self.close_connection:
+            self.send_header("Connection", "close")
+
+    def _answer(self, status, body):
+        self._begin(status)
         if status not in (204, 304):
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD" and status not in (204, 304):
             self.wfile.write(body)
+
+    def _answer_in_chunks(self, length):
+        self._begin(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        size = max(1000, length // 100)
+        for start in range(0, length, size):
+            part = b"x" * min(size, length - start)
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+        self.wfile.write(b"0\r\n\r\n")
 
     def do_GET(self):
         _, what, number = (self.path.partition("?")[0] + "/0").split("/")[:3]
@@ -25,6 +40,8 @@ class Handler(BaseHTTPRequestHandler):
         elif what == "delay":
             time.sleep(int(number) / 1000)
             self._answer(200, b"late\n")
+        elif what == "chunked":
+            self._answer_in_chunks(int(number))
         elif what == "status":
             self._answer(int(number), b"status\n")
         else:

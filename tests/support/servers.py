@@ -71,12 +71,14 @@ def reload_nginx(process):
     wait_until(lambda: set(children(process.pid)) - before, what="new workers")
 
 
-def gunicorn(test, kind="sync", workers=2, env=None):
-    """gunicorn with the Flask application; kind is sync or gthread."""
+def gunicorn(test, kind="sync", workers=2, env=None, log=None):
+    """gunicorn with the Flask application; kind is sync or gthread, log the access log's path."""
     port = free_port()
     arguments = ["-w", workers, "-k", kind, "-b", f"127.0.0.1:{port}", "--chdir", SCRIPTS, "flask_app:app"]
     if kind == "gthread":
         arguments = ["--threads", "4", *arguments]
+    if log:
+        arguments = ["--access-logfile", log, *arguments]
     process = test.run_program([PYTHON, "/usr/bin/gunicorn", *arguments], env=env)
     process.wait_listening(port)
     wait_until(lambda: len(children(process.pid)) == workers, what="gunicorn's workers")
