@@ -6,6 +6,7 @@ import signal
 import unittest
 
 import servers
+from harness import Traffic
 from processes import children, wait_until
 from server import Server
 import server_matrix
@@ -32,6 +33,25 @@ class Nginx(Server):
 
 class NginxTest(server_matrix.ServerTest):
     server_class = Nginx
+
+
+class BothEndsTest(server_matrix.ShimTest):
+    """nginx and the server behind it, both traced: each gives its own spans."""
+
+    def test_spans_of_both(self):
+        _, behind = servers.httpd(self, "--threads", env=self.spanshim.env(OTEL_SERVICE_NAME="behind"))
+        _, port = servers.nginx(self, "proxy.conf", BEHIND=behind, env=self.spanshim.env(OTEL_SERVICE_NAME="front"))
+        traffic = Traffic(port)
+        with traffic.connect() as connection:
+            for target in ("/size/1000", "/chunked/50000", "/status/404", "/status/500"):
+                traffic.request(connection, "GET", target)
+        of_service = {"front": [], "behind": []}
+        for span in self.spans(8):
+            of_service[span["resource"]["service.name"]].append(span)
+        self.check_spans(traffic.exchanges, of_service["front"])
+        seen = [[(span["attributes"]["url.path"], span["attributes"]["http.response.status_code"]) for span in spans]
+                for spans in of_service.values()]
+        self.assertEqual(sorted(seen[0]), sorted(seen[1]))
 
 
 if __name__ == "__main__":
