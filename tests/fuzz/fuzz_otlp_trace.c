@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Whatever a record holds, what is sent is a request that the strictest receiver takes: it can be read back, its
- * strings are UTF-8, its keys are unique. The console's text of it has no control characters. Input: a record's
- * payload. */
+ * strings are UTF-8, its keys are unique. Its JSON can be read. The console's text of it has no control characters.
+ * Input: a record's payload. */
 #include "exporters/agent/process.h"
 #include "exporters/agent/resource.h"
 #include "exporters/agent/span.h"
 #include "exporters/console_tree.h"
+#include "exporters/encode/buffer.h"
+#include "exporters/encode/otlp_json.h"
 #include "exporters/encode/otlp_trace.h"
 #include "exporters/encode/utf8.h"
 #include "otlp.pb-c.h"
 #include "tests/fuzz/fuzz.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +54,22 @@ static void check_span(const Otlp__Span *span)
     }
 }
 
+/* As many members and texts as the protobuf has, all of them JSON. */
+static void check_json(const uint8_t *bytes, size_t length, size_t attribute_count)
+{
+    struct buffer out = {0};
+
+    FUZZ_CHECK(otlp_json_append(&out, &otlp__export_trace_service_request__descriptor, bytes, length) == 0);
+    json_t *request = json_loadb((const char *)out.bytes, out.length, JSON_REJECT_DUPLICATES, NULL);
+    const json_t *group = json_array_get(json_object_get(request, "resourceSpans"), 0);
+    const json_t *scope = json_array_get(json_object_get(group, "scopeSpans"), 0);
+    const json_t *span = json_array_get(json_object_get(scope, "spans"), 0);
+    FUZZ_CHECK(json_string_length(json_object_get(span, "traceId")) == 32);
+    FUZZ_CHECK(json_array_size(json_object_get(span, "attributes")) == attribute_count);
+    json_decref(request);
+    buffer_deinit(&out);
+}
+
 static void check_encoded(struct otlp_encoder *encoder, const struct span *span, const struct otlp_limits *limits)
 {
     const uint8_t *bytes;
@@ -63,6 +82,7 @@ static void check_encoded(struct otlp_encoder *encoder, const struct span *span,
     const Otlp__Span *sent = request->resource_spans[0]->scope_spans[0]->spans[0];
     FUZZ_CHECK(sent->n_attributes <= limits->attribute_count);
     check_span(sent);
+    check_json(bytes, length, sent->n_attributes);
     otlp__export_trace_service_request__free_unpacked(request, NULL);
 }
 
