@@ -15,7 +15,7 @@ class Uwsgi(Server):
     programs = ("uwsgi",)
     says_close = False
     log_mark = b"] GET /"
-    logs_given_up = False
+    logs_given_up = None  # the workers log; the router may die before the client has it
     load_errors = ("no_response", "process_exited")  # of a worker's loss; of the router's
 
     def start(self):
