@@ -17,7 +17,6 @@ class Starman(Server):
     count = server_matrix.CROWD + 4
     logs_given_up = None
     left_before = ("client_closed",)  # the head is taken, the body no more
-    load_errors = ("no_response",)  # of connections that a worker has when it is replaced
 
     def start(self):
         self.run(["starman", "--listen", f"127.0.0.1:{self.port}", "--workers", self.count, "--keepalive-timeout", 20,

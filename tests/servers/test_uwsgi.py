@@ -16,7 +16,7 @@ class Uwsgi(Server):
     says_close = False
     log_mark = b"] GET /"
     logs_given_up = None  # the workers log; the router may die before the client has it
-    load_errors = ("no_response", "process_exited")  # of a worker's loss; of the router's
+    load_errors = ("process_exited",)  # the router is one of the processes that are replaced
 
     def start(self):
         self.run(["uwsgi", "--plugins", "python3,http", "--http", f"127.0.0.1:{self.port}", "--http-keepalive", "--http-auto-chunked",

@@ -147,12 +147,12 @@ class ServerTest(ShimTest):
 
     def _check_load(self, read, most, errors):
         """As many spans of answers as wrk read, or a few more; the other spans are of requests that ended in one of these
-        errors."""
+        errors, or that a server drops unanswered when it sees that their client has left."""
         wait_until(lambda: len(answered(self.spans())) >= read, timeout=60, what=f"{read} spans")
         spans = self.spans()
-        self.assertLessEqual(len(answered(spans)), most)
+        self.assertLessEqual(len(spans), most)
         self.assertLessEqual({error_of(span) for span in spans} - {None},
-                             {*errors, *self.server.left_before, *self.server.left_amid, *self.server.load_errors})
+                             {"no_response", *errors, *self.server.left_before, *self.server.left_amid, *self.server.load_errors})
         self.assertEqual(len(spans), len({span["span_id"] for span in spans}), "span ids repeat")
         kinds = collections.Counter((span["attributes"]["http.request.method"], span["attributes"]["url.path"])
                                     for span in spans)
