@@ -40,7 +40,7 @@ class Server:
     left_before = ("answered",)
     # The same for a client that left amid the long answer: its error.type.
     left_amid = ("client_closed", "connection_reset")
-    # Other errors of requests that got no answer under load.
+    # Other errors of requests under load.
     load_errors = ()
 
     def __init__(self, test):

@@ -201,5 +201,5 @@ def error_of(span):
 
 
 def answered(spans):
-    """Those whose request got its whole answer."""
-    return [span for span in spans if not error_of(span)]
+    """Those whose request got its whole answer, be it that the server failed."""
+    return [span for span in spans if (error_of(span) or "500").isdigit()]
