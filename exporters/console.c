@@ -188,11 +188,8 @@ static char *name_of(const struct span *span, size_t *ret_length)
 {
     struct slice path = span->text[WIRE_TEXT_PATH];
     struct slice query = span->text[WIRE_TEXT_QUERY];
-    struct slice method = span->text[WIRE_TEXT_METHOD];
-    const char *known = span_method_name(span);
+    struct slice method = span->method_original.length > 0 ? span->method_original : span->method;
 
-    if (span->request->method != WIRE_METHOD_OTHER || method.length == 0)
-        method = (struct slice){known, strlen(known)};
     *ret_length = method.length + 1 + path.length + (query.length > 0 ? 1 + query.length : 0);
     char *name = malloc(*ret_length + 1);
     if (name == NULL)

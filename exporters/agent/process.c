@@ -118,6 +118,7 @@ struct process *process_new(struct source *source, uint32_t lane, uint32_t gener
     process->wall_offset_ns = source->wall_offset_ns;
     process->resource = source->resource;
     process->routes = source->settings ? source->settings->routes : NULL;
+    process->known_methods = source->settings ? source->settings->known_methods : NULL;
     process->destinations = source->destinations;
     make_instance_id(process);
     return process;

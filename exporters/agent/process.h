@@ -37,6 +37,7 @@ struct process {
     int64_t wall_offset_ns;  /* wall clock minus its CLOCK_MONOTONIC */
     const struct resource *resource;   /* owned by the source: shared by the image's processes */
     const struct routes *routes;       /* the same; NULL: none */
+    const char *known_methods;         /* the same: comma separated; NULL: the wire's own */
     struct destinations *destinations; /* where its records go */
 };
 

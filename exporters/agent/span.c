@@ -105,6 +105,47 @@ static void set_route(struct span *span)
     span->route = (struct slice){route, route != NULL ? strlen(route) : 0};
 }
 
+static struct slice sent_method(const struct span *span)
+{
+    switch ((enum wire_method)span->request->method) {
+#define X(NAME)                                                                                                        \
+    case WIRE_METHOD_##NAME:                                                                                           \
+        return (struct slice){#NAME, sizeof(#NAME) - 1};
+        WIRE_METHODS(X)
+#undef X
+    case WIRE_METHOD_OTHER:
+    case WIRE_METHOD_COUNT:
+        break;
+    }
+    return span->text[WIRE_TEXT_METHOD];
+}
+
+/* Methods are case-sensitive, and so is the list. */
+static bool is_in_list(const char *list, struct slice word)
+{
+    while (*list != '\0') {
+        list += strspn(list, ", \t");
+        size_t length = strcspn(list, ", \t");
+
+        if (length == word.length && length > 0 && memcmp(list, word.bytes, length) == 0)
+            return true;
+        list += length;
+    }
+    return false;
+}
+
+/* Known are those that the wire has a number for, unless the user has a list. */
+static void set_method(struct span *span)
+{
+    const char *list = span->process->known_methods;
+    struct slice sent = sent_method(span);
+    bool is_known = list != NULL ? sent.length <= SPAN_METHOD_MAX && is_in_list(list, sent)
+                                 : span->request->method != WIRE_METHOD_OTHER;
+
+    span->method = is_known ? sent : (struct slice){"_OTHER", strlen("_OTHER")};
+    span->method_original = is_known ? (struct slice){0} : sent;
+}
+
 int span_parse(const struct process *process, const void *payload, size_t length, struct span *ret_span)
 {
     const struct wire_request *request = payload;
@@ -120,35 +161,22 @@ int span_parse(const struct process *process, const void *payload, size_t length
     span->request_header_count = span->response_header_count = span->header_dropped_count = 0;
     set_times(span);
     int r = parse_text(span, request->text, request->text_length);
+    set_method(span);
     set_route(span);
     return r;
 }
 
-const char *span_method_name(const struct span *span)
-{
-    switch ((enum wire_method)span->request->method) {
-#define X(NAME)                                                                                                        \
-    case WIRE_METHOD_##NAME:                                                                                           \
-        return #NAME;
-        WIRE_METHODS(X)
-#undef X
-    case WIRE_METHOD_OTHER:
-    case WIRE_METHOD_COUNT:
-        break;
-    }
-    return "_OTHER";
-}
-
 size_t span_name(const struct span *span, char name[SPAN_NAME_SIZE])
 {
-    const char *method = span->request->method == WIRE_METHOD_OTHER ? "HTTP" : span_method_name(span);
-    char *end = stpcpy(name, method);
+    bool is_other =
+        span->method.length == strlen("_OTHER") && memcmp(span->method.bytes, "_OTHER", strlen("_OTHER")) == 0;
+    char *end = is_other ? stpcpy(name, "HTTP") : mempcpy(name, span->method.bytes, span->method.length);
 
     if (span->route.length > 0) {
         *end++ = ' ';
         end = mempcpy(end, span->route.bytes, span->route.length);
-        *end = '\0';
     }
+    *end = '\0';
     return (size_t)(end - name);
 }
 

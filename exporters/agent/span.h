@@ -19,7 +19,8 @@ struct slice {
 
 enum {
     SPAN_HEADERS_MAX = 32,
-    SPAN_NAME_SIZE = 8 + 1 + ROUTES_LENGTH_MAX + 1, /* the longest method, a blank, a route, a NUL */
+    SPAN_METHOD_MAX = 32,
+    SPAN_NAME_SIZE = SPAN_METHOD_MAX + 1 + ROUTES_LENGTH_MAX + 1, /* the longest method, a blank, a route, a NUL */
 };
 
 struct span {
@@ -29,6 +30,8 @@ struct span {
     uint64_t first_byte_unix_ns;        /* 0: none */
     uint64_t end_unix_ns;               /* never before the start */
     struct slice text[WIRE_TEXT_COUNT]; /* borrowed, raw bytes; length 0: absent; a repeated text: the first wins */
+    struct slice method;                /* a known one, or "_OTHER"; borrowed from the record, or for ever */
+    struct slice method_original;       /* what was sent in place of a known one; length 0: it is known */
     struct slice route;                 /* borrowed from the settings; length 0: none */
     struct slice request_headers[SPAN_HEADERS_MAX]; /* "name: value" */
     struct slice response_headers[SPAN_HEADERS_MAX];
@@ -40,9 +43,6 @@ struct span {
 /* Read a record's payload (a struct wire_request and its text, `length` bytes) as a span. 0, or -EBADMSG when it can't
  * be one: sizes, enums, ids all zero, text entries beyond the end. The bytes must outlive the span. Context: pure. */
 int span_parse(const struct process *process, const void *payload, size_t length, struct span *ret_span);
-
-/* Method as text: the known name, or "_OTHER". Context: pure. */
-const char *span_method_name(const struct span *span);
 
 /* The span's name by the conventions, with a NUL; its length. The method, and the route if there is one, never the
  * path: names are few. Context: pure. */

@@ -141,17 +141,15 @@ static struct slice address_text(struct otlp_attributes *attributes, const struc
 static void add_request(struct otlp_attributes *attributes, const struct span *span)
 {
     const struct wire_request *request = span->request;
-    const char *method = span_method_name(span);
 
-    add_constant(attributes, "http.request.method", method, strlen(method));
+    add_text(attributes, "http.request.method", span->method);
     add_text(attributes, "http.route", span->route);
     add_text(attributes, "url.path", span->text[WIRE_TEXT_PATH]);
     if ((request->flags & WIRE_REQUEST_HTTPS) != 0)
         add_constant(attributes, "url.scheme", "https", 5);
     else
         add_constant(attributes, "url.scheme", "http", 4);
-    if (request->method == WIRE_METHOD_OTHER)
-        add_text(attributes, "http.request.method_original", span->text[WIRE_TEXT_METHOD]);
+    add_text(attributes, "http.request.method_original", span->method_original);
     add_text(attributes, "url.query", span->text[WIRE_TEXT_QUERY]);
 }
 

@@ -169,6 +169,30 @@ class ReportTest(ServedTest):
         self.assertNotIn("geheim", said)
 
 
+class EffectTest(ServedTest):
+    """Settings of OpenTelemetry that no other test looks at."""
+
+    def test_known_methods_replace_the_usual_ones(self):
+        self.needs_spans()
+        server = self.run_program([APPS / "httpd"], name="httpd",
+                                  env=self.spanshim.env(OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS="POST,PURGE"))
+        port = server.announced_port()
+        for method in ("POST", "GET", "PURGE"):
+            Traffic(port).once(method, "/")
+        spans = {span["name"]: span["attributes"] for span in self.spans(3)}
+        self.assertEqual({"POST", "HTTP", "PURGE"}, set(spans))
+        self.assertEqual(("_OTHER", "GET"), (spans["HTTP"]["http.request.method"],
+                                             spans["HTTP"]["http.request.method_original"]))
+        self.assertEqual("PURGE", spans["PURGE"]["http.request.method"])
+
+    def test_stable_names_are_used_always(self):
+        self.needs_spans()
+        self.serve(OTEL_SEMCONV_STABILITY_OPT_IN="http/dup")
+        attributes = self.sink.spans[0]["attributes"]
+        self.assertIn("http.request.method", attributes)
+        self.assertNotIn("http.method", attributes)
+
+
 class SystemFileTest(ServedTest):
     """The defaults of the whole system."""
 

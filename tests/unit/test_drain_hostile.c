@@ -92,7 +92,6 @@ static void read_spool(struct spool *spool, uint64_t *accepted_count)
         memcpy(bytes, (const uint8_t *)entry.record + sizeof(struct wire_record), length);
         if (span_parse(&process, bytes, length, &span) == 0) {
             check_span(&span, bytes, length);
-            (void)span_method_name(&span);
             (void)span_error_type(&span, buf);
             (*accepted_count)++;
         }

@@ -149,18 +149,45 @@ static void test_span_refuses_what_can_not_be(void **state)
 #undef REFUSES
 }
 
-static void test_span_names_methods(void **state)
+static void assert_method(const char *known_methods, uint8_t method, const char *sent, const char *name,
+                          const char *original)
 {
+    const struct process listing = {.wall_offset_ns = process.wall_offset_ns, .known_methods = known_methods};
     struct buffer buffer = sample();
     struct span span;
 
+    request_of(&buffer)->method = method;
+    if (sent)
+        add_text(&buffer, WIRE_TEXT_METHOD, sent);
+    assert_int_equal(span_parse(&listing, buffer.bytes, buffer.length, &span), 0);
+    assert_int_equal(span.method.length, strlen(name));
+    assert_memory_equal(span.method.bytes, name, strlen(name));
+    assert_int_equal(span.method_original.length, strlen(original));
+    assert_memory_equal(span.method_original.bytes, original, strlen(original));
+}
+
+static void test_span_names_methods(void **state)
+{
     (void)state;
-    assert_int_equal(parse(&buffer, &span), 0);
-    assert_string_equal(span_method_name(&span), "GET");
-    request_of(&buffer)->method = WIRE_METHOD_QUERY;
-    assert_string_equal(span_method_name(&span), "QUERY");
-    request_of(&buffer)->method = WIRE_METHOD_OTHER;
-    assert_string_equal(span_method_name(&span), "_OTHER");
+    assert_method(NULL, WIRE_METHOD_GET, NULL, "GET", "");
+    assert_method(NULL, WIRE_METHOD_QUERY, NULL, "QUERY", "");
+    assert_method(NULL, WIRE_METHOD_OTHER, "BREW", "_OTHER", "BREW");
+    assert_method(NULL, WIRE_METHOD_OTHER, NULL, "_OTHER", "");
+}
+
+/* OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS replaces the usual ones as a whole. */
+static void test_span_knows_the_methods_it_is_told(void **state)
+{
+    (void)state;
+    assert_method("BREW, GET", WIRE_METHOD_GET, NULL, "GET", "");
+    assert_method("BREW, GET", WIRE_METHOD_OTHER, "BREW", "BREW", "");
+    assert_method("BREW, GET", WIRE_METHOD_OTHER, "brew", "_OTHER", "brew");
+    assert_method("BREW, GET", WIRE_METHOD_OTHER, "BRE", "_OTHER", "BRE");
+    assert_method("BREW, GET", WIRE_METHOD_POST, NULL, "_OTHER", "POST");
+    assert_method(" ,", WIRE_METHOD_OTHER, NULL, "_OTHER", "");
+    assert_method("0123456789012345678901234567890123456789", WIRE_METHOD_OTHER,
+                  "0123456789012345678901234567890123456789", "_OTHER",
+                  "0123456789012345678901234567890123456789"); /* longer than any */
 }
 
 static const char *error_type(uint8_t kind, uint16_t status, uint8_t error, char buf[8])
@@ -221,6 +248,7 @@ static void test_span_is_named_by_its_route(void **state)
     assert_int_equal(span_parse(&routed, buffer.bytes, buffer.length, &span), 0);
     assert_name(&span, "OPTIONS /{what}/{id}");
     request_of(&buffer)->method = WIRE_METHOD_OTHER;
+    assert_int_equal(span_parse(&routed, buffer.bytes, buffer.length, &span), 0);
     assert_name(&span, "HTTP /{what}/{id}");
     request_of(&buffer)->kind = WIRE_KIND_CLIENT; /* another program's paths */
     assert_int_equal(span_parse(&routed, buffer.bytes, buffer.length, &span), 0);
@@ -248,6 +276,7 @@ int main(void)
         cmocka_unit_test(test_span_counts_headers_beyond_the_table),
         cmocka_unit_test(test_span_refuses_what_can_not_be),
         cmocka_unit_test(test_span_names_methods),
+        cmocka_unit_test(test_span_knows_the_methods_it_is_told),
         cmocka_unit_test(test_span_tells_errors),
     };
 
