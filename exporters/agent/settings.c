@@ -82,7 +82,7 @@ static void show_row(const struct settings_row *row, const char *value, char *ou
 {
     if (strncmp(row->type, "SECRET", strlen("SECRET")) == 0)
         (void)snprintf(out, size, "%s", value[0] != '\0' ? "set" : "");
-    else if (strcmp(row->type, "URL") == 0)
+    else if (strcmp(row->type, "URL") == 0 || strcmp(row->type, "ENDPOINT") == 0)
         values_show_url(value, out, size);
     else
         (void)snprintf(out, size, "%s", value);
