@@ -6,9 +6,11 @@ import unittest
 
 import server_matrix
 import servers
+from processes import wait_until
 from server import Server
 
 TOMCAT = "/usr/share/tomcat10"
+QUICK_START = "-XX:TieredStopAtLevel=1"  # the first of its compilers only
 
 
 class Tomcat(Server):
@@ -26,7 +28,9 @@ class Tomcat(Server):
         subprocess.run(["javac", "-cp", f"{TOMCAT}/lib/servlet-api.jar", "-d", classes,
                         servers.SCRIPTS / "tomcat" / "PathsServlet.java"], check=True)
         self.run([f"{TOMCAT}/bin/catalina.sh", "run"],
-                 env=self.test.spanshim.env(CATALINA_HOME=TOMCAT, CATALINA_BASE=self.folder))
+                 env=self.test.spanshim.env(CATALINA_HOME=TOMCAT, CATALINA_BASE=self.folder, CATALINA_OPTS=QUICK_START))
+        wait_until(lambda: b"Server startup in" in self.process.out + self.process.err, timeout=60,
+                   what="tomcat, which listens before it can answer")
 
 
 class TomcatNio(Tomcat):
@@ -46,7 +50,7 @@ class SourceFile(Server):
     logs_given_up = False
 
     def start(self):
-        self.run(["java", servers.SCRIPTS / "java" / self.source, self.port], name=self.source)
+        self.run(["java", QUICK_START, servers.SCRIPTS / "java" / self.source, self.port], name=self.source)
         self.log_by_output(b"GET /")
 
 
