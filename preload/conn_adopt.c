@@ -11,17 +11,20 @@
 #include <string.h>
 #include <sys/uio.h>
 
-/* How most programs' first bytes differ from a request's: a method in capitals, one blank, a target's first byte. */
+enum { METHOD_MAX = 20 };
+
+/* How most programs' first bytes differ from a request's: a method in capitals, one blank, a target's first byte. What
+ * has come so far may end anywhere: shells read byte by byte. */
 static bool begins_request(const char *bytes, size_t length)
 {
-    const char *blank = memchr(bytes, ' ', length < 20 ? length : 20);
+    const char *end = bytes + (length < METHOD_MAX ? length : METHOD_MAX);
+    const char *c = bytes;
 
-    if (!http1_looks_like(HTTP1_REQUESTS, bytes, length) || !blank || blank + 1 >= bytes + length)
+    while (c < end && *c >= 'A' && *c <= 'Z')
+        c++;
+    if (c == bytes || (c < bytes + length && *c != ' ') || !http1_looks_like(HTTP1_REQUESTS, bytes, length))
         return false;
-    for (const char *c = bytes; c < blank; c++)
-        if (*c < 'A' || *c > 'Z')
-            return false;
-    return blank[1] == '/' || blank[1] == '*' || blank[1] == 'h';
+    return c + 1 >= bytes + length || c[1] == '/' || c[1] == '*' || c[1] == 'h';
 }
 
 bool conn_begins_response(const struct iovec *iov, int count, ssize_t n)

@@ -64,7 +64,7 @@ static void __attribute__((constructor)) start(int argc, char **argv, char **env
     if (config.off || process_init() < 0)
         return;
     ids_init();
-    link_init(); /* last: it may already tie us to the agent; else the first socket does */
+    link_init(envp); /* last: it may already tie us to the agent; else the first socket does */
 }
 
 /* No memory is given back: other threads may be at work still. Context: destructor. */

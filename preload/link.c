@@ -381,10 +381,19 @@ void link_received(int fd)
         link_ensure();
 }
 
-void link_init(void)
+static bool has_passed_sockets(char *const *envp)
+{
+    static const char name[] = "LISTEN_FDS=";
+
+    while (*envp && strncmp(*envp, name, sizeof(name) - 1) != 0)
+        envp++;
+    return *envp != NULL;
+}
+
+void link_init(char *const *envp)
 {
     link_state.scratch = arena_alloc(sizeof(*link_state.scratch));
     link_state.ready = link_state.scratch != NULL;
-    if (socket_is_internet(0))
+    if (socket_is_internet(0) || has_passed_sockets(envp))
         link_ensure();
 }

@@ -7,9 +7,9 @@
 
 #include <stdbool.h>
 
-/* Get ready. Nothing is opened yet, but for a process that was given a connection as its standard input (inetd): that
- * one will make no socket. Context: start. */
-void link_init(void);
+/* Get ready. Nothing is opened yet, but for a process that was given its connection: that one will make no socket. It
+ * is standard input (inetd), or the environment names passed sockets (systemd's LISTEN_FDS). Context: start. */
+void link_init(char *const *envp);
 
 /* A thread of the parent's that was tying up is not in the child. Context: child; signal-safe. */
 void link_after_fork(void);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A C web server in the three shapes that C web servers have: a poll loop, a thread per connection, a process per
- * connection. Usage: httpd [--poll|--threads|--fork] [--calls FAMILY] [--port N|--ipv6|--unix PATH|--inetd|--activated]
- */
+ * connection. Usage: httpd [--poll|--threads|--fork] [--calls FAMILY] [--port N|--ipv6|--unix PATH|--inetd|--activated|
+ * --listener FD|--connection FD] */
 #include "http_peer.h"
 #include "listener.h"
 
@@ -134,7 +134,8 @@ static void raise_descriptor_limit(void)
 static int usage(void)
 {
     (void)fputs("usage: httpd [--poll|--threads|--fork] [--calls plain|socket|vector|message]\n"
-                "             [--port N|--ipv6|--unix PATH|--inetd|--activated]\n",
+                "             [--port N|--ipv6|--unix PATH|--inetd|--activated|\n"
+                "             --listener FD|--connection FD]\n",
                 stderr);
     return 2;
 }
@@ -142,11 +143,18 @@ static int usage(void)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"poll", no_argument, NULL, 'p'},       {"threads", no_argument, NULL, 't'},
-        {"fork", no_argument, NULL, 'f'},       {"calls", required_argument, NULL, 'c'},
-        {"port", required_argument, NULL, 'n'}, {"ipv6", no_argument, NULL, '6'},
-        {"unix", required_argument, NULL, 'u'}, {"inetd", no_argument, NULL, 'i'},
-        {"activated", no_argument, NULL, 'a'},  {NULL, 0, NULL, 0},
+        {"poll", no_argument, NULL, 'p'},
+        {"threads", no_argument, NULL, 't'},
+        {"fork", no_argument, NULL, 'f'},
+        {"calls", required_argument, NULL, 'c'},
+        {"port", required_argument, NULL, 'n'},
+        {"ipv6", no_argument, NULL, '6'},
+        {"unix", required_argument, NULL, 'u'},
+        {"inetd", no_argument, NULL, 'i'},
+        {"activated", no_argument, NULL, 'a'},
+        {"listener", required_argument, NULL, 'l'},
+        {"connection", required_argument, NULL, 'k'},
+        {NULL, 0, NULL, 0},
     };
     enum mode mode = MODE_POLL;
     uint16_t port = 0;
@@ -178,6 +186,12 @@ int main(int argc, char **argv)
         case 'i':
             http_peer_serve(0, calls);
             return 0; /* the connection is descriptor 0 */
+        case 'k':
+            http_peer_serve(atoi(optarg), calls);
+            return 0;
+        case 'l':
+            listener = atoi(optarg);
+            break;
         case 'a':
             listener = 3;
             break; /* the listener is descriptor 3 (systemd's LISTEN_FDS) */

@@ -14,10 +14,13 @@ What is where:
 """
 
 import re
+import shutil
+import socket
 import subprocess
 import unittest
 
-from harness import APPS, BARE, ShimTest
+from harness import APPS, BARE, ShimTest, Traffic
+from processes import free_port, listens, wait_until
 
 ANSWERED = (200, "")
 UNANSWERED = (0, "no_response")
@@ -77,6 +80,112 @@ class ScenarioTest(ShimTest):
             "fast-open": [ANSWERED, ANSWERED],
             "unix-pair": [ANSWERED, ANSWERED],
         }, others=["/again"])
+
+
+# What an inetd program of the old school looks like: reads from standard input, answers on standard output.
+INETD_SCRIPT = r"""
+while IFS= read -r line && [ ${#line} -gt 1 ]; do :; done
+printf 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi'
+"""
+
+
+class ActivationTest(ShimTest):
+    """Programs that are given their sockets: by inetd, by systemd."""
+
+    def _socket_activate(self, *argv):
+        """systemd's own activation of a program on a free port, which is returned."""
+        port = free_port()
+        self.run_program(["/usr/bin/systemd-socket-activate", "-l", f"127.0.0.1:{port}",
+                          *(f"--setenv={name}={value}" for name, value in self.spanshim.env().items()), *argv],
+                         env=self.spanshim.env(preload=False), name="systemd-socket-activate")
+        wait_until(lambda: listens(port), what="the activation listens")
+        return Traffic(port)
+
+    def _inetd(self, traffic, argv, times=3):
+        """inetd's "nowait": the connection is all three standard descriptors of a new process, each time."""
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            traffic.port = listener.getsockname()[1]
+            for _ in range(times):
+                with traffic.connect() as connection:
+                    served, _ = listener.accept()
+                    popen = subprocess.Popen(argv, stdin=served, stdout=served, stderr=served, env=self.spanshim.env())
+                    served.close()
+                    traffic.request(connection, "GET", "/inetd")
+                    self.assertEqual(0, popen.wait(20))
+
+    def test_inetd_shell(self):
+        traffic = Traffic(0)
+        self._inetd(traffic, ["/bin/sh", "-c", INETD_SCRIPT])
+        self.check_spans(traffic.exchanges)
+
+    def test_inetd_stdio_is_counted(self):
+        """Streams on the standard descriptors move their bytes inside libc."""
+        traffic = Traffic(0)
+        self._inetd(traffic, [APPS / "inetd_stdio"])
+        self.check_spans([])
+        if not BARE:
+            self.assertEqual(3, self.spanshim.status()["totals"]["dropped"]["blind"])
+
+    def test_inetd_wait(self):
+        """inetd's "wait": the listener is standard input."""
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+            self.run_program([APPS / "httpd", "--listener", "0"], stdin=listener)
+            traffic = Traffic(port)
+            for _ in range(3):
+                traffic.once("GET", "/size/10")
+        self.check_spans(traffic.exchanges)
+
+    @unittest.skipUnless(shutil.which("systemd-socket-activate"), "no systemd-socket-activate here")
+    def test_systemd_listener(self):
+        traffic = self._socket_activate(APPS / "httpd", "--activated")
+        for _ in range(3):
+            traffic.once("GET", "/size/10")
+        self.check_spans(traffic.exchanges)
+
+    @unittest.skipUnless(shutil.which("systemd-socket-activate"), "no systemd-socket-activate here")
+    def test_systemd_connection(self):
+        """Accept=yes: the connection is descriptor 3."""
+        traffic = self._socket_activate("--accept", APPS / "httpd", "--connection", "3")
+        for _ in range(3):
+            traffic.once("GET", "/size/10")
+        self.check_spans(traffic.exchanges)
+
+    @unittest.skipUnless(shutil.which("systemd-socket-activate"), "no systemd-socket-activate here")
+    def test_systemd_inetd(self):
+        traffic = self._socket_activate("--accept", "--inetd", "/bin/sh", "-c", INETD_SCRIPT)
+        for _ in range(3):
+            traffic.once("GET", "/inetd")
+        self.check_spans(traffic.exchanges)
+
+
+class PassedTest(ShimTest):
+    """Connections that another process takes over (SCM_RIGHTS)."""
+
+    def _gets(self, *options, count=5):
+        process = self.run_program([APPS / "passed_socket", *options])
+        traffic = Traffic(process.announced_port())
+        with traffic.connect() as connection:
+            for _ in range(count):
+                traffic.request(connection, "GET", "/size/10")
+        return traffic
+
+    def test_before_the_first_request(self):
+        self.check_spans(self._gets().exchanges)
+
+    def test_several_in_a_message(self):
+        self.check_spans(self._gets("several").exchanges)
+
+    def test_cut_off(self):
+        """MSG_CTRUNC: there was no room for the second descriptor."""
+        self.check_spans(self._gets("cut").exchanges)
+
+    def test_within_a_request(self):
+        """Who read the request doesn't answer it: counted. The next ones are seen where they are served."""
+        traffic = self._gets("within")
+        self.check_spans(traffic.exchanges[1:])
+        if not BARE:
+            self.assertEqual(1, self.spanshim.status()["totals"]["dropped"]["blind"])
 
 
 if __name__ == "__main__":

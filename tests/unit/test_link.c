@@ -73,7 +73,7 @@ static int status_of(int (*run)(void))
         if (!shim_core_init(environment))
             _exit(100);
         atomic_store(&process_active, 0);
-        link_init();
+        link_init((char *[]){NULL});
         _exit(run());
     }
     waitpid(child, &status, 0);
