@@ -8,6 +8,7 @@ import unittest
 import server_matrix
 import servers
 from harness import Traffic
+from http_client import request_bytes
 from processes import wait_until
 from server import Server
 
@@ -73,7 +74,7 @@ class WorkersTest(server_matrix.ServerTest):
 
 
 class FramingInFilesTest(server_matrix.ShimTest):
-    """A limit: framing that goes by sendfile isn't seen. There is no span, rather than a wrong one, and it is counted."""
+    """A limit: framing that goes by sendfile isn't seen. The span says so, and the connection has no further ones."""
 
     def test_chunked(self):
         self.needs_spans()
@@ -81,9 +82,13 @@ class FramingInFilesTest(server_matrix.ShimTest):
         server.start()
         traffic = Traffic(server.port)
         with traffic.connect() as connection:
-            for target in ("/size/1000", "/chunked/10000000"):
-                traffic.request(connection, "GET", target)
-        self.check_spans(traffic.exchanges[:1])
+            traffic.request(connection, "GET", "/size/1000")
+            connection.send(request_bytes("GET", "/chunked/10000000", host=connection.host))
+            wait_until(lambda: list(server.folder.glob("lighttpd-upload-*")), what="a temporary file")
+            self.assertEqual(10_000_000, len(connection.read_response().body))
+        given_up = [span for span in self.spans(2) if "error.type" in span["attributes"]]
+        self.check_spans(traffic.exchanges, [span for span in self.spans() if span not in given_up])
+        self.assertEqual(["bad_framing"], [span["attributes"]["error.type"] for span in given_up])
         self.assertEqual(1, self.spanshim.status()["totals"]["dropped"]["bad_framing"])
 
 

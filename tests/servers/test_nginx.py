@@ -16,7 +16,9 @@ class Nginx(Server):
     """Two workers."""
 
     programs = ("nginx",)
-    left_before = ("no_response",)  # epoll tells it that the client left: it closes without reading that
+    # epoll tells it that the client left, and it closes without reading that; or the answer from behind comes first.
+    left_before = ("no_response", "answered")
+    left_amid = ("client_closed", "connection_reset", "response_incomplete")
 
     def start(self):
         config = self.fill_in("nginx/matrix.conf", ROOT=servers.matrix_files(self.folder), BEHIND=self.backend(),

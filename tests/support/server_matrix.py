@@ -141,7 +141,7 @@ class ServerTest(ShimTest):
                 disturb()
                 times += 1
         read = sum(load.finish() for load in loads)
-        self.assertGreater(read, 50 * LOAD_S, "hardly any load")
+        self.assertGreater(read, 10 * LOAD_S, "hardly any load")
         # On each connection one answer may be under way when wrk ends, and at each loss of a worker.
         return read, read + sum(load.connections for load in loads) * (times + 1), times
 
