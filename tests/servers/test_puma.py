@@ -14,6 +14,7 @@ class Puma(Server):
     """One process with threads."""
 
     programs = ("puma",)
+    logs_given_up = None  # a request whose client has left may be dropped without a line
     options = ()
 
     def start(self):
