@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""gunicorn with a Flask application: a process for each request, and threads."""
+"""gunicorn with a Flask application: a process for each request, threads, and gevent."""
 
 import signal
 import unittest
@@ -35,12 +35,23 @@ class GunicornThreads(GunicornSync):
     keeps_alive = True
 
 
+class GunicornGevent(GunicornThreads):
+    """Two workers with gevent's event loop."""
+
+    programs = ("gunicorn", "/usr/lib/python3/dist-packages/gevent")
+    kind = "gevent"
+
+
 class SyncTest(server_matrix.ServerTest):
     server_class = GunicornSync
 
 
 class ThreadsTest(server_matrix.ServerTest):
     server_class = GunicornThreads
+
+
+class GeventTest(server_matrix.ServerTest):
+    server_class = GunicornGevent
 
 
 if __name__ == "__main__":
