@@ -7,7 +7,8 @@
  *             "processes": [{"pid", "service", "executable", "since"}],
  *             "rings": [{"source", "pid", "service", "executable", "since", "processes", "asleep",
  *                        "complaints": [text], "counts": {...}, "dropped": {by wire.h's names}}],
- *             "totals": {"counts": {...}, "dropped": {...}}   rings that are there and rings that were, added up,
+ *             "totals": {"counts": {...}, "dropped": {...},   rings that are there and rings that were, added up
+ *                        "given_up_rings"},              those that crashed a worker again and again,
  *             "destinations": [...]}                          as destinations_status_all() has them
  *             counts: taken, abandoned, corrupt, quarantined, skipped, requests, unsampled, connections, passive
  *   FLUSH    {"result": "ok" or "failed", "exported": n, "failed": n, "errors": [text]}

@@ -15,8 +15,9 @@ struct held {
     uint8_t *bytes;
     int fds[LINK_FDS_MAX];
     unsigned fd_count;
-    unsigned sent_count; /* to how many workers */
-    bool sent;           /* this worker has it */
+    unsigned sent_count;  /* to how many workers */
+    unsigned crash_count; /* of workers that were looking into it */
+    bool sent;            /* this worker has it */
 };
 
 struct held_list {

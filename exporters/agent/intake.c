@@ -9,6 +9,7 @@
 #include "exporters/agent/owner.h"
 #include "exporters/agent/proc.h"
 #include "exporters/agent/process.h"
+#include "exporters/agent/reading.h"
 #include "exporters/agent/resource.h"
 #include "exporters/agent/rounds.h"
 #include "exporters/agent/settings.h"
@@ -291,6 +292,7 @@ static void log_refusal(const struct intake_handover *handover, int error)
 int intake_take(const struct intake_handover *handover)
 {
     struct source *source = calloc(1, sizeof(*source));
+    uint32_t before;
     int error = -ENOMEM;
 
     if (source) {
@@ -298,7 +300,9 @@ int intake_take(const struct intake_handover *handover)
         source->resumed = handover->resumed;
         source->next = sources;
         sources = source; /* found by process_find from here on */
+        before = reading_begin(handover->id);
         error = fill(source, handover);
+        reading_end(before);
     }
     if (error) {
         log_refusal(handover, error);

@@ -8,6 +8,7 @@
 #include "exporters/agent/log.h"
 #include "exporters/agent/loop.h"
 #include "exporters/agent/name.h"
+#include "exporters/agent/reading.h"
 #include "exporters/agent/runtime.h"
 #include "exporters/agent/users.h"
 #include "exporters/agent/worker.h"
@@ -16,6 +17,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +40,7 @@
 enum {
     WORKER_LINK_FD = 3,
     COMMAND_ATTEMPTS = 3, /* workers that may die of one command */
+    RING_ATTEMPTS = 3,    /* workers that may crash while they look into one ring */
 };
 static const uint64_t stop_ns = 5000 * MS;
 static const uint64_t restart_first_ns = 10 * MS, restart_max_ns = 1000 * MS, restart_good_ns = 200 * MS;
@@ -454,6 +457,29 @@ static void give_up_commands(void)
     }
 }
 
+/* Somebody else ended it, or ended the machine's need of memory with it: no ring's fault. */
+static bool was_killed(int status)
+{
+    return WIFSIGNALED(status) && (WTERMSIG(status) == SIGKILL || WTERMSIG(status) == SIGTERM);
+}
+
+/* One ring may not keep the others from being read. Its program is told to write no more; what was taken of it is
+ * delivered. */
+static void blame_ring(int status)
+{
+    uint32_t disabled = 1, id = reading_take();
+    struct held *held = id && !was_killed(status) ? held_find(&keeper.held, id) : NULL;
+
+    if (!held || held->packet.type != LINK_SOURCE || ++held->crash_count < RING_ATTEMPTS)
+        return;
+    log_line(LOG_LEVEL_ERROR, "process %d: its memory ended the worker %u times: it is not traced any more",
+             (int)held->packet.pid, held->crash_count);
+    if (fcntl(held->fds[1], F_GET_SEALS) >= 0) /* memory, which nobody can make us wait for */
+        (void)!pwrite(held->fds[1], &disabled, sizeof(disabled), offsetof(struct wire_control, disabled));
+    users_find(held->packet.uid)->given_up_count++;
+    unmap_held(id);
+}
+
 static void start_worker(void *arg)
 {
     int pair[2];
@@ -502,6 +528,7 @@ static void worker_ended(int status)
         return;
     }
     give_up_commands();
+    blame_ring(status);
     restart_later();
 }
 

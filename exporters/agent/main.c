@@ -4,6 +4,7 @@
 #include "exporters/agent/keeper.h"
 #include "exporters/agent/log.h"
 #include "exporters/agent/log_path.h"
+#include "exporters/agent/reading.h"
 #include "exporters/agent/runtime.h"
 #include "exporters/agent/settings.h"
 #include "exporters/agent/users.h"
@@ -253,10 +254,10 @@ static const char *choose_log(const struct options *options, char path[PATH_MAX]
 }
 
 /* What is shared with the workers, and with whom the socket is: before there is one. */
-static int prepare_users(const struct options *options, char error[RUNTIME_ERROR_MAX])
+static int prepare_memory(const struct options *options, char error[RUNTIME_ERROR_MAX])
 {
     static_assert((int)USERS_ERROR_MAX <= (int)RUNTIME_ERROR_MAX, "error");
-    if (users_init()) {
+    if (users_init() || reading_init()) {
         (void)snprintf(error, RUNTIME_ERROR_MAX, "out of memory");
         return -1;
     }
@@ -267,7 +268,7 @@ static int run(const struct options *options, int activated, int word)
 {
     char socket_path[RUNTIME_PATH_MAX], log_path[PATH_MAX], error[RUNTIME_ERROR_MAX] = "";
     struct keeper_options keeper = {.listener = activated, .lock = -1, .stays = options->stays || activated >= 0};
-    int result = prepare_users(options, error);
+    int result = prepare_memory(options, error);
 
     if (!result && activated < 0)
         result = claim(options, socket_path, &keeper, error);

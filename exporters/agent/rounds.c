@@ -9,6 +9,7 @@
 #include "exporters/agent/loop.h"
 #include "exporters/agent/owner.h"
 #include "exporters/agent/process.h"
+#include "exporters/agent/reading.h"
 #include "exporters/agent/reclaim.h"
 #include "exporters/agent/source.h"
 #include "exporters/agent/spools.h"
@@ -364,9 +365,11 @@ static void on_wake(void *arg, int fd, uint32_t events)
 static void read_source(struct source *source, uint64_t now_ns)
 {
     struct look look;
+    uint32_t before;
 
     if (source->over)
         return;
+    before = reading_begin(source->id);
     look = look_at_source(source, now_ns);
     if (look.moved_count) {
         source->last_active_ns = now_ns;
@@ -375,6 +378,7 @@ static void read_source(struct source *source, uint64_t now_ns)
     source->pressed = look.pressed;
     source->pending = look.pending;
     check_quiet(source, &look, now_ns);
+    reading_end(before);
     if (source->destinations && source->spool_end > source->spool_woken) {
         source->spool_woken = source->spool_end;
         destinations_wake(source->destinations);
@@ -409,9 +413,12 @@ static uint64_t serve(struct source *source, uint64_t now_ns)
     if (!source->asleep || is_due) {
         read_source(source, now_ns);
         if (wants_sleep(source, now_ns)) {
+            uint32_t before = reading_begin(source->id);
+
             (void)reclaim_source(source);
             if (can_wake_us(source))
                 fall_asleep(source, now_ns);
+            reading_end(before);
         }
     }
     if (!source->over)

@@ -203,11 +203,15 @@ json_t *status_report(const struct link_hello *hello, uid_t viewer)
     struct view view = {viewer, json_array()};
     json_t *rings = json_array();
     struct numbers totals = {0};
+    uint64_t given_up_count = 0;
     const struct user *user;
 
-    for (size_t n = 0; (user = users_at(n)); n++)
-        if (users_may_see(viewer, user->uid))
-            add_user(&totals, user);
+    for (size_t n = 0; (user = users_at(n)); n++) {
+        if (!users_may_see(viewer, user->uid))
+            continue;
+        add_user(&totals, user);
+        given_up_count += user->given_up_count;
+    }
     process_visit(visit_process, &view);
     for (const struct source *source = intake_first(); source; source = source->next) {
         struct numbers numbers = {0};
@@ -218,7 +222,8 @@ json_t *status_report(const struct link_hello *hello, uid_t viewer)
         add_source(&totals, source);
         (void)json_array_append_new(rings, pack_source(source, &numbers));
     }
-    return json_pack("{s:o, s:o, s:o, s:o, s:{s:o, s:o}, s:o}", "agent", pack_agent(hello), "users", pack_users(viewer),
-                     "processes", view.processes, "rings", rings, "totals", "counts", pack_counts(&totals), "dropped",
-                     pack_dropped(&totals), "destinations", destinations_status_all(viewer));
+    return json_pack("{s:o, s:o, s:o, s:o, s:{s:o, s:o, s:I}, s:o}", "agent", pack_agent(hello), "users",
+                     pack_users(viewer), "processes", view.processes, "rings", rings, "totals", "counts",
+                     pack_counts(&totals), "dropped", pack_dropped(&totals), "given_up_rings",
+                     (json_int_t)given_up_count, "destinations", destinations_status_all(viewer));
 }

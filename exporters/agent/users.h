@@ -30,6 +30,7 @@ struct user {
     /* Keeper only. */
     uint64_t refused_count;         /* connections of a user who isn't served */
     _Atomic uint64_t limited_count; /* messages beyond the limits; the worker's too: ways to export beyond them */
+    uint64_t given_up_count;        /* rings that workers crashed of */
     uint64_t credit_at_ns;          /* when the whole burst is there again */
     /* Worker only: of rings that were. */
     struct source_counts counts;

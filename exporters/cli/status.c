@@ -159,6 +159,14 @@ static void print_dropped(const json_t *dropped)
     table_deinit(&table);
 }
 
+static void print_given_up(json_int_t count)
+{
+    if (count)
+        printf("  %" JSON_INTEGER_FORMAT " programs are not traced any more: reading their memory ended the agent's "
+               "worker; see 'spanshim log'\n",
+               count);
+}
+
 /* "3 rejected, 1 given_up"; "0" when nothing was. */
 static void add_causes(struct table *table, json_t *dropped)
 {
@@ -233,6 +241,7 @@ static void print_tables(const json_t *answer)
     print_users(json_object_get(answer, "users"));
     print_requests(json_object_get(totals, "counts"));
     print_dropped(json_object_get(totals, "dropped"));
+    print_given_up(number_of(totals, "given_up_rings"));
     print_destinations(json_object_get(answer, "destinations"));
 }
 

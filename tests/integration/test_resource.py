@@ -4,6 +4,7 @@
 import os
 import platform
 import re
+import signal
 import subprocess
 import unittest
 from datetime import datetime, timezone
@@ -111,6 +112,46 @@ class ResourceTest(ShimTest):
         self.assertEqual([1, 1], [len(ids) for ids in by_pid.values()])
         self.assertEqual(2, len(set.union(*by_pid.values())))
         self.assertEqual({server.pid}, {span["resource"]["process.parent_pid"] for span in self.spans()})
+
+
+class TotalsTest(ShimTest):
+    """What `spanshim status` adds up, when the worker that counted it is gone."""
+
+    def totals(self):
+        return self.spanshim.status()["totals"]
+
+    def restart_worker(self, sign):
+        before = self.spanshim.worker_pid
+        os.kill(before, sign)
+        wait_until(lambda: before not in children(self.spanshim.agent.pid) and self.spanshim.worker_pid != before,
+                   what="another worker")
+
+    def test_totals_outlive_the_worker(self):
+        """Of a ring that is there and of one that was."""
+        self.needs_spans()
+        gone, port = servers.httpd(self)
+        Traffic(port).once("GET", "/")
+        gone.kill()
+        wait_until(lambda: not self.spanshim.status()["rings"], what="its end")
+        _, port = servers.httpd(self)
+        for _ in range(3):
+            Traffic(port).once("GET", "/")
+        self.spans(4)
+        before = self.totals()
+        self.assertEqual((4, 4), (before["counts"]["requests"], before["counts"]["taken"]))
+        self.restart_worker(signal.SIGKILL)
+        self.assertEqual(before, self.totals())
+
+    def test_a_worker_that_is_ended_blames_no_idle_ring(self):
+        self.needs_spans()
+        _, port = servers.httpd(self)
+        wait_until(lambda: self.spanshim.status()["rings"] and self.spanshim.status()["rings"][0]["asleep"], what="sleep")
+        for _ in range(4):
+            self.restart_worker(signal.SIGSEGV)
+            wait_until(lambda: self.spanshim.status()["rings"][0]["asleep"], what="sleep")
+        Traffic(port).once("GET", "/")
+        self.assertEqual(1, len(self.spans(1)))
+        self.assertEqual(0, self.totals()["given_up_rings"])
 
 
 @unittest.skipIf(os.geteuid(), "only root can become another user")
