@@ -129,6 +129,15 @@ static void throws_away(int fd)
     scenario_answer(fd);
 }
 
+/* The host's name is thrown away in the kernel: what stands in the buffer instead must not be taken for it. */
+static void throws_head_away(int fd)
+{
+    TRY(recv(fd, buf, scenario_request_length - 5, 0));
+    TRY(recv(fd, buf, 1, MSG_TRUNC));
+    TRY(recv(fd, buf, 4, 0));
+    scenario_answer(fd);
+}
+
 /* One byte beside the stream: it belongs to no request. */
 static void out_of_band(int fd)
 {
@@ -330,6 +339,7 @@ int main(int argc, char **argv)
         {"peek", peeks, NULL},
         {"waitall", waits_for_all, NULL},
         {"trunc", throws_away, "0123456789012345678901234567890123456789"},
+        {"trunc-head", throws_head_away, NULL},
         {"oob", out_of_band, NULL},
         {"errqueue", error_queue, NULL},
         {"zerocopy", without_copy, NULL},

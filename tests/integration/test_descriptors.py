@@ -19,11 +19,12 @@ import socket
 import subprocess
 import unittest
 
-from harness import APPS, BARE, ShimTest, Traffic
+from harness import APPS, BARE, ShimTest, Traffic, is_sanitized
 from processes import free_port, listens, wait_until
 
 ANSWERED = (200, "")
 UNANSWERED = (0, "no_response")
+BAD_POINTERS = ("efault", "accept")  # scenarios that AddressSanitizer's own interceptors crash of
 
 
 class ScenarioTest(ShimTest):
@@ -34,19 +35,22 @@ class ScenarioTest(ShimTest):
         return sorted((span["attributes"]["url.path"], span["attributes"].get("http.response.status_code", 0),
                        span["attributes"].get("error.type", "")) for span in self.spans())
 
+    def _run(self, program, names, preload):
+        """What it prints; it must not fail."""
+        done = subprocess.run([APPS / program, *names], env=self.spanshim.env(preload=preload), capture_output=True,
+                              text=True, timeout=60, check=False)
+        self.assertEqual((0, ""), (done.returncode, done.stderr))
+        return done.stdout
+
     def _check(self, program, exceptions=None, others=(), dropped=None):
         """Run it both ways; each scenario makes an answered span but for `exceptions` (name -> spans' status and error);
         `others` are answered requests of other paths, `dropped` is what is counted as lost, by cause."""
         exceptions = exceptions or {}
-        bare = subprocess.run([APPS / program], env=self.spanshim.env(preload=False), capture_output=True, text=True,
-                              timeout=60, check=False)
-        shimmed = subprocess.run([APPS / program], env=self.spanshim.env(), capture_output=True, text=True, timeout=60,
-                                 check=False)
-        self.assertEqual((0, ""), (bare.returncode, bare.stderr))
-        self.assertEqual(bare.stdout, shimmed.stdout)
-        self.assertEqual((0, ""), (shimmed.returncode, shimmed.stderr))
-        names = re.findall(r"^-- (\S+)$", bare.stdout, re.MULTILINE)
+        names = re.findall(r"^-- (\S+)$", self._run(program, [], preload=False), re.MULTILINE)
+        if is_sanitized():
+            names = [name for name in names if name not in BAD_POINTERS]
         self.assertTrue(names)
+        self.assertEqual(self._run(program, names, preload=False), self._run(program, names, preload=True))
         if BARE:
             return
         expected = [(f"/{name}", *outcome) for name in names for outcome in exceptions.get(name, [ANSWERED])]
@@ -57,7 +61,7 @@ class ScenarioTest(ShimTest):
         self.assertEqual(dropped or {}, {cause: count for cause, count in counts.items() if count})
 
     def test_bytes(self):
-        self._check("fd_bytes")
+        self._check("fd_bytes", {"trunc-head": []}, dropped={"bad_framing": 1})
         for span in self.spans():
             self.assertEqual(2, span["attributes"]["http.response.body.size"], span["attributes"])
 

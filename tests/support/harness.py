@@ -32,9 +32,14 @@ FULL = os.environ.get("SPANSHIM_TEST_FULL") == "1"
 PYTHON = "/usr/bin/python3"
 
 
+def is_sanitized(library=LIBRARY):
+    """Is this shim under AddressSanitizer? Its runtime then reads what programs pass to libc, before the kernel judges."""
+    return b"__asan_init" in library.read_bytes()
+
+
 def preload_environment(library=LIBRARY):
     """The variables that put a shim into a program; a sanitized one needs its runtime in front of it."""
-    if b"__asan_init" not in library.read_bytes():
+    if not is_sanitized(library):
         return {"LD_PRELOAD": str(library)}
     runtime = subprocess.run(["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True).stdout
     return {"LD_PRELOAD": f"{os.path.realpath(runtime.strip())}:{library}",
