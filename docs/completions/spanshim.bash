@@ -10,7 +10,7 @@ _spanshim()
 
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        mapfile -t COMPREPLY < <(compgen -W 'run lib settings status flush log stop purge --help --version' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W 'run doctor lib settings status flush log stop purge --help --version' -- "$current")
         return
     fi
     case $command in
@@ -36,6 +36,29 @@ _spanshim()
         *)
             if [[ $current == -* ]]; then
                 mapfile -t COMPREPLY < <(compgen -W '--service --env-file --init --help --' -- "$current")
+            else
+                mapfile -t COMPREPLY < <(compgen -c -- "$current")
+            fi
+            ;;
+        esac
+        ;;
+    doctor)
+        for ((i = 2; i < COMP_CWORD; i++)); do
+            case ${COMP_WORDS[i]} in
+            --pid | -p | --env-file) ((i++)) ;;
+            -*) ;;
+            *) # the program's arguments
+                mapfile -t COMPREPLY < <(compgen -f -- "$current")
+                return
+                ;;
+            esac
+        done
+        case $previous in
+        --pid | -p) ;;
+        --env-file) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+        *)
+            if [[ $current == -* ]]; then
+                mapfile -t COMPREPLY < <(compgen -W '--json --pid --env-file --help' -- "$current")
             else
                 mapfile -t COMPREPLY < <(compgen -c -- "$current")
             fi

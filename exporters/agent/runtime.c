@@ -58,24 +58,23 @@ void runtime_folder(const char *path, char folder[RUNTIME_PATH_MAX])
     folder[length] = '\0';
 }
 
-/* Nobody else may have put it there, or may put things into it. A sticky folder (/tmp) keeps at least what is ours. */
+/* Nobody else may have put it there, or may put things into it. */
 static int check_folder(int fd, const char *folder, char error[RUNTIME_ERROR_MAX])
 {
     struct stat status;
 
     if (fstat(fd, &status))
         return -errno;
-    if (status.st_uid != geteuid() && status.st_uid != 0) {
+    int result = socket_folder_judge(&status);
+
+    if (result == -EPERM) {
         (void)snprintf(error, RUNTIME_ERROR_MAX,
                        "%s belongs to user %u: refused. Remove it, or set SPANSHIM_RUNTIME_DIR to a folder of your own",
                        folder, (unsigned)status.st_uid);
-        return -EPERM;
-    }
-    if (status.st_mode & (S_IWGRP | S_IWOTH) && !(status.st_mode & S_ISVTX)) {
+    } else if (result == -EACCES) {
         (void)snprintf(error, RUNTIME_ERROR_MAX, "others may write to %s: refused. Do: chmod go-w %s", folder, folder);
-        return -EPERM;
     }
-    return 0;
+    return result;
 }
 
 /* Other users must get at the socket; a shared folder (/tmp) lets them already. */

@@ -31,3 +31,12 @@ int socket_path_choose(const struct socket_path_settings *settings, char ret_pat
         length = snprintf(ret_path, SOCKET_PATH_MAX, "/tmp/spanshim-%u/agent.sock", (unsigned)geteuid());
     return length >= SOCKET_PATH_MAX ? -ENAMETOOLONG : 0;
 }
+
+int socket_folder_judge(const struct stat *status)
+{
+    if (!S_ISDIR(status->st_mode))
+        return -ENOTDIR;
+    if (status->st_uid != geteuid() && status->st_uid != 0)
+        return -EPERM;
+    return status->st_mode & (S_IWGRP | S_IWOTH) && !(status->st_mode & S_ISVTX) ? -EACCES : 0;
+}

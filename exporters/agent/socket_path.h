@@ -19,4 +19,11 @@ struct socket_path_settings {
 /* The first that is set, else /run/spanshim for root, else /tmp/spanshim-UID. 0, or -ENAMETOOLONG. Context: any. */
 int socket_path_choose(const struct socket_path_settings *settings, char ret_path[SOCKET_PATH_MAX]);
 
+struct stat;
+
+/* Whether an agent of this user has its socket in a folder of this status (lstat). 0; -ENOTDIR; -EPERM: it is another
+ * user's, who could put another socket there; -EACCES: others may write to it. A sticky folder (/tmp) keeps at least
+ * what is ours. Context: any. */
+int socket_folder_judge(const struct stat *status);
+
 #endif

@@ -8,10 +8,10 @@
 enum cli_exit {
     CLI_EXIT_OK = 0,
     CLI_EXIT_FAILED = 1,
-    CLI_EXIT_USAGE = 2,            /* of every command but run */
-    CLI_EXIT_LAUNCHER = 125,       /* run: the launcher itself failed */
-    CLI_EXIT_NOT_EXECUTABLE = 126, /* run: the program was found and cannot be executed */
-    CLI_EXIT_NOT_FOUND = 127,      /* run: there is no such program */
+    CLI_EXIT_USAGE = 2,            /* of every command but run and doctor */
+    CLI_EXIT_LAUNCHER = 125,       /* these two: spanshim itself failed */
+    CLI_EXIT_NOT_EXECUTABLE = 126, /* the program was found and cannot be executed */
+    CLI_EXIT_NOT_FOUND = 127,      /* there is no such program */
 };
 
 /* Occupy what of the descriptors 0 to 2 the launcher was started without, until exec: a socket of ours must not be
@@ -45,5 +45,6 @@ int flush_command(int argc, char **argv);
 int stop_command(int argc, char **argv);
 int log_command(int argc, char **argv);
 int purge_command(int argc, char **argv);
+int doctor_command(int argc, char **argv);
 
 #endif

@@ -3,12 +3,13 @@
 
 #include "exporters/cli/preload_list.h"
 
-#include <elf.h>
+#include <gelf.h>
+#include <libelf.h>
 #include <stdint.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #if defined(__x86_64__)
 #define OWN_MACHINE EM_X86_64
@@ -18,163 +19,272 @@
 #define OWN_MACHINE EM_NONE
 #endif
 
-/* The file, mapped. A program that is cut short while it is read would kill us by SIGBUS: then it could not be executed
- * either. */
-struct image {
-    const uint8_t *bytes;
-    size_t len;
+enum { VERSIONS_MAX = 10000 };
+
+struct visit {
+    Elf *elf;
+    elf_found *found;
+    void *arg;
 };
 
-/* NULL when any of it lies outside. */
-static const void *image_at(const struct image *image, uint64_t offset, uint64_t len)
+static void tell(const struct visit *visit, enum elf_item item, const char *text)
 {
-    if (offset > image->len || len > image->len - offset)
-        return NULL;
-    return image->bytes + offset;
+    if (text)
+        visit->found(visit->arg, item, text);
 }
 
-/* A NUL-terminated text within the image; NULL when it isn't. */
-static const char *image_text(const struct image *image, uint64_t offset)
+/* The text at an offset of a piece of the file; NULL when it doesn't end within. */
+static const char *text_at(const Elf_Data *data, uint64_t offset)
 {
-    const char *text = image_at(image, offset, 1);
-
-    return text && memchr(text, '\0', image->len - offset) ? text : NULL;
+    if (!data || !data->d_buf || offset >= data->d_size)
+        return NULL;
+    const char *text = (const char *)data->d_buf + offset;
+    return memchr(text, '\0', data->d_size - offset) ? text : NULL;
 }
 
-static const Elf64_Ehdr *own_header(const struct image *image)
+/* NULL when any of it lies outside the file. */
+static Elf_Data *piece(Elf *elf, uint64_t offset, uint64_t size, Elf_Type type)
 {
-    const Elf64_Ehdr *header = image_at(image, 0, sizeof(*header));
-
-    if (!header || header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_ident[EI_DATA] != ELFDATA2LSB)
+    if (offset > INT64_MAX || size == 0 || size > SIZE_MAX / 2)
         return NULL;
-    if (OWN_MACHINE != EM_NONE && header->e_machine != OWN_MACHINE)
-        return NULL;
-    return header;
+    return elf_getdata_rawchunk(elf, (int64_t)offset, size, type);
 }
 
-static const Elf64_Phdr *segment(const struct image *image, const Elf64_Ehdr *header, size_t index)
+static size_t segment_count(Elf *elf)
 {
-    if (index >= header->e_phnum || header->e_phentsize != sizeof(Elf64_Phdr) || header->e_phoff % 8 != 0)
-        return NULL;
-    return image_at(image, header->e_phoff + index * sizeof(Elf64_Phdr), sizeof(Elf64_Phdr));
+    size_t count = 0;
+
+    return elf_getphdrnum(elf, &count) == 0 ? count : 0;
 }
 
-/* Go's linker leaves its build id in a note of its own. */
-static bool notes_name_go(const struct image *image, uint64_t offset, uint64_t len)
+/* File offset of an address, by the loadable segments, and how much of the segment follows there. */
+static uint64_t file_offset(Elf *elf, uint64_t address, uint64_t *ret_rest)
 {
-    const uint8_t *notes = image_at(image, offset, len);
+    GElf_Phdr at;
 
-    if (!notes)
-        return false;
-    while (len >= sizeof(Elf64_Nhdr)) {
-        Elf64_Nhdr note;
-
-        memcpy(&note, notes, sizeof(note));
-        uint64_t size =
-            sizeof(note) + (((uint64_t)note.n_namesz + 3) & ~3ull) + (((uint64_t)note.n_descsz + 3) & ~3ull);
-        if (size > len)
-            return false;
-        if (note.n_namesz == 4 && memcmp(notes + sizeof(note), "Go\0", 4) == 0)
-            return true;
-        notes += size;
-        len -= size;
+    for (size_t i = 0; i < segment_count(elf); i++) {
+        if (!gelf_getphdr(elf, (int)i, &at) || at.p_type != PT_LOAD || address < at.p_vaddr ||
+            address - at.p_vaddr >= at.p_filesz || at.p_offset > UINT64_MAX - (address - at.p_vaddr))
+            continue;
+        *ret_rest = at.p_filesz - (address - at.p_vaddr);
+        return at.p_offset + (address - at.p_vaddr);
     }
-    return false;
-}
-
-/* Externally linked Go programs keep the note out of the segments' table at times; the section is there. */
-static bool sections_name_go(const struct image *image, const Elf64_Ehdr *header)
-{
-    const Elf64_Shdr *sections = image_at(image, header->e_shoff, (uint64_t)header->e_shnum * sizeof(*sections));
-
-    if (!sections || header->e_shoff % 8 != 0 || header->e_shentsize != sizeof(*sections) ||
-        header->e_shstrndx >= header->e_shnum)
-        return false;
-    uint64_t names = sections[header->e_shstrndx].sh_offset;
-    for (size_t i = 0; i < header->e_shnum; i++) {
-        if (names > UINT64_MAX - sections[i].sh_name)
-            return false;
-        const char *name = image_text(image, names + sections[i].sh_name);
-
-        if (name && (strcmp(name, ".go.buildinfo") == 0 || strcmp(name, ".note.go.buildid") == 0))
-            return true;
-    }
-    return false;
-}
-
-/* File offset of an address, by the loadable segments. */
-static uint64_t file_offset(const struct image *image, const Elf64_Ehdr *header, uint64_t address)
-{
-    const Elf64_Phdr *at;
-
-    for (size_t i = 0; (at = segment(image, header, i)); i++)
-        if (at->p_type == PT_LOAD && address >= at->p_vaddr && address - at->p_vaddr < at->p_filesz)
-            return address - at->p_vaddr + at->p_offset;
+    *ret_rest = 0;
     return UINT64_MAX;
 }
 
-/* Which sanitizer's runtime the dynamic section asks for. */
-static void find_sanitizer(const struct image *image, const Elf64_Ehdr *header, const Elf64_Phdr *dynamic,
-                           char ret_name[ELF_NAME_MAX])
+/* Go's linker leaves its build id in a note of its own. */
+static void visit_notes(const struct visit *visit, const GElf_Phdr *segment)
 {
-    size_t count = dynamic->p_filesz / sizeof(Elf64_Dyn);
-    const Elf64_Dyn *entries = image_at(image, dynamic->p_offset, count * sizeof(*entries));
-    uint64_t names = UINT64_MAX;
+    Elf_Data *data = piece(visit->elf, segment->p_offset, segment->p_filesz, ELF_T_NHDR);
+    GElf_Nhdr note;
+    size_t name, content, at = 0;
 
-    if (!entries || dynamic->p_offset % 8 != 0)
-        return;
-    for (size_t i = 0; i < count && entries[i].d_tag != DT_NULL; i++)
-        if (entries[i].d_tag == DT_STRTAB)
-            names = file_offset(image, header, entries[i].d_un.d_ptr);
-    for (size_t i = 0; i < count && entries[i].d_tag != DT_NULL; i++) {
-        if (entries[i].d_tag != DT_NEEDED || names > UINT64_MAX - entries[i].d_un.d_val)
-            continue;
-        const char *name = image_text(image, names + entries[i].d_un.d_val);
+    while (data && (at = gelf_getnote(data, at, &note, &name, &content)) > 0)
+        tell(visit, ELF_NOTE, note.n_namesz ? text_at(data, name) : NULL);
+}
 
-        if (name && preload_list_is_sanitizer(name) && strlen(name) < ELF_NAME_MAX) {
-            memcpy(ret_name, name, strlen(name) + 1);
-            return;
-        }
+/* Of an entry of the dynamic section: is it a text, and which item? */
+static bool is_text_entry(int64_t tag, enum elf_item *ret_item)
+{
+    switch (tag) {
+    case DT_NEEDED:
+        *ret_item = ELF_NEEDED;
+        return true;
+    case DT_RPATH:
+        *ret_item = ELF_RPATH;
+        return true;
+    case DT_RUNPATH:
+        *ret_item = ELF_RUNPATH;
+        return true;
+    default:
+        return false;
     }
 }
 
-static void inspect_image(const struct image *image, struct elf_facts *facts)
+/* The texts that the dynamic section points at. */
+static Elf_Data *dynamic_texts(Elf *elf, Elf_Data *entries)
 {
-    const uint8_t *magic = image_at(image, 0, SELFMAG);
-    const Elf64_Phdr *at;
+    GElf_Dyn entry;
+    uint64_t rest;
 
-    facts->is_elf = magic && memcmp(magic, ELFMAG, SELFMAG) == 0;
-    if (!facts->is_elf)
-        return;
-    const Elf64_Ehdr *header = own_header(image);
-    if (!header) {
-        facts->is_foreign = true;
-        return;
+    for (int i = 0; gelf_getdyn(entries, i, &entry) && entry.d_tag != DT_NULL; i++)
+        if (entry.d_tag == DT_STRTAB) {
+            uint64_t offset = file_offset(elf, entry.d_un.d_ptr, &rest);
+
+            return piece(elf, offset, rest, ELF_T_BYTE);
+        }
+    return NULL;
+}
+
+static void visit_dynamic(const struct visit *visit, const GElf_Phdr *segment)
+{
+    Elf_Data *entries = piece(visit->elf, segment->p_offset, segment->p_filesz, ELF_T_DYN);
+    Elf_Data *texts = entries ? dynamic_texts(visit->elf, entries) : NULL;
+    GElf_Dyn entry;
+    enum elf_item item;
+
+    for (int i = 0; texts && gelf_getdyn(entries, i, &entry) && entry.d_tag != DT_NULL; i++)
+        if (is_text_entry(entry.d_tag, &item))
+            tell(visit, item, text_at(texts, entry.d_un.d_val));
+}
+
+static void visit_segments(const struct visit *visit)
+{
+    GElf_Phdr at;
+
+    for (size_t i = 0; i < segment_count(visit->elf); i++) {
+        if (!gelf_getphdr(visit->elf, (int)i, &at))
+            return;
+        if (at.p_type == PT_INTERP)
+            tell(visit, ELF_INTERPRETER, text_at(piece(visit->elf, at.p_offset, at.p_filesz, ELF_T_BYTE), 0));
+        else if (at.p_type == PT_NOTE)
+            visit_notes(visit, &at);
+        else if (at.p_type == PT_DYNAMIC)
+            visit_dynamic(visit, &at);
     }
-    for (size_t i = 0; (at = segment(image, header, i)); i++) {
-        if (at->p_type == PT_INTERP)
-            facts->is_dynamic = true;
-        else if (at->p_type == PT_NOTE)
-            facts->is_go |= notes_name_go(image, at->p_offset, at->p_filesz);
-        else if (at->p_type == PT_DYNAMIC)
-            find_sanitizer(image, header, at, facts->sanitizer);
+}
+
+/* Go programs linked by a C linker keep the note out of the segments' table at times; the section is there. */
+static void visit_sections(const struct visit *visit)
+{
+    size_t names;
+    GElf_Shdr header;
+
+    if (elf_getshdrstrndx(visit->elf, &names) != 0)
+        return;
+    for (Elf_Scn *at = NULL; (at = elf_nextscn(visit->elf, at));)
+        if (gelf_getshdr(at, &header))
+            tell(visit, ELF_SECTION, elf_strptr(visit->elf, names, header.sh_name));
+}
+
+static void visit_symbols(const struct visit *visit, Elf_Data *data, const GElf_Shdr *header)
+{
+    GElf_Sym symbol;
+
+    for (int i = 1; gelf_getsym(data, i, &symbol); i++)
+        tell(visit, symbol.st_shndx == SHN_UNDEF ? ELF_IMPORT : ELF_EXPORT,
+             elf_strptr(visit->elf, header->sh_link, symbol.st_name));
+}
+
+/* Each step leads forward, and there are only so many: lists that lead nowhere come to an end. */
+static void visit_versions(const struct visit *visit, Elf_Data *data, const GElf_Shdr *header)
+{
+    GElf_Verneed file;
+    GElf_Vernaux version;
+    unsigned steps = 0;
+
+    for (uint64_t at = 0; at < INT32_MAX && gelf_getverneed(data, (int)at, &file); at += file.vn_next) {
+        for (uint64_t to = at + file.vn_aux; to < INT32_MAX && gelf_getvernaux(data, (int)to, &version);
+             to += version.vna_next) {
+            tell(visit, ELF_VERSION, elf_strptr(visit->elf, header->sh_link, version.vna_name));
+            if (version.vna_next == 0 || ++steps == VERSIONS_MAX)
+                break;
+        }
+        if (file.vn_next == 0 || steps == VERSIONS_MAX)
+            return;
     }
-    facts->is_go = facts->is_go || sections_name_go(image, header);
+}
+
+static void visit_tables(const struct visit *visit)
+{
+    GElf_Shdr header;
+
+    for (Elf_Scn *at = NULL; (at = elf_nextscn(visit->elf, at));) {
+        if (!gelf_getshdr(at, &header))
+            continue;
+        Elf_Data *data =
+            header.sh_type == SHT_DYNSYM || header.sh_type == SHT_GNU_verneed ? elf_getdata(at, NULL) : NULL;
+        if (data && header.sh_type == SHT_DYNSYM)
+            visit_symbols(visit, data, &header);
+        else if (data)
+            visit_versions(visit, data, &header);
+    }
+}
+
+/* A regular file that starts as ELF files do. */
+static bool has_magic(int fd)
+{
+    struct stat status;
+    char magic[SELFMAG];
+
+    return fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
+           pread(fd, magic, sizeof(magic), 0) == (ssize_t)sizeof(magic) && memcmp(magic, ELFMAG, SELFMAG) == 0;
+}
+
+/* A file that is cut short while it is read would kill us by SIGBUS: then it could not be executed either. */
+static Elf *open_elf(int fd)
+{
+    GElf_Ehdr header;
+
+    if (!has_magic(fd) || elf_version(EV_CURRENT) == EV_NONE)
+        return NULL;
+    Elf *elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
+    if (elf && elf_kind(elf) == ELF_K_ELF && gelf_getehdr(elf, &header))
+        return elf;
+    (void)elf_end(elf);
+    return NULL;
+}
+
+static void note_fact(void *arg, enum elf_item item, const char *text)
+{
+    struct elf_facts *facts = arg;
+
+    if (item == ELF_INTERPRETER)
+        facts->is_dynamic = true;
+    else if (item == ELF_NOTE)
+        facts->is_go |= strcmp(text, "Go") == 0;
+    else if (item == ELF_SECTION)
+        facts->is_go |= strcmp(text, ".go.buildinfo") == 0 || strcmp(text, ".note.go.buildid") == 0;
+    else if (item == ELF_NEEDED && !*facts->sanitizer && preload_list_is_sanitizer(text) && strlen(text) < ELF_NAME_MAX)
+        memcpy(facts->sanitizer, text, strlen(text) + 1);
 }
 
 void elf_inspect(int fd, struct elf_facts *ret_facts)
 {
-    struct stat status;
-    struct elf_facts facts = {0};
+    struct elf_facts facts = {.is_elf = has_magic(fd)};
+    struct visit visit = {.elf = open_elf(fd), .found = note_fact, .arg = &facts};
+    GElf_Ehdr header;
 
-    if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0) {
-        size_t len = (size_t)status.st_size;
-        void *bytes = mmap(NULL, len, PROT_READ, MAP_PRIVATE, fd, 0);
-
-        if (bytes != MAP_FAILED) {
-            inspect_image(&(struct image){.bytes = bytes, .len = len}, &facts);
-            (void)munmap(bytes, len);
-        }
+    facts.is_broken = facts.is_elf && !visit.elf;
+    if (visit.elf && gelf_getehdr(visit.elf, &header)) {
+        facts.machine = header.e_machine;
+        facts.bits = header.e_ident[EI_CLASS] == ELFCLASS64 ? 64 : 32;
+        facts.is_foreign = facts.bits != 64 || header.e_ident[EI_DATA] != ELFDATA2LSB ||
+                           (OWN_MACHINE != EM_NONE && header.e_machine != OWN_MACHINE);
+        visit_segments(&visit);
+        visit_sections(&visit);
     }
+    (void)elf_end(visit.elf);
     *ret_facts = facts;
+}
+
+void elf_visit(int fd, elf_found *found, void *arg)
+{
+    struct visit visit = {.elf = open_elf(fd), .found = found, .arg = arg};
+
+    if (!visit.elf)
+        return;
+    visit_segments(&visit);
+    visit_sections(&visit);
+    visit_tables(&visit);
+    (void)elf_end(visit.elf);
+}
+
+const char *elf_machine_name(unsigned machine, unsigned bits, char buffer[ELF_NAME_MAX])
+{
+    static const struct {
+        unsigned machine;
+        const char *name;
+    } names[] = {{EM_X86_64, "x86_64"}, {EM_386, "i386"},        {EM_AARCH64, "aarch64"}, {EM_ARM, "arm"},
+                 {EM_PPC64, "ppc64"},   {EM_S390, "s390x"},      {EM_RISCV, "riscv"},     {EM_MIPS, "mips"},
+                 {EM_PPC, "ppc"},       {EM_SPARCV9, "sparc64"}, {258, "loongarch"}};
+
+    if (machine == EM_X86_64 && bits == 32)
+        return "x32";
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (names[i].machine == machine)
+            return names[i].name;
+    (void)snprintf(buffer, ELF_NAME_MAX, "machine %u", machine);
+    return buffer;
 }

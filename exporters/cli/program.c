@@ -123,32 +123,47 @@ static bool follow_script(int fd, char image[PATH_MAX], const struct environment
     return true;
 }
 
-/* The loader drops LD_PRELOAD when executing the file changes ids or adds capabilities. */
-static bool is_privileged(const char *path)
+unsigned program_marks(const char *path)
 {
     struct stat status;
     struct statvfs mount;
+    unsigned marks = 0;
 
     if (stat(path, &status) != 0 || (statvfs(path, &mount) == 0 && (mount.f_flag & ST_NOSUID)))
-        return false;
-    if ((status.st_mode & S_ISUID) && status.st_uid != geteuid())
-        return true;
-    if ((status.st_mode & S_ISGID) && (status.st_mode & S_IXGRP) && status.st_gid != getegid())
-        return true;
-    return geteuid() != 0 && getxattr(path, "security.capability", NULL, 0) > 0;
+        return 0;
+    if (status.st_mode & S_ISUID)
+        marks |= PROGRAM_SETUID;
+    if ((status.st_mode & S_ISGID) && (status.st_mode & S_IXGRP))
+        marks |= PROGRAM_SETGID;
+    if (getxattr(path, "security.capability", NULL, 0) > 0)
+        marks |= PROGRAM_CAPABILITIES;
+    return marks;
 }
 
-static enum program_blindness judge(const char *image, const struct elf_facts *facts)
+/* The loader drops LD_PRELOAD when executing the file changes ids or adds capabilities. */
+static bool is_privileged(const char *path)
+{
+    unsigned marks = program_marks(path);
+    struct stat status;
+
+    if (!marks || stat(path, &status) != 0)
+        return false;
+    return ((marks & PROGRAM_SETUID) && status.st_uid != geteuid()) ||
+           ((marks & PROGRAM_SETGID) && status.st_gid != getegid()) ||
+           ((marks & PROGRAM_CAPABILITIES) && geteuid() != 0);
+}
+
+enum program_blindness program_judge(const struct elf_facts *facts)
 {
     if (!facts->is_elf)
         return PROGRAM_SEEN; /* the kernel or a shell knows how to run it */
+    if (facts->is_broken)
+        return PROGRAM_BROKEN;
     if (facts->is_foreign)
         return PROGRAM_FOREIGN;
     if (facts->is_go)
         return PROGRAM_GO;
-    if (!facts->is_dynamic)
-        return PROGRAM_STATIC;
-    return is_privileged(image) ? PROGRAM_PRIVILEGED : PROGRAM_SEEN;
+    return facts->is_dynamic ? PROGRAM_SEEN : PROGRAM_STATIC;
 }
 
 void program_inspect(struct program *program, const struct environment *env)
@@ -162,12 +177,13 @@ void program_inspect(struct program *program, const struct environment *env)
             return;
         }
         if (!follow_script(fd, program->image, env)) {
-            struct elf_facts facts;
-
-            elf_inspect(fd, &facts);
-            program->blindness = judge(program->image, &facts);
-            memcpy(program->sanitizer, facts.sanitizer, sizeof(program->sanitizer));
+            elf_inspect(fd, &program->facts);
+            program->blindness = program_judge(&program->facts);
+            if (program->blindness == PROGRAM_SEEN && program->facts.is_elf && is_privileged(program->image))
+                program->blindness = PROGRAM_PRIVILEGED;
             depth = SCRIPT_DEPTH_MAX;
+        } else {
+            program->is_script = true;
         }
         (void)close(fd);
     }
@@ -183,6 +199,8 @@ const char *program_blindness_text(enum program_blindness blindness)
                "them";
     case PROGRAM_FOREIGN:
         return "is built for another architecture than the shim: it runs without traces";
+    case PROGRAM_BROKEN:
+        return "is damaged or cut short: its headers cannot be read";
     case PROGRAM_GO:
         return "is a Go program, which makes its system calls itself: it runs without traces";
     case PROGRAM_PRIVILEGED:

@@ -111,7 +111,7 @@ static int prepare_preload(struct run *run)
                   library);
         return CLI_EXIT_LAUNCHER;
     }
-    const char *runtime = *run->program.sanitizer ? run->program.sanitizer : NULL;
+    const char *runtime = *run->program.facts.sanitizer ? run->program.facts.sanitizer : NULL;
     char *list = preload_list_compose(environment_get(&run->env, "LD_PRELOAD"), library, runtime);
     environment_set(&run->env, "LD_PRELOAD", list);
     free(list);

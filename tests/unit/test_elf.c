@@ -56,13 +56,20 @@ static void make_image(uint8_t image[IMAGE_SIZE], const char *needed, const char
     memcpy(image + NOTE_AT + sizeof(note), note_name, 4);
 }
 
-static struct elf_facts inspect(const uint8_t *image, size_t len)
+static int file_of(const uint8_t *image, size_t len)
 {
-    struct elf_facts facts;
     int fd = memfd_create("test", MFD_CLOEXEC);
 
     assert_true(fd >= 0);
     assert_int_equal(write(fd, image, len), len);
+    return fd;
+}
+
+static struct elf_facts inspect(const uint8_t *image, size_t len)
+{
+    struct elf_facts facts;
+    int fd = file_of(image, len);
+
     elf_inspect(fd, &facts);
     (void)close(fd);
     return facts;
@@ -120,6 +127,72 @@ static void test_elf_takes_a_script_for_none(void **state)
     assert_false(inspect((const uint8_t *)"", 0).is_elf);
 }
 
+struct count {
+    size_t items[ELF_VERSION + 1];
+    size_t bytes;
+};
+
+static void count_item(void *arg, enum elf_item item, const char *text)
+{
+    struct count *count = arg;
+
+    assert_non_null(text);
+    count->items[item]++;
+    count->bytes += strlen(text); /* all of it can be read */
+}
+
+static void visit(const uint8_t *image, size_t len)
+{
+    struct count count = {0};
+    int fd = file_of(image, len);
+
+    elf_visit(fd, count_item, &count);
+    (void)close(fd);
+}
+
+static void test_elf_visits_all_items(void **state)
+{
+    struct count count = {0};
+    int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+
+    (void)state;
+    elf_visit(fd, count_item, &count);
+    (void)close(fd);
+    assert_int_equal(count.items[ELF_INTERPRETER], 1);
+    assert_true(count.items[ELF_NEEDED] && count.items[ELF_SECTION] && count.items[ELF_NOTE]);
+    assert_true(count.items[ELF_IMPORT] && count.items[ELF_VERSION]);
+}
+
+/* A real program with symbols and versions, cut and with bytes turned over in its headers, tables and sections. */
+static void test_elf_visits_broken_programs(void **state)
+{
+    static uint8_t image[1 << 18];
+    int fd = open("/bin/true", O_RDONLY | O_CLOEXEC);
+    ssize_t len = read(fd, image, sizeof(image));
+
+    (void)state;
+    (void)close(fd);
+    assert_true(len > 0);
+    for (ssize_t cut = 0; cut < len; cut += cut < 1024 ? 1 : 61)
+        visit(image, (size_t)cut);
+    for (ssize_t at = 0; at < len; at += at < 8192 || at > len - 4096 ? 3 : 257) {
+        image[at] ^= 0xff;
+        visit(image, (size_t)len);
+        image[at] ^= 0xff;
+    }
+}
+
+static void test_elf_tells_what_is_broken(void **state)
+{
+    uint8_t image[IMAGE_SIZE];
+
+    (void)state;
+    make_image(image, "libm.so.6", "GNU");
+    assert_false(inspect(image, sizeof(image)).is_broken);
+    assert_true(inspect(image, 40).is_broken);
+    assert_false(inspect(image, 3).is_elf);
+}
+
 /* Cut anywhere, and with every byte of the headers turned into nonsense: no answer matters, only that there is one. */
 static void test_elf_survives_broken_files(void **state)
 {
@@ -157,7 +230,8 @@ int main(void)
         cmocka_unit_test(test_elf_sees_a_dynamic_program),  cmocka_unit_test(test_elf_finds_the_sanitizer),
         cmocka_unit_test(test_elf_finds_go_by_its_note),    cmocka_unit_test(test_elf_knows_other_machines),
         cmocka_unit_test(test_elf_takes_a_script_for_none), cmocka_unit_test(test_elf_survives_broken_files),
-        cmocka_unit_test(test_elf_reads_this_program),
+        cmocka_unit_test(test_elf_reads_this_program),      cmocka_unit_test(test_elf_visits_all_items),
+        cmocka_unit_test(test_elf_visits_broken_programs),  cmocka_unit_test(test_elf_tells_what_is_broken),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
