@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -25,6 +26,49 @@ pid_t fork(void)
     if (child > 0 && hook_active()) /* a connection may now be the child's to answer: conn.c */
         atomic_fetch_add_explicit(&process_page->forks, 1, memory_order_relaxed);
     return child;
+}
+
+/* exit() comes by without this one, and by our destructor. */
+HOOK
+void _exit(int status)
+{
+    if (hook_active())
+        conn_at_exit();
+    REAL(_exit)(status);
+    __builtin_unreachable();
+}
+
+HOOK
+void _Exit(int status)
+{
+    if (hook_active())
+        conn_at_exit();
+    REAL(_Exit)(status);
+    __builtin_unreachable();
+}
+
+HOOK
+int execve(const char *path, char *const argv[], char *const envp[])
+{
+    if (hook_active())
+        conn_at_exec();
+    return REAL(execve)(path, argv, envp);
+}
+
+HOOK
+int execv(const char *path, char *const argv[])
+{
+    if (hook_active())
+        conn_at_exec();
+    return REAL(execv)(path, argv);
+}
+
+HOOK
+int execvp(const char *file, char *const argv[])
+{
+    if (hook_active())
+        conn_at_exec();
+    return REAL(execvp)(file, argv);
 }
 
 /* Like vfork, the child of CLONE_VM|CLONE_VFORK runs on our memory and thread-local storage, while we wait. */

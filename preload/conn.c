@@ -521,7 +521,7 @@ static bool has_written_unseen(const struct conn *conn, int fd)
 /* Its last descriptor is about to be closed while a request waits for its answer: is it certain that none was given? */
 __attribute__((cold)) static void doubt_silence(struct conn *conn, int fd)
 {
-    if (left_to_other(conn) || !socket_may_ask() || !claim(&conn->out))
+    if (!socket_may_ask() || !claim(&conn->out))
         return;
     if (has_written_unseen(conn, fd))
         turn_passive(conn, WIRE_DROP_BLIND);
@@ -538,7 +538,7 @@ void conn_closing(int fd)
     conn = conn_of(fdtab_clear(fd));
     if (!conn)
         return;
-    if (is_busy(conn) && atomic_load_explicit(&conn->refs, memory_order_relaxed) == 1)
+    if (is_busy(conn) && atomic_load_explicit(&conn->refs, memory_order_relaxed) == 1 && !left_to_other(conn))
         doubt_silence(conn, fd);
     conn_unref(conn);
 }
@@ -550,12 +550,60 @@ void conn_closing_range(unsigned first, unsigned last)
         conn_closing(fd);
 }
 
-/* inetd's way with programs that use stdio: the connection is standard input, and no hook ever sees its bytes. */
-void conn_at_exit(void)
+/* A connection on which a request that this process read waits for its answer? */
+static bool capture_waiting(struct conn_ref *ref, int fd)
+{
+    return conn_capture(ref, fd) && ref->conn && is_busy(ref->conn) &&
+           atomic_load_explicit(&ref->conn->pid, memory_order_relaxed) == process_pid();
+}
+
+/* Another program goes on with the connection, and knows nothing of the request. */
+void conn_at_exec(void)
+{
+    struct conn_ref ref;
+
+    if (!atomic_load_explicit(&process_page->valid, memory_order_relaxed))
+        return; /* a fork's child that has done nothing */
+    for (int fd = fdtab_next(0); fd >= 0; fd = fdtab_next(fd + 1))
+        if (capture_waiting(&ref, fd))
+            conn_give_up(&ref);
+}
+
+/* The kernel is about to close it. What is still open then is reported by the agent: the process died. That must not be
+ * said of a request that was answered, by a child or by this program's stdio, nor of an answer that ends with the
+ * connection. */
+static void end_at_exit(int fd)
+{
+    struct conn_ref ref;
+
+    if (!capture_waiting(&ref, fd))
+        return;
+    if (left_to_other(ref.conn))
+        turn_passive(ref.conn, WIRE_DROP_BLIND);
+    else
+        doubt_silence(ref.conn, fd);
+    if (atomic_load_explicit(&ref.conn->passive, memory_order_relaxed))
+        settle(ref.conn);
+    else
+        conn_shut_out(&ref);
+}
+
+/* inetd's way with programs that use stdio: the connection is standard input and output, and no hook ever saw its
+ * bytes. */
+static bool was_served_by_stdio(void)
 {
     struct sockaddr_in6 peer;
 
-    if (fdtab_value(fdtab_get(0)) == FDTAB_UNKNOWN && socket_may_ask() && socket_is_internet(0) &&
-        socket_peer(0, &peer) > 0)
+    return fdtab_value(fdtab_get(0)) == FDTAB_UNKNOWN && fdtab_value(fdtab_get(1)) == FDTAB_UNKNOWN &&
+           socket_may_ask() && socket_is_internet(0) && socket_is_same(0, 1) && socket_peer(0, &peer) > 0;
+}
+
+void conn_at_exit(void)
+{
+    if (!atomic_load_explicit(&process_page->valid, memory_order_relaxed))
+        return; /* a fork's child that has done nothing */
+    for (int fd = fdtab_next(0); fd >= 0; fd = fdtab_next(fd + 1))
+        end_at_exit(fd);
+    if (was_served_by_stdio())
         ring_drop(WIRE_DROP_BLIND);
 }

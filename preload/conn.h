@@ -76,7 +76,10 @@ void conn_closing(int fd);
 /* All descriptors of first..last are about to be closed. Context: hook; signal-safe. */
 void conn_closing_range(unsigned first, unsigned last);
 
-/* The process ends in the ordinary way. Context: destructor. */
+/* The process is about to become another program. Context: hook; signal-safe. */
+void conn_at_exec(void);
+
+/* The process ends in the ordinary way. Context: hook, destructor; signal-safe. */
 void conn_at_exit(void);
 
 #endif

@@ -87,10 +87,11 @@ class ScenarioTest(ShimTest):
 
 
 # What an inetd program of the old school looks like: reads from standard input, answers on standard output.
-INETD_SCRIPT = r"""
-while IFS= read -r line && [ ${#line} -gt 1 ]; do :; done
-printf 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi'
-"""
+ANSWER_HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+ANSWER_HEAD_TEXT = ANSWER_HEAD.decode().replace("\r\n", "\\r\\n")
+INETD_READS = "while IFS= read -r line && [ ${#line} -gt 1 ]; do :; done\n"
+INETD_ANSWERS = f"printf '{ANSWER_HEAD_TEXT}hi'\n"
+INETD_SCRIPT = INETD_READS + INETD_ANSWERS
 
 
 class ActivationTest(ShimTest):
@@ -121,6 +122,35 @@ class ActivationTest(ShimTest):
         traffic = Traffic(0)
         self._inetd(traffic, ["/bin/sh", "-c", INETD_SCRIPT])
         self.check_spans(traffic.exchanges)
+
+    def test_inetd_ends_with_the_program(self):
+        """An answer without a length ends when the program does: in order, which is no failure."""
+        traffic = Traffic(0)
+        self._inetd(traffic, ["/bin/sh", "-c", INETD_READS + "printf 'HTTP/1.1 200 OK\r\n\r\nhi'"])
+        self.check_spans(traffic.exchanges)
+
+    def test_inetd_helpers(self):
+        """Programs that a script runs have the connection, too: that they end says nothing of it."""
+        traffic = Traffic(0)
+        self._inetd(traffic, ["/bin/sh", "-c", INETD_READS + "today=$(date); " + INETD_ANSWERS])
+        self.check_spans(traffic.exchanges)
+        if not BARE:
+            self.assertEqual(0, self.spanshim.status()["totals"]["dropped"]["blind"])
+
+    def test_inetd_answered_by_others(self):
+        """Another program gives the answer, the rest of it, or takes the script's place: counted, not called a failure."""
+        body = self.directory / "body"
+        body.write_text("hi")
+        head = self.directory / "head"
+        head.write_bytes(ANSWER_HEAD)
+        for ending in (f"cat {head} {body}", f"printf '{ANSWER_HEAD_TEXT}'; cat {body}", f"exec cat {head} {body}"):
+            for shell in ("/bin/sh", "/bin/bash"):
+                with self.subTest(ending, shell=shell):
+                    before = 0 if BARE else self.spanshim.status()["totals"]["dropped"]["blind"]
+                    self._inetd(Traffic(0), [shell, "-c", INETD_READS + ending + "\n"], times=1)
+                    self.check_spans([])
+                    if not BARE:
+                        self.assertEqual(before + 1, self.spanshim.status()["totals"]["dropped"]["blind"])
 
     def test_inetd_stdio_is_counted(self):
         """Streams on the standard descriptors move their bytes inside libc."""
