@@ -58,7 +58,7 @@ _spanshim()
         --env-file) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
         *)
             if [[ $current == -* ]]; then
-                mapfile -t COMPREPLY < <(compgen -W '--json --pid --env-file --help' -- "$current")
+                mapfile -t COMPREPLY < <(compgen -W '--json --pid --env-file --send --help' -- "$current")
             else
                 mapfile -t COMPREPLY < <(compgen -c -- "$current")
             fi

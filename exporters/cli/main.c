@@ -28,12 +28,13 @@ static const struct command commands[] = {
      "SPANSHIM_EXPORTERS), they are shown on standard error as a tree.\n\n"
      "Exit status: the program's; 125: spanshim failed, 126: the program can't be executed,\n"
      "127: there is no such program.\n"},
-    {"doctor", doctor_command, "[--json] [--env-file FILE] [PROGRAM [ARGS...] | --pid PID]",
+    {"doctor", doctor_command, "[--json] [--env-file FILE] [PROGRAM [ARGS...] | --pid PID | --send]",
      "tell whether a program will be traced, or what is wrong here",
      "  --json           as JSON, see spanshim(1)\n  -p, --pid PID    look at a running process\n"
-     "  --env-file FILE  as for 'run'\n\n"
+     "  --env-file FILE  as for 'run'\n"
+     "  --send           without a program: trace a request of our own and deliver its span, too\n\n"
      "Looks at the program's files and runs nothing. Without a program it checks the installation:\n"
-     "library, agent, settings, kernel. It sends and changes nothing.\n\n"
+     "library, agent, settings, kernel. Without --send it sends and changes nothing.\n\n"
      "Exit status: 0: will be traced (in order), 1: won't (not in order), 2: perhaps;\n"
      "125: spanshim failed, 126: the program can't be executed, 127: there is no such program.\n"},
     {"lib", lib_command, "", "print the path of the shared object to preload",

@@ -353,10 +353,10 @@ class InstallationTest(ShimTest):
         self.needs_spans()
         before = sorted(self.directory.rglob("*"))
         texts = self.check_state({"library": "ok", "agent": "ok", "folder": "ok", "running": "ok", "settings": "ok",
-                                  "traces to": "ok", "kernel": "ok"})
+                                  "target": "ok", "kernel": "ok"})
         self.assertEqual(str(LIBRARY), texts["library"])
         self.assertIn("answers", texts["running"])
-        self.assertEqual(f"otlp {self.spanshim.endpoint}/v1/traces", texts["traces to"])
+        self.assertEqual(f"otlp {self.spanshim.endpoint}/v1/traces", texts["target"])
         self.assertEqual(before, sorted(self.directory.rglob("*")))
         self.assertEqual([], self.sink.spans)
 
@@ -380,12 +380,44 @@ class InstallationTest(ShimTest):
             texts = self.check_state({"folder": "failed"}, False, SPANSHIM_RUNTIME_DIR=open_folder)
             self.assertIn(str(SOMEBODY), texts["folder"])
 
+    def send(self, **settings):
+        """The check of the delivery, and the exit status."""
+        env = self.spanshim.env(preload=False, SPANSHIM_SYSTEM_ENV="none", **settings)
+        result = subprocess.run([str(LAUNCHER), "doctor", "--json", "--send"], env=env, capture_output=True, text=True, timeout=90,
+                                check=False)
+        self.assertEqual("", result.stderr)
+        return json.loads(result.stdout)["checks"][-1], result.returncode
+
+    def test_send(self):
+        self.needs_spans()
+        check, status = self.send(OTEL_TRACES_SAMPLER="always_off", SPANSHIM_IGNORE_PATHS="*")
+        self.assertEqual(("delivery", "ok", 0), (check["name"], check["state"], status), check)
+        [span] = self.sink.spans
+        self.assertEqual(("/spanshim-doctor", "spanshim-doctor"),
+                         (span["attributes"]["url.path"], span["resource"]["service.name"]))
+
+    def test_send_to_the_terminal(self):
+        self.needs_spans()
+        env = self.spanshim.env(preload=False, SPANSHIM_SYSTEM_ENV="none", OTEL_TRACES_EXPORTER=None,
+                                OTEL_EXPORTER_OTLP_ENDPOINT=None)
+        result = subprocess.run([str(LAUNCHER), "doctor", "--send"], env=env, capture_output=True, text=True, timeout=90,
+                                check=False)
+        self.assertEqual(0, result.returncode, result.stdout)
+        self.assertIn("GET /spanshim-doctor", result.stderr)
+
+    def test_send_to_nobody(self):
+        self.needs_spans()
+        endpoint = f"http://127.0.0.1:{free_port()}"
+        check, status = self.send(OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, OTEL_EXPORTER_OTLP_TIMEOUT="500")
+        self.assertEqual(("failed", 1), (check["state"], status), check)
+        self.assertIn("no span was delivered", check["text"])
+
     def test_settings(self):
         texts = self.check_state({"settings": "warning"}, SPANSHIM_QUERY="hide")
         self.assertTrue(texts["settings"].startswith("SPANSHIM_QUERY"))
         self.check_state({"settings": "warning"}, SPANSHIM_DISABLED="1")
-        self.check_state({"traces to": "warning"}, OTEL_TRACES_EXPORTER="none")
-        texts = self.check_state({"traces to": "ok"}, OTEL_EXPORTER_OTLP_ENDPOINT="http://user:geheim@host:1?t=geheim")
+        self.check_state({"target": "warning"}, OTEL_TRACES_EXPORTER="none")
+        texts = self.check_state({"target": "ok"}, OTEL_EXPORTER_OTLP_ENDPOINT="http://user:geheim@host:1?t=geheim")
         self.assertNotIn("geheim", json.dumps(texts))
 
 

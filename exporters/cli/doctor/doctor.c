@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* spanshim doctor: will a program's requests be seen, and why (not)? Without a program: is this installation in order?
- * Nothing is run, sent or changed. */
+ * Nothing is run, sent or changed without --send. */
 #include "exporters/cli/cli.h"
 #include "exporters/cli/doctor/diagnosis.h"
 #include "exporters/cli/doctor/installation.h"
 #include "exporters/cli/doctor/report.h"
+#include "exporters/cli/doctor/trial.h"
 #include "exporters/cli/env_file.h"
 #include "exporters/cli/environment.h"
 
@@ -20,6 +21,8 @@ struct doctor {
     struct environment env; /* of the program */
     int pid;                /* 0: none */
     bool as_json;
+    bool send;    /* a trial request's span */
+    bool request; /* we are the trial's program */
 };
 
 static int read_pid(const char *text, int *ret_pid)
@@ -39,10 +42,9 @@ static int read_pid(const char *text, int *ret_pid)
 static int read_options(struct doctor *doctor, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"json", no_argument, NULL, 'j'},
-        {"pid", required_argument, NULL, 'p'},
-        {"env-file", required_argument, NULL, 'e'},
-        {0},
+        {"json", no_argument, NULL, 'j'},           {"pid", required_argument, NULL, 'p'},
+        {"env-file", required_argument, NULL, 'e'}, {"send", no_argument, NULL, 's'},
+        {"request", no_argument, NULL, 'r'},        {0},
     };
     int option;
 
@@ -52,6 +54,10 @@ static int read_options(struct doctor *doctor, int argc, char **argv)
 
         if (option == 'j')
             doctor->as_json = true;
+        else if (option == 's')
+            doctor->send = true;
+        else if (option == 'r')
+            doctor->request = true;
         else if (option == 'p')
             status = read_pid(optarg, &doctor->pid);
         else if (option == 'e')
@@ -64,8 +70,8 @@ static int read_options(struct doctor *doctor, int argc, char **argv)
             return status;
         }
     }
-    if (doctor->pid && optind < argc) {
-        cli_error("a program or --pid, not both; see 'spanshim doctor --help'");
+    if ((doctor->pid != 0) + (optind < argc) + doctor->send > 1) {
+        cli_error("a program, --pid or --send, only one of them; see 'spanshim doctor --help'");
         return CLI_EXIT_LAUNCHER;
     }
     return 0;
@@ -128,8 +134,10 @@ int doctor_command(int argc, char **argv)
         status = examine_process(&doctor);
     else if (!status && optind < argc)
         status = examine_program(&doctor, argv[optind]);
+    else if (!status && doctor.request)
+        status = trial_request() == 0 ? CLI_EXIT_OK : CLI_EXIT_FAILED;
     else if (!status)
-        status = installation_check(&doctor.env, doctor.as_json);
+        status = installation_check(&doctor.env, doctor.as_json, doctor.send);
     environment_deinit(&doctor.env);
     return status;
 }

@@ -6,6 +6,7 @@
 #include "exporters/agent/values.h"
 #include "exporters/cli/agent_client.h"
 #include "exporters/cli/cli.h"
+#include "exporters/cli/doctor/trial.h"
 #include "exporters/cli/elf.h"
 #include "exporters/cli/env_file.h"
 #include "exporters/cli/environment.h"
@@ -194,16 +195,16 @@ static void check_destinations(struct installation *installation)
     char url[URL_MAX];
 
     if (!telemetry_is_configured(&installation->env)) {
-        found(installation, "traces to", STATE_OK, "the terminal: no setting says where else");
+        found(installation, "target", STATE_OK, "the terminal: no setting says where else");
         return;
     }
     if (settings->exporter_count == 0)
-        found(installation, "traces to", STATE_WARNING, "nowhere: the settings say so");
+        found(installation, "target", STATE_WARNING, "nowhere: the settings say so");
     for (size_t i = 0; i < settings->exporter_count; i++) {
         *url = '\0';
         if (strcmp(settings->exporters[i], "otlp") == 0 && settings->otlp_url)
             values_show_url(settings->otlp_url, url, sizeof(url));
-        found(installation, "traces to", STATE_OK, "%s %s", settings->exporters[i], url);
+        found(installation, "target", STATE_OK, "%s %s", settings->exporters[i], url);
     }
 }
 
@@ -261,6 +262,17 @@ static void check_kernel(struct installation *installation)
         found(installation, "kernel", STATE_OK, "has all that is needed");
 }
 
+/* all of it together */
+
+static void check_delivery(struct installation *installation, const struct environment *env)
+{
+    char text[PATH_MAX];
+    bool on_terminal = !telemetry_is_configured(&installation->env);
+    bool delivered = trial_send(env, on_terminal, text, sizeof(text));
+
+    found(installation, "delivery", delivered ? STATE_OK : STATE_FAILED, "%s", text);
+}
+
 /* what is printed */
 
 static void print_checks(const struct installation *installation)
@@ -303,7 +315,7 @@ static bool is_in_order(const struct installation *installation)
     return true;
 }
 
-int installation_check(const struct environment *env, bool as_json)
+int installation_check(const struct environment *env, bool as_json, bool send)
 {
     struct installation installation = {0};
 
@@ -318,6 +330,8 @@ int installation_check(const struct environment *env, bool as_json)
     check_settings(&installation);
     check_destinations(&installation);
     check_kernel(&installation);
+    if (send)
+        check_delivery(&installation, env);
 
     bool in_order = is_in_order(&installation);
     if (as_json) {
