@@ -3,12 +3,27 @@
 
 #include "exporters/agent/nearest.h"
 #include "exporters/agent/settings.h"
+#include "exporters/encode/utf8.h"
 #include "preload/config.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* A value may have any bytes in it, and may have been cut within a character: terminals and JSON want better. */
+static char *text_for_people(const char *line, size_t length)
+{
+    char *shown = malloc(length * UTF8_REPAIRED_MAX + 1);
+
+    if (shown == NULL)
+        return NULL;
+    (void)utf8_repair(line, length, UINT32_MAX, shown);
+    for (char *p = shown; *p != '\0'; p++)
+        if ((unsigned char)*p < ' ' || *p == 0x7f)
+            *p = '?';
+    return shown;
+}
 
 void complaints_add(struct settings *settings, const char *format, ...)
 {
@@ -18,9 +33,14 @@ void complaints_add(struct settings *settings, const char *format, ...)
     if (settings->complaint_count == SETTINGS_COMPLAINTS_MAX)
         return;
     va_start(arguments, format);
-    if (vasprintf(&line, format, arguments) >= 0)
-        settings->complaints[settings->complaint_count++] = line;
+    int n = vasprintf(&line, format, arguments);
     va_end(arguments);
+    if (n < 0)
+        return;
+    char *shown = text_for_people(line, (size_t)n);
+    free(line);
+    if (shown != NULL)
+        settings->complaints[settings->complaint_count++] = shown;
 }
 
 static bool is_type(const struct settings_row *row, const char *type)

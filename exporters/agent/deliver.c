@@ -5,6 +5,7 @@
 #include "exporters/agent/loop.h"
 #include "exporters/agent/span.h"
 #include "exporters/agent/spool.h"
+#include "exporters/encode/utf8.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -150,10 +151,10 @@ static void end_flushes(struct deliver *deliver, bool attempt_failed)
 
 static void note_error(struct deliver *deliver, const char *error)
 {
-    (void)snprintf(deliver->last_error, sizeof(deliver->last_error), "%s", error);
+    utf8_copy(error, deliver->last_error, sizeof(deliver->last_error));
     deliver->last_error_time = time(NULL);
     if (log_limit_pass(&deliver->log_limit, loop_now_ns(deliver->options.host->loop)))
-        log_line(LOG_LEVEL_WARN, "%s: %s", deliver->options.exporter->name, error);
+        log_line(LOG_LEVEL_WARN, "%s: %s", deliver->options.exporter->name, deliver->last_error);
 }
 
 /* x1.5 each time, with enough jitter that agents that failed together don't come back together. */
@@ -476,9 +477,11 @@ json_t *deliver_status(const struct deliver *deliver)
 {
     const struct deliver_options *options = &deliver->options;
     uint64_t lost = spool_lost(options->spool, options->consumer) - deliver->saved;
-    char target[160] = "";
+    char described[160] = "";
+    char target[160];
 
-    options->exporter->describe(options->settings, target, sizeof(target));
+    options->exporter->describe(options->settings, described, sizeof(described));
+    utf8_copy(described, target, sizeof(target));
     json_t *status = json_pack(
         "{s:s, s:s, s:s, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I}}", "name", options->exporter->name, "target",
         target, "state", state_name(deliver), "queued", (json_int_t)waiting_count(deliver), "exported",

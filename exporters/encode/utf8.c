@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
+
 /* The bytes that may follow a first byte (Unicode 15, table 3-7): how many, and the range of the first of them. */
 static size_t tail_of(uint8_t first, uint8_t *ret_least, uint8_t *ret_most)
 {
@@ -55,6 +57,27 @@ size_t utf8_decode(const char *bytes, size_t length, uint32_t *ret_character)
     return wanted;
 }
 
+void utf8_copy(const char *text, char *out, size_t size)
+{
+    size_t left = strlen(text);
+
+    while (left > 0) {
+        size_t wanted;
+        size_t n = longest_start((const uint8_t *)text, left, &wanted);
+        bool is_good = n == wanted && (n > 1 || (uint8_t)*text < 0x80);
+        size_t length = is_good ? n : strlen(REPLACEMENT);
+
+        if (length >= size)
+            break;
+        memcpy(out, is_good ? text : REPLACEMENT, length);
+        out += length;
+        size -= length;
+        text += n;
+        left -= n;
+    }
+    *out = '\0';
+}
+
 /* Printable and common: eight bytes without a high bit and without NUL. */
 static bool is_plain(const char *bytes)
 {
@@ -88,8 +111,8 @@ size_t utf8_repair(const char *bytes, size_t length, uint32_t max_characters, ch
             memcpy(out, bytes + i, n);
             out += n;
         } else {
-            memcpy(out, "\xef\xbf\xbd", 3);
-            out += 3;
+            memcpy(out, REPLACEMENT, strlen(REPLACEMENT));
+            out += strlen(REPLACEMENT);
         }
         i += n;
     }

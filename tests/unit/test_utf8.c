@@ -68,6 +68,35 @@ static void test_utf8_counts_characters_not_bytes(void **state)
     assert_int_equal(utf8_repair("1234567890", 10, 0, out), 0);
 }
 
+static void test_utf8_copies_what_fits(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t size;
+        const char *copied;
+    } copies[] = {
+        {"plain", 6, "plain"},
+        {"plain", 5, "plai"},
+        {"plain", 1, ""},
+        {"a\xc3\xa4\xe2\x82\xac", 7, "a\xc3\xa4\xe2\x82\xac"},
+        {"a\xc3\xa4\xe2\x82\xac", 6, "a\xc3\xa4"},
+        {"a\xc3\xa4", 3, "a"},
+        {"a\xff\xc3", 8, "a" BAD BAD},
+        {"a\xff\xc3", 7, "a" BAD},
+        {"\x80", 4, BAD},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(copies) / sizeof(copies[0]); i++) {
+        char *out = malloc(copies[i].size); /* of this size, for sanitizers */
+
+        assert_non_null(out);
+        utf8_copy(copies[i].text, out, copies[i].size);
+        assert_string_equal(out, copies[i].copied);
+        free(out);
+    }
+}
+
 static void test_utf8_decodes_characters(void **state)
 {
     uint32_t character = 0;
@@ -87,6 +116,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_utf8_repairs_what_is_not_utf8),
         cmocka_unit_test(test_utf8_counts_characters_not_bytes),
+        cmocka_unit_test(test_utf8_copies_what_fits),
         cmocka_unit_test(test_utf8_decodes_characters),
     };
 
