@@ -171,7 +171,9 @@ static bool read_endpoint(struct reading *reading, const struct settings_row *ro
         used.range = "http://...|https://...|host:port";
     if (grpc && row->initial[0] != '\0')
         used.initial = GRPC_ENDPOINT;
-    values_show_url(value, shown, sizeof(shown));
+    /* With a '/' in its password the text is no URL: whatever is before the last '@' may be secret. */
+    const char *at = strrchr(value, '@');
+    values_show_url(at != NULL ? at + 1 : value, shown, sizeof(shown));
     complaints_add_value(reading->settings, &used, shown);
     return false;
 }

@@ -70,6 +70,30 @@ static const char *url_authority(const char *url)
     return NULL;
 }
 
+static bool is_port(const char *text, size_t length)
+{
+    unsigned number = 0;
+
+    for (size_t i = 0; i < length && number <= UINT16_MAX; i++) {
+        if (!isdigit((unsigned char)text[i]))
+            return false;
+        number = number * 10 + (unsigned)(text[i] - '0');
+    }
+    return length > 0 && number <= UINT16_MAX;
+}
+
+/* host, host:port, and either with an [address]. */
+static bool is_host_and_port(const char *text, size_t length)
+{
+    bool is_address = length > 0 && text[0] == '[';
+    const char *end = memchr(text, is_address ? ']' : ':', length);
+    size_t host = end != NULL ? (size_t)(end - text) + is_address : is_address ? 0 : length;
+
+    if (host == 0 || memchr(text, '@', host) != NULL)
+        return false;
+    return host == length || (text[host] == ':' && is_port(text + host + 1, length - host - 1));
+}
+
 bool values_is_url(const char *text)
 {
     const char *host = url_authority(text);
@@ -79,24 +103,18 @@ bool values_is_url(const char *text)
     for (const char *p = host; *p != '\0'; p++)
         if ((unsigned char)*p <= ' ' || *p == 0x7f)
             return false;
-    const char *at = memchr(host, '@', strcspn(host, "/?#"));
-    return strcspn(at != NULL ? at + 1 : host, "/?#:") > 0;
+    size_t length = strcspn(host, "/?#");
+    const char *at = memchr(host, '@', length);
+    size_t user = at != NULL ? (size_t)(at + 1 - host) : 0;
+    return is_host_and_port(host + user, length - user);
 }
 
 bool values_is_authority(const char *text)
 {
-    size_t port = 0;
-
     for (const char *p = text; *p != '\0'; p++)
-        if ((unsigned char)*p <= ' ' || strchr("/?#@\x7f", *p) != NULL)
+        if ((unsigned char)*p <= ' ' || strchr("/?#\x7f", *p) != NULL)
             return false;
-    const char *end = text[0] == '[' ? strchr(text, ']') : text + strcspn(text, ":");
-    if (end == NULL || end == text)
-        return false;
-    end += text[0] == '[';
-    if (*end == ':')
-        port = strspn(end + 1, "0123456789") + 1;
-    return end[port] == '\0' && port != 1;
+    return is_host_and_port(text, strlen(text));
 }
 
 static bool is_header_name(const char *text)
@@ -307,7 +325,7 @@ void values_show_url(const char *url, char *out, size_t size)
     const char *mark = strstr(url, "://");
     size_t scheme = mark != NULL ? (size_t)(mark - url) + strlen("://") : 0;
     const char *host = url + scheme;
-    const char *at = memchr(host, '@', strcspn(host, "/?#"));
+    const char *at = memrchr(host, '@', strcspn(host, "/?#"));
     if (at != NULL)
         host = at + 1;
     (void)snprintf(out, size, "%.*s%.*s", (int)scheme, url, (int)strcspn(host, "?#"), host);

@@ -20,7 +20,7 @@ bool values_parse_number(const char *text, const char *range, uint32_t *ret_numb
 /* Is it one of the words ("a|b|c"), in any case? Context: pure. */
 bool values_is_word_of(const char *text, size_t length, const char *words);
 
-/* An absolute http or https URL with a host. Context: pure. */
+/* An absolute http or https URL with a host, and a port or none. Context: pure. */
 bool values_is_url(const char *text);
 
 /* host or host:port, without a scheme. Context: pure. */

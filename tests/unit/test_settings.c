@@ -4,6 +4,7 @@
 #include "exporters/agent/routes.h"
 
 #include "exporters/agent/values.h"
+#include "exporters/encode/utf8.h"
 #include "exporters/exporter.h"
 
 #include <setjmp.h>
@@ -284,6 +285,14 @@ static void test_settings_joins_urls(void **state)
         {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://:4318", "http://localhost:4318/v1/traces"},
         {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://u:p@", "http://localhost:4318/v1/traces"},
         {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://a b", "http://localhost:4318/v1/traces"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:65535", "http://c:65535/v1/traces"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:65536", "http://localhost:4318/v1/traces"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:", "http://localhost:4318/v1/traces"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:1x", "http://localhost:4318/v1/traces"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://[::1", "http://localhost:4318/v1/traces"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://[::1]x", "http://localhost:4318/v1/traces"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://u:p@c:1", "http://u:p@c:1/v1/traces"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://u:p@q@c", "http://localhost:4318/v1/traces"},
         {"HONEYCOMB_API_KEY", "k", "https://api.honeycomb.io/v1/traces"},
         {"OTHER", "", "http://localhost:4318/v1/traces"},
     };
@@ -316,6 +325,7 @@ static void test_settings_makes_urls_for_grpc(void **state)
         {"OTEL_EXPORTER_OTLP_ENDPOINT", ":4317", "true", "http://localhost:4317"},
         {"OTEL_EXPORTER_OTLP_ENDPOINT", "[::1", "true", "http://localhost:4317"},
         {"OTEL_EXPORTER_OTLP_ENDPOINT", "c:port", "true", "http://localhost:4317"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT", "c:65536", "true", "http://localhost:4317"},
         {"OTEL_EXPORTER_OTLP_ENDPOINT", "c:1/x", "true", "http://localhost:4317"},
         {"OTEL_EXPORTER_OTLP_ENDPOINT", "dns:///c:1", "true", "http://localhost:4317"},
         {"HONEYCOMB_API_KEY", "k", "false", "https://api.honeycomb.io"},
@@ -451,6 +461,39 @@ static void test_settings_never_shows_secrets(void **state)
     for (size_t i = 0; i < settings_complaint_count(settings); i++)
         assert_null(strstr(settings_complaint(settings, i), "geheim"));
     settings_unref(settings);
+
+    /* No URLs, for the password isn't percent-encoded. */
+    static const char *const urls[] = {"http://u:geheim/geheim@h", "http://u:geheim@geheim@h", "http://u:geheim?@h/@x"};
+    for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
+        char *entry;
+
+        assert_true(asprintf(&entry, "OTEL_EXPORTER_OTLP_ENDPOINT=%s", urls[i]) > 0);
+        settings = read_settings(ENTRIES(entry));
+        assert_int_equal(settings_complaint_count(settings), 1);
+        assert_null(strstr(settings_complaint(settings, 0), "geheim"));
+        settings_unref(settings);
+        free(entry);
+    }
+}
+
+static void test_settings_complaints_are_text(void **state)
+{
+    (void)state;
+    /* The value is cut after 80 bytes: within a character. */
+    struct settings *settings = read_settings(ENTRIES(
+        "OTEL_BSP_SCHEDULE_DELAY=\x1b[1m\xff\n1", "OTEL_EXPORTER_OTLP_PROTOCOL=123456789_123456789_123456789_123456789_"
+                                                  "123456789_123456789_123456789_123456789\xc3\xa4"));
+    uint32_t character;
+
+    assert_int_equal(settings_complaint_count(settings), 2);
+    for (size_t i = 0; i < 2; i++)
+        for (const char *p = settings_complaint(settings, i); *p != '\0';) {
+            size_t length = utf8_decode(p, strlen(p), &character);
+            assert_in_range(length, 1, 4);
+            assert_true(character >= ' ' && character != 0x7f);
+            p += length;
+        }
+    settings_unref(settings);
 }
 
 static bool same_digest(const char *const *a, const char *const *b)
@@ -548,6 +591,7 @@ int main(void)
         cmocka_unit_test(test_settings_gives_the_key_to_honeycomb_only),
         cmocka_unit_test(test_settings_says_when_the_key_is_missing),
         cmocka_unit_test(test_settings_never_shows_secrets),
+        cmocka_unit_test(test_settings_complaints_are_text),
         cmocka_unit_test(test_settings_digest_tells_ways_to_export_apart),
         cmocka_unit_test(test_settings_first_of_repeated_names_counts),
         cmocka_unit_test(test_settings_bounds_pairs_and_complaints),
