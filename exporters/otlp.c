@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 struct otlp {
     const struct settings *settings;
@@ -107,9 +108,35 @@ static int open_endpoint(struct otlp *otlp, struct http_client *client)
     return http_endpoint_open(client, &options, &otlp->endpoint);
 }
 
+/* A file that isn't there yet may come; a pipe or a device could hold up the loop for ever. */
+static bool is_no_file(const char *path)
+{
+    struct stat status;
+
+    return path != NULL && stat(path, &status) == 0 && !S_ISREG(status.st_mode);
+}
+
+/* Of the files that libcurl reads, one that it must not. NULL: none. */
+static const char *find_no_file(const struct settings *settings)
+{
+    const char *const paths[] = {settings->otlp_certificate, settings->otlp_client_certificate,
+                                 settings->otlp_client_key};
+
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+        if (is_no_file(paths[i]))
+            return paths[i];
+    return NULL;
+}
+
 static int otlp_open(const struct exporter_host *host, const struct settings *settings, void **ret_instance,
                      char error[256])
 {
+    const char *no_file = find_no_file(settings);
+
+    if (no_file != NULL) {
+        (void)snprintf(error, 256, "can't be set up: %.200s is no plain file", no_file);
+        return -EINVAL;
+    }
     struct otlp *otlp = calloc(1, sizeof(*otlp));
     int r = -ENOMEM;
 

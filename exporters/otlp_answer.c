@@ -205,6 +205,8 @@ static const char *unanswered_remedy(const struct settings *settings, enum http_
         return "; check HTTP_PROXY and HTTPS_PROXY";
     case HTTP_CAUSE_TLS:
         return "; OTEL_EXPORTER_OTLP_CERTIFICATE names the authority";
+    case HTTP_CAUSE_OWN_CERTIFICATE:
+        return "; check OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY (without a password)";
     case HTTP_CAUSE_OTHER_VERSION:
         return is_grpc(settings) ? "; does it speak gRPC? OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf is for HTTP"
                                  : "; does it speak gRPC? That needs OTEL_EXPORTER_OTLP_PROTOCOL=grpc";

@@ -49,8 +49,9 @@ static enum http_cause cause_of(const struct http_endpoint *endpoint, CURLcode c
         return HTTP_CAUSE_UNKNOWN_HOST;
     case CURLE_COULDNT_RESOLVE_PROXY:
         return HTTP_CAUSE_UNKNOWN_PROXY;
-    case CURLE_SSL_CONNECT_ERROR:
     case CURLE_SSL_CERTPROBLEM:
+        return HTTP_CAUSE_OWN_CERTIFICATE;
+    case CURLE_SSL_CONNECT_ERROR:
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_ISSUER_ERROR:
     case CURLE_PEER_FAILED_VERIFICATION:
@@ -68,6 +69,14 @@ static enum http_cause cause_of(const struct http_endpoint *endpoint, CURLcode c
     default:
         return HTTP_CAUSE_OTHER;
     }
+}
+
+/* libcurl's own words, but where they may quote a URL: a proxy's has a password in it. */
+static const char *failure_text(const struct http_endpoint *endpoint, CURLcode code)
+{
+    bool has_url = strchr(endpoint->error, '@') != NULL || strstr(endpoint->error, "://") != NULL;
+
+    return endpoint->error[0] != '\0' && !has_url ? endpoint->error : curl_easy_strerror(code);
 }
 
 static void fill_response(struct http_endpoint *endpoint, CURLcode code, struct http_response *response)
@@ -89,7 +98,7 @@ static void fill_response(struct http_endpoint *endpoint, CURLcode code, struct 
         endpoint->has_answered = true;
     } else {
         response->cause = cause_of(endpoint, code);
-        response->failure = endpoint->error[0] != '\0' ? endpoint->error : curl_easy_strerror(code);
+        response->failure = failure_text(endpoint, code);
     }
     if (retry_after_s > 0) {
         if (retry_after_s > RETRY_AFTER_MAX_S)
@@ -291,6 +300,7 @@ static CURLcode set_options(struct http_endpoint *endpoint, const struct http_op
     SET(CURLOPT_WRITEFUNCTION, take_answer);
     SET(CURLOPT_WRITEDATA, endpoint);
     SET(CURLOPT_TIMEOUT_MS, (long)options->timeout_ms);
+    SET(CURLOPT_QUICK_EXIT, 1L); /* when time is over, the loop does not wait for the thread that resolves the name */
     /* "" keeps libcurl from reading the agent's own environment: the program's counts. */
     SET(CURLOPT_PROXY, options->proxy != NULL ? options->proxy : "");
     SET(CURLOPT_NOPROXY, options->no_proxy != NULL ? options->no_proxy : "");
@@ -306,6 +316,7 @@ static CURLcode set_options(struct http_endpoint *endpoint, const struct http_op
         SET(CURLOPT_SSLCERT, options->client_certificate);
     if (options->client_key != NULL)
         SET(CURLOPT_SSLKEY, options->client_key);
+    SET(CURLOPT_KEYPASSWD, ""); /* or OpenSSL would ask for one at the terminal, and wait */
 #undef SET
     return code;
 }

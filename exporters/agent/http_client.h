@@ -43,7 +43,8 @@ enum http_cause {
     HTTP_CAUSE_UNKNOWN_HOST,
     HTTP_CAUSE_UNKNOWN_PROXY,
     HTTP_CAUSE_TLS,
-    HTTP_CAUSE_OTHER_VERSION, /* it seems to speak another version of HTTP */
+    HTTP_CAUSE_OWN_CERTIFICATE, /* it, or its key, can't be used */
+    HTTP_CAUSE_OTHER_VERSION,   /* it seems to speak another version of HTTP */
 };
 
 struct http_response {

@@ -2,6 +2,8 @@
 """The way of spans out of the agent: OTLP over HTTP to receivers that behave well, badly or not at all, and the console
 into a file. The traced program is test-apps/httpd."""
 
+import json
+import os
 import shutil
 import ssl
 import subprocess
@@ -9,7 +11,7 @@ import time
 import unittest
 
 import servers
-from harness import BARE, ShimTest
+from harness import BARE, BUILD, ShimTest
 from http_client import Connection
 from otlp_sink import OtlpSink
 from processes import wait_until
@@ -320,6 +322,19 @@ class WayTest(ExportTest):
         self.assertEqual("http://collector.invalid:4318/v1/traces", proxy.requests[0]["path"])
         self.assert_clean(proxy)
 
+    def test_password_of_a_proxy_that_is_no_url_is_not_shown(self):
+        proxies = ("http://user:geheim@127.0.0.1:99999", "odd://user:geheim@127.0.0.1:1", "user:geheim@geheim@[::1")
+        for proxy in proxies:
+            self.request(HTTP_PROXY=proxy)
+        status = wait_until(lambda: self.all_retry(len(proxies)), what="a retry of each")
+        self.assertEqual(len(proxies), json.dumps(status).count("HTTP_PROXY and HTTPS_PROXY"))
+        self.assertNotIn("geheim", json.dumps(status) + self.spanshim.log())
+
+    def all_retry(self, count):
+        """The status, when so many destinations have failed once."""
+        status = self.spanshim.status()
+        return status if sum(one["exporters"][0]["retries"] > 0 for one in status["destinations"]) == count else None
+
     def test_no_proxy(self):
         proxy = self.another_sink(is_proxy=True)
         self.request(http_proxy=proxy.url, NO_PROXY="127.0.0.1,example.com")
@@ -357,6 +372,62 @@ class WayTest(ExportTest):
         status = wait_until(lambda: self.exporter() if self.exporter()["retries"] else None, what="a retry")
         self.assertRegex(status["last_error"], "certificate.*; OTEL_EXPORTER_OTLP_CERTIFICATE names the authority")
         self.assertEqual([], sink.requests)
+
+
+    @unittest.skipUnless(shutil.which("openssl"), "openssl makes the certificates")
+    def test_a_key_that_cannot_be_used(self):
+        certificate, key = self.certificate("client")
+        locked = self.directory / "locked.key"
+        subprocess.run(["openssl", "pkey", "-in", key, "-aes256", "-passout", "pass:x", "-out", locked], check=True)
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(certificate, key)
+        sink = self.another_sink(tls=tls)
+        self.request(OTEL_EXPORTER_OTLP_ENDPOINT=sink.url, OTEL_EXPORTER_OTLP_CERTIFICATE=certificate,
+                     OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE=certificate, OTEL_EXPORTER_OTLP_CLIENT_KEY=locked)
+        status = wait_until(lambda: self.exporter() if self.exporter()["retries"] else None, what="a retry")
+        self.assertRegex(status["last_error"], "private key.*; check .*_CLIENT_CERTIFICATE and .*_CLIENT_KEY")
+
+    def test_a_pipe_as_certificate_does_not_hold_the_agent_up(self):
+        pipe = self.directory / "pipe"
+        os.mkfifo(pipe)
+        self.request(OTEL_EXPORTER_OTLP_ENDPOINT="https://127.0.0.1:1", OTEL_EXPORTER_OTLP_CERTIFICATE=pipe)
+        status = self.wait_for_exporter("state", "unusable")
+        self.assertIn("is no plain file", status["last_error"])
+
+
+class SlowNamesTest(ExportTest):
+    """The name server does not answer: the agent goes on with its other work."""
+
+    agent_settings = {"LD_PRELOAD": BUILD / "tests" / "libslow_names.so", "ASAN_OPTIONS": "verify_asan_link_order=0"}
+
+    def test_other_work_goes_on(self):
+        self.request(OTEL_EXPORTER_OTLP_ENDPOINT="http://collector.example:4318", OTEL_EXPORTER_OTLP_TIMEOUT=500)
+        status = wait_until(lambda: self.exporter() if self.exporter()["retries"] > 1 else None, what="two retries")
+        self.assertIn("timed out", status["last_error"])
+
+
+class TextTest(ExportTest):
+    """What people are shown is text, whatever it is made of."""
+
+    def test_a_path_that_is_none(self):
+        path = os.fsencode(self.directory) + b"/" + 100 * "\u00e4".encode() + b"\xff"
+        self.request(OTEL_TRACES_EXPORTER="otlp_file", SPANSHIM_OTLP_FILE=os.fsdecode(path) + "/none")
+        status = wait_until(lambda: self.exporter() if self.exporter()["retries"] else None, what="a retry")
+        self.assertIn("can't be opened", status["last_error"])
+        self.assertIn("\u00e4", status["target"])
+
+    def refused(self, count):
+        """The exporter's status, when so many spans were refused."""
+        status = self.exporter()
+        return status if status["dropped"]["refused"] == count else None
+
+    def test_words_of_a_receiver_that_are_cut(self):
+        for refused, start in enumerate(("", "a"), 1):
+            self.sink.set_mode("400", message=start + "\u00e4" * 200)
+            self.request()
+            status = wait_until(lambda: self.refused(refused), what="the refusal")
+            self.assertRegex(status["last_error"], f"\\({start}\u00e4\u00e4.*\\)$")
+            self.assertIn(status["last_error"], self.spanshim.log())
 
 
 class ElsewhereTest(ExportTest):
