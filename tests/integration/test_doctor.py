@@ -147,7 +147,6 @@ class RealProgramsTest(DoctorTest):
     @unittest.skipIf(os.geteuid(), "only root can become another user")
     def test_set_user_id(self):
         self.assertEqual("privileged_for_others", self.ask("su")["notes"][0]["code"])
-        os.chmod(self.directory, 0o755)
         answer = self.check("su", NO, "privileged", user=SOMEBODY, group=SOMEBODY, extra_groups=[])
         self.assertEqual(["setuid"], answer["program"]["privileges"])
 
@@ -243,7 +242,7 @@ class CraftedProgramsTest(DoctorTest):
         program = self.write("\033[31m\nred", "#!/bin/sh\n")
         output = self.call(program).stdout
         self.assertNotIn("\033", output)
-        self.assertIn("??[31m?red".replace("??", "?"), output)
+        self.assertIn("?[31m?red", output)
         self.assertEqual(str(program), self.ask(program)["program"]["path"])
         broken = self.directory / os.fsdecode(b"\xff")
         broken.write_text("#!/bin/sh\n")

@@ -15,6 +15,9 @@
 #include <unistd.h>
 
 enum { LIBRARIES_MAX = 1000, TRAIT_TEXT = -1 };
+#define COUNT(list) (sizeof(list) / sizeof((list)[0]))
+
+/* The items of traits.def. */
 #define ITEM_NOTE    ELF_NOTE
 #define ITEM_SECTION ELF_SECTION
 #define ITEM_NEEDED  ELF_NEEDED
@@ -76,8 +79,6 @@ const char *anatomy_hook_name(enum anatomy_hook hook)
 
     return names[hook];
 }
-
-#define COUNT(list) (sizeof(list) / sizeof((list)[0]))
 
 /* One file of those that make a program. */
 struct look {

@@ -3,9 +3,7 @@
 
 #include "exporters/cli/memory.h"
 
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
