@@ -201,7 +201,7 @@ static const char *unanswered_remedy(const struct settings *settings, enum http_
                          : ": is the collector running? See OTEL_EXPORTER_OTLP_ENDPOINT";
     case HTTP_CAUSE_UNKNOWN_HOST:
         return "; check OTEL_EXPORTER_OTLP_ENDPOINT";
-    case HTTP_CAUSE_UNKNOWN_PROXY:
+    case HTTP_CAUSE_PROXY:
         return "; check HTTP_PROXY and HTTPS_PROXY";
     case HTTP_CAUSE_TLS:
         return "; OTEL_EXPORTER_OTLP_CERTIFICATE names the authority";

@@ -40,15 +40,26 @@ static bool answer_is_cut(const struct http_endpoint *endpoint)
     return endpoint->answer_length == HTTP_RESPONSE_MAX;
 }
 
+/* To CONNECT a proxy has answered that it won't, or can't. */
+static bool proxy_refused(const struct http_endpoint *endpoint)
+{
+    long status = 0;
+
+    (void)curl_easy_getinfo(endpoint->easy, CURLINFO_HTTP_CONNECTCODE, &status);
+    return status >= 300;
+}
+
 static enum http_cause cause_of(const struct http_endpoint *endpoint, CURLcode code)
 {
+    if (proxy_refused(endpoint))
+        return HTTP_CAUSE_PROXY;
     switch ((int)code) { /* a few of many */
     case CURLE_COULDNT_CONNECT:
         return HTTP_CAUSE_UNREACHABLE;
     case CURLE_COULDNT_RESOLVE_HOST:
         return HTTP_CAUSE_UNKNOWN_HOST;
     case CURLE_COULDNT_RESOLVE_PROXY:
-        return HTTP_CAUSE_UNKNOWN_PROXY;
+        return HTTP_CAUSE_PROXY;
     case CURLE_SSL_CERTPROBLEM:
         return HTTP_CAUSE_OWN_CERTIFICATE;
     case CURLE_SSL_CONNECT_ERROR:

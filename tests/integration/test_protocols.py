@@ -17,7 +17,7 @@ from grpc_sink import GrpcSink, ScriptedServer, accept, retry_info, trailers_onl
 from harness import BARE, ShimTest
 from http_client import Connection
 from otlp_sink import OtlpSink
-from processes import wait_until
+from processes import free_port, wait_until
 
 TRAFFIC = (("GET", "/size/10"), ("GET", "/size/5?q=%22%5C"), ("HEAD", "/size/7"), ("GET", "/missing"))
 AGENT = ("User-Agent", 'a "quoted\\" text\twith a bad byte: \xff')
@@ -237,6 +237,36 @@ class GrpcTest(ProtocolTest):
                                        OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE=certificate, OTEL_EXPORTER_OTLP_CLIENT_KEY=key))
         sink.wait_for(3)
         self.assertEqual([], sink.violations)
+
+
+class GrpcProxyTest(ProtocolTest):
+    """gRPC through a proxy: squid, by CONNECT."""
+
+    def proxy(self, rule):
+        """Its settings."""
+        self.needs_programs("squid")
+        port = free_port()
+        folder = self.directory / "squid"
+        folder.mkdir()
+        folder.chmod(0o777)  # for the user that it becomes when root starts it
+        config = folder / "squid.conf"
+        config.write_text(f"http_port 127.0.0.1:{port}\nhttp_access {rule} all\naccess_log none\ncache_log {folder}/log\n"
+                          f"pid_filename none\ncoredump_dir {folder}\n")
+        self.run_program(["squid", "-N", "-f", config], env=self.spanshim.base_env()).wait_listening(port)
+        return {"HTTP_PROXY": f"http://127.0.0.1:{port}"}
+
+    def test_it_is_gone_through(self):
+        sink = self.make(GrpcSink)
+        self.request(100, OTEL_BSP_MAX_EXPORT_BATCH_SIZE="10", **self.by_grpc(sink.port), **self.proxy("allow"))
+        sink.wait_for(100)
+        self.assertEqual([], sink.violations)
+        self.assertEqual(100, len(sink.spans))
+
+    def test_its_refusal_is_not_the_receivers(self):
+        sink = self.make(GrpcSink)
+        self.request(1, **self.by_grpc(sink.port), **self.proxy("deny"))
+        status = wait_until(lambda: self.exporter() if self.exporter()["retries"] else None, what="a retry")
+        self.assertRegex(status["last_error"], "response 403; check HTTP_PROXY and HTTPS_PROXY$")
 
 
 class GrpcTroubleTest(ProtocolTest):
