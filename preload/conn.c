@@ -65,7 +65,9 @@ struct conn *conn_new(enum conn_role role)
     conn->proxy.state = PROXY_IN_HEADER;
     conn->proxy.length = 0;
     conn->head = NULL;
+    conn->asked_close = false;
     conn->begun_ns = 0;
+    atomic_store_explicit(&conn->out_unseen, 0, memory_order_relaxed);
     atomic_store_explicit(&conn->opened, 0, memory_order_relaxed);
     atomic_store_explicit(&conn->answered, 0, memory_order_relaxed);
     atomic_store_explicit(&conn->in_over, 0, memory_order_relaxed);

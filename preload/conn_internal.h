@@ -62,7 +62,11 @@ struct conn {
     /* The request whose head is coming in; held by the in direction (release), looked at by the other (acquire). */
     struct span_head *head;  /* a pool's block until the head is complete, else NULL */
     _Atomic uint8_t in_over; /* no more requests will be understood: in stores, out reads; relaxed */
+    bool asked_close;        /* a request was to be the last one; held by the in direction */
     uint64_t begun_ns;       /* when its first byte came, if its first line did not come whole; else 0 */
+    /* The response's framing isn't seen: it ends with the next request or the connection. Stored with the out direction
+     * claimed, 1 only with both; either reads; relaxed. */
+    _Atomic uint8_t out_unseen;
 
     /* Requests waiting for the end of their response: number n stands at n % CONN_PIPELINE_MAX. The in direction adds
      * (release), the out direction takes (acquire). */

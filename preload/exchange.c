@@ -18,7 +18,7 @@ struct stash {
 static struct arena_pool stashes = {.block_size = sizeof(struct stash)};
 
 /* The time of the bytes in hand, read once for all that they lead to. */
-static uint64_t moment(struct conn_direction *direction)
+static inline uint64_t moment(struct conn_direction *direction)
 {
     if (direction->moment_ns == 0)
         direction->moment_ns = clock_mono_ns();
@@ -79,17 +79,89 @@ static void feed_done(struct conn_direction *direction)
     direction->stash = NULL;
 }
 
+/* The end of a request. */
+
+/* The oldest open request; false when there is none. */
+static bool oldest(const struct conn *conn, uintptr_t *ret_open)
+{
+    uint32_t number = atomic_load_explicit(&conn->answered, memory_order_relaxed);
+
+    if (number == atomic_load_explicit(&conn->opened, memory_order_acquire))
+        return false;
+    *ret_open = conn->open[number % CONN_PIPELINE_MAX].slot;
+    return true;
+}
+
+/* Take the oldest request out of the queue and end it. */
+static void request_end(struct conn *conn, uint16_t flags, enum wire_error error)
+{
+    uint32_t number = atomic_load_explicit(&conn->answered, memory_order_relaxed);
+    struct wire_slot *slot = slot_of(conn->open[number % CONN_PIPELINE_MAX].slot);
+
+    if (slot) {
+        struct wire_request *request = wire_slot_request(slot);
+
+        uint64_t body = atomic_load_explicit(&conn->open[number % CONN_PIPELINE_MAX].body_length, memory_order_relaxed);
+
+        request->request_body_size = body & ~CONN_BODY_BAD;
+        if (body & CONN_BODY_BAD)
+            flags |= WIRE_REQUEST_FRAMING_INVALID;
+        if (request->first_byte_ns && !(request->flags & WIRE_REQUEST_FRAMING_UNSEEN)) {
+            request->response_body_size = conn->out.parser.body_length;
+            flags |= WIRE_REQUEST_RESPONSE_BODY_SEEN;
+        }
+        request->flags |= flags | WIRE_REQUEST_BODY_SEEN;
+        span_end(slot, moment(&conn->out), error);
+    }
+    atomic_store_explicit(&conn->answered, number + 1, memory_order_release);
+}
+
+/* Take the oldest request out of the queue: it is no span. */
+static void request_drop(struct conn *conn, struct wire_slot *slot)
+{
+    if (slot)
+        span_discard(slot);
+    atomic_fetch_add_explicit(&conn->answered, 1, memory_order_release);
+}
+
 /* Requests come in. */
 
-static bool request_begin(struct conn *conn, const struct http1_out *line)
+/* The next request shows that the response whose framing isn't seen has ended, with the last bytes that went out. */
+__attribute__((cold, noinline)) static enum exchange_result unseen_response_end(struct conn *conn)
+{
+    if (atomic_exchange_explicit(&conn->out.claimed, 1, memory_order_acquire) != 0)
+        return EXCHANGE_CONTENDED;
+    if (atomic_load_explicit(&conn->out_unseen, memory_order_relaxed)) {
+        atomic_store_explicit(&conn->out_unseen, 0, memory_order_relaxed);
+        (void)http1_end(&conn->out.parser);
+        request_end(conn, 0, WIRE_ERROR_NONE);
+    }
+    atomic_store_explicit(&conn->out.claimed, 0, memory_order_release);
+    return EXCHANGE_ON;
+}
+
+/* A request comes although the one before has no whole answer yet. */
+__attribute__((noinline)) static enum exchange_result request_queue(struct conn *conn, uint32_t waiting)
+{
+    if (atomic_load_explicit(&conn->out_unseen, memory_order_relaxed))
+        return unseen_response_end(conn);
+    return waiting >= CONN_PIPELINE_MAX ? EXCHANGE_TOO_DEEP : EXCHANGE_ON;
+}
+
+static enum exchange_result request_begin(struct conn *conn, const struct http1_out *line)
 {
     uint32_t number = atomic_load_explicit(&conn->opened, memory_order_relaxed);
     struct slice method = line->a;
+    uint32_t waiting = number - atomic_load_explicit(&conn->answered, memory_order_acquire);
     struct wire_slot *slot = NULL;
     uintptr_t flags = 0;
 
-    if (number - atomic_load_explicit(&conn->answered, memory_order_acquire) >= CONN_PIPELINE_MAX)
-        return false;
+    if (__builtin_expect(waiting > 0, 0)) {
+        enum exchange_result result = request_queue(conn, waiting);
+
+        if (result != EXCHANGE_ON)
+            return result;
+    }
     if (slice_equals(method, "HEAD", 4))
         flags = CONN_OPEN_HEAD;
     if (slice_equals(method, "CONNECT", 7))
@@ -106,7 +178,7 @@ static bool request_begin(struct conn *conn, const struct http1_out *line)
     atomic_store_explicit(&conn->open[number % CONN_PIPELINE_MAX].body_length, 0, memory_order_relaxed);
     conn->open[number % CONN_PIPELINE_MAX].slot = (uintptr_t)slot | flags;
     atomic_store_explicit(&conn->opened, number + 1, memory_order_release);
-    return true;
+    return EXCHANGE_ON;
 }
 
 /* The youngest request's slot; only while its head is coming in is it certain to be ours. */
@@ -128,6 +200,16 @@ static void request_body(struct conn *conn, bool is_end)
                               memory_order_relaxed);
 }
 
+/* RFC 9112 9.6: after the request that was to be the last one, none has to be answered. */
+__attribute__((cold, noinline)) static void note_close(struct conn *conn)
+{
+    struct wire_slot *slot = arriving(conn);
+
+    if (slot && conn->asked_close)
+        wire_slot_request(slot)->flags |= WIRE_REQUEST_AFTER_CLOSE;
+    conn->asked_close = true;
+}
+
 /* Not a request that can be understood. What was asked before it will still be answered, and so may this be. */
 __attribute__((cold)) static enum exchange_result request_lost(struct conn *conn, enum http1_event event)
 {
@@ -138,6 +220,7 @@ __attribute__((cold)) static enum exchange_result request_lost(struct conn *conn
     if (slot) {
         wire_slot_request(slot)->flags |= WIRE_REQUEST_FRAMING_INVALID;
         span_head_end(slot, conn->head);
+        note_close(conn);
     } else if (event == HTTP1_BAD && conn->in.parser.framing != HTTP1_NO_BODY) {
         atomic_store_explicit(&conn->open[(opened - 1) % CONN_PIPELINE_MAX].body_length,
                               conn->in.parser.body_length | CONN_BODY_BAD, memory_order_relaxed);
@@ -154,7 +237,7 @@ static enum exchange_result request_event(struct conn *conn, enum http1_event ev
 
     switch (event) {
     case HTTP1_START_LINE:
-        return request_begin(conn, out) ? EXCHANGE_ON : EXCHANGE_TOO_DEEP;
+        return request_begin(conn, out);
     case HTTP1_FIELD:
         if (slot)
             span_request_field(slot, conn->head, out->a, out->b);
@@ -165,6 +248,8 @@ static enum exchange_result request_event(struct conn *conn, enum http1_event ev
                 wire_slot_request(slot)->flags |= WIRE_REQUEST_FRAMING_AMBIGUOUS;
             span_head_end(slot, conn->head);
         }
+        if (__builtin_expect(conn->asked_close || !conn->in.parser.keep_alive, 0))
+            note_close(conn);
         head_release(conn);
         return EXCHANGE_ON;
     case HTTP1_NEED_MORE:
@@ -239,40 +324,6 @@ enum exchange_result exchange_in(struct conn *conn, const char *bytes, size_t le
 }
 
 /* Responses go out. */
-
-/* The oldest open request; false when there is none. */
-static bool oldest(const struct conn *conn, uintptr_t *ret_open)
-{
-    uint32_t number = atomic_load_explicit(&conn->answered, memory_order_relaxed);
-
-    if (number == atomic_load_explicit(&conn->opened, memory_order_acquire))
-        return false;
-    *ret_open = conn->open[number % CONN_PIPELINE_MAX].slot;
-    return true;
-}
-
-/* Take the oldest request out of the queue and end it. */
-static void request_end(struct conn *conn, uint16_t flags, enum wire_error error)
-{
-    uint32_t number = atomic_load_explicit(&conn->answered, memory_order_relaxed);
-    struct wire_slot *slot = slot_of(conn->open[number % CONN_PIPELINE_MAX].slot);
-
-    if (slot) {
-        struct wire_request *request = wire_slot_request(slot);
-
-        uint64_t body = atomic_load_explicit(&conn->open[number % CONN_PIPELINE_MAX].body_length, memory_order_relaxed);
-
-        request->request_body_size = body & ~CONN_BODY_BAD;
-        if (body & CONN_BODY_BAD)
-            flags |= WIRE_REQUEST_FRAMING_INVALID;
-        request->response_body_size = request->first_byte_ns ? conn->out.parser.body_length : 0;
-        request->flags |= flags | WIRE_REQUEST_BODY_SEEN;
-        if (request->first_byte_ns)
-            request->flags |= WIRE_REQUEST_RESPONSE_BODY_SEEN;
-        span_end(slot, moment(&conn->out), error);
-    }
-    atomic_store_explicit(&conn->answered, number + 1, memory_order_release);
-}
 
 /* An answer to a request whose head has not ended (it is too long, or broken): what came of it must do. */
 __attribute__((cold)) static bool head_cut_short(struct conn *conn)
@@ -356,6 +407,34 @@ static enum exchange_result response_event(struct conn *conn, enum http1_event e
     return response_lost(conn);
 }
 
+/* When a response whose framing isn't seen ends is the time of the last bytes before something else happens. */
+__attribute__((cold, noinline)) static void note_last_bytes(struct conn *conn)
+{
+    (void)moment(&conn->out);
+}
+
+/* Bytes that nobody saw are more than what is left of the body or chunk. Of a chunked response it can be chunks with
+ * their lines: from here on its end is told by what follows. If another request is waiting, nothing tells it. */
+__attribute__((cold)) static enum exchange_result response_unseen(struct conn *conn)
+{
+    uint32_t waiting;
+    uintptr_t open;
+
+    if (!exchange_answering(conn) || conn->out.parser.framing != HTTP1_CHUNKED ||
+        atomic_exchange_explicit(&conn->in.claimed, 1, memory_order_acquire) != 0)
+        return response_lost(conn);
+    waiting = atomic_load_explicit(&conn->opened, memory_order_relaxed) -
+              atomic_load_explicit(&conn->answered, memory_order_relaxed);
+    if (waiting == 1 && oldest(conn, &open)) {
+        wire_slot_request(slot_of(open))->flags |= WIRE_REQUEST_FRAMING_UNSEEN;
+        conn->out.parser.state = HTTP1_UNTIL_CLOSE;
+        note_last_bytes(conn);
+        atomic_store_explicit(&conn->out_unseen, 1, memory_order_relaxed);
+    }
+    atomic_store_explicit(&conn->in.claimed, 0, memory_order_release);
+    return waiting == 1 ? EXCHANGE_ON : response_lost(conn);
+}
+
 enum exchange_result exchange_out(struct conn *conn, const char *bytes, size_t length)
 {
     struct http1_out out;
@@ -363,9 +442,11 @@ enum exchange_result exchange_out(struct conn *conn, const char *bytes, size_t l
     enum exchange_result result;
 
     conn->out.moment_ns = 0;
+    if (__builtin_expect(atomic_load_explicit(&conn->out_unseen, memory_order_relaxed), 0))
+        note_last_bytes(conn);
     if (!bytes) {
         if (http1_skip(&conn->out.parser, length, &event) < 0)
-            return response_lost(conn);
+            return response_unseen(conn);
         return response_event(conn, event, NULL);
     }
     do {
@@ -383,7 +464,8 @@ void exchange_out_end(struct conn *conn)
 {
     uintptr_t open;
 
-    conn->out.moment_ns = 0;
+    if (!atomic_exchange_explicit(&conn->out_unseen, 0, memory_order_relaxed))
+        conn->out.moment_ns = 0;
     if (oldest(conn, &open) && conn->out.parser.state == HTTP1_UNTIL_CLOSE &&
         http1_end(&conn->out.parser) == HTTP1_MESSAGE_END)
         request_end(conn, 0, WIRE_ERROR_NONE);
@@ -427,6 +509,11 @@ static void discard_unfinished_head(struct conn *conn)
     head_release(conn);
 }
 
+static bool is_after_close(struct wire_slot *slot)
+{
+    return slot && (wire_slot_request(slot)->flags & WIRE_REQUEST_AFTER_CLOSE);
+}
+
 void exchange_abandon(struct conn *conn, enum wire_error error)
 {
     uintptr_t open;
@@ -436,7 +523,9 @@ void exchange_abandon(struct conn *conn, enum wire_error error)
     while (oldest(conn, &open)) {
         bool answering = exchange_answering(conn);
 
-        if (error != WIRE_ERROR_NONE)
+        if (!answering && is_after_close(slot_of(open)))
+            request_drop(conn, slot_of(open));
+        else if (error != WIRE_ERROR_NONE)
             request_end(conn, 0, error);
         else
             request_end(conn, 0, answering ? WIRE_ERROR_RESPONSE_INCOMPLETE : WIRE_ERROR_NO_RESPONSE);
@@ -453,11 +542,9 @@ uint32_t exchange_discard(struct conn *conn)
     while (oldest(conn, &open)) {
         struct wire_slot *slot = slot_of(open);
 
-        if (slot) {
+        if (slot)
             count += (wire_slot_request(slot)->flags & WIRE_REQUEST_SAMPLED) != 0;
-            span_discard(slot);
-        }
-        atomic_fetch_add_explicit(&conn->answered, 1, memory_order_release);
+        request_drop(conn, slot);
     }
     release_memory(conn);
     return count;

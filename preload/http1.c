@@ -83,10 +83,10 @@ static struct http1_line line_stashed(struct http1 *parser, const char *stash)
     return line_whole(stash, len);
 }
 
-/* FAILED: the line is not clean. */
-enum taken { LINE_TAKEN, LINE_MISSING, LINE_FAILED, LINE_WANTS_STASH };
+/* WITH_CR: taken, and a CR stands in it that is no part of its end. FAILED: a NUL stands in it. */
+enum taken { LINE_TAKEN, LINE_WITH_CR, LINE_MISSING, LINE_FAILED, LINE_WANTS_STASH };
 
-/* A line that comes in pieces, is longer than the stash, or is not clean. */
+/* A line that comes in pieces, is longer than the stash, or has a NUL or a CR in it. */
 __attribute__((cold)) static enum taken take_unusual_line(struct feed *feed, struct http1_line *ret_line)
 {
     struct http1 *parser = feed->parser;
@@ -109,7 +109,9 @@ __attribute__((cold)) static enum taken take_unusual_line(struct feed *feed, str
             return LINE_MISSING;
         *ret_line = line_stashed(parser, feed->stash);
     }
-    return http1_line_is_clean(ret_line) ? LINE_TAKEN : LINE_FAILED;
+    if (http1_line_has(ret_line, '\0'))
+        return LINE_FAILED;
+    return http1_line_has(ret_line, '\r') ? LINE_WITH_CR : LINE_TAKEN;
 }
 
 /* Take the next line. MISSING: its end hasn't come; all bytes are used and kept in the stash. */
@@ -185,20 +187,28 @@ static enum http1_event feed_at_start(struct feed *feed)
     return HTTP1_NEED_MORE;
 }
 
+/* What is no HTTP may never send a line end: it is said before. */
+static enum http1_event no_start_line(struct feed *feed, enum taken taken)
+{
+    struct http1 *parser = feed->parser;
+    if (taken == LINE_WANTS_STASH)
+        return HTTP1_NEED_STASH;
+    bool may_be =
+        taken == LINE_MISSING && (parser->stash_length == 0 ||
+                                  http1_looks_like((enum http1_role)parser->role, feed->stash, parser->stash_length));
+    return may_be ? HTTP1_NEED_MORE : fail_start(parser);
+}
+
 static enum http1_event feed_start_line(struct feed *feed)
 {
     struct http1 *parser = feed->parser;
     struct http1_line line;
     enum taken taken = take_line(feed, &line);
-    if (taken == LINE_FAILED)
-        return fail_start(parser);
-    if (taken == LINE_WANTS_STASH)
-        return HTTP1_NEED_STASH;
-    if (taken == LINE_MISSING) {
-        /* What is no HTTP may never send a line end: say so now. */
-        bool may_be = parser->stash_length == 0 ||
-                      http1_looks_like((enum http1_role)parser->role, feed->stash, parser->stash_length);
-        return may_be ? HTTP1_NEED_MORE : fail_start(parser);
+    if (__builtin_expect(taken != LINE_TAKEN, 0)) {
+        if (taken != LINE_WITH_CR || parser->role == HTTP1_REQUESTS)
+            return no_start_line(feed, taken);
+        parser->ambiguous =
+            true; /* it may stand in the reason phrase only, and others may take it for the line's end */
     }
 
     bool understood = parser->role == HTTP1_REQUESTS ? http1_read_request_line(parser, &line, feed->out)
@@ -242,6 +252,11 @@ __attribute__((always_inline)) static inline enum http1_event field(struct feed 
     return HTTP1_FIELD;
 }
 
+static inline bool is_unreported(uint32_t unreported, char first)
+{
+    return (first & 0x40) && unreported >> (first & 31) & 1;
+}
+
 /* A line that begins with a blank: a continuation of the field before (obs-fold, RFC 9112 5.2). Before the first field
  * it is passed over (2.2); a recipient that doesn't may read a field in it. */
 static enum http1_event folded_line(struct feed *feed, const struct http1_line *line)
@@ -275,6 +290,28 @@ __attribute__((cold)) static enum http1_event odd_line(struct feed *feed, const 
     return field(feed, line, name, colon);
 }
 
+/* A header line with a CR alone in it: RFC 9112 2.2 lets a recipient take that for a blank. Others may take it for the
+ * line's end, or refuse it: nothing that the framing depends on may stand in such a line. */
+__attribute__((cold, noinline)) static enum http1_event line_with_cr(struct feed *feed, const struct http1_line *line)
+{
+    struct http1 *parser = feed->parser;
+    size_t name = http1_name_length(line->bytes, line->length);
+    enum http1_event event;
+
+    if (name == 0) {
+        event = odd_line(feed, line);
+    } else {
+        parser->last_field = HTTP1_AFTER_OTHER;
+        if (http1_may_frame(name))
+            http1_note_field(parser, (struct slice){line->bytes, name}, http1_field_value_with_cr(line, name),
+                             line->tail);
+        *feed->out = (struct http1_out){{line->bytes, name}, http1_field_value_with_cr(line, name), {0}, line->tail};
+        event = is_unreported(parser->unreported, *line->bytes) ? HTTP1_NEED_MORE : HTTP1_FIELD;
+    }
+    parser->ambiguous = true;
+    return http1_is_framing(parser->last_field) ? fail(parser, HTTP1_BAD) : event;
+}
+
 /* Goes by lines that nobody wants without coming back to the caller. */
 static enum http1_event feed_fields(struct feed *feed)
 {
@@ -296,10 +333,12 @@ static enum http1_event feed_fields(struct feed *feed)
         parser->last_field = HTTP1_AFTER_OTHER;
         if (http1_may_frame(name))
             http1_note_field(parser, (struct slice){line.bytes, name}, http1_field_value(&line, name), line.tail);
-        if ((*line.bytes & 0x40) && unreported >> (*line.bytes & 31) & 1)
+        if (is_unreported(unreported, *line.bytes))
             continue;
         return field(feed, &line, name, name);
     }
+    if (__builtin_expect(taken == LINE_WITH_CR, 0))
+        return line_with_cr(feed, &line);
     return no_line(parser, taken);
 }
 
@@ -309,7 +348,7 @@ static enum http1_event feed_trailers(struct feed *feed)
     struct http1 *parser = feed->parser;
     struct http1_line line;
     enum taken taken = take_rare_line(feed, &line);
-    if (taken != LINE_TAKEN)
+    if (taken != LINE_TAKEN && taken != LINE_WITH_CR)
         return no_line(parser, taken);
     if (line.length == 0)
         return message_end(parser);

@@ -24,13 +24,26 @@ size_t http1_token_length(const char *bytes, size_t len)
     return n;
 }
 
-bool http1_line_is_clean(const struct http1_line *line)
+bool http1_line_has(const struct http1_line *line, char byte)
 {
-    if (memchr(line->bytes, '\r', line->length) || memchr(line->bytes, '\0', line->length))
-        return false;
-    if (!line->tail)
-        return true;
-    return !memchr(line->tail, '\r', HTTP1_LINE_TAIL - 1) && !memchr(line->tail, '\0', HTTP1_LINE_TAIL);
+    return memchr(line->bytes, byte, line->length) ||
+           (line->tail && memchr(line->tail, byte, HTTP1_LINE_TAIL - line->ends_in_crlf));
+}
+
+struct slice http1_field_value_with_cr(const struct http1_line *line, size_t colon)
+{
+    struct slice value = http1_field_value(line, colon), trimmed;
+
+    for (;;) {
+        trimmed = slice_trim(value);
+        if (trimmed.length > 0 && trimmed.bytes[0] == '\r')
+            trimmed.bytes++, trimmed.length--;
+        if (trimmed.length > 0 && trimmed.bytes[trimmed.length - 1] == '\r')
+            trimmed.length--;
+        if (trimmed.length == value.length)
+            return trimmed;
+        value = trimmed;
+    }
 }
 
 static bool read_version(struct http1 *parser, const char *bytes)

@@ -70,9 +70,9 @@ static inline size_t http1_blanks(const char *bytes, size_t len)
     return n;
 }
 
-/* Has the line no NUL, and no CR but at its end? Implementations differ in what they make of these (RFC 9112 2.2, RFC
- * 9110 5.5). Context: pure; signal-safe. */
-bool http1_line_is_clean(const struct http1_line *line);
+/* Has the line this byte elsewhere than in its end? Implementations differ in what they make of a NUL and of a CR alone
+ * (RFC 9112 2.2, RFC 9110 5.5). Context: pure; signal-safe. */
+bool http1_line_has(const struct http1_line *line, char byte);
 
 /* Read a start line. Its parts may be separated by several blanks, tabs too (RFC 9112 3, 4), and a target may have
  * blanks in it, which servers answer by 400. False when it isn't one of HTTP/1. Context: pure; signal-safe. */
@@ -93,6 +93,9 @@ static inline struct slice http1_field_value(const struct http1_line *line, size
 {
     return slice_trim((struct slice){line->bytes + colon + 1, line->length - colon - 1});
 }
+
+/* The same of a line with a CR alone in it: that is a blank, too (RFC 9112 2.2). Context: pure; signal-safe. */
+struct slice http1_field_value_with_cr(const struct http1_line *line, size_t colon);
 
 /* Has any field of the framing a name this long? Context: pure; signal-safe. */
 static inline bool http1_may_frame(size_t name_length)

@@ -228,6 +228,8 @@ enum wire_request_flag {
     WIRE_REQUEST_RESPONSE_BODY_SEEN = 1 << 6,
     WIRE_REQUEST_FRAMING_AMBIGUOUS = 1 << 7, /* of a message: others may read it in another way */
     WIRE_REQUEST_FRAMING_INVALID = 1 << 8,   /* of a message: there is no rule for where it ends */
+    WIRE_REQUEST_FRAMING_UNSEEN = 1 << 9,    /* of the response: it went by a way that is not seen */
+    WIRE_REQUEST_AFTER_CLOSE = 1 << 10,      /* the client had asked to close before it: none unless it is answered */
 };
 
 /* Texts of a request: bytes already redacted, cut and bounded by the shim. Not NUL-terminated, not checked as UTF-8. */

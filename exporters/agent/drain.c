@@ -304,6 +304,8 @@ static bool copy_slot(struct wire_slot *slot, uint64_t end_ns, struct record *re
     memcpy(ret_record->payload, slot->request, sizeof(slot->request));
     if (request->text_length > WIRE_SLOT_TEXT)
         return false;
+    if ((request->flags & WIRE_REQUEST_AFTER_CLOSE) && request->first_byte_ns == 0)
+        return false;
     if (request->end_ns == 0) { /* else it had ended, and only its record is missing */
         request->end_ns = end_ns > request->start_ns ? end_ns : request->start_ns;
         request->error = WIRE_ERROR_PROCESS_EXITED;

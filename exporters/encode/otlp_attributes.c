@@ -218,6 +218,8 @@ static void add_oddities(struct otlp_attributes *attributes, const struct wire_r
         add_constant(attributes, "spanshim.framing", "invalid", 7);
     else if ((request->flags & WIRE_REQUEST_FRAMING_AMBIGUOUS) != 0)
         add_constant(attributes, "spanshim.framing", "ambiguous", 9);
+    else if ((request->flags & WIRE_REQUEST_FRAMING_UNSEEN) != 0)
+        add_constant(attributes, "spanshim.framing", "unseen", 6);
     if ((request->flags & WIRE_REQUEST_TRUNCATED) != 0)
         add_true(attributes, "spanshim.truncated");
 }

@@ -133,6 +133,22 @@ class FramingTest(ScriptTest):
                          [(span["url.path"], span.get("spanshim.framing"), span["http.request.body.size"],
                            span["http.response.body.size"]) for span in spans])
 
+    def test_lone_cr_is_a_blank(self):
+        trailer = CHUNKED + b"\r\n2\r\nhi\r\n0\r\nX-Trailer: yes\r\r\n\r\n"
+        spans = self.converse([(NEXT, b"HTTP/1.1 200 OK\r\n" + trailer),
+                               (b"GET /odd HTTP/1.1\r\nX: a\rb\r\r\nHost: a\r\n\r\n", OK), (NEXT, OK)])
+        self.assertEqual([("/next", None, None, 2), ("/odd", "ambiguous", None, 2), ("/next", None, None, 2)],
+                         [(span["url.path"], span.get("spanshim.framing"), span.get("error.type"),
+                           span["http.response.body.size"]) for span in spans])
+
+    def test_what_follows_the_last_request_is_one_if_it_is_answered(self):
+        last = b"GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+        old = b"GET /last HTTP/1.0\r\n\r\n"
+        spans = self.converse([(last + NEXT, OK)], [(old + NEXT, OK)], [(last, OK), (NEXT, b"")],
+                              [(last + NEXT, OK + OK)])
+        self.assertEqual([("/last", 200), ("/last", 200), ("/last", 200), ("/last", 200), ("/next", 200)],
+                         [(span["url.path"], span.get("http.response.status_code")) for span in spans])
+
     def test_invalid_request_ends_with_its_answer(self):
         fields = [b"Content-Length: 5, 6", b"Content-Length: -1", b"Content-Length: 99999999999999999999",
                   b"Transfer-Encoding: chunked, gzip", b"Transfer-Encoding: chunked;a=b", b"Host : b",

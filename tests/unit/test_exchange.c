@@ -2,10 +2,12 @@
 /* The messages on a connection. */
 #include "preload/conn_internal.h"
 
+#include "preload/clock.h"
 #include "preload/conn.h"
 #include "preload/ring.h"
 #include "tests/support/shim_traffic.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -471,6 +473,131 @@ static void test_exchange_doubts_a_response_that_is_none(void **state)
     traffic_assert_nothing_open();
 }
 
+/* RFC 9112 9.6: no request follows. The server may not know, and answer all the same. */
+static void test_exchange_makes_no_span_of_what_follows_a_close_without_an_answer(void **state)
+{
+    static const char *const last[] = {
+        "GET /one HTTP/1.1\r\nConnection: close\r\n\r\n",
+        "GET /one HTTP/1.0\r\n\r\n",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(last) / sizeof(last[0]); i++) {
+        conn_accepted(TRAFFIC_LISTENER, TRAFFIC_FD, NULL, 0);
+        traffic_receive(TRAFFIC_FD, last[i]);
+        traffic_send(TRAFFIC_FD, TRAFFIC_OK);
+        (void)traffic_assert_span("/one", 200, WIRE_ERROR_NONE);
+        traffic_receive(TRAFFIC_FD, "GET /two HTTP/1.1\r\n\r\nGET /three HTTP/1.1\r\n\r\n");
+        traffic_send(TRAFFIC_FD, TRAFFIC_OK);
+        (void)traffic_assert_span("/two", 200, WIRE_ERROR_NONE);
+        conn_closing(TRAFFIC_FD);
+        traffic_assert_nothing_open();
+    }
+    conn_accepted(TRAFFIC_LISTENER, TRAFFIC_FD, NULL, 0);
+    traffic_receive(TRAFFIC_FD, TRAFFIC_GET);
+    traffic_receive(TRAFFIC_FD, last[0]);
+    traffic_receive(TRAFFIC_FD, "GET /two HTTP/1.1\r\n\r\n");
+    conn_closing(TRAFFIC_FD);
+    (void)traffic_assert_span("/one", 0, WIRE_ERROR_NO_RESPONSE);
+    (void)traffic_assert_span("/one", 0, WIRE_ERROR_NO_RESPONSE);
+    traffic_assert_nothing_open();
+}
+
+static void test_exchange_keeps_what_follows_a_close_once_its_answer_has_begun(void **state)
+{
+    (void)state;
+    traffic_receive(TRAFFIC_FD, "GET /one HTTP/1.0\r\n\r\nGET /two HTTP/1.1\r\n\r\n");
+    traffic_send(TRAFFIC_FD, TRAFFIC_OK "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe");
+    conn_closing(TRAFFIC_FD);
+    (void)traffic_assert_span("/one", 200, WIRE_ERROR_NONE);
+    (void)traffic_assert_span("/two", 200, WIRE_ERROR_RESPONSE_INCOMPLETE);
+    traffic_assert_nothing_open();
+}
+
+static const char chunked_head[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab";
+
+/* The head and a first piece, then 1000 bytes of chunks out of a file. */
+static void send_unseen_chunks(void)
+{
+    struct conn_ref ref;
+
+    traffic_send(TRAFFIC_FD, chunked_head);
+    assert_true(conn_capture(&ref, TRAFFIC_FD));
+    conn_skip_out(&ref, 1000);
+}
+
+static void assert_unseen(enum wire_error error)
+{
+    struct wire_request request = traffic_assert_span("/one", 200, error);
+
+    assert_int_equal(request.flags & WIRE_REQUEST_FRAMING_UNSEEN, WIRE_REQUEST_FRAMING_UNSEEN);
+    assert_int_equal(request.flags & (WIRE_REQUEST_RESPONSE_BODY_SEEN | WIRE_REQUEST_FRAMING_INVALID), 0);
+    assert_int_equal(traffic_dropped(WIRE_DROP_BAD_FRAMING), 0);
+}
+
+static void test_exchange_ends_a_response_of_unseen_framing_with_the_next_request(void **state)
+{
+    struct conn_ref ref;
+    struct wire_request next;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        traffic_receive(TRAFFIC_FD, TRAFFIC_GET);
+        if (i > 0)
+            assert_unseen(WIRE_ERROR_NONE);
+        send_unseen_chunks();
+        traffic_assert_no_span();
+        assert_true(conn_capture(&ref, TRAFFIC_FD));
+        conn_skip_out(&ref, 1000);
+        traffic_send(TRAFFIC_FD, "\r\n0\r\n\r\n");
+        traffic_assert_no_span();
+    }
+    traffic_receive(TRAFFIC_FD, "GET /two HTTP/1.1\r\n\r\n");
+    assert_unseen(WIRE_ERROR_NONE);
+    traffic_send(TRAFFIC_FD, TRAFFIC_OK);
+    next = traffic_assert_span("/two", 200, WIRE_ERROR_NONE);
+    assert_int_equal(next.response_body_size, 2);
+    assert_int_equal(next.flags & WIRE_REQUEST_FRAMING_UNSEEN, 0);
+    conn_closing(TRAFFIC_FD);
+    traffic_assert_nothing_open();
+}
+
+static void test_exchange_ends_a_response_of_unseen_framing_with_the_connection(void **state)
+{
+    struct wire_request *request;
+    union shim_record record;
+    uint64_t sent_ns;
+
+    (void)state;
+    traffic_receive(TRAFFIC_FD, TRAFFIC_GET);
+    send_unseen_chunks();
+    sent_ns = clock_mono_ns();
+    conn_closing(TRAFFIC_FD);
+    assert_true(traffic_next_span(&record));
+    request = &record.request;
+    assert_int_equal(request->error, WIRE_ERROR_NONE);
+    assert_in_range(request->end_ns, request->first_byte_ns, sent_ns); /* the last bytes' time, not the end's */
+
+    conn_accepted(TRAFFIC_LISTENER, TRAFFIC_FD, NULL, 0);
+    traffic_receive(TRAFFIC_FD, TRAFFIC_GET);
+    send_unseen_chunks();
+    traffic_fail_out(TRAFFIC_FD, EPIPE);
+    conn_closing(TRAFFIC_FD);
+    assert_unseen(WIRE_ERROR_CLIENT_CLOSED);
+    traffic_assert_nothing_open();
+}
+
+/* Which bytes belong to which of two answers can't be told. */
+static void test_exchange_gives_up_an_unseen_framing_in_a_pipeline(void **state)
+{
+    (void)state;
+    traffic_receive(TRAFFIC_FD, TRAFFIC_GET TRAFFIC_GET);
+    send_unseen_chunks();
+    (void)traffic_assert_span("/one", 200, WIRE_ERROR_BAD_FRAMING);
+    assert_false(traffic_captures(TRAFFIC_FD));
+    traffic_assert_nothing_open();
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, traffic_setup, traffic_teardown)
@@ -500,6 +627,11 @@ int main(void)
         TEST(test_exchange_lets_go_of_a_malformed_proxy_header),
         TEST(test_exchange_is_silent_about_other_protocols),
         TEST(test_exchange_doubts_a_response_that_is_none),
+        TEST(test_exchange_makes_no_span_of_what_follows_a_close_without_an_answer),
+        TEST(test_exchange_keeps_what_follows_a_close_once_its_answer_has_begun),
+        TEST(test_exchange_ends_a_response_of_unseen_framing_with_the_next_request),
+        TEST(test_exchange_ends_a_response_of_unseen_framing_with_the_connection),
+        TEST(test_exchange_gives_up_an_unseen_framing_in_a_pipeline),
     };
 
     return shim_core_init(NULL) ? cmocka_run_group_tests(tests, NULL, NULL) : 1;

@@ -299,7 +299,7 @@ static void test_http1_passes_over_fields_nobody_wants(void **state)
         {"GET / HTTP/1.1\r\nAccept: a\r\n b\r\nHost: a\r\n\r\n", "GET,/,HTTP/1.1;+b;Host=a;[none];end 0;"},
         {"GET / HTTP/1.1\r\nConnection: close\r\n b\r\n\r\n", "GET,/,HTTP/1.1;+b;[none last];end 0;"},
         {"GET / HTTP/1.1\r\nAccept : a\r\n\r\n", "GET,/,HTTP/1.1;bad;"},
-        {"GET / HTTP/1.1\r\nAccept: a\rb\r\n\r\n", "GET,/,HTTP/1.1;bad;"},
+        {"GET / HTTP/1.1\r\nAccept: a\rb\r\n\r\n", "GET,/,HTTP/1.1;[none?];end 0;"},
         {"GET / HTTP/1.1\r\nAccept\r\n\r\n", "GET,/,HTTP/1.1;bad;"},
         {"GET / HTTP/1.1\r\n1: a\r\n\r\n", "GET,/,HTTP/1.1;1=a;[none];end 0;"},
     };
