@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum { RETRY_DELAY_MAX_S = 3600, TIMEOUT_NUMBER_MAX = 99999999, DETAILS_MAX = 8192, RESOURCE_EXHAUSTED = 8 };
 
@@ -137,13 +138,28 @@ static bool read_retry_info(const char *details, uint32_t *ret_delay_ms)
     return found;
 }
 
+/* A message in its frame, whole. With a single answer it comes only when the call has succeeded. */
+static bool has_message(const struct http_response *response)
+{
+    const uint8_t *frame = response->body;
+
+    if (response->status != 200 || response->content_type == NULL || response->body_length < GRPC_FRAME_SIZE ||
+        strncasecmp(response->content_type, "application/grpc", strlen("application/grpc")) != 0)
+        return false;
+    size_t length = (size_t)frame[1] << 24 | (size_t)frame[2] << 16 | (size_t)frame[3] << 8 | frame[4];
+    return length == response->body_length - GRPC_FRAME_SIZE;
+}
+
 bool otlp_grpc_read(const struct http_response *response, struct otlp_refusal *ret_refusal)
 {
     const char *text = http_response_header(response, "grpc-status");
     struct otlp_refusal refusal = {0};
 
-    if (text == NULL)
-        return false;
+    if (text == NULL) {
+        /* libcurl (7.88 at least) loses the trailers when the receiver has sent GOAWAY: at each of its restarts. */
+        *ret_refusal = refusal;
+        return has_message(response);
+    }
     unsigned long code = strtoul(text, NULL, 10);
     if (code >= CODE_COUNT || !isdigit((unsigned char)*text))
         code = CODE_UNKNOWN;

@@ -20,8 +20,8 @@ void otlp_grpc_frame(uint8_t frame[GRPC_FRAME_SIZE], bool is_compressed, size_t 
 /* A time limit as the header grpc-timeout has it. Context: pure. */
 void otlp_grpc_timeout(uint32_t timeout_ms, char text[GRPC_TIMEOUT_SIZE]);
 
-/* Does the answer have gRPC's status? Then *ret_refusal is all zero when the batch was taken. False: what answered
- * speaks no gRPC, and HTTP's status counts. Context: loop, within an http_done. */
+/* Is it an answer of gRPC: a status, or a message without one? Then *ret_refusal is all zero when the batch was taken.
+ * False: what answered speaks no gRPC, and HTTP's status counts. Context: loop, within an http_done. */
 bool otlp_grpc_read(const struct http_response *response, struct otlp_refusal *ret_refusal);
 
 #endif

@@ -224,6 +224,16 @@ class GrpcTest(ProtocolTest):
         self.assertTrue(self.spanshim.flush())
         self.assertEqual(5, len(again.spans))
 
+    def test_receiver_that_is_being_replaced(self):
+        sink = self.make(GrpcSink)
+        sink.hold()
+        self.request(3, **self.by_grpc(sink.port))
+        wait_until(lambda: sink.calls, what="the call")
+        sink.replace()
+        self.wait_for_exporter("exported", 3)
+        self.assertEqual(0, self.exporter()["retries"])
+        self.assertEqual(3, len(sink.spans))
+
     @unittest.skipUnless(shutil.which("openssl"), "openssl makes the certificates")
     def test_tls_and_a_client_certificate(self):
         certificate, key = self.directory / "server.pem", self.directory / "server.key"
@@ -315,6 +325,17 @@ class GrpcTroubleTest(ProtocolTest):
 
     def test_goaway(self):
         self.retried(lambda request: request.send_goaway(0, last_stream=0), "^no answer from")
+
+    def test_goaway_with_the_answer(self):
+        def answer_and_go(request):
+            accept(request)
+            request.send_goaway()
+        server = self.make(ScriptedServer, answer_and_go)
+        self.request(50, **self.by_grpc(server.port, OTEL_BSP_MAX_EXPORT_BATCH_SIZE="10"))
+        self.wait_for_exporter("exported", 50)
+        status = self.exporter()
+        self.assertEqual((0, 0), (status["retries"], status["dropped"]["refused"]), status)
+        self.assertEqual(50, len(server.spans))
 
     def test_connection_closed(self):
         def close(request):

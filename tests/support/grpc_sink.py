@@ -80,6 +80,8 @@ class GrpcSink(SpanStore):
         super().__init__()
         self.calls = []  # of each call: its metadata, and the seconds that it had left
         self._refusals = []
+        self._may_answer = threading.Event()
+        self._may_answer.set()
         self.partial = None  # (rejected, message)
         self._server = grpc.server(concurrent.futures.ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
         handlers = {"Export": grpc.unary_unary_rpc_method_handler(self._export)}
@@ -93,14 +95,26 @@ class GrpcSink(SpanStore):
         """The next calls end with this status."""
         self._refusals += [(code, message, details)] * times
 
+    def hold(self):
+        """Calls are not answered before replace() or close()."""
+        self._may_answer.clear()
+
+    def replace(self):
+        """Stop as at a rolling update: no new calls; those under way are answered."""
+        stopped = self._server.stop(20)
+        self._may_answer.set()
+        stopped.wait()
+
     def close(self):
         """Stop; calls under way are cut off."""
+        self._may_answer.set()
         self._server.stop(0).wait()
 
     def _export(self, body, context):
         self.calls.append({"metadata": dict(context.invocation_metadata()), "left": context.time_remaining()})
         if "OTel-OTLP-Exporter-" not in self.calls[-1]["metadata"].get("user-agent", ""):
             self.note(f"user agent of {self.calls[-1]}")
+        self._may_answer.wait(20)
         if self._refusals:
             code, message, details = self._refusals.pop(0)
             if details:
