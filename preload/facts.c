@@ -16,12 +16,14 @@ enum {
     ARGUMENT_MAX = 1024,
     ARGUMENTS_MAX = 16, /* enough to find an interpreter's script */
     VALUE_MAX = 8192,
+    NAME_MAX = 64, /* of a setting that is left out */
 };
 
 /* Written at start, then read-only. */
 static struct {
     char *text;
     size_t length;
+    bool has_left_out;
 } facts;
 
 /* Variables that settings are made of, by their beginning. */
@@ -53,13 +55,27 @@ static bool is_setting(const char *entry)
     return false;
 }
 
-static void append(char kind, const char *text, size_t length)
+/* False: there is no room. Some is kept for the name of what has none. */
+static bool append(char kind, const char *text, size_t length)
 {
-    if (length + 2 > TEXT_MAX - facts.length)
-        return;
+    if (length + 2 + (facts.has_left_out ? 0 : NAME_MAX + 2) > TEXT_MAX - facts.length)
+        return false;
     facts.text[facts.length] = kind;
-    memcpy(facts.text + facts.length + 1, text, length + 1);
+    memcpy(facts.text + facts.length + 1, text, length);
+    facts.text[facts.length + 1 + length] = '\0';
     facts.length += length + 2;
+    return true;
+}
+
+static void append_setting(const char *entry)
+{
+    size_t length = strnlen(entry, VALUE_MAX);
+
+    if ((length < VALUE_MAX && append('e', entry, length)) || facts.has_left_out)
+        return;
+    facts.has_left_out = true;
+    length = (size_t)(strchrnul(entry, '=') - entry);
+    (void)append('o', entry, length < NAME_MAX ? length : NAME_MAX);
 }
 
 int facts_init(char *const *argv, char *const *envp)
@@ -71,14 +87,11 @@ int facts_init(char *const *argv, char *const *envp)
         size_t length = strnlen(argv[i], ARGUMENT_MAX);
 
         if (length < ARGUMENT_MAX)
-            append('a', argv[i], length);
+            (void)append('a', argv[i], length);
     }
-    for (; envp && *envp; envp++) {
-        size_t length = is_setting(*envp) ? strnlen(*envp, VALUE_MAX) : VALUE_MAX;
-
-        if (length < VALUE_MAX)
-            append('e', *envp, length);
-    }
+    for (; envp && *envp; envp++)
+        if (is_setting(*envp))
+            append_setting(*envp);
     return 0;
 }
 
@@ -104,14 +117,13 @@ static void remove_entry(char *entry)
 static void add_setting(const char *entry, size_t own)
 {
     size_t name_length = (size_t)(strchr(entry, '=') - entry);
-    size_t length = strlen(entry);
     char *old = find_setting(facts.text, entry, name_length);
 
-    if (!is_setting(entry) || length >= VALUE_MAX || (old && old < facts.text + own))
+    if (!is_setting(entry) || (old && old < facts.text + own))
         return;
     if (old)
         remove_entry(old);
-    append('e', entry, length);
+    append_setting(entry);
 }
 
 /* `f` and a number: -errno, or the first line that is no assignment. */
@@ -127,7 +139,7 @@ static void add_problem(long number)
     while ((rest /= 10) > 0);
     if (number < 0)
         *--at = '-';
-    append('f', at, strlen(at));
+    (void)append('f', at, strlen(at));
 }
 
 /* A pipe or a device there must not hold the program up: O_NONBLOCK. 0, -ENOENT without a file, or -errno. */

@@ -6,7 +6,8 @@
 
 #include <stddef.h>
 
-/* Copy argv ('a' entries) and the environment's settings ('e' entries). What is too long is left out. 0 or -errno.
+/* Copy argv ('a' entries) and the environment's settings ('e' entries). What is too long is left out;
+ * the first setting of those is named in an 'o' entry. 0 or -errno.
  * Context: start. */
 int facts_init(char *const *argv, char *const *envp);
 

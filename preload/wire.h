@@ -371,6 +371,7 @@ struct wire_message {
     uint64_t boot_ns;     /* CLOCK_BOOTTIME when it was sent */
     /* Then text: NUL-terminated entries, told apart by their first byte:
      *   x<path of the executable>   a<argument> (argv in order, each)   w<working directory>   e<NAME=value> (settings)
+     *   o<NAME> (the first setting that was left out: it or all of them are too long)
      *   f<number> (what is wrong with the system's file of settings: -errno, or the first line that is no assignment)
      */
 };

@@ -35,6 +35,7 @@ struct facts {
     size_t argument_count;
     const char *settings[ENTRIES_MAX];
     size_t setting_count;
+    const char *left_out;     /* the first setting that is too long; NULL: none */
     const char *file_problem; /* of the system's file of settings; NULL: none */
 };
 
@@ -83,6 +84,9 @@ static void take_entry(struct facts *facts, const char *entry)
     case 'a':
         if (facts->argument_count < ENTRIES_MAX)
             facts->arguments[facts->argument_count++] = entry + 1;
+        break;
+    case 'o':
+        facts->left_out = entry + 1;
         break;
     case 'f':
         facts->file_problem = entry + 1;
@@ -171,6 +175,10 @@ static int describe(struct source *source, const struct facts *facts)
     source->settings = settings_new(facts->settings, facts->setting_count, facts->working_directory);
     if (!source->executable || !source->settings)
         return -ENOMEM;
+    if (facts->left_out)
+        complaints_add(source->settings,
+                       "%.64s and perhaps others are left out: over 8191 bytes, or 20 kB with the others",
+                       facts->left_out);
     if (facts->file_problem)
         complaints_add_file(source->settings, facts->file_problem);
     settings_give_to(source->settings, source->uid, users_is_trusted(source->uid), USERS_QUEUE_BYTES_MAX);

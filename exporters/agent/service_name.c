@@ -106,6 +106,22 @@ void service_name_of_executable(const char *executable, char *name, size_t size)
         *deleted = '\0';
 }
 
+/* A link or a program of many names (redis-server, busybox) is told by what it was started as, unless that is no plain
+ * name but a title ("nginx: worker process") or a login shell's ("-bash"). */
+static bool is_plain_name(const char *name)
+{
+    size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+-");
+
+    return length > 0 && name[length] == '\0' && name[0] != '-' && name[0] != '.';
+}
+
+static const char *started_as(const struct resource_facts *facts)
+{
+    const char *name = facts->argument_count > 0 ? base_name(facts->arguments[0]) : "";
+
+    return is_plain_name(name) ? name : NULL;
+}
+
 static const char *configured_name(const struct settings *settings)
 {
     const char *attribute = values_find_pair(&settings->resource_attributes, "service.name");
@@ -134,6 +150,8 @@ void service_name_choose(const struct resource_facts *facts, const struct settin
 
         if (program != NULL)
             copy_program_name(program, name, size);
+        else if (interpreter == NULL && started_as(facts) != NULL)
+            (void)snprintf(name, size, "%s", started_as(facts));
         if (name[0] == '\0')
             service_name_of_executable(facts->executable, name, size);
     }

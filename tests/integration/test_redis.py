@@ -105,6 +105,7 @@ class RedisTest(UntouchedTest):
         self.assertEqual(b"", self.both(run))
         self.needs_spans()
         self.assertEqual(["no_response"], [span["attributes"]["error.type"] for span in self.spans(1)])
+        self.assertEqual("redis-server", self.spans(1)[0]["resource"]["service.name"])  # a link to redis-check-rdb
 
     def test_daemon(self):
         def run(env):

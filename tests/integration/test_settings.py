@@ -161,6 +161,13 @@ class ReportTest(ServedTest):
         self.assertEqual([], self.logged())
         self.assertEqual(LINES, self.complaints())
 
+    def test_a_setting_that_is_too_long_is_named(self):
+        self.needs_spans()
+        self.serve(SPANSHIM_IGNORE_PATHS="/x," * 3000)
+        line = "SPANSHIM_IGNORE_PATHS and perhaps others are left out: over 8191 bytes, or 20 kB with the others"
+        self.assertEqual([line], self.complaints())
+        self.assertEqual([line], self.logged())
+
     def test_secrets_are_not_shown(self):
         self.needs_spans()
         server = self.serve(launcher=True, OTEL_EXPORTER_OTLP_HEADERS="a b=geheim,geheim",

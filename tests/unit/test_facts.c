@@ -109,7 +109,8 @@ static bool leaves_out_what_is_too_long(void)
                            (char *)(uintptr_t) "OTEL_LAST=1", NULL};
 
     return facts_init(arguments, environment) == 0 && count_entries("al") == 0 && count_entries("ak") == 1 &&
-           count_entries("eOTEL_LONG") == 0 && count_entries("eOTEL_FITS") == 1 && count_entries("eOTEL_LAST=1") == 1;
+           count_entries("oOTEL_LONG") == 1 && count_entries("eOTEL_LONG") == 0 && count_entries("eOTEL_FITS") == 1 &&
+           count_entries("eOTEL_LAST=1") == 1;
 }
 
 static void test_facts_leaves_out_what_is_too_long(void **state)
@@ -133,7 +134,8 @@ static bool stays_in_bounds(void)
     if (facts_init(arguments, environment) != 0)
         return false;
     text = facts_text(&length);
-    return count_entries("aa") == 16 && length > 16 * 1000 && text[length - 1] == '\0' &&
+    return count_entries("aa") == 16 && count_entries("o") == 1 && count_entries("oOTEL_X") == 1 &&
+           length > 16 * 1000 && text[length - 1] == '\0' &&
            sizeof(struct wire_message) + length + 2 * WIRE_PAGE <= WIRE_MESSAGE_MAX;
 }
 

@@ -21,7 +21,16 @@ static const struct {
     /* the executable */
     {"/usr/sbin/nginx", {"nginx: worker process"}, {NULL}, "nginx"},
     {"/usr/sbin/nginx (deleted)", {"nginx"}, {NULL}, "nginx"},
-    {"/opt/shop-1.2", {"./shop"}, {NULL}, "shop-1.2"},
+    /* what it was started as, if that is a plain name */
+    {"/opt/shop-1.2", {"./shop"}, {NULL}, "shop"},
+    {"/usr/bin/redis-check-rdb", {"/usr/bin/redis-server"}, {NULL}, "redis-server"},
+    {"/bin/busybox", {"httpd", "-f"}, {NULL}, "httpd"},
+    {"/bin/bash", {"-bash"}, {NULL}, "bash"},
+    {"/opt/shop", {""}, {NULL}, "shop"},
+    {"/opt/shop", {"/opt/"}, {NULL}, "shop"},
+    {"/opt/shop", {"two words"}, {NULL}, "shop"},
+    {"/opt/shop", {NULL}, {NULL}, "shop"},
+    {"/usr/bin/python3.11", {"shop"}, {NULL}, "python3.11"},
     {NULL, {NULL}, {NULL}, "unknown_service"},
     /* what an interpreter runs */
     {"/usr/bin/python3.11", {"python3", "app.py"}, {NULL}, "app"},
