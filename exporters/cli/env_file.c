@@ -7,10 +7,12 @@
 #include "preload/env_file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { FILE_MAX_BYTES = 1 << 20 };
 
@@ -42,12 +44,18 @@ static void parse(char *text, const char *path, struct environment *env)
     environment_deinit(&given);
 }
 
-static int read_file(const char *path, size_t size_max, char **ret_text)
+/* `flags` of open(2), beside the usual ones. */
+static int read_file(const char *path, int flags, size_t size_max, char **ret_text)
 {
-    FILE *file = fopen(path, "re");
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | flags);
+    FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
 
-    if (!file)
-        return -errno;
+    if (!file) {
+        int err = -errno;
+        if (fd >= 0)
+            (void)close(fd);
+        return err;
+    }
     char *text = memory_resize(NULL, size_max + 1);
     size_t len = fread(text, 1, size_max + 1, file);
     int err = ferror(file) ? -errno : len > size_max ? -EFBIG : memchr(text, '\0', len) ? -EILSEQ : 0;
@@ -62,10 +70,10 @@ static int read_file(const char *path, size_t size_max, char **ret_text)
     return 0;
 }
 
-static int load(struct environment *env, const char *path, size_t size_max)
+static int load(struct environment *env, const char *path, int flags, size_t size_max)
 {
     char *text = NULL;
-    int err = read_file(path, size_max, &text);
+    int err = read_file(path, flags, size_max, &text);
 
     if (err)
         return err;
@@ -77,7 +85,7 @@ static int load(struct environment *env, const char *path, size_t size_max)
 int env_file_load(struct environment *env, const char *path)
 {
     bool may_be_missing = *path == '-';
-    int err = load(env, path + may_be_missing, FILE_MAX_BYTES);
+    int err = load(env, path + may_be_missing, 0, FILE_MAX_BYTES);
 
     if (err == -ENOENT && may_be_missing)
         return 0;
@@ -92,7 +100,8 @@ void env_file_load_system(struct environment *env)
     char *path = memory_copy_text(chosen ? chosen : ENV_FILE_SYSTEM_PATH);
 
     if (*path == '/') {
-        int err = load(env, path, ENV_FILE_SYSTEM_MAX);
+        /* As the shim reads it: a pipe must not hold the program up. */
+        int err = load(env, path, O_NONBLOCK, ENV_FILE_SYSTEM_MAX);
 
         if (err && err != -ENOENT)
             cli_warning("%s: %s; it is ignored", path, strerror(-err));

@@ -262,6 +262,8 @@ class SystemFileTest(ServedTest):
         self.sink.spans.clear()
         os.mkfifo(self.directory / "pipe")
         self.serve(SPANSHIM_SYSTEM_ENV=self.directory / "pipe").kill()
+        env = {**self.spanshim.base_env(), "SPANSHIM_SYSTEM_ENV": str(self.directory / "pipe")}
+        self.assertEqual(0, subprocess.run([LAUNCHER, "settings"], env=env, capture_output=True, timeout=20, check=False).returncode)
 
 
 if __name__ == "__main__":
