@@ -229,6 +229,24 @@ static void test_drain_ends_what_the_dead_left_open(void **state)
     assert_int_equal(atomic_load(&wire_writer_slot(&fixture->writer, 0, 5)->open), 0);
 }
 
+/* What a client sends after it asked to close is a request only if it is answered. */
+static void test_drain_drops_what_came_after_a_close(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct wire_request *request;
+    struct wire_request *silent = wire_slot_request(open_slot(fixture, 5, 42));
+    struct wire_request *answered = wire_slot_request(open_slot(fixture, 6, 43));
+
+    silent->flags |= WIRE_REQUEST_AFTER_CLOSE;
+    silent->first_byte_ns = 0;
+    answered->flags |= WIRE_REQUEST_AFTER_CLOSE;
+    answered->first_byte_ns = answered->start_ns + 1;
+    fixture->source.lanes[0].dead = true;
+    assert_int_equal(drain_open_requests(&fixture->source, 0, answered->start_ns + 777), 1);
+    assert_int_equal(next_record(fixture, &request), 43);
+    assert_empty(fixture);
+}
+
 static void test_drain_does_not_double_a_request_whose_record_came(void **state)
 {
     struct fixture *fixture = *state;
@@ -387,6 +405,7 @@ int main(void)
         TEST(test_drain_gives_each_stuck_cell_its_own_time),
         TEST(test_drain_does_not_wait_for_the_dead),
         TEST(test_drain_ends_what_the_dead_left_open),
+        TEST(test_drain_drops_what_came_after_a_close),
         TEST(test_drain_does_not_double_a_request_whose_record_came),
         TEST(test_drain_takes_a_request_that_was_just_ending),
         TEST(test_drain_leaves_a_request_to_the_process_that_ends_it),

@@ -301,6 +301,9 @@ static void test_otlp_trace_says_what_is_odd(void **state)
     assert_true_attribute(WIRE_REQUEST_UPGRADED, "spanshim.upgraded");
     assert_true_attribute(WIRE_REQUEST_TRUNCATED, "spanshim.truncated");
     assert_text(encode_one(), "spanshim.framing", NULL);
+    records[0].request.flags |= WIRE_REQUEST_FRAMING_UNSEEN;
+    assert_text(encode_one(), "spanshim.framing", "unseen");
+    records[0].request.flags &= (uint16_t)~WIRE_REQUEST_FRAMING_UNSEEN;
     records[0].request.flags |= WIRE_REQUEST_FRAMING_AMBIGUOUS;
     assert_text(encode_one(), "spanshim.framing", "ambiguous");
     records[0].request.flags |= WIRE_REQUEST_FRAMING_INVALID;
