@@ -606,6 +606,7 @@ void conn_at_exit(void)
         return; /* a fork's child that has done nothing */
     for (int fd = fdtab_next(0); fd >= 0; fd = fdtab_next(fd + 1))
         end_at_exit(fd);
+    exchange_at_exit();
     if (was_served_by_stdio())
         ring_drop(WIRE_DROP_BLIND);
 }

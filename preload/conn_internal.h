@@ -35,6 +35,7 @@ struct conn_direction {
 /* A request that waits for the end of its response. */
 struct conn_open {
     uintptr_t slot;               /* or NULL, and enum conn_open_flag in the low bits */
+    uint64_t start_ns;            /* of the request; another one in the slot: ours was ended by another process */
     _Atomic uint64_t body_length; /* request body bytes so far, or CONN_BODY_BAD: in stores, out reads; relaxed */
 };
 
@@ -122,6 +123,10 @@ uint32_t exchange_discard(struct conn *conn);
 
 /* Nothing of it is reported by this process: another one goes on with it. The same. */
 void exchange_forget(struct conn *conn);
+
+/* The process ends: requests that it left to others, which have not answered yet, are given up. Context: hook,
+ * destructor; signal-safe. */
+void exchange_at_exit(void);
 
 /* Has the response to the oldest open request begun? The same. */
 bool exchange_answering(const struct conn *conn);

@@ -81,6 +81,24 @@ static void feed_done(struct conn_direction *direction)
 
 /* The end of a request. */
 
+/* Has another process answered it, or given it up? After a fork several may hold the connection, and the slot of a
+ * request that one of them has ended may be another request's already. */
+static bool was_ended_elsewhere(const struct conn *conn, uint32_t number)
+{
+    const struct conn_open *open = &conn->open[number % CONN_PIPELINE_MAX];
+    struct wire_slot *slot = slot_of(open->slot);
+
+    if (!slot)
+        return false;
+    if (wire_slot_request(slot)->start_ns != open->start_ns)
+        return true;
+    /* acquire: when its head has ended it is seen open */
+    if (__atomic_load_n(&conn->head, __ATOMIC_ACQUIRE) &&
+        number + 1 == atomic_load_explicit(&conn->opened, memory_order_acquire))
+        return false;
+    return atomic_load_explicit(&slot->open, memory_order_relaxed) != WIRE_SLOT_OPEN;
+}
+
 /* The oldest open request; false when there is none. */
 static bool oldest(const struct conn *conn, uintptr_t *ret_open)
 {
@@ -98,7 +116,7 @@ static void request_end(struct conn *conn, uint16_t flags, enum wire_error error
     uint32_t number = atomic_load_explicit(&conn->answered, memory_order_relaxed);
     struct wire_slot *slot = slot_of(conn->open[number % CONN_PIPELINE_MAX].slot);
 
-    if (slot) {
+    if (slot && !was_ended_elsewhere(conn, number)) {
         struct wire_request *request = wire_slot_request(slot);
 
         uint64_t body = atomic_load_explicit(&conn->open[number % CONN_PIPELINE_MAX].body_length, memory_order_relaxed);
@@ -119,7 +137,7 @@ static void request_end(struct conn *conn, uint16_t flags, enum wire_error error
 /* Take the oldest request out of the queue: it is no span. */
 static void request_drop(struct conn *conn, struct wire_slot *slot)
 {
-    if (slot)
+    if (slot && !was_ended_elsewhere(conn, atomic_load_explicit(&conn->answered, memory_order_relaxed)))
         span_discard(slot);
     atomic_fetch_add_explicit(&conn->answered, 1, memory_order_release);
 }
@@ -177,6 +195,7 @@ static enum exchange_result request_begin(struct conn *conn, const struct http1_
         head_release(conn);
     atomic_store_explicit(&conn->open[number % CONN_PIPELINE_MAX].body_length, 0, memory_order_relaxed);
     conn->open[number % CONN_PIPELINE_MAX].slot = (uintptr_t)slot | flags;
+    conn->open[number % CONN_PIPELINE_MAX].start_ns = slot ? wire_slot_request(slot)->start_ns : 0;
     atomic_store_explicit(&conn->opened, number + 1, memory_order_release);
     return EXCHANGE_ON;
 }
@@ -346,8 +365,11 @@ __attribute__((cold)) static bool head_cut_short(struct conn *conn)
 
 static enum exchange_result response_begin(struct conn *conn)
 {
+    uint32_t number = atomic_load_explicit(&conn->answered, memory_order_relaxed);
     uintptr_t open;
 
+    while (oldest(conn, &open) && was_ended_elsewhere(conn, number)) /* that answer isn't this one */
+        atomic_store_explicit(&conn->answered, ++number, memory_order_release);
     if (!oldest(conn, &open))
         return EXCHANGE_OVER; /* a protocol in which the server speaks first */
     /* Only a look from outside: the head belongs to the in direction. */
@@ -485,7 +507,9 @@ bool exchange_answering(const struct conn *conn)
 {
     uintptr_t open;
 
-    return oldest(conn, &open) && slot_of(open) && wire_slot_request(slot_of(open))->first_byte_ns != 0;
+    return oldest(conn, &open) && slot_of(open) &&
+           !was_ended_elsewhere(conn, atomic_load_explicit(&conn->answered, memory_order_relaxed)) &&
+           wire_slot_request(slot_of(open))->first_byte_ns != 0;
 }
 
 static void release_memory(struct conn *conn)
@@ -542,7 +566,7 @@ uint32_t exchange_discard(struct conn *conn)
     while (oldest(conn, &open)) {
         struct wire_slot *slot = slot_of(open);
 
-        if (slot)
+        if (slot && !was_ended_elsewhere(conn, atomic_load_explicit(&conn->answered, memory_order_relaxed)))
             count += (wire_slot_request(slot)->flags & WIRE_REQUEST_SAMPLED) != 0;
         request_drop(conn, slot);
     }
@@ -550,9 +574,39 @@ uint32_t exchange_discard(struct conn *conn)
     return count;
 }
 
+/* Requests left to other processes. These may never answer (a CGI program has no hooks on it), so the slots of the last
+ * ones only are kept for them. */
+enum { LEFT_MAX = 64 };
+static struct {
+    _Atomic(struct wire_slot *) slot;
+    _Atomic uint64_t start_ns;
+} left[LEFT_MAX];
+static _Atomic uint32_t left_count;
+
+static void leave(struct wire_slot *slot, uint64_t start_ns)
+{
+    uint32_t at = atomic_fetch_add_explicit(&left_count, 1, memory_order_relaxed) % LEFT_MAX;
+    uint64_t old_start_ns = atomic_exchange_explicit(&left[at].start_ns, start_ns, memory_order_relaxed);
+    struct wire_slot *old = atomic_exchange_explicit(&left[at].slot, slot, memory_order_relaxed);
+
+    if (old)
+        span_reclaim(old, old_start_ns);
+}
+
+void exchange_at_exit(void)
+{
+    for (uint32_t i = 0; i < LEFT_MAX; i++)
+        leave(NULL, 0);
+}
+
 void exchange_forget(struct conn *conn)
 {
-    atomic_store_explicit(&conn->answered, atomic_load_explicit(&conn->opened, memory_order_relaxed),
-                          memory_order_relaxed);
+    uint32_t opened = atomic_load_explicit(&conn->opened, memory_order_relaxed);
+
+    for (uint32_t number = atomic_load_explicit(&conn->answered, memory_order_relaxed); number != opened; number++)
+        if (slot_of(conn->open[number % CONN_PIPELINE_MAX].slot) && !was_ended_elsewhere(conn, number))
+            leave(slot_of(conn->open[number % CONN_PIPELINE_MAX].slot),
+                  conn->open[number % CONN_PIPELINE_MAX].start_ns);
+    atomic_store_explicit(&conn->answered, opened, memory_order_relaxed);
     release_memory(conn);
 }

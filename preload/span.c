@@ -404,3 +404,17 @@ void span_discard(struct wire_slot *slot)
 {
     ring_slot_release(slot);
 }
+
+void span_reclaim(struct wire_slot *slot, uint64_t start_ns)
+{
+    uint32_t open = WIRE_SLOT_OPEN;
+    bool is_sampled = (wire_slot_request(slot)->flags & WIRE_REQUEST_SAMPLED) != 0;
+
+    if (!ring_slot_is_own(slot) || wire_slot_request(slot)->start_ns != start_ns ||
+        !atomic_compare_exchange_strong_explicit(&slot->open, &open, WIRE_SLOT_ENDING, memory_order_acquire,
+                                                 memory_order_relaxed))
+        return;
+    if (is_sampled)
+        ring_drop(WIRE_DROP_BLIND);
+    ring_slot_release(slot);
+}

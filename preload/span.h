@@ -53,4 +53,8 @@ void span_end(struct wire_slot *slot, uint64_t end_ns, enum wire_error error);
 /* It was none: free the slot. Context: hook; signal-safe. */
 void span_discard(struct wire_slot *slot);
 
+/* The same for a request that was left to other processes, unless one of them has ended it: counted as blind. Context:
+ * hook; signal-safe. */
+void span_reclaim(struct wire_slot *slot, uint64_t start_ns);
+
 #endif

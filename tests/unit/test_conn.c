@@ -491,7 +491,8 @@ static void test_conn_is_left_to_a_child(void **state)
     in_child(close_it, true);
     conn_closing(TRAFFIC_FD);
     traffic_assert_no_span();
-    assert_int_equal(shim_core_slots_used(traffic_ring, 0), 1); /* in the table until this process ends */
+    assert_int_equal(shim_core_slots_used(traffic_ring, 0),
+                     1); /* in the table until this process ends, or leaves many more */
 
     conn_accepted(TRAFFIC_LISTENER, TRAFFIC_FD, NULL, 0);
     traffic_receive(TRAFFIC_FD, "GET /two HTTP/1.1\r\n\r\n");
@@ -512,6 +513,54 @@ static void test_conn_is_left_to_a_child(void **state)
     traffic_receive(TRAFFIC_FD, "GET /four HTTP/1.1\r\n\r\n");
     conn_closing(TRAFFIC_FD);
     (void)traffic_assert_span("/four", 0, WIRE_ERROR_NO_RESPONSE);
+}
+
+static void answer(void)
+{
+    traffic_send(TRAFFIC_FD, TRAFFIC_OK);
+}
+
+/* The child answers one request, the parent the next: neither takes the other's answer for its own. */
+static void test_conn_goes_on_after_a_childs_answer(void **state)
+{
+    union shim_record record;
+    size_t length;
+
+    (void)state;
+    traffic_receive(TRAFFIC_FD, TRAFFIC_GET);
+    in_child(answer, true);
+    assert_int_equal(shim_core_take(traffic_ring, 1, &record, &length), WIRE_RECORD_REQUEST);
+    traffic_assert_path(&record.request, "/one");
+
+    conn_accepted(TRAFFIC_LISTENER, TRAFFIC_FD + 1, NULL, 0); /* gets the slot that is free now */
+    traffic_receive(TRAFFIC_FD + 1, "GET /other HTTP/1.1\r\n\r\n");
+    traffic_receive(TRAFFIC_FD, "GET /two HTTP/1.1\r\n\r\n");
+    traffic_send(TRAFFIC_FD, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+    (void)traffic_assert_span("/two", 404, WIRE_ERROR_NONE);
+    traffic_send(TRAFFIC_FD + 1, TRAFFIC_OK);
+    (void)traffic_assert_span("/other", 200, WIRE_ERROR_NONE);
+    conn_closing(TRAFFIC_FD + 1);
+    conn_closing(TRAFFIC_FD);
+    traffic_assert_nothing_open();
+}
+
+/* Children that execute a program without hooks never end what was left to them: that must not fill the table. */
+static void test_conn_keeps_few_requests_for_others(void **state)
+{
+    enum { REQUESTS = 100, KEPT = 64 };
+
+    (void)state;
+    for (int i = 0; i < REQUESTS; i++) {
+        conn_accepted(TRAFFIC_LISTENER, TRAFFIC_FD, NULL, 0);
+        traffic_receive(TRAFFIC_FD, TRAFFIC_GET);
+        atomic_fetch_add(&process_page->forks, 1);
+        conn_closing(TRAFFIC_FD);
+    }
+    assert_int_equal(shim_core_slots_used(traffic_ring, 0), KEPT);
+    conn_at_exit();
+    assert_int_equal(traffic_dropped(WIRE_DROP_BLIND), REQUESTS);
+    traffic_assert_nothing_open();
+    traffic_assert_no_span();
 }
 
 int main(void)
@@ -541,6 +590,8 @@ int main(void)
         TEST(test_conn_is_the_childs_that_answers),
         TEST(test_conn_stays_the_parents_when_a_child_closes_it),
         TEST(test_conn_is_left_to_a_child),
+        TEST(test_conn_goes_on_after_a_childs_answer),
+        TEST(test_conn_keeps_few_requests_for_others),
     };
 
     return shim_core_init(NULL) ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
