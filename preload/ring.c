@@ -81,10 +81,13 @@ static bool lane_claim(struct wire_lane *lane, uint32_t pid)
 
     if ((uint32_t)owner != 0)
         return false;
-    /* The agent looks at the time only after it has seen the owner; a loser of the race writes the same moment. */
+    if (!atomic_compare_exchange_strong_explicit(&lane->owner, &owner, owner | pid, memory_order_seq_cst,
+                                                 memory_order_relaxed))
+        return false;
+    /* Only the owner may: a loser's older time would make the winner, if it was forked since, look like another process
+     * with its number. Until it is there the agent waits. */
     __atomic_store_n(&lane->claimed_boot_ns, clock_read_ns(CLOCK_BOOTTIME), __ATOMIC_RELAXED);
-    return atomic_compare_exchange_strong_explicit(&lane->owner, &owner, owner | pid, memory_order_seq_cst,
-                                                   memory_order_relaxed);
+    return true;
 }
 
 __attribute__((cold)) static struct wire_lane *lane_find(void)
@@ -108,6 +111,7 @@ __attribute__((cold)) static struct wire_lane *lane_find(void)
         }
         /* Another thread of ours was first: give this one back, with the next generation: it has been claimed. */
         uint64_t owner = atomic_load_explicit(&lane->owner, memory_order_relaxed);
+        __atomic_store_n(&lane->claimed_boot_ns, 0, __ATOMIC_RELAXED); /* not the next owner's */
         atomic_store_explicit(&lane->owner, ((owner >> 32) + 1) << 32, memory_order_release);
         return none;
     }

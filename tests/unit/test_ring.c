@@ -485,6 +485,8 @@ static void test_ring_serves_threads_at_once(void **state)
     assert_int_equal(dropped(WIRE_DROP_NO_SLOT), 0);
     assert_int_equal(shim_core_slots_used(ring, 0), 0);
     assert_int_equal(shim_core_lane(ring, 1)->owner & UINT32_MAX, 0); /* who lost the race gave its lane back */
+    assert_int_equal(shim_core_lane(ring, 1)->claimed_boot_ns, 0);    /* and left no time for the next owner */
+    assert_int_not_equal(shim_core_lane(ring, 0)->claimed_boot_ns, 0);
     pthread_barrier_destroy(&barrier);
 }
 
