@@ -460,7 +460,8 @@ static void complain_of_config_file(struct settings *settings)
         complaints_add(settings, "%s: not supported; the environment is used", name);
 }
 
-/* FNV-1a, 128 bits: told apart are settings of one user's own programs, so nothing stronger is needed. */
+/* FNV-1a, 128 bits: told apart are settings of one user's own programs, so nothing stronger is needed. Users are told
+ * apart by their number, which stands in the digest as it is: who can choose settings can choose a hash. */
 static void digest_add(unsigned __int128 *hash, const void *bytes, size_t length)
 {
     const unsigned __int128 prime = (unsigned __int128)1 << 88 | 0x13b;
@@ -521,9 +522,9 @@ static void settle_digest(struct settings *settings)
         digest_add_row(&hash, settings, n);
     for (size_t i = 0; i < settings->exporter_count; i++)
         digest_add_text(&hash, settings->exporters[i]);
-    digest_add(&hash, &settings->uid, sizeof(settings->uid));
-    static_assert(sizeof(hash) == SETTINGS_DIGEST_SIZE, "digest");
+    static_assert(sizeof(hash) + sizeof(settings->uid) == SETTINGS_DIGEST_SIZE, "digest");
     memcpy(settings->digest, &hash, sizeof(hash));
+    memcpy(settings->digest + sizeof(hash), &settings->uid, sizeof(settings->uid));
 }
 
 struct settings *settings_new(const char *const *entries, size_t entry_count, const char *working_directory)

@@ -11,7 +11,7 @@
 #include <sys/types.h>
 
 enum {
-    SETTINGS_DIGEST_SIZE = 16,
+    SETTINGS_DIGEST_SIZE = 20,
     SETTINGS_PAIRS_MAX = 64,
     SETTINGS_COMPLAINTS_MAX = 32,
     SETTINGS_EXPORTERS_MAX = 8,
@@ -53,7 +53,8 @@ struct settings {
     char *exporters[SETTINGS_EXPORTERS_MAX]; /* names of the destinations, no duplicates */
     size_t exporter_count;
     char *otlp_url;                       /* where traces are posted, complete; gRPC's too */
-    uint8_t digest[SETTINGS_DIGEST_SIZE]; /* equal for settings that export to the same places in the same way */
+    uint8_t digest[SETTINGS_DIGEST_SIZE]; /* equal for settings of one user that export to the same places in the same
+                                             way */
     char *complaints[SETTINGS_COMPLAINTS_MAX];
     size_t complaint_count;
     bool in_force[SETTINGS_ROWS_MAX]; /* by row: its own value is, not a default */

@@ -10,7 +10,7 @@
 
 struct spool;
 
-enum { SPOOLS_KEY_SIZE = 16 };
+enum { SPOOLS_KEY_SIZE = 20 };
 
 /* What the worker does for it; copied. */
 struct spools_host {

@@ -522,6 +522,18 @@ static void test_settings_digest_tells_ways_to_export_apart(void **state)
                              ENTRIES("SPANSHIM_EXPORTERS=console", "SPANSHIM_SESSION=2")));
 }
 
+/* Whatever one chooses as his settings, it is not another's. */
+static void test_settings_digest_holds_the_user(void **state)
+{
+    uid_t anne = 61001;
+    struct settings *settings = read_settings(ENTRIES("OTEL_SERVICE_NAME=a"));
+
+    (void)state;
+    settings_give_to(settings, anne, false, 1 << 20);
+    assert_memory_equal(settings->digest + SETTINGS_DIGEST_SIZE - sizeof(anne), &anne, sizeof(anne));
+    settings_unref(settings);
+}
+
 static void test_settings_first_of_repeated_names_counts(void **state)
 {
     (void)state;
@@ -593,6 +605,7 @@ int main(void)
         cmocka_unit_test(test_settings_never_shows_secrets),
         cmocka_unit_test(test_settings_complaints_are_text),
         cmocka_unit_test(test_settings_digest_tells_ways_to_export_apart),
+        cmocka_unit_test(test_settings_digest_holds_the_user),
         cmocka_unit_test(test_settings_first_of_repeated_names_counts),
         cmocka_unit_test(test_settings_bounds_pairs_and_complaints),
         cmocka_unit_test(test_settings_keeps_the_good_routes),
