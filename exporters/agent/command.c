@@ -2,6 +2,7 @@
 #include "exporters/agent/command.h"
 
 #include "exporters/agent/destinations.h"
+#include "exporters/agent/foreign.h"
 #include "exporters/agent/loop.h"
 #include "exporters/agent/rounds.h"
 #include "exporters/agent/status.h"
@@ -48,7 +49,7 @@ static void release(struct command *command)
 {
     loop_timer_clear(host.loop, &command->timer);
     loop_fd_remove(host.loop, command->connection);
-    close(command->connection);
+    foreign_close(command->connection);
     free(command->answer);
     free(command);
 }
@@ -162,7 +163,7 @@ static void start_console(struct command *command, const struct command_request 
     int error = request->passed_fd < 0 ? -EBADMSG : read_session(request, command->session, sizeof(command->session));
 
     if (error && request->passed_fd >= 0)
-        close(request->passed_fd);
+        foreign_close(request->passed_fd);
     if (!error)
         error = console_attach(host.loop, command->session, request->passed_fd);
     if (!error)
@@ -178,7 +179,7 @@ static void serve(struct command *command, const struct command_request *request
     /* A terminal that stands still would stop us; and who ends the agent ends it for all. */
     if (!users_is_trusted(request->uid) && (type == WIRE_MESSAGE_CONSOLE || type == WIRE_MESSAGE_STOP)) {
         if (type == WIRE_MESSAGE_CONSOLE && request->passed_fd >= 0)
-            close(request->passed_fd);
+            foreign_close(request->passed_fd);
         answer(command, json_pack("{s:s}", "error", "this agent is another user's: only that user and root may do so"));
         return;
     }
@@ -204,9 +205,9 @@ static void serve(struct command *command, const struct command_request *request
 
 static void close_request(const struct command_request *request)
 {
-    close(request->connection);
+    foreign_close(request->connection);
     if (request->passed_fd >= 0)
-        close(request->passed_fd);
+        foreign_close(request->passed_fd);
     host.done(NULL, request->id);
 }
 
@@ -230,6 +231,6 @@ void command_take(const struct command_request *request)
     command->next = commands;
     commands = command;
     if (request->passed_fd >= 0 && message.type != WIRE_MESSAGE_CONSOLE)
-        close(request->passed_fd);
+        foreign_close(request->passed_fd);
     serve(command, request, message.type);
 }

@@ -107,7 +107,8 @@ static bool is_setting(struct nearest *nearest)
 
 void complaints_add_unknown(struct settings *settings, const char *const *entries, size_t entry_count)
 {
-    for (size_t i = 0; i < entry_count; i++) {
+    /* No further than complaints are kept: to look for the nearest name takes time, and entries may be many. */
+    for (size_t i = 0; i < entry_count && settings->complaint_count < SETTINGS_COMPLAINTS_MAX; i++) {
         char name[64];
         size_t length = strcspn(entries[i], "=");
         struct nearest nearest = {.wanted = name};

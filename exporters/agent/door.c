@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/agent/door.h"
 
+#include "exporters/agent/foreign.h"
 #include "exporters/agent/link.h"
 #include "exporters/agent/log.h"
 #include "exporters/agent/loop.h"
@@ -49,17 +50,19 @@ static bool serve_connection(int connection, uid_t *ret_uid)
     long length;
 
     if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) || !users_may_connect(peer.uid)) {
-        close(connection);
+        foreign_close(connection);
         return true;
     }
     *ret_uid = peer.uid;
     length = link_receive_bytes(connection, bytes, sizeof(bytes), fds, &fd_count);
     if (length == -EAGAIN)
         return false;
-    if (length <= 0)
-        close(connection);
-    else
-        door.take_message(connection, &peer, bytes, (size_t)length, fds, fd_count);
+    if (length <= 0) { /* an empty packet may have descriptors all the same */
+        link_close_fds(fds, fd_count);
+        foreign_close(connection);
+        return true;
+    }
+    door.take_message(connection, &peer, bytes, (size_t)length, fds, fd_count);
     return true;
 }
 
@@ -81,7 +84,7 @@ static int forget_silent(struct silent *silent)
 
 static void silent_too_long(void *arg)
 {
-    close(forget_silent(arg));
+    foreign_close(forget_silent(arg));
 }
 
 static void silent_spoke(void *arg, int fd, uint32_t events)
@@ -91,7 +94,7 @@ static void silent_spoke(void *arg, int fd, uint32_t events)
     (void)events;
     (void)forget_silent(arg);
     if (!serve_connection(fd, &uid))
-        close(fd);
+        foreign_close(fd);
 }
 
 /* The last of the list, of this user alone where it has its share. NULL: there is room. */
@@ -118,9 +121,9 @@ static void wait_for_message(int connection, uid_t uid)
     struct silent *superfluous = find_superfluous(uid);
 
     if (superfluous)
-        close(forget_silent(superfluous));
+        foreign_close(forget_silent(superfluous));
     if (!silent) {
-        close(connection);
+        foreign_close(connection);
         return;
     }
     silent->fd = connection;
@@ -131,7 +134,7 @@ static void wait_for_message(int connection, uid_t uid)
     door.silent_count++;
     if (loop_timer_set(door.loop, &silent->timer, silence_ns) ||
         loop_fd_set(door.loop, connection, EPOLLIN, silent_spoke, silent))
-        close(forget_silent(silent));
+        foreign_close(forget_silent(silent));
 }
 
 /* Accept one connection: 0, or -errno as accept says. */
@@ -194,7 +197,7 @@ void door_close(void)
         return;
     loop_timer_clear(door.loop, &door.accept_timer);
     loop_fd_remove(door.loop, door.listener);
-    close(door.listener);
+    foreign_close(door.listener);
     door.listener = -1;
 }
 
@@ -207,5 +210,5 @@ void door_deinit(void)
 {
     door_close();
     while (door.silents)
-        close(forget_silent(door.silents));
+        foreign_close(forget_silent(door.silents));
 }

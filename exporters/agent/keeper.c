@@ -3,6 +3,7 @@
 
 #include "exporters/agent/clock.h"
 #include "exporters/agent/door.h"
+#include "exporters/agent/foreign.h"
 #include "exporters/agent/held.h"
 #include "exporters/agent/link.h"
 #include "exporters/agent/log.h"
@@ -237,7 +238,7 @@ static void take_message(int connection, const struct ucred *peer, const uint8_t
     packet.type = packet_type(&message, length, fd_count);
     if (!packet.type || !users_may_send(peer->uid, held_count_of(&keeper.held, peer->uid), loop_now_ns(keeper.loop))) {
         link_close_fds(fds, fd_count);
-        close(connection);
+        foreign_close(connection);
         return;
     }
     if (packet.type == LINK_COMMAND)
@@ -253,7 +254,7 @@ static void take_message(int connection, const struct ucred *peer, const uint8_t
             all[count] = open_peer(connection, peer->pid);
         if (all[count] >= 0)
             count++;
-        close(connection);
+        foreign_close(connection);
         if (!is_known) {
             link_close_fds(all, count);
             return;
@@ -428,6 +429,7 @@ static void become_worker(int link)
 
     sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    foreign_after_fork();
     log_close();
     if (link != WORKER_LINK_FD)
         (void)dup3(link, WORKER_LINK_FD, O_CLOEXEC);

@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/agent/link.h"
 
+#include "exporters/agent/foreign.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* Room for more descriptors than we take, so that a surplus is seen and closed. */
-enum { FDS_ROOM = 16 };
+/* Room for all descriptors that the kernel lets through (SCM_MAX_FD): those that find none the kernel itself would
+ * close in recvmsg(), however long that takes. */
+enum { FDS_ROOM = 253 };
 
 void link_close_fds(const int *fds, unsigned fd_count)
 {
     for (unsigned i = 0; i < fd_count; i++)
-        close(fds[i]);
+        foreign_close(fds[i]);
 }
 
 int link_send(int socket, const struct link_packet *packet, const void *bytes, const int *fds, unsigned fd_count)

@@ -13,6 +13,7 @@
 #include "exporters/agent/reclaim.h"
 #include "exporters/agent/source.h"
 #include "exporters/agent/spools.h"
+#include "exporters/agent/users.h"
 #include "exporters/agent/waiter.h"
 #include "preload/wire.h"
 
@@ -140,6 +141,20 @@ static bool meet_owner(struct source *source, uint32_t lane, uint64_t word, uint
     return true;
 }
 
+/* The same within the user's share of our time: to find a process of another pid namespace all of /proc is read, and a
+ * hostile ring has a new owner each time we look. */
+static bool meet_in_turn(struct source *source, uint32_t lane, uint64_t word, uint64_t now_ns)
+{
+    uint64_t start_ns = clock_now_ns(CLOCK_MONOTONIC);
+    bool is_met;
+
+    if (!users_may_take_time(source->uid, start_ns))
+        return false;
+    is_met = meet_owner(source, lane, word, now_ns);
+    users_took_time(source->uid, start_ns, clock_now_ns(CLOCK_MONOTONIC) - start_ns);
+    return is_met;
+}
+
 static void forget_owner(struct source_lane *state)
 {
     stop_watching(state);
@@ -213,7 +228,7 @@ static void look_at_lane(struct source *source, uint32_t lane, uint64_t word, ui
         state->owner = word;
         return;
     }
-    if (word != state->owner && !meet_owner(source, lane, word, now_ns)) {
+    if (word != state->owner && !meet_in_turn(source, lane, word, now_ns)) {
         look->pending = true;
         look->lane_count++;
         look->known_count++;

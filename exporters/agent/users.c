@@ -194,3 +194,17 @@ bool users_may_send(uid_t uid, size_t ring_count, uint64_t now_ns)
     user->limited_count++;
     return false;
 }
+
+bool users_may_take_time(uid_t uid, uint64_t now_ns)
+{
+    return users_is_trusted(uid) ||
+           users_find(uid)->time_at_ns < now_ns + USERS_TIME_BURST_MS * UINT64_C(1000000) * USERS_TIME_PART;
+}
+
+void users_took_time(uid_t uid, uint64_t now_ns, uint64_t spent_ns)
+{
+    struct user *user = users_is_trusted(uid) ? NULL : users_find(uid);
+
+    if (user)
+        user->time_at_ns = (user->time_at_ns > now_ns ? user->time_at_ns : now_ns) + spent_ns * USERS_TIME_PART;
+}

@@ -22,6 +22,8 @@ enum {
     USERS_QUEUE_BYTES_MAX = 16 << 20, /* of each of them */
     USERS_BURST = 200,                /* hand-overs and commands, */
     USERS_PER_SECOND = 20,            /* and how many more may come each second */
+    USERS_TIME_BURST_MS = 5,          /* of the worker's time, for finding processes, */
+    USERS_TIME_PART = 10,             /* and one part of so many of what follows */
 };
 
 struct user {
@@ -32,6 +34,8 @@ struct user {
     _Atomic uint64_t limited_count; /* messages beyond the limits; the worker's too: ways to export beyond them */
     uint64_t given_up_count;        /* rings that workers crashed of */
     uint64_t credit_at_ns;          /* when the whole burst is there again */
+    /* Worker only. */
+    uint64_t time_at_ns; /* when the whole burst of time is there again */
     /* Worker only: of rings that were. */
     struct source_counts counts;
     uint64_t counted[WIRE_COUNT_COUNT];
@@ -64,6 +68,10 @@ bool users_may_connect(uid_t uid);
 
 /* May it send one more message now, with that many rings there already? Counted when not. Context: loop (keeper). */
 bool users_may_send(uid_t uid, size_t ring_count, uint64_t now_ns);
+
+/* Time for work that a user can ask for at will: may it take some, and it took so much. Context: loop (worker). */
+bool users_may_take_time(uid_t uid, uint64_t now_ns);
+void users_took_time(uid_t uid, uint64_t now_ns, uint64_t spent_ns);
 
 /* Where its counts are: an entry of its own, or where the table is full one shared by many. Context: loop. */
 struct user *users_find(uid_t uid);

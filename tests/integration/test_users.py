@@ -12,7 +12,7 @@ import unittest
 from pathlib import Path
 
 import servers
-from harness import AGENT, APPS, LAUNCHER, ShimTest, Traffic, preload_environment
+from harness import AGENT, APPS, BUILD, LAUNCHER, ShimTest, Traffic, preload_environment
 from otlp_sink import OtlpSink
 from processes import Process, free_port, wait_until
 
@@ -38,10 +38,11 @@ class ServedTest(ShimTest):
         self.place = self.directory / "served"
         self.socket = self.place / "agent.sock"
 
-    def start(self, served):
+    def start(self, served, program=AGENT, **settings):
         options = ["--serve-uid", served] if served else []
-        agent = Process([str(AGENT), "--stay", "--socket", str(self.socket), "--log", str(self.directory / "served.log"),
-                         *options], self.directory, self.spanshim.base_env(), name="served")
+        agent = Process([str(program), "--stay", "--socket", str(self.socket), "--log",
+                         str(self.directory / "served.log"), *options], self.directory,
+                        dict(self.spanshim.base_env(), **settings), name="served")
         self.started.append(agent)
         wait_until(lambda: self.socket.exists() and self.log().count("listens at"), what="the agent")
         return agent
@@ -178,6 +179,77 @@ class ServedTest(ShimTest):
         self.assertEqual(0, self.command(BERT, "flush").returncode)
         self.other.wait_for(1, timeout=20)
         wait_until(lambda: len(self.status(0)["processes"]) == 1, what="the end of the first")
+
+    def test_a_ring_that_crashes_the_worker_concerns_nobody_else(self):
+        self.needs_spans()
+        self.start(f"{ANNE},{BERT}", BUILD / "tests" / "crashing-agent", CRASH_OF_UID=str(ANNE))
+        bert = self.serve(BERT, self.other)
+        anne = self.serve(ANNE, self.sink)
+        wait_until(lambda: self.status(0)["totals"]["given_up_rings"] == 1, what="the end of the ring")
+        self.assertEqual([1, 0], [self.status(uid)["totals"]["given_up_rings"] for uid in (ANNE, BERT)])
+        self.assertEqual(3, self.log().count(": a new one goes on"))
+        Traffic(bert.announced_port()).once("GET", "/")
+        Traffic(anne.announced_port()).once("GET", "/")
+        self.assertEqual(0, self.command(BERT, "flush").returncode)
+        self.other.wait_for(2, timeout=20)
+        self.assertEqual(2, self.status(BERT)["totals"]["counts"]["requests"])
+        self.assertEqual([], self.sink.spans)
+
+    def run_as_anne(self, script):
+        """A script of this user's that has the socket's path, goes on till the test's end, and says when it is ready."""
+        program = self.run_program(["/usr/bin/python3", "-c", "import array, socket, struct, sys\n"
+                                    "def connect():\n"
+                                    "    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)\n"
+                                    "    s.connect(sys.argv[1])\n"
+                                    "    return s\n"
+                                    "def send(s, message, *fds):\n"
+                                    "    fds = array.array('i', fds)\n"
+                                    "    s.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])\n"
+                                    "status = bytes.fromhex(sys.argv[2])\n"
+                                    f"{script}"
+                                    "print('ready', flush=True)\n"
+                                    "sys.stdin.read()\n",
+                                    self.socket, struct.pack("<IHHIIQ", MAGIC, VERSION, STATUS, 1, 0, 0).hex()],
+                                   stdin=subprocess.PIPE, **as_user(ANNE))
+        self.addCleanup(program.popen.stdin.close)
+        wait_until(lambda: b"ready" in program.out, what="the script")
+        return program
+
+    def test_descriptors_that_take_long_to_close_are_not_waited_for(self):
+        """The last close of a socket with SO_LINGER takes as long as its owner likes."""
+        agent = self.start(f"{ANNE},{BERT}")
+        self.run_as_anne("import threading\n"
+                         "def lingering():\n"
+                         "    listener = socket.socket()\n"
+                         "    listener.bind(('127.0.0.1', 0))\n"
+                         "    listener.listen()\n"
+                         "    client = socket.create_connection(listener.getsockname())\n"
+                         "    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 3600))\n"
+                         "    client.setblocking(False)\n"
+                         "    try:\n"
+                         "        while True: client.send(bytes(65536))\n"
+                         "    except BlockingIOError: pass\n"
+                         "    return listener, client\n"
+                         "listeners, lasting, messages = [], [], (status, b'nonsense', b'', status + bytes(30000))\n"
+                         "for message in messages:\n"
+                         "    listener, client = lingering()\n"
+                         "    for _ in range(32):\n"
+                         "        lasting.append(connect())\n"
+                         "        lasting[-1].send(status)\n"
+                         "    lasting.append(connect())\n"
+                         "    send(lasting[-1], message, client.fileno())\n"
+                         "    threading.Thread(target=client.close, daemon=True).start()\n"
+                         "    listeners.append(listener)\n")
+        self.assertEqual(5, self.ask_often(BERT, 5))
+        agent.terminate()
+
+    def test_descriptors_of_messages_that_are_none_are_closed(self):
+        agent = self.start(f"{ANNE},{BERT}")
+        self.run_as_anne("for message in (b'', b'nonsense'):\n"
+                         "    for _ in range(40): send(connect(), message, 0, 1, 2)\n"
+                         "for _ in range(40): send(connect(), status, *[0] * 253)\n")
+        self.assertEqual(5, self.ask_often(BERT, 5))
+        wait_until(lambda: len(os.listdir(f"/proc/{agent.pid}/fd")) < 30, what="the descriptors' end")
 
     def test_an_unknown_user_is_an_error(self):
         ended = subprocess.run([str(AGENT), "--socket", str(self.socket), "--serve-uid", "nobody,no-such-user"],

@@ -41,6 +41,24 @@ static void test_users_see_their_own(void **state)
     assert_true(users_may_see(0, ANNE));
 }
 
+static void test_users_have_a_share_of_time(void **state)
+{
+    const uint64_t burst_ns = USERS_TIME_BURST_MS * UINT64_C(1000000);
+    uint64_t now_ns = 1000 * second_ns;
+
+    (void)state;
+    assert_true(users_may_take_time(ANNE, now_ns));
+    users_took_time(ANNE, now_ns, burst_ns - 1);
+    assert_true(users_may_take_time(ANNE, now_ns));
+    users_took_time(ANNE, now_ns, second_ns);
+    assert_false(users_may_take_time(ANNE, now_ns));
+    assert_true(users_may_take_time(BERT, now_ns));
+    assert_false(users_may_take_time(ANNE, now_ns + USERS_TIME_PART * second_ns - second_ns));
+    assert_true(users_may_take_time(ANNE, now_ns + USERS_TIME_PART * second_ns));
+    users_took_time(0, now_ns, second_ns);
+    assert_true(users_may_take_time(0, now_ns));
+}
+
 static void test_users_have_limits(void **state)
 {
     uint64_t now_ns = 1000 * second_ns;
@@ -76,6 +94,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_users_are_served_when_named),
         cmocka_unit_test(test_users_see_their_own),
+        cmocka_unit_test(test_users_have_a_share_of_time),
         cmocka_unit_test(test_users_have_limits),
         cmocka_unit_test(test_users_share_an_entry_when_the_table_is_full),
     };
