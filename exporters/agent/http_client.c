@@ -271,6 +271,21 @@ static int add_header(struct http_endpoint *endpoint, const char *name, const ch
     return 0;
 }
 
+/* Headers that say what the request is: a user's would be a second one, or a lie. */
+static bool is_ours(const struct http_options *options, const char *name)
+{
+    static const char *const framing[] = {"Connection", "Content-Encoding", "Content-Length", "Expect",
+                                          "TE",         "Transfer-Encoding"};
+
+    for (size_t i = 0; i < sizeof(framing) / sizeof(framing[0]); i++)
+        if (strcasecmp(framing[i], name) == 0)
+            return true;
+    for (size_t i = 0; i < HTTP_OWN_HEADERS_MAX && options->own_headers[i].name != NULL; i++)
+        if (strcasecmp(options->own_headers[i].name, name) == 0)
+            return true;
+    return false;
+}
+
 static int add_headers(struct http_endpoint *endpoint, const struct http_options *options)
 {
     /* "Expect:" takes out libcurl's waiting for 100 Continue with large bodies. */
@@ -281,7 +296,8 @@ static int add_headers(struct http_endpoint *endpoint, const struct http_options
         return -ENOMEM;
     endpoint->headers = expect;
     for (size_t i = 0; r == 0 && options->headers != NULL && i < options->headers->count; i++)
-        r = add_header(endpoint, options->headers->pairs[i].name, options->headers->pairs[i].value);
+        if (!is_ours(options, options->headers->pairs[i].name))
+            r = add_header(endpoint, options->headers->pairs[i].name, options->headers->pairs[i].value);
     for (size_t i = 0; r == 0 && i < HTTP_OWN_HEADERS_MAX && options->own_headers[i].name != NULL; i++)
         r = add_header(endpoint, options->own_headers[i].name, options->own_headers[i].value);
     return r;

@@ -29,9 +29,9 @@ struct http_header {
 struct http_options {
     const char *url;
     struct http_header own_headers[HTTP_OWN_HEADERS_MAX]; /* of the protocol; no name: none */
-    const struct settings_pairs *headers;                 /* the user's */
-    bool http2_only;     /* nothing older will do, also without TLS; a proxy is asked for a tunnel */
-    uint32_t timeout_ms; /* 0: no limit */
+    const struct settings_pairs *headers; /* the user's; those that say what the request is are left out */
+    bool http2_only;                      /* nothing older will do, also without TLS; a proxy is asked for a tunnel */
+    uint32_t timeout_ms;                  /* 0: no limit */
     const char *ca_certificate, *client_certificate, *client_key; /* PEM files */
     const char *proxy;                                            /* NULL: none */
     const char *no_proxy;

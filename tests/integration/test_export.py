@@ -103,6 +103,15 @@ class AcceptedTest(ExportTest):
         self.assertRegex(headers["user-agent"], r"^spanshim/\S+ OTel-OTLP-Exporter-C/\S+$")
         self.assert_clean()
 
+    def test_headers_of_the_user_do_not_change_what_the_request_is(self):
+        self.request(OTEL_EXPORTER_OTLP_HEADERS="content-type=text/plain,Content-Length=5,transfer-encoding=chunked,"
+                                                "expect=100-continue,content-encoding=gzip,x-mine=1")
+        self.sink.wait_for(1)
+        headers = self.sink.requests[0]["headers"]
+        self.assertEqual(("1", "application/x-protobuf"), (headers["x-mine"], headers["content-type"]))
+        self.assertEqual([], [name for name in headers if name in ("transfer-encoding", "expect", "content-encoding")])
+        self.assert_clean()
+
     def test_endpoint_of_traces_is_used_as_it_is(self):
         self.request(OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=self.sink.url + "/here?x=1",
                      OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:1")
