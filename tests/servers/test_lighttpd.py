@@ -22,7 +22,7 @@ class Lighttpd(Server):
     chunks = False
     network = "sendfile"
     targets = {**Server.targets, "chunked": "/cgi/10000000"}
-    # It may hear of the client's end from poll, and closes then without another read or write.
+    # epoll may tell it of the client's end before a write fails: it closes then without another read or write.
     left_amid = ("client_closed", "connection_reset", "response_incomplete")
 
     def start(self):
@@ -47,6 +47,7 @@ class LighttpdWorkers(Lighttpd):
     workers_wanted = 2
     reload = None
     stream = 1  # it is passed on as it comes
+    left_before = ("answered", "client_closed", "response_incomplete")  # the head may be on its way before the last chunk
     chunks = True
     network = "writev"
     targets = Server.targets

@@ -16,8 +16,9 @@ class Nginx(Server):
     """Two workers."""
 
     programs = ("nginx",)
-    # epoll tells it that the client left, and it closes without reading that; or the answer from behind comes first.
-    left_before = ("no_response", "answered")
+    # epoll tells it that the client left, and it closes without another read or write; amid the answer a write may fail
+    # first.
+    left_before = ("no_response",)
     left_amid = ("client_closed", "connection_reset", "response_incomplete")
 
     def start(self):

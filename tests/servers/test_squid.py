@@ -21,7 +21,6 @@ class SquidReverse(Server):
     targets = {**Server.targets, "chunked": "/chunks/10000000"}
     options = ("-N",)
     left_before = ("client_closed",)
-    load_errors = ("502",)  # while it reads its configuration again
 
     def start(self):
         self.behind = self.backend()

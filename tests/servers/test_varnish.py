@@ -15,8 +15,6 @@ class Varnish(Server):
     programs = ("varnishd", "varnishadm", "varnishstat", "gcc")
     targets = {**Server.targets, "chunked": "/chunks/10000000"}  # it refuses chunks with extensions
     left_before = ("answered", "client_closed")  # in one write, or a second one fails: as the body comes from behind
-    # It may hear of the client's end from poll, and closes then without another read or write.
-    left_amid = ("client_closed", "connection_reset", "response_incomplete")
 
     def start(self):
         vcl = self.fill_in("varnish/matrix.vcl", BEHIND=self.backend())

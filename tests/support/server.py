@@ -29,6 +29,7 @@ class Server:
         "failing": "/status/500",
         "slow": "/delay/200",
     }
+    late = "/delay/1500"  # slow enough that a client has left before the answer, on a busy machine too
     keeps_alive = True  # False: it closes after each answer, whatever the client asks for
     says_close = True  # and says so in the answer after which it closes
     chunks = True  # the long answer comes in chunks; False: counted, or up to the connection's end
