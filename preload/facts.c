@@ -69,12 +69,13 @@ static bool append(char kind, const char *text, size_t length)
 
 static void append_setting(const char *entry)
 {
+    const char *equals = strchr(entry, '=');
     size_t length = strnlen(entry, VALUE_MAX);
 
     if ((length < VALUE_MAX && append('e', entry, length)) || facts.has_left_out)
         return;
     facts.has_left_out = true;
-    length = (size_t)(strchrnul(entry, '=') - entry);
+    length = equals ? (size_t)(equals - entry) : strlen(entry);
     (void)append('o', entry, length < NAME_MAX ? length : NAME_MAX);
 }
 
