@@ -36,7 +36,6 @@ class Server:
     log_mark = b"\n"  # what each request leaves in the access log once
     logs_all = True  # the access log has one line for each request that got an answer or was given up
     logs_given_up = True  # False: for those that got an answer only; None: for some of the others
-    kill_signal = signal.SIGKILL  # that a worker may die of
     # How a request's span ends whose client left before the answer (server_matrix.py has the list).
     left_before = ("answered",)
     # The same for a client that left amid the long answer: its error.type.
@@ -96,7 +95,7 @@ class Server:
     def kill_one(self):
         """Kill the oldest worker and wait for the one that takes its place."""
         before = self.workers()
-        os.kill(before[0], self.kill_signal)
+        os.kill(before[0], signal.SIGKILL)
         wait_until(lambda: before[0] not in self.workers() and len(self.workers()) >= len(before), what="a new worker")
 
     def logged(self):
