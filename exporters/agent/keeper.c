@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/agent/keeper.h"
 
-#include "exporters/agent/clock.h"
 #include "exporters/agent/door.h"
 #include "exporters/agent/foreign.h"
 #include "exporters/agent/held.h"
@@ -9,45 +8,25 @@
 #include "exporters/agent/log.h"
 #include "exporters/agent/loop.h"
 #include "exporters/agent/name.h"
-#include "exporters/agent/reading.h"
 #include "exporters/agent/runtime.h"
 #include "exporters/agent/users.h"
-#include "exporters/agent/worker.h"
+#include "exporters/agent/worker_process.h"
 #include "preload/wire.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
-
-#define MS UINT64_C(1000000)
 
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77
 #endif
-
-enum {
-    WORKER_LINK_FD = 3,
-    COMMAND_ATTEMPTS = 3, /* workers that may die of one command */
-    RING_ATTEMPTS = 3,    /* workers that may crash while they look into one ring */
-};
-static const uint64_t stop_ns = 5000 * MS;
-static const uint64_t restart_first_ns = 10 * MS, restart_max_ns = 1000 * MS, restart_good_ns = 200 * MS;
-
-/* What was said to this worker already, in order. */
-enum phase { PHASE_HELLO, PHASE_SPOOLS, PHASE_SOURCES, PHASE_READY, PHASE_LIVE };
 
 /* The keeper; loop only. */
 static struct {
@@ -57,88 +36,10 @@ static struct {
     int signals;
     struct held_list held;
     uint32_t last_id;
-    struct link_hello hello;
-
-    pid_t worker; /* 0: none */
-    int link;     /* -1: none */
-    enum phase phase;
-    uint32_t sent_count; /* sources and commands, to this worker */
-    uint64_t worker_started_ns;
-    uint64_t restart_ns;
-    struct loop_timer restart_timer, stop_timer;
     bool stopping;
     bool closed; /* the socket's name is gone */
     bool failed; /* the last worker */
-} keeper = {.link = -1};
-
-static void start_worker(void *arg);
-static void feed_worker(void);
-
-/* the worker's side of the link */
-
-static int send_plain(uint32_t type, const void *bytes, size_t length)
-{
-    struct link_packet packet = {.type = type, .length = (uint32_t)length};
-
-    return link_send(keeper.link, &packet, bytes, NULL, 0);
-}
-
-/* Send all of a type; -EAGAIN when the worker is slow. */
-static int send_held(uint32_t type)
-{
-    struct held *held;
-
-    while ((held = held_next_unsent(&keeper.held, type))) {
-        int error = link_send(keeper.link, &held->packet, held->bytes, held->fds, held->fd_count);
-
-        if (error)
-            return error;
-        held->sent = true;
-        held->sent_count++;
-        if (held->packet.type != LINK_SPOOL)
-            keeper.sent_count++;
-    }
-    return 0;
-}
-
-static int feed_phase(void)
-{
-    int error;
-
-    switch (keeper.phase) {
-    case PHASE_HELLO:
-        return send_plain(LINK_HELLO, &keeper.hello, sizeof(keeper.hello));
-    case PHASE_SPOOLS:
-        return send_held(LINK_SPOOL);
-    case PHASE_SOURCES:
-        error = send_held(LINK_SOURCE);
-        return error ? error : send_held(LINK_FINISHED);
-    case PHASE_READY:
-        return send_plain(LINK_READY, NULL, 0);
-    case PHASE_LIVE:
-        return send_held(0);
-    }
-    return 0;
-}
-
-static void on_link(void *arg, int fd, uint32_t events);
-
-/* Send what this worker hasn't had, as far as it takes it. */
-static void feed_worker(void)
-{
-    int error = 0;
-
-    if (keeper.link < 0)
-        return;
-    while (!error) {
-        error = feed_phase();
-        if (keeper.phase == PHASE_LIVE)
-            break;
-        if (!error)
-            keeper.phase++;
-    }
-    (void)loop_fd_set(keeper.loop, keeper.link, error == -EAGAIN ? EPOLLIN | EPOLLOUT : EPOLLIN, on_link, NULL);
-}
+} keeper;
 
 /* leaving */
 
@@ -152,26 +53,19 @@ static void close_listener(void)
     door_close();
 }
 
-static void kill_worker(void *arg)
-{
-    (void)arg;
-    if (keeper.worker)
-        (void)kill(keeper.worker, SIGKILL);
-}
-
 /* End the worker, and then us. */
 static void stop(void)
 {
     keeper.stopping = true;
     close_listener();
-    loop_timer_clear(keeper.loop, &keeper.restart_timer);
-    if (!keeper.worker) {
-        loop_stop(keeper.loop);
-        return;
-    }
-    if (send_plain(LINK_STOP, NULL, 0))
-        (void)shutdown(keeper.link, SHUT_WR); /* too slow for a word: the end says it too */
-    (void)loop_timer_set(keeper.loop, &keeper.stop_timer, stop_ns);
+    worker_process_stop();
+}
+
+static void end_with_worker(bool has_failed)
+{
+    keeper.failed = has_failed;
+    close_listener();
+    loop_stop(keeper.loop);
 }
 
 /* connections */
@@ -263,7 +157,7 @@ static void take_message(int connection, const struct ucred *peer, const uint8_t
     packet.id = ++keeper.last_id;
     if (!held_add(&keeper.held, &packet, bytes, all, count))
         log_line(LOG_LEVEL_ERROR, "out of memory: process %d is not served", (int)peer->pid);
-    feed_worker();
+    worker_process_feed();
 }
 
 static int open_listener(void)
@@ -285,8 +179,7 @@ static void leave_if_idle(uint32_t had_count)
 {
     size_t before = keeper.held.count;
 
-    if (keeper.options->stays || keeper.stopping || had_count != keeper.sent_count || door_is_crowded() ||
-        held_next_unsent(&keeper.held, 0))
+    if (keeper.options->stays || keeper.stopping || door_is_crowded() || !worker_process_had_all(had_count))
         return;
     (void)unlink(keeper.options->socket_path);
     door_shut();
@@ -333,220 +226,17 @@ static void restore_name(void)
     log_line(LOG_LEVEL_ERROR, "%s was removed, and new programs can't be taken: %s", path, error);
 }
 
-/* the worker */
-
-static void keep_spool(struct link_message *message)
-{
-    struct link_packet packet = {.type = LINK_SPOOL, .length = message->packet.length};
-    struct held *held;
-
-    if (message->fd_count != 1) {
-        link_close_fds(message->fds, message->fd_count);
-        return;
-    }
-    held = held_add(&keeper.held, &packet, message->bytes, message->fds, 1);
-    if (held)
-        held->sent = true;
-}
-
-static void drop_held(struct held *held)
-{
-    if (held)
-        held_remove(&keeper.held, held);
-}
-
-static void unmap_held(uint32_t id)
-{
-    struct held *held = held_find(&keeper.held, id);
-
-    if (!held)
-        return;
-    held_close_fds(held);
-    held->packet.type = LINK_FINISHED;
-}
-
-static void hear_worker(struct link_message *message)
-{
-    switch ((enum link_type)message->packet.type) {
-    case LINK_KEEP_SPOOL:
-        keep_spool(message);
-        return;
-    case LINK_DROP_SPOOL:
-        drop_held(held_find_spool(&keeper.held, message->bytes, message->packet.length));
-        break;
-    case LINK_UNMAPPED:
-        unmap_held(message->packet.id);
-        break;
-    case LINK_DROP:
-        drop_held(held_find(&keeper.held, message->packet.id));
-        break;
-    case LINK_IDLE:
-        leave_if_idle(message->packet.id);
-        break;
-    case LINK_HELLO:
-    case LINK_SPOOL:
-    case LINK_SOURCE:
-    case LINK_FINISHED:
-    case LINK_READY:
-    case LINK_COMMAND:
-    case LINK_STOP:
-        break;
-    }
-    link_close_fds(message->fds, message->fd_count);
-}
-
-/* Everything the worker said, also before its death. */
-static void drain_link(void)
-{
-    static struct link_message message; /* loop only */
-
-    while (keeper.link >= 0) {
-        int result = link_receive(keeper.link, &message);
-
-        if (result == 1) {
-            hear_worker(&message);
-        } else if (result != -EBADMSG) {
-            if (result != -EAGAIN)
-                loop_fd_remove(keeper.loop, keeper.link); /* SIGCHLD follows */
-            return;
-        }
-    }
-}
-
-static void on_link(void *arg, int fd, uint32_t events)
-{
-    (void)arg;
-    (void)fd;
-    drain_link();
-    if (events & EPOLLOUT)
-        feed_worker();
-}
-
-/* In the child: nothing of the keeper's may stay open, or it would outlive the keeper. */
-static void become_worker(int link)
-{
-    sigset_t none;
-
-    sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    foreign_after_fork();
-    log_close();
-    if (link != WORKER_LINK_FD)
-        (void)dup3(link, WORKER_LINK_FD, O_CLOEXEC);
-    (void)syscall(SYS_close_range, WORKER_LINK_FD + 1, ~0u, 0);
-    (void)log_open(keeper.options->log_path);
-    exit(worker_run(WORKER_LINK_FD));
-}
-
-static void restart_later(void)
-{
-    if (clock_now_ns(CLOCK_MONOTONIC) - keeper.worker_started_ns >= restart_good_ns || !keeper.restart_ns)
-        keeper.restart_ns = restart_first_ns;
-    else
-        keeper.restart_ns = keeper.restart_ns * 2 < restart_max_ns ? keeper.restart_ns * 2 : restart_max_ns;
-    (void)loop_timer_set(keeper.loop, &keeper.restart_timer, keeper.restart_ns);
-}
-
-/* A command that a worker died of, again and again, gets no answer. */
-static void give_up_commands(void)
-{
-    struct held *next;
-
-    for (struct held *held = keeper.held.first; held; held = next) {
-        next = held->next;
-        if (held->packet.type == LINK_COMMAND && held->sent_count >= COMMAND_ATTEMPTS)
-            held_remove(&keeper.held, held);
-    }
-}
-
-/* Somebody else ended it, or ended the machine's need of memory with it: no ring's fault. */
-static bool was_killed(int status)
-{
-    return WIFSIGNALED(status) && (WTERMSIG(status) == SIGKILL || WTERMSIG(status) == SIGTERM);
-}
-
-/* One ring may not keep the others from being read. Its program is told to write no more; what was taken of it is
- * delivered. */
-static void blame_ring(int status)
-{
-    uint32_t disabled = 1, id = reading_take();
-    struct held *held = id && !was_killed(status) ? held_find(&keeper.held, id) : NULL;
-
-    if (!held || held->packet.type != LINK_SOURCE || ++held->crash_count < RING_ATTEMPTS)
-        return;
-    log_line(LOG_LEVEL_ERROR, "process %d: its memory ended the worker %u times: it is not traced any more",
-             (int)held->packet.pid, held->crash_count);
-    if (fcntl(held->fds[1], F_GET_SEALS) >= 0) /* memory, which nobody can make us wait for */
-        (void)!pwrite(held->fds[1], &disabled, sizeof(disabled), offsetof(struct wire_control, disabled));
-    users_find(held->packet.uid)->given_up_count++;
-    unmap_held(id);
-}
-
-static void start_worker(void *arg)
-{
-    int pair[2];
-
-    (void)arg;
-    keeper.worker_started_ns = clock_now_ns(CLOCK_MONOTONIC);
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair)) {
-        restart_later();
-        return;
-    }
-    keeper.worker = fork();
-    if (keeper.worker == 0)
-        become_worker(pair[1]);
-    close(pair[1]);
-    if (keeper.worker < 0) {
-        log_line(LOG_LEVEL_ERROR, "the worker can't be started: %s", strerror(errno));
-        keeper.worker = 0;
-        close(pair[0]);
-        restart_later();
-        return;
-    }
-    keeper.link = pair[0];
-    keeper.phase = PHASE_HELLO;
-    keeper.sent_count = 0;
-    held_forget_sent(&keeper.held);
-    feed_worker();
-}
-
-static void worker_ended(int status)
-{
-    pid_t pid = keeper.worker;
-
-    drain_link();
-    loop_fd_remove(keeper.loop, keeper.link);
-    close(keeper.link);
-    keeper.link = -1;
-    keeper.worker = 0;
-    keeper.failed = !(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    if (keeper.failed)
-        log_line(LOG_LEVEL_WARN, "worker %d ended by %s %d%s", (int)pid, WIFSIGNALED(status) ? "signal" : "status",
-                 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
-                 keeper.stopping ? "" : ": a new one goes on");
-    if (keeper.stopping || !keeper.failed) {
-        close_listener();
-        loop_stop(keeper.loop);
-        return;
-    }
-    give_up_commands();
-    blame_ring(status);
-    restart_later();
-}
-
 static void on_signal(void *arg, int fd, uint32_t events)
 {
     struct signalfd_siginfo info;
-    int status;
 
     (void)arg;
     (void)events;
     while (read(fd, &info, sizeof(info)) == sizeof(info)) {
         if (info.ssi_signo == SIGCHLD) {
-            if (keeper.worker && waitpid(keeper.worker, &status, WNOHANG) == keeper.worker)
-                worker_ended(status);
+            worker_process_reap();
         } else if (keeper.stopping) {
-            kill_worker(NULL); /* told twice */
+            worker_process_kill(); /* told twice */
         } else {
             log_line(LOG_LEVEL_INFO, "signal %u: the agent ends", info.ssi_signo);
             stop();
@@ -583,23 +273,12 @@ static int watch_signals(void)
     return loop_fd_set(keeper.loop, keeper.signals, EPOLLIN, on_signal, NULL);
 }
 
-static void introduce(void)
-{
-    keeper.hello = (struct link_hello){.keeper_pid = (uint32_t)getpid(),
-                                       .stays = keeper.options->stays,
-                                       .started_unix_ns = clock_now_ns(CLOCK_REALTIME)};
-    (void)getrandom(keeper.hello.seed, sizeof(keeper.hello.seed), 0);
-}
-
 int keeper_run(const struct keeper_options *options)
 {
     int error;
 
     keeper.options = options;
     keeper.lock = options->lock;
-    keeper.restart_timer.fn = start_worker;
-    keeper.stop_timer.fn = kill_worker;
-    introduce();
     error = loop_new(&keeper.loop);
     if (!error)
         error = watch_signals();
@@ -608,7 +287,12 @@ int keeper_run(const struct keeper_options *options)
     if (!error && options->socket_path && name_watch(keeper.loop, options->socket_path, restore_name))
         log_line(LOG_LEVEL_WARN, "nobody will notice if %s is removed: it can't be watched", options->socket_path);
     if (!error) {
-        start_worker(NULL);
+        worker_process_start(&(struct worker_process_options){.loop = keeper.loop,
+                                                              .held = &keeper.held,
+                                                              .log_path = options->log_path,
+                                                              .stays = options->stays,
+                                                              .on_idle = leave_if_idle,
+                                                              .on_end = end_with_worker});
         error = loop_run(keeper.loop);
     }
     if (error)
