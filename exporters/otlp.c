@@ -144,7 +144,7 @@ static int otlp_open(const struct exporter_host *host, const struct settings *se
         otlp->settings = settings;
         otlp->limits = (struct otlp_limits){settings->attribute_count, settings->attribute_length};
         otlp->is_json = strcmp(settings->otlp_protocol, "http/json") == 0;
-        otlp->is_grpc = strcmp(settings->otlp_protocol, "grpc") == 0;
+        otlp->is_grpc = settings_is_grpc(settings);
         otlp->is_gzip = strcmp(settings->otlp_compression, "gzip") == 0;
         otlp_describe(settings, otlp->shown_url, sizeof(otlp->shown_url));
         otlp->encoder = otlp_encoder_new();

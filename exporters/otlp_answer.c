@@ -47,11 +47,6 @@ static bool has_type(const struct http_response *response, const char *type)
     return response->content_type != NULL && strncasecmp(response->content_type, type, strlen(type)) == 0;
 }
 
-static bool is_grpc(const struct settings *settings)
-{
-    return strcmp(settings->otlp_protocol, "grpc") == 0;
-}
-
 /* The answer's message: gRPC puts a frame around it. */
 static const uint8_t *message_of(const struct http_response *response, size_t *ret_length)
 {
@@ -208,8 +203,9 @@ static const char *unanswered_remedy(const struct settings *settings, enum http_
     case HTTP_CAUSE_OWN_CERTIFICATE:
         return "; check OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY (without a password)";
     case HTTP_CAUSE_OTHER_VERSION:
-        return is_grpc(settings) ? "; does it speak gRPC? OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf is for HTTP"
-                                 : "; does it speak gRPC? That needs OTEL_EXPORTER_OTLP_PROTOCOL=grpc";
+        return settings_is_grpc(settings)
+                   ? "; does it speak gRPC? OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf is for HTTP"
+                   : "; does it speak gRPC? That needs OTEL_EXPORTER_OTLP_PROTOCOL=grpc";
     case HTTP_CAUSE_OTHER:
         break;
     }
@@ -238,7 +234,7 @@ void otlp_answer_read(const struct settings *settings, const char *shown_url, co
         read_unanswered(settings, shown_url, response, ret_result);
         return;
     }
-    if (is_grpc(settings)) {
+    if (settings_is_grpc(settings)) {
         /* Without a status of its own, 200 is no success either. */
         if (!otlp_grpc_read(response, &refusal))
             read_refused(response, &refusal);

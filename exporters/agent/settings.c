@@ -3,6 +3,7 @@
 
 #include "exporters/agent/complaints.h"
 #include "exporters/agent/routes.h"
+#include "exporters/agent/settle.h"
 #include "exporters/agent/values.h"
 
 #include <assert.h>
@@ -12,11 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
-#define HONEYCOMB_ENDPOINT "https://api.honeycomb.io"
-#define HONEYCOMB_HEADER   "x-honeycomb-team"
-#define GRPC_ENDPOINT      "http://localhost:4317"
-#define GRPC_PATH          "opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
 enum type {
     BOOLEAN,
@@ -109,6 +105,21 @@ size_t settings_row_of_shim(void)
     return ROW_COUNT;
 }
 
+bool settings_is_grpc(const struct settings *settings)
+{
+    return strcmp(settings->otlp_protocol, "grpc") == 0;
+}
+
+const char *settings_find_entry(const char *const *entries, size_t entry_count, const char *name)
+{
+    size_t length = strlen(name);
+
+    for (size_t i = 0; i < entry_count; i++)
+        if (strncmp(entries[i], name, length) == 0 && entries[i][length] == '=')
+            return entries[i] + length + 1;
+    return NULL;
+}
+
 static bool read_text(struct reading *reading, char **field, const char *value)
 {
     char *copy = strdup(value);
@@ -154,14 +165,9 @@ static bool read_number(struct reading *reading, const struct settings_row *row,
     return false;
 }
 
-static bool is_grpc(const struct settings *settings)
-{
-    return strcmp(settings->otlp_protocol, "grpc") == 0;
-}
-
 static bool read_endpoint(struct reading *reading, const struct settings_row *row, char **field, const char *value)
 {
-    bool grpc = is_grpc(reading->settings);
+    bool grpc = settings_is_grpc(reading->settings);
     struct settings_row used = *row;
     char shown[96];
 
@@ -170,7 +176,7 @@ static bool read_endpoint(struct reading *reading, const struct settings_row *ro
     if (grpc)
         used.range = "http://...|https://...|host:port";
     if (grpc && row->initial[0] != '\0')
-        used.initial = GRPC_ENDPOINT;
+        used.initial = SETTINGS_GRPC_ENDPOINT;
     /* With a '/' in its password the text is no URL: whatever is before the last '@' may be secret. */
     const char *at = strrchr(value, '@');
     values_show_url(at != NULL ? at + 1 : value, shown, sizeof(shown));
@@ -298,20 +304,10 @@ static bool read_value(struct reading *reading, size_t n, const char *value)
     return false;
 }
 
-/* The value of the first entry with this name, or NULL. */
-static const char *find_entry(const char *const *entries, size_t entry_count, const char *name)
-{
-    size_t length = strlen(name);
-
-    for (size_t i = 0; i < entry_count; i++)
-        if (strncmp(entries[i], name, length) == 0 && entries[i][length] == '=')
-            return entries[i] + length + 1;
-    return NULL;
-}
-
+/* Until memory runs out: how one row is read depends on others. */
 static void read_initial(struct reading *reading)
 {
-    for (size_t n = 0; n < ROW_COUNT; n++) {
+    for (size_t n = 0; n < ROW_COUNT && !reading->no_memory; n++) {
         if (rows[n].row.initial[0] != '\0')
             (void)read_value(reading, n, rows[n].row.initial);
         else if (rows[n].type == LIMIT && !rows[n].also)
@@ -321,8 +317,8 @@ static void read_initial(struct reading *reading)
 
 static void read_entries(struct reading *reading, const char *const *entries, size_t entry_count)
 {
-    for (size_t n = 0; n < ROW_COUNT; n++) {
-        const char *entry = find_entry(entries, entry_count, rows[n].row.name);
+    for (size_t n = 0; n < ROW_COUNT && !reading->no_memory; n++) {
+        const char *entry = settings_find_entry(entries, entry_count, rows[n].row.name);
         char *value = entry != NULL ? values_trimmed(entry, strlen(entry)) : NULL;
 
         if (value == NULL)
@@ -331,133 +327,6 @@ static void read_entries(struct reading *reading, const char *const *entries, si
         explicit_bzero(value, strlen(value));
         free(value);
     }
-}
-
-static bool was_given(const struct reading *reading, const char *name)
-{
-    for (size_t n = 0; n < ROW_COUNT; n++)
-        if (reading->settings->in_force[n] && strcmp(rows[n].row.name, name) == 0)
-            return true;
-    return false;
-}
-
-static void add_exporters(struct reading *reading, const char *list)
-{
-    struct settings *settings = reading->settings;
-
-    while (list != NULL && *list != '\0') {
-        size_t length = strcspn(list, ",");
-        bool known = strncmp(list, "none", length) == 0 && length == strlen("none");
-
-        for (size_t i = 0; i < settings->exporter_count; i++)
-            known |= strlen(settings->exporters[i]) == length && strncmp(settings->exporters[i], list, length) == 0;
-        if (!known && settings->exporter_count < SETTINGS_EXPORTERS_MAX) {
-            char *name = strndup(list, length);
-            if (name == NULL)
-                reading->no_memory = true;
-            else
-                settings->exporters[settings->exporter_count++] = name;
-        }
-        list += length + (list[length] == ',');
-    }
-}
-
-/* OTLP is the default of the specification, but not beside destinations that were asked for by SPANSHIM_EXPORTERS
- * alone. */
-static void settle_exporters(struct reading *reading)
-{
-    struct settings *settings = reading->settings;
-    bool otlp_meant = was_given(reading, "OTEL_TRACES_EXPORTER") || settings->more_exporters == NULL ||
-                      was_given(reading, "OTEL_EXPORTER_OTLP_ENDPOINT") || settings->otlp_traces_endpoint != NULL ||
-                      settings->honeycomb_api_key != NULL;
-
-    if (settings->sdk_disabled)
-        return;
-    if (otlp_meant)
-        add_exporters(reading, settings->traces_exporters);
-    add_exporters(reading, settings->more_exporters);
-}
-
-/* The endpoint for all signals: as given, or what the other settings make of it. */
-static const char *base_endpoint(const struct reading *reading)
-{
-    const struct settings *settings = reading->settings;
-
-    if (was_given(reading, "OTEL_EXPORTER_OTLP_ENDPOINT"))
-        return settings->otlp_endpoint;
-    if (settings->honeycomb_api_key != NULL)
-        return HONEYCOMB_ENDPOINT;
-    return is_grpc(settings) ? GRPC_ENDPOINT : settings->otlp_endpoint;
-}
-
-static void settle_url(struct reading *reading)
-{
-    struct settings *settings = reading->settings;
-    const char *traces = settings->otlp_traces_endpoint;
-    const char *base = base_endpoint(reading);
-
-    if (is_grpc(settings))
-        settings->otlp_url = values_service_url(traces != NULL ? traces : base, settings->otlp_insecure, GRPC_PATH);
-    else
-        settings->otlp_url = traces != NULL ? values_complete_url(traces) : values_join_url(base, "v1/traces");
-    if (settings->otlp_url == NULL)
-        reading->no_memory = true;
-}
-
-static bool is_honeycomb(const char *url)
-{
-    char shown[256];
-
-    values_show_url(url, shown, sizeof(shown));
-    char *host = strstr(shown, "://");
-    if (host == NULL)
-        return false;
-    host += strlen("://");
-    host[strcspn(host, ":/")] = '\0';
-    size_t length = strlen(host);
-    size_t suffix = strlen(".honeycomb.io");
-    return length > suffix && strcasecmp(host + length - suffix, ".honeycomb.io") == 0;
-}
-
-/* The key goes to Honeycomb and nowhere else: another receiver has its own, or none. */
-static void settle_honeycomb(struct reading *reading, const char *const *entries, size_t entry_count)
-{
-    struct settings *settings = reading->settings;
-    const char *team = values_find_pair(&settings->otlp_headers, HONEYCOMB_HEADER);
-    const char *key = settings->honeycomb_api_key;
-
-    if (key == NULL && find_entry(entries, entry_count, "HONEYCOMB_API_KEY") != NULL)
-        complaints_add(settings,
-                       "HONEYCOMB_API_KEY is empty: set it to a key of your Honeycomb environment, or unset it");
-    if (key != NULL && !values_is_header_value(key)) {
-        complaints_add(settings, "HONEYCOMB_API_KEY has a control character in it; the key is not sent");
-        key = NULL;
-    }
-    bool to_honeycomb = settings->otlp_url != NULL && is_honeycomb(settings->otlp_url);
-    if (team == NULL && key != NULL && to_honeycomb &&
-        values_add_pair(&settings->otlp_headers, HONEYCOMB_HEADER, key) == -ENOMEM)
-        reading->no_memory = true;
-    if (team != NULL && *team == '\0')
-        complaints_add(settings, "OTEL_EXPORTER_OTLP_HEADERS: the header " HONEYCOMB_HEADER " is empty");
-    else if (team == NULL && settings->honeycomb_api_key == NULL && to_honeycomb)
-        complaints_add(settings, "the header " HONEYCOMB_HEADER " is missing: set HONEYCOMB_API_KEY");
-}
-
-static void settle_batches(struct settings *settings)
-{
-    if (settings->queue_size != 0 && settings->batch_size > settings->queue_size) {
-        complaints_add(settings, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE is above OTEL_BSP_MAX_QUEUE_SIZE; %u is used",
-                       settings->queue_size);
-        settings->batch_size = settings->queue_size;
-    }
-}
-
-static void complain_of_config_file(struct settings *settings)
-{
-    const char *name = settings->config_file != NULL ? "OTEL_CONFIG_FILE" : "OTEL_EXPERIMENTAL_CONFIG_FILE";
-
-    if (settings->config_file != NULL || settings->experimental_config_file != NULL)
-        complaints_add(settings, "%s: not supported; the environment is used", name);
 }
 
 /* FNV-1a, 128 bits: told apart are settings of one user's own programs, so nothing stronger is needed. Users are told
@@ -514,7 +383,7 @@ static void digest_add_row(unsigned __int128 *hash, const struct settings *setti
     }
 }
 
-static void settle_digest(struct settings *settings)
+static void take_digest(struct settings *settings)
 {
     unsigned __int128 hash = (unsigned __int128)0x6c62272e07bb0142 << 64 | 0x62b821756295c58d;
 
@@ -537,18 +406,13 @@ struct settings *settings_new(const char *const *entries, size_t entry_count, co
     struct reading reading = {.settings = settings, .working_directory = working_directory};
     read_initial(&reading);
     read_entries(&reading, entries, entry_count);
-    settle_exporters(&reading);
-    settle_url(&reading);
-    settle_honeycomb(&reading, entries, entry_count);
-    settle_batches(settings);
-    settle_digest(settings);
-    complain_of_config_file(settings);
-    complaints_add_shim(settings, entries, entry_count);
-    complaints_add_unknown(settings, entries, entry_count);
-    if (reading.no_memory) {
+    if (reading.no_memory || settle(settings, entries, entry_count) < 0) {
         settings_unref(settings);
         return NULL;
     }
+    take_digest(settings);
+    complaints_add_shim(settings, entries, entry_count);
+    complaints_add_unknown(settings, entries, entry_count);
     return settings;
 }
 
@@ -620,7 +484,7 @@ void settings_give_to(struct settings *settings, uid_t uid, bool is_trusted, uin
     }
     if (!is_trusted && settings->queue_bytes > queue_bytes_max)
         settings->queue_bytes = queue_bytes_max;
-    settle_digest(settings);
+    take_digest(settings);
 }
 
 size_t settings_complaint_count(const struct settings *settings)

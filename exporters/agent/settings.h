@@ -18,7 +18,8 @@ enum {
     SETTINGS_ROWS_MAX = 192
 };
 
-#define SETTINGS_NO_LIMIT UINT32_MAX
+#define SETTINGS_NO_LIMIT      UINT32_MAX
+#define SETTINGS_GRPC_ENDPOINT "http://localhost:4317" /* where none is set */
 
 struct routes;
 
@@ -49,7 +50,7 @@ struct settings {
 #include "exporters/agent/config.def"
 #undef SETTING
 #undef SETTING_ALSO
-    /* Worked out of the above. */
+    /* Worked out of the above (settle.c), but for the digest and the complaints. */
     char *exporters[SETTINGS_EXPORTERS_MAX]; /* names of the destinations, no duplicates */
     size_t exporter_count;
     char *otlp_url;                       /* where traces are posted, complete; gRPC's too */
@@ -85,6 +86,12 @@ const struct settings_row *settings_row(size_t n);
 /* What is in force for row n, where `given` (or NULL) is the text that was found for it: as it may be shown, so "set"
  * for a secret, and a URL without user and query. Empty: nothing. Context: pure. */
 void settings_show(const struct settings *settings, size_t n, const char *given, char *out, size_t size);
+
+/* Does OTLP go by gRPC? Context: pure. */
+bool settings_is_grpc(const struct settings *settings);
+
+/* The value of the first "NAME=value" entry with this name (borrowed), or NULL. Context: pure. */
+const char *settings_find_entry(const char *const *entries, size_t entry_count, const char *name);
 
 /* The number of the first row of the shim's, which are in the order of enum config_row. Context: pure. */
 size_t settings_row_of_shim(void);

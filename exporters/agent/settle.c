@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "exporters/agent/settle.h"
+
+#include "exporters/agent/complaints.h"
+#include "exporters/agent/settings.h"
+#include "exporters/agent/values.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+#include <strings.h>
+
+#define HONEYCOMB_ENDPOINT "https://api.honeycomb.io"
+#define HONEYCOMB_HEADER   "x-honeycomb-team"
+#define GRPC_PATH          "opentelemetry.proto.collector.trace.v1.TraceService/Export"
+
+/* Was it set, and to something that can be used? */
+static bool was_given(const struct settings *settings, const char *name)
+{
+    const struct settings_row *row;
+
+    for (size_t n = 0; (row = settings_row(n)) != NULL; n++)
+        if (settings->in_force[n] && strcmp(row->name, name) == 0)
+            return true;
+    return false;
+}
+
+static int add_exporters(struct settings *settings, const char *list)
+{
+    while (list != NULL && *list != '\0') {
+        size_t length = strcspn(list, ",");
+        bool known = strncmp(list, "none", length) == 0 && length == strlen("none");
+
+        for (size_t i = 0; i < settings->exporter_count; i++)
+            known |= strlen(settings->exporters[i]) == length && strncmp(settings->exporters[i], list, length) == 0;
+        if (!known && settings->exporter_count < SETTINGS_EXPORTERS_MAX) {
+            char *name = strndup(list, length);
+            if (name == NULL)
+                return -ENOMEM;
+            settings->exporters[settings->exporter_count++] = name;
+        }
+        list += length + (list[length] == ',');
+    }
+    return 0;
+}
+
+/* OTLP is the default of the specification, but not beside destinations that were asked for by SPANSHIM_EXPORTERS
+ * alone. */
+static int settle_exporters(struct settings *settings)
+{
+    bool otlp_meant = was_given(settings, "OTEL_TRACES_EXPORTER") || settings->more_exporters == NULL ||
+                      was_given(settings, "OTEL_EXPORTER_OTLP_ENDPOINT") || settings->otlp_traces_endpoint != NULL ||
+                      settings->honeycomb_api_key != NULL;
+
+    if (settings->sdk_disabled)
+        return 0;
+    if (otlp_meant && add_exporters(settings, settings->traces_exporters) < 0)
+        return -ENOMEM;
+    return add_exporters(settings, settings->more_exporters);
+}
+
+/* The endpoint for all signals: as given, or what the other settings make of it. */
+static const char *base_endpoint(const struct settings *settings)
+{
+    if (was_given(settings, "OTEL_EXPORTER_OTLP_ENDPOINT"))
+        return settings->otlp_endpoint;
+    if (settings->honeycomb_api_key != NULL)
+        return HONEYCOMB_ENDPOINT;
+    return settings_is_grpc(settings) ? SETTINGS_GRPC_ENDPOINT : settings->otlp_endpoint;
+}
+
+static int settle_url(struct settings *settings)
+{
+    const char *traces = settings->otlp_traces_endpoint;
+    const char *base = base_endpoint(settings);
+
+    if (settings_is_grpc(settings))
+        settings->otlp_url = values_service_url(traces != NULL ? traces : base, settings->otlp_insecure, GRPC_PATH);
+    else
+        settings->otlp_url = traces != NULL ? values_complete_url(traces) : values_join_url(base, "v1/traces");
+    return settings->otlp_url != NULL ? 0 : -ENOMEM;
+}
+
+static bool is_honeycomb(const char *url)
+{
+    char shown[256];
+
+    values_show_url(url, shown, sizeof(shown));
+    char *host = strstr(shown, "://");
+    if (host == NULL)
+        return false;
+    host += strlen("://");
+    host[strcspn(host, ":/")] = '\0';
+    size_t length = strlen(host);
+    size_t suffix = strlen(".honeycomb.io");
+    return length > suffix && strcasecmp(host + length - suffix, ".honeycomb.io") == 0;
+}
+
+/* The team's key as a header can carry it; NULL: none. */
+static const char *honeycomb_key(struct settings *settings, const char *const *entries, size_t entry_count)
+{
+    const char *key = settings->honeycomb_api_key;
+
+    if (key == NULL && settings_find_entry(entries, entry_count, "HONEYCOMB_API_KEY") != NULL)
+        complaints_add(settings,
+                       "HONEYCOMB_API_KEY is empty: set it to a key of your Honeycomb environment, or unset it");
+    if (key == NULL || values_is_header_value(key))
+        return key;
+    complaints_add(settings, "HONEYCOMB_API_KEY has a control character in it; the key is not sent");
+    return NULL;
+}
+
+/* The key goes to Honeycomb and nowhere else: another receiver has its own, or none. */
+static int settle_honeycomb(struct settings *settings, const char *const *entries, size_t entry_count)
+{
+    const char *key = honeycomb_key(settings, entries, entry_count);
+    const char *team = values_find_pair(&settings->otlp_headers, HONEYCOMB_HEADER);
+
+    if (team != NULL && *team == '\0')
+        complaints_add(settings, "OTEL_EXPORTER_OTLP_HEADERS: the header " HONEYCOMB_HEADER " is empty");
+    if (team != NULL || !is_honeycomb(settings->otlp_url))
+        return 0;
+    if (settings->honeycomb_api_key == NULL)
+        complaints_add(settings, "the header " HONEYCOMB_HEADER " is missing: set HONEYCOMB_API_KEY");
+    return key != NULL && values_add_pair(&settings->otlp_headers, HONEYCOMB_HEADER, key) == -ENOMEM ? -ENOMEM : 0;
+}
+
+static void settle_batches(struct settings *settings)
+{
+    if (settings->queue_size != 0 && settings->batch_size > settings->queue_size) {
+        complaints_add(settings, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE is above OTEL_BSP_MAX_QUEUE_SIZE; %u is used",
+                       settings->queue_size);
+        settings->batch_size = settings->queue_size;
+    }
+}
+
+static void complain_of_config_file(struct settings *settings)
+{
+    const char *name = settings->config_file != NULL ? "OTEL_CONFIG_FILE" : "OTEL_EXPERIMENTAL_CONFIG_FILE";
+
+    if (settings->config_file != NULL || settings->experimental_config_file != NULL)
+        complaints_add(settings, "%s: not supported; the environment is used", name);
+}
+
+int settle(struct settings *settings, const char *const *entries, size_t entry_count)
+{
+    if (settle_exporters(settings) < 0 || settle_url(settings) < 0 ||
+        settle_honeycomb(settings, entries, entry_count) < 0)
+        return -ENOMEM;
+    settle_batches(settings);
+    complain_of_config_file(settings);
+    return 0;
+}
