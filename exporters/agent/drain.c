@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/agent/drain.h"
 
-#include "exporters/agent/log.h"
 #include "exporters/agent/process.h"
 #include "exporters/agent/source.h"
 #include "exporters/agent/spool.h"
@@ -17,7 +16,7 @@ struct record {
 
 /* Least payload by type. */
 static const size_t record_min[WIRE_RECORD_TYPE_COUNT] = {
-#define X(NAME, type, name, min) [WIRE_RECORD_##NAME] = (min),
+#define X(NAME, min) [WIRE_RECORD_##NAME] = (min),
     WIRE_RECORDS(X)
 #undef X
 };
@@ -52,30 +51,6 @@ static void spool_record(struct source *source, uint32_t lane, uint64_t position
     source->spool_end = spool_end(source->spool);
     if (state->process)
         state->process->spool_end = source->spool_end;
-}
-
-static enum log_level diagnostic_level(unsigned level)
-{
-    if (level == WIRE_LEVEL_ERROR || level == WIRE_LEVEL_WARN)
-        return LOG_LEVEL_WARN; /* of the target, not ours */
-    return level == WIRE_LEVEL_INFO ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG;
-}
-
-static void log_diagnostic(const struct source *source, uint32_t lane, const struct record *record, uint64_t now_ns)
-{
-    static struct log_limit limit = {.burst = 20, .interval_s = 10}; /* loop only */
-    const struct process *process = source->lanes[lane].process;
-    struct wire_diagnostic diagnostic;
-    size_t length;
-
-    memcpy(&diagnostic, record->payload, sizeof(diagnostic));
-    length = record->header.length - sizeof(diagnostic);
-    if (length > diagnostic.text_length)
-        length = diagnostic.text_length;
-    if (log_limit_pass(&limit, now_ns))
-        log_line(diagnostic_level(diagnostic.level), "process %d (%s) says: %.*s", process ? (int)process->pid : 0,
-                 source->executable ? source->executable : "?", (int)length,
-                 (const char *)record->payload + sizeof(diagnostic));
 }
 
 /* Copy one ready cell's payload behind what is there. The cell is read once: its owner may change it meanwhile. How
@@ -125,28 +100,26 @@ static bool record_is_valid(const struct record *record)
 }
 
 static void take_record(struct source *source, uint32_t lane, uint64_t position, unsigned parts,
-                        const struct record *record, uint64_t now_ns)
+                        const struct record *record)
 {
     if (!record_is_valid(record)) {
         source->counts->corrupt_count++;
         return;
     }
-    if (record->header.type == WIRE_RECORD_DIAGNOSTIC) {
-        log_diagnostic(source, lane, record, now_ns);
+    if (record->header.type == WIRE_RECORD_DIAGNOSTIC)
         return;
-    }
     spool_record(source, lane, position, parts, record);
     source->counts->taken_count++;
 }
 
 /* The cell at the tail is READY of this lap: take its record, or step over what can't be one. Cells moved. */
-static unsigned take_cells(struct source *source, uint32_t lane, uint64_t position, uint64_t head, uint64_t now_ns)
+static unsigned take_cells(struct source *source, uint32_t lane, uint64_t position, uint64_t head)
 {
     struct record record;
     unsigned parts = copy_record(source, lane, position, head, &record);
 
     if (parts) {
-        take_record(source, lane, position, parts, &record, now_ns);
+        take_record(source, lane, position, parts, &record);
     } else {
         uint32_t word =
             __atomic_load_n((uint32_t *)(void *)&source_cell(source, lane, position)->part, __ATOMIC_RELAXED);
@@ -221,7 +194,7 @@ static unsigned step(struct source *source, uint32_t lane, uint64_t head, uint64
         uint32_t word = atomic_load_explicit(&source_cell(source, lane, tail)->state, memory_order_acquire);
 
         if (word == wire_cell_word(tail, source->cell_count, WIRE_CELL_READY))
-            return take_cells(source, lane, tail, head, now_ns);
+            return take_cells(source, lane, tail, head);
         switch (judge_cell(source, lane, word, head, now_ns)) {
         case VERDICT_WAIT:
             return 0;

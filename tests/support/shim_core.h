@@ -15,7 +15,6 @@ struct slice; /* preload/slice.h */
 /* A record's payload. */
 union shim_record {
     struct wire_request request;
-    struct wire_diagnostic diagnostic;
     uint8_t bytes[WIRE_RECORD_MAX];
 };
 

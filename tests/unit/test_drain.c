@@ -96,6 +96,20 @@ static uint64_t shared_tail(struct fixture *fixture)
     return atomic_load(&wire_writer_lane(&fixture->writer, 0)->tail);
 }
 
+static void test_drain_steps_over_an_early_shims_diagnostics(void **state)
+{
+    static const uint8_t line[] = "what was said";
+    struct fixture *fixture = *state;
+
+    assert_true(wire_writer_write(&fixture->writer, 0, WIRE_RECORD_DIAGNOSTIC, line, sizeof(line), NULL));
+    assert_true(write_number(fixture, 7, 0, NULL));
+    assert_true(drain_lane(&fixture->source, 0, 0) > 0);
+    assert_int_equal(next_number(fixture), 7);
+    assert_empty(fixture);
+    assert_int_equal(fixture->source.counts->taken_count, 1);
+    assert_int_equal(fixture->source.counts->corrupt_count, 0);
+}
+
 static void test_drain_takes_records_of_any_length(void **state)
 {
     struct fixture *fixture = *state;
@@ -398,6 +412,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_drain_takes_records_of_any_length),
+        TEST(test_drain_steps_over_an_early_shims_diagnostics),
         TEST(test_drain_makes_room_in_a_full_lane),
         TEST(test_drain_waits_for_a_writer_that_lives),
         TEST(test_drain_steps_over_a_writer_that_does_not_come_back),
