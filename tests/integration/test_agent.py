@@ -262,8 +262,13 @@ class LifeTest(AgentTest):
             except OSError:
                 return None
 
-        for remove in (self.socket.unlink, lambda: (lock.unlink(), self.socket.unlink()),
-                       lambda: shutil.rmtree(self.run_directory)):
+        def remove_folder():
+            """All of it, before the agent looks: else it may be back in a folder that is just being removed."""
+            agent.popen.send_signal(signal.SIGSTOP)
+            shutil.rmtree(self.run_directory)
+            agent.popen.send_signal(signal.SIGCONT)
+
+        for remove in (self.socket.unlink, lambda: (lock.unlink(), self.socket.unlink()), remove_folder):
             remove()
             self.assertEqual(agent.pid, wait_until(answers, what="an answer")["agent"]["pid"])
         self.assertIn("already", self.run_agent("--stay").stderr)
