@@ -11,6 +11,12 @@ enum {
     HEADER_KEY_MAX = 128,
 };
 
+static const char *const keys[OTLP_KEY_COUNT] = {
+#define X(NAME, text) [OTLP_KEY_##NAME] = (text),
+    OTLP_KEYS(X)
+#undef X
+};
+
 void otlp_attributes_init(struct otlp_attributes *attributes)
 {
     for (size_t i = 0; i < OTLP_ATTRIBUTES_MAX; i++) {
@@ -52,9 +58,15 @@ static Otlp__AnyValue *add(struct otlp_attributes *attributes, const char *key, 
     return &attributes->values[attributes->count++];
 }
 
-static void add_constant(struct otlp_attributes *attributes, const char *key, const char *value, size_t value_length)
+/* The next pair, with this key; NULL: there may be no more. */
+static Otlp__AnyValue *add_known(struct otlp_attributes *attributes, enum otlp_key key, size_t value_length)
 {
-    Otlp__AnyValue *any = add(attributes, key, strlen(key), value_length);
+    return add(attributes, keys[key], strlen(keys[key]), value_length);
+}
+
+static void add_constant(struct otlp_attributes *attributes, enum otlp_key key, const char *value, size_t value_length)
+{
+    Otlp__AnyValue *any = add_known(attributes, key, value_length);
 
     if (any == NULL)
         return;
@@ -62,7 +74,7 @@ static void add_constant(struct otlp_attributes *attributes, const char *key, co
     any->string_value = (char *)(uintptr_t)value;
 }
 
-static void add_text(struct otlp_attributes *attributes, const char *key, struct slice text)
+static void add_text(struct otlp_attributes *attributes, enum otlp_key key, struct slice text)
 {
     size_t length;
 
@@ -72,9 +84,9 @@ static void add_text(struct otlp_attributes *attributes, const char *key, struct
     add_constant(attributes, key, copy, length);
 }
 
-static void add_number(struct otlp_attributes *attributes, const char *key, int64_t number)
+static void add_number(struct otlp_attributes *attributes, enum otlp_key key, int64_t number)
 {
-    Otlp__AnyValue *any = add(attributes, key, strlen(key), 0);
+    Otlp__AnyValue *any = add_known(attributes, key, 0);
 
     if (any == NULL)
         return;
@@ -82,9 +94,9 @@ static void add_number(struct otlp_attributes *attributes, const char *key, int6
     any->int_value = number;
 }
 
-static void add_true(struct otlp_attributes *attributes, const char *key)
+static void add_true(struct otlp_attributes *attributes, enum otlp_key key)
 {
-    Otlp__AnyValue *any = add(attributes, key, strlen(key), 0);
+    Otlp__AnyValue *any = add_known(attributes, key, 0);
 
     if (any == NULL)
         return;
@@ -92,9 +104,9 @@ static void add_true(struct otlp_attributes *attributes, const char *key)
     any->bool_value = 1;
 }
 
-static void add_seconds(struct otlp_attributes *attributes, const char *key, uint64_t ns)
+static void add_seconds(struct otlp_attributes *attributes, enum otlp_key key, uint64_t ns)
 {
-    Otlp__AnyValue *any = add(attributes, key, strlen(key), 0);
+    Otlp__AnyValue *any = add_known(attributes, key, 0);
 
     if (any == NULL)
         return;
@@ -142,15 +154,15 @@ static void add_request(struct otlp_attributes *attributes, const struct span *s
 {
     const struct wire_request *request = span->request;
 
-    add_text(attributes, "http.request.method", span->method);
-    add_text(attributes, "http.route", span->route);
-    add_text(attributes, "url.path", span->text[WIRE_TEXT_PATH]);
+    add_text(attributes, OTLP_KEY_HTTP_REQUEST_METHOD, span->method);
+    add_text(attributes, OTLP_KEY_HTTP_ROUTE, span->route);
+    add_text(attributes, OTLP_KEY_URL_PATH, span->text[WIRE_TEXT_PATH]);
     if ((request->flags & WIRE_REQUEST_HTTPS) != 0)
-        add_constant(attributes, "url.scheme", "https", 5);
+        add_constant(attributes, OTLP_KEY_URL_SCHEME, "https", 5);
     else
-        add_constant(attributes, "url.scheme", "http", 4);
-    add_text(attributes, "http.request.method_original", span->method_original);
-    add_text(attributes, "url.query", span->text[WIRE_TEXT_QUERY]);
+        add_constant(attributes, OTLP_KEY_URL_SCHEME, "http", 4);
+    add_text(attributes, OTLP_KEY_HTTP_REQUEST_METHOD_ORIGINAL, span->method_original);
+    add_text(attributes, OTLP_KEY_URL_QUERY, span->text[WIRE_TEXT_QUERY]);
 }
 
 static void add_outcome(struct otlp_attributes *attributes, const struct span *span)
@@ -160,12 +172,12 @@ static void add_outcome(struct otlp_attributes *attributes, const struct span *s
     const char *error = span_error_type(span, code);
 
     if (request->status != 0)
-        add_number(attributes, "http.response.status_code", request->status);
+        add_number(attributes, OTLP_KEY_HTTP_RESPONSE_STATUS_CODE, request->status);
     attributes->is_error = error != NULL;
     if (error == code)
-        add_text(attributes, "error.type", (struct slice){code, strlen(code)});
+        add_text(attributes, OTLP_KEY_ERROR_TYPE, (struct slice){code, strlen(code)});
     else if (error != NULL)
-        add_constant(attributes, "error.type", error, strlen(error));
+        add_constant(attributes, OTLP_KEY_ERROR_TYPE, error, strlen(error));
 }
 
 static void add_endpoints(struct otlp_attributes *attributes, const struct span *span)
@@ -175,26 +187,26 @@ static void add_endpoints(struct otlp_attributes *attributes, const struct span 
                                                                  : address_text(attributes, &request->peer);
     struct slice client = span->text[WIRE_TEXT_CLIENT_ADDRESS];
 
-    add_text(attributes, "server.address", span->text[WIRE_TEXT_SERVER_ADDRESS]);
+    add_text(attributes, OTLP_KEY_SERVER_ADDRESS, span->text[WIRE_TEXT_SERVER_ADDRESS]);
     if (span->text[WIRE_TEXT_SERVER_ADDRESS].length > 0 && request->server_port != 0)
-        add_number(attributes, "server.port", request->server_port);
+        add_number(attributes, OTLP_KEY_SERVER_PORT, request->server_port);
     if (request->kind == WIRE_KIND_SERVER)
-        add_text(attributes, "client.address", client.length > 0 ? client : peer);
+        add_text(attributes, OTLP_KEY_CLIENT_ADDRESS, client.length > 0 ? client : peer);
     if (client.length > 0 && request->client_port != 0)
-        add_number(attributes, "client.port", request->client_port);
-    add_text(attributes, "network.peer.address", peer);
+        add_number(attributes, OTLP_KEY_CLIENT_PORT, request->client_port);
+    add_text(attributes, OTLP_KEY_NETWORK_PEER_ADDRESS, peer);
     if (peer.length > 0 && request->peer.port != 0)
-        add_number(attributes, "network.peer.port", request->peer.port);
+        add_number(attributes, OTLP_KEY_NETWORK_PEER_PORT, request->peer.port);
 }
 
 static void add_protocol(struct otlp_attributes *attributes, const struct wire_request *request)
 {
     if (request->version == 11)
-        add_constant(attributes, "network.protocol.version", "1.1", 3);
+        add_constant(attributes, OTLP_KEY_NETWORK_PROTOCOL_VERSION, "1.1", 3);
     else if (request->version == 10)
-        add_constant(attributes, "network.protocol.version", "1.0", 3);
+        add_constant(attributes, OTLP_KEY_NETWORK_PROTOCOL_VERSION, "1.0", 3);
     if (request->peer.family == WIRE_FAMILY_UNIX || request->local.family == WIRE_FAMILY_UNIX)
-        add_constant(attributes, "network.transport", "unix", 4);
+        add_constant(attributes, OTLP_KEY_NETWORK_TRANSPORT, "unix", 4);
 }
 
 static void add_sizes(struct otlp_attributes *attributes, const struct span *span)
@@ -202,26 +214,26 @@ static void add_sizes(struct otlp_attributes *attributes, const struct span *spa
     const struct wire_request *request = span->request;
 
     if ((request->flags & WIRE_REQUEST_BODY_SEEN) != 0)
-        add_number(attributes, "http.request.body.size", (int64_t)request->request_body_size);
+        add_number(attributes, OTLP_KEY_HTTP_REQUEST_BODY_SIZE, (int64_t)request->request_body_size);
     if ((request->flags & WIRE_REQUEST_RESPONSE_BODY_SEEN) != 0)
-        add_number(attributes, "http.response.body.size", (int64_t)request->response_body_size);
+        add_number(attributes, OTLP_KEY_HTTP_RESPONSE_BODY_SIZE, (int64_t)request->response_body_size);
     if (span->first_byte_unix_ns != 0)
-        add_seconds(attributes, "spanshim.response.time_to_first_byte", span->first_byte_unix_ns - span->start_unix_ns);
+        add_seconds(attributes, OTLP_KEY_RESPONSE_TIME_TO_FIRST_BYTE, span->first_byte_unix_ns - span->start_unix_ns);
 }
 
 /* What is odd about the exchange, or about what was seen of it. */
 static void add_oddities(struct otlp_attributes *attributes, const struct wire_request *request)
 {
     if ((request->flags & WIRE_REQUEST_UPGRADED) != 0)
-        add_true(attributes, "spanshim.upgraded");
+        add_true(attributes, OTLP_KEY_UPGRADED);
     if ((request->flags & WIRE_REQUEST_FRAMING_INVALID) != 0)
-        add_constant(attributes, "spanshim.framing", "invalid", 7);
+        add_constant(attributes, OTLP_KEY_FRAMING, "invalid", 7);
     else if ((request->flags & WIRE_REQUEST_FRAMING_AMBIGUOUS) != 0)
-        add_constant(attributes, "spanshim.framing", "ambiguous", 9);
+        add_constant(attributes, OTLP_KEY_FRAMING, "ambiguous", 9);
     else if ((request->flags & WIRE_REQUEST_FRAMING_UNSEEN) != 0)
-        add_constant(attributes, "spanshim.framing", "unseen", 6);
+        add_constant(attributes, OTLP_KEY_FRAMING, "unseen", 6);
     if ((request->flags & WIRE_REQUEST_TRUNCATED) != 0)
-        add_true(attributes, "spanshim.truncated");
+        add_true(attributes, OTLP_KEY_TRUNCATED);
 }
 
 /* A field name's bytes (RFC 9110 5.6.2): whatever else comes would be repaired, and two names could become one key. */
@@ -330,7 +342,7 @@ void otlp_attributes_fill(struct otlp_attributes *attributes, const struct span 
     add_outcome(attributes, span);
     add_endpoints(attributes, span);
     add_protocol(attributes, span->request);
-    add_text(attributes, "user_agent.original", span->text[WIRE_TEXT_USER_AGENT]);
+    add_text(attributes, OTLP_KEY_USER_AGENT_ORIGINAL, span->text[WIRE_TEXT_USER_AGENT]);
     add_sizes(attributes, span);
     add_oddities(attributes, span->request);
     add_headers(attributes, "http.request.header.", span->request_headers, span->request_header_count);

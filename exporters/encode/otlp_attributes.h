@@ -12,8 +12,41 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The attributes that aren't headers, each at most once in a span. X(NAME, key) */
+#define OTLP_KEYS(X)                                                                                                   \
+    X(HTTP_REQUEST_METHOD, "http.request.method")                                                                      \
+    X(HTTP_ROUTE, "http.route")                                                                                        \
+    X(URL_PATH, "url.path")                                                                                            \
+    X(URL_SCHEME, "url.scheme")                                                                                        \
+    X(HTTP_REQUEST_METHOD_ORIGINAL, "http.request.method_original")                                                    \
+    X(URL_QUERY, "url.query")                                                                                          \
+    X(HTTP_RESPONSE_STATUS_CODE, "http.response.status_code")                                                          \
+    X(ERROR_TYPE, "error.type")                                                                                        \
+    X(SERVER_ADDRESS, "server.address")                                                                                \
+    X(SERVER_PORT, "server.port")                                                                                      \
+    X(CLIENT_ADDRESS, "client.address")                                                                                \
+    X(CLIENT_PORT, "client.port")                                                                                      \
+    X(NETWORK_PEER_ADDRESS, "network.peer.address")                                                                    \
+    X(NETWORK_PEER_PORT, "network.peer.port")                                                                          \
+    X(NETWORK_PROTOCOL_VERSION, "network.protocol.version")                                                            \
+    X(NETWORK_TRANSPORT, "network.transport")                                                                          \
+    X(HTTP_REQUEST_BODY_SIZE, "http.request.body.size")                                                                \
+    X(HTTP_RESPONSE_BODY_SIZE, "http.response.body.size")                                                              \
+    X(RESPONSE_TIME_TO_FIRST_BYTE, "spanshim.response.time_to_first_byte")                                             \
+    X(UPGRADED, "spanshim.upgraded")                                                                                   \
+    X(FRAMING, "spanshim.framing")                                                                                     \
+    X(TRUNCATED, "spanshim.truncated")                                                                                 \
+    X(USER_AGENT_ORIGINAL, "user_agent.original")
+
+enum otlp_key {
+#define X(NAME, text) OTLP_KEY_##NAME,
+    OTLP_KEYS(X)
+#undef X
+        OTLP_KEY_COUNT
+};
+
 enum {
-    OTLP_ATTRIBUTES_MAX = 24 + 2 * SPAN_HEADERS_MAX,
+    OTLP_ATTRIBUTES_MAX = OTLP_KEY_COUNT + 2 * SPAN_HEADERS_MAX,
     /* All texts of a record and a route, repaired, one of them used twice, with their NULs and the prefixes of headers'
        keys. */
     OTLP_TEXT_MAX = (2 * WIRE_RECORD_MAX + ROUTES_LENGTH_MAX) * UTF8_REPAIRED_MAX + OTLP_ATTRIBUTES_MAX * 32 + 256,
