@@ -12,7 +12,7 @@ import unittest
 
 import servers
 import system_calls
-from harness import APPS, PYTHON, ShimTest, Traffic
+from harness import APPS, BARE, PYTHON, ShimTest, Traffic
 from http_client import Connection, request_bytes
 from processes import free_port, listens, wait_until
 
@@ -218,6 +218,32 @@ class WireTest(ShimTest):
                     raw += part
             answers.append(re.sub(rb"(Date|Last-Modified|ETag): [^\r]*", rb"\1", raw.replace(b"%d" % port, b"PORT")))
         self.assertEqual(*answers)
+
+
+@unittest.skipIf(BARE, "bare run")
+@unittest.skipUnless(shutil.which("strace"), "no strace here")
+class StartTest(ShimTest):
+    """The system calls of a program that only starts and ends: those that ARCHITECTURE names, and no more."""
+
+    RESERVE = ["mmap", "madvise"]
+    BEGIN = ["mmap", "madvise", "getpid", "getrandom", "getpid"]
+    END = ["getsockopt", "exit_group"]
+
+    def _calls(self, system_env):
+        """Names of the calls after the loader's last, which gives its list of libraries back."""
+        log = self.directory / "strace.start"
+        strace, env = system_calls.strace(log, self.spanshim.env(SPANSHIM_SYSTEM_ENV=system_env))
+        subprocess.run([*strace, "/bin/true"], env=env, timeout=60, check=True)
+        names = re.findall(r"^\d+\s+(\w+)\(", log.read_text(errors="replace"), re.MULTILINE)
+        return names[len(names) - names[::-1].index("munmap"):]
+
+    def test_start(self):
+        settings = self.directory / "settings"
+        settings.write_text("OTEL_SERVICE_NAME=any\n")
+        for name, file, reading in (("none", "none", []), ("absent", self.directory / "absent", ["openat"]),
+                                    ("present", settings, ["openat", "read", "close"])):
+            with self.subTest(file=name):
+                self.assertEqual(self.RESERVE + reading + self.BEGIN + self.END, self._calls(file))
 
 
 @unittest.skipUnless(shutil.which("strace"), "no strace here")
