@@ -67,9 +67,10 @@ static void __attribute__((constructor)) start(int argc, char **argv, char **env
     link_init(envp); /* last: it may already tie us to the agent; else the first socket does */
 }
 
-/* No memory is given back: other threads may be at work still. Context: destructor. */
+/* No memory is given back: other threads may be at work still. A vfork child that calls exit() is not the end of the
+ * process whose memory this is. Context: destructor. */
 static void __attribute__((destructor)) finish(void)
 {
-    if (atomic_load_explicit(&process_active, memory_order_relaxed))
+    if (atomic_load_explicit(&process_active, memory_order_relaxed) && process_in_vfork == 0)
         conn_at_exit();
 }

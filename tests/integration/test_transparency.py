@@ -128,6 +128,10 @@ class ServerTest(ShimTest):
                     traffic.request(connection, "GET", "/size/10")
         self.check_spans(traffic.exchanges)
 
+    def test_vfork_child_that_exits(self):
+        process = self.run_program([APPS / "vfork_exit"])
+        self.check_spans(self._gets(process.announced_port(), 3).exchanges)
+
     def test_calls_past_the_plt(self):
         process = self.run_program([APPS / "httpd_no_plt"])
         self.check_spans(self._gets(process.announced_port(), 10).exchanges)
