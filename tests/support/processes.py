@@ -146,8 +146,12 @@ def end_orphans():
 
 
 def command_line(pid):
-    """The arguments, joined by blanks; empty for a zombie."""
-    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+    """The arguments, joined by blanks; empty for a zombie, and for a process that is gone."""
+    try:
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return arguments.replace(b"\0", b" ").decode(errors="replace").strip()
 
 
 def cpu_seconds(pid):
