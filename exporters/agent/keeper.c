@@ -37,18 +37,23 @@ static struct {
     struct held_list held;
     uint32_t last_id;
     bool stopping;
-    bool closed; /* the socket's name is gone */
+    bool closed; /* the socket's name is gone, or another agent's */
     bool failed; /* the last worker */
 } keeper;
 
 /* leaving */
 
+/* Remove the socket's name, unless it is another agent's by now. */
+static void remove_name(void)
+{
+    if (keeper.options->socket_path && !keeper.closed && runtime_lock_stands(keeper.options->socket_path, keeper.lock))
+        (void)unlink(keeper.options->socket_path);
+}
+
 static void close_listener(void)
 {
     name_unwatch();
-    if (keeper.options->socket_path && !keeper.closed &&
-        runtime_lock_stands(keeper.options->socket_path, keeper.lock)) /* else it is another agent's by now */
-        (void)unlink(keeper.options->socket_path);
+    remove_name();
     keeper.closed = true;
     door_close();
 }
@@ -181,7 +186,7 @@ static void leave_if_idle(uint32_t had_count)
 
     if (keeper.options->stays || keeper.stopping || door_is_crowded() || !worker_process_had_all(had_count))
         return;
-    (void)unlink(keeper.options->socket_path);
+    remove_name();
     door_shut();
     if (keeper.held.count == before && !door_is_crowded()) {
         log_line(LOG_LEVEL_INFO, "nothing left to do: the agent ends");

@@ -286,6 +286,22 @@ class LifeTest(AgentTest):
         first.terminate()
         self.assertEqual(second.pid, self.ask(STATUS)["agent"]["pid"])
 
+    def test_another_agents_socket_is_left_alone_at_the_end_of_work(self):
+        """As above, for one that ends by itself when its last program is gone."""
+        first = self.start()
+        program = self.program()
+        program.do("write", 0, 1)
+        self.sink.wait_for(1)
+        first.popen.send_signal(signal.SIGSTOP)
+        shutil.rmtree(self.run_directory)
+        second = self.start("--stay")
+        socket_of_second = self.socket.stat().st_ino
+        first.popen.send_signal(signal.SIGCONT)
+        program.end()
+        self.assertEqual(0, first.wait(timeout=20))
+        self.assertEqual(socket_of_second, self.socket.stat().st_ino)
+        self.assertEqual(second.pid, self.ask(STATUS)["agent"]["pid"])
+
     @unittest.skipIf(b"__tsan_init" in AGENT.read_bytes(), "ThreadSanitizer has a thread that wakes up")
     def test_an_idle_agent_sleeps(self):
         agent = self.start("--stay")
