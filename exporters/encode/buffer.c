@@ -9,13 +9,14 @@ enum { SPARE = 65536 };
 
 int buffer_reserve(struct buffer *buffer, size_t more)
 {
+    if (more > BUFFER_MAX - buffer->length)
+        return -EFBIG;
     size_t wanted = buffer->length + more;
-
     if (wanted <= buffer->capacity)
         return 0;
-    if (more > BUFFER_MAX || wanted > BUFFER_MAX)
-        return -EFBIG;
     size_t capacity = buffer->capacity * 2 > wanted ? buffer->capacity * 2 : wanted + SPARE;
+    if (capacity > BUFFER_MAX)
+        capacity = BUFFER_MAX;
     uint8_t *bytes = realloc(buffer->bytes, capacity);
     if (bytes == NULL)
         return -ENOMEM;
