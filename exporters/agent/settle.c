@@ -90,10 +90,11 @@ static bool is_honeycomb(const char *url)
     if (host == NULL)
         return false;
     host += strlen("://");
-    host[strcspn(host, ":/")] = '\0';
-    size_t length = strlen(host);
+    size_t length = strcspn(host, ":/");
     size_t suffix = strlen(".honeycomb.io");
-    return length > suffix && strcasecmp(host + length - suffix, ".honeycomb.io") == 0;
+    bool is_cut = host + length == shown + sizeof(shown) - 1;
+    host[length] = '\0';
+    return !is_cut && length > suffix && strcasecmp(host + length - suffix, ".honeycomb.io") == 0;
 }
 
 /* The team's key as a header can carry it; NULL: none. */

@@ -402,6 +402,11 @@ static void test_settings_fills_in_honeycomb_where_unset(void **state)
     settings_unref(settings);
 }
 
+/* With "https://" and "1234.honeycomb.io" 255 characters: a buffer of 256 has no room for more of the host. */
+#define TEN "abcdefghi."
+#define TWO_HUNDRED_AND_THIRTY                                                                                         \
+    TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
+
 static void test_settings_gives_the_key_to_honeycomb_only(void **state)
 {
     static const struct {
@@ -417,6 +422,7 @@ static void test_settings_gives_the_key_to_honeycomb_only(void **state)
         {"OTEL_EXPORTER_OTLP_ENDPOINT=https://nothoneycomb.io", false},
         {"OTEL_EXPORTER_OTLP_ENDPOINT=https://api.honeycomb.io:pw@example.com", false},
         {"OTEL_EXPORTER_OTLP_ENDPOINT=https://example.com/api.honeycomb.io", false},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT=https://" TWO_HUNDRED_AND_THIRTY "1234.honeycomb.io.c.de", false},
     };
 
     (void)state;
