@@ -242,14 +242,14 @@ static void give_up_commands(void)
 {
     struct held *next;
 
-    for (struct held *held = (*worker.options.held).first; held; held = next) {
+    for (struct held *held = worker.options.held->first; held; held = next) {
         next = held->next;
         if (held->packet.type == LINK_COMMAND && held->sent_count >= COMMAND_ATTEMPTS)
             held_remove(worker.options.held, held);
     }
 }
 
-/* Somebody else ended it, or ended the machine's need of memory with it: no ring's fault. */
+/* A person, the service manager, or the kernel when it was out of memory, killed it: no ring's fault. */
 static bool was_killed(int status)
 {
     return WIFSIGNALED(status) && (WTERMSIG(status) == SIGKILL || WTERMSIG(status) == SIGTERM);

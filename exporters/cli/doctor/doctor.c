@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* spanshim doctor: will a program's requests be seen, and why (not)? Without a program: is this installation in order?
- * Nothing is run, sent or changed without --send. */
+ * Nothing of the program is run, and nothing is sent or changed without --send. */
 #include "exporters/cli/cli.h"
 #include "exporters/cli/doctor/diagnosis.h"
 #include "exporters/cli/doctor/installation.h"

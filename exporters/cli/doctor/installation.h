@@ -7,8 +7,8 @@
 
 struct environment;
 
-/* Look at everything that tracing needs and print what is found; `send`: trace a request and deliver its span, too. 0:
- * in order; 1: something isn't. Context: main thread. */
+/* Look at everything that tracing needs and print what is found; `send`: trace a request and deliver its span, too. The
+ * exit status: 0: in order; 1: something isn't; 125: out of memory. Context: main thread. */
 int installation_check(const struct environment *env, bool as_json, bool send);
 
 #endif

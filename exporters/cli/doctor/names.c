@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool names_have(const struct names *names, const char *text)
+static bool has(const struct names *names, const char *text)
 {
     for (size_t i = 0; i < names->count; i++)
         if (strcmp(names->texts[i], text) == 0)
@@ -16,7 +16,7 @@ bool names_have(const struct names *names, const char *text)
 
 bool names_add(struct names *names, const char *text)
 {
-    if (names_have(names, text))
+    if (has(names, text))
         return false;
     names->texts = memory_resize(names->texts, (names->count + 1) * sizeof(*names->texts));
     names->texts[names->count++] = memory_copy_text(text);

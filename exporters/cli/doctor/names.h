@@ -16,9 +16,6 @@ struct names {
 bool names_add(struct names *names, const char *text);
 
 /* Context: any. */
-bool names_have(const struct names *names, const char *text);
-
-/* Context: any. */
 void names_deinit(struct names *names);
 
 #endif
