@@ -57,6 +57,26 @@ enum {
     X(BLIND, blind, "bytes went by a way that is not seen (stdio on a socket, io_uring)")                              \
     X(RATE_LIMITED, rate_limited, "more spans in a second than SPANSHIM_MAX_SPANS_PER_SECOND allows")
 
+/* Why a request went out without our trace header, counted per lane by the shim. X(NAME, name in status and in the
+ * span, what it means) */
+#define WIRE_WITHHOLDS(X)                                                                                              \
+    X(HEAD_TOO_LONG, head_too_long, "the head is near the length that servers refuse")                                 \
+    X(TOO_MANY_FIELDS, too_many_fields, "the head is near the number of fields that servers refuse")                   \
+    X(SIGNED, signed, "the request is signed, and the signature covers all its headers")                               \
+    X(TOO_MANY_BUFFERS, too_many_buffers, "the call takes no more buffers")                                            \
+    X(HEAD_CUT, head_cut, "the end of the head was on its way before all of it was seen")                              \
+    X(PIPELINED, pipelined, "several requests went out in one call: only the first has the header")                    \
+    X(UNSUITED_CALL, unsuited_call, "the call sends what must not be copied (MSG_ZEROCOPY, sendfile)")                 \
+    X(NO_MEMORY, no_memory, "no room was left to put the head together")
+
+enum wire_withhold {
+    WIRE_WITHHOLD_NONE,
+#define X(NAME, name, help) WIRE_WITHHOLD_##NAME,
+    WIRE_WITHHOLDS(X)
+#undef X
+        WIRE_WITHHOLD_COUNT
+};
+
 enum wire_drop {
 #define X(NAME, name, help) WIRE_DROP_##NAME,
     WIRE_DROPS(X)
@@ -108,8 +128,10 @@ struct wire_lane {
     _Atomic uint64_t dropped[16];                   /* by enum wire_drop; shim only, relaxed */
     _Atomic uint64_t counted[8];                    /* by enum wire_count; shim only, relaxed */
     _Atomic uint64_t slot_map[WIRE_SLOT_MAP_WORDS]; /* bit set: the slot is in use */
+    _Atomic uint64_t withheld[16];                  /* by enum wire_withhold; shim only, relaxed */
 };
 static_assert(WIRE_DROP_COUNT <= 16, "wire_lane.dropped");
+static_assert(WIRE_WITHHOLD_COUNT <= 16, "wire_lane.withheld");
 static_assert(sizeof(struct wire_lane) <= WIRE_PAGE, "wire_lane");
 
 /* What was seen, whether or not it was recorded: totals for status. */
@@ -199,7 +221,9 @@ enum wire_span_kind { WIRE_KIND_SERVER = 2, WIRE_KIND_CLIENT = 3 }; /* OTLP's nu
     X(RESPONSE_INCOMPLETE, "response_incomplete")                                                                      \
     X(TIMEOUT, "timeout")                                                                                              \
     X(PROCESS_EXITED, "process_exited")                                                                                \
-    X(BAD_FRAMING, "bad_framing")
+    X(BAD_FRAMING, "bad_framing")                                                                                      \
+    X(CONNECTION_REFUSED, "connection_refused")                                                                        \
+    X(OTHER, "_OTHER")
 
 enum wire_error {
 #define X(NAME, text) WIRE_ERROR_##NAME,
@@ -230,6 +254,7 @@ enum wire_request_flag {
     WIRE_REQUEST_FRAMING_INVALID = 1 << 8,   /* of a message: there is no rule for where it ends */
     WIRE_REQUEST_FRAMING_UNSEEN = 1 << 9,    /* of the response: it went by a way that is not seen */
     WIRE_REQUEST_AFTER_CLOSE = 1 << 10,      /* the client had asked to close before it: none unless it is answered */
+    WIRE_REQUEST_BY_CURL = 1 << 11,          /* seen by libcurl's interface, not by its bytes */
 };
 
 /* Texts of a request: bytes already redacted, cut and bounded by the shim. Not NUL-terminated, not checked as UTF-8. */
@@ -246,15 +271,29 @@ enum wire_text {
     WIRE_TEXT_LOCAL_PATH,      /* unix socket path of the listener */
     WIRE_TEXT_REQUEST_HEADER,  /* "name: value", name in lower case */
     WIRE_TEXT_RESPONSE_HEADER, /* the same */
+    WIRE_TEXT_CLIENT,          /* a struct wire_client */
+    WIRE_TEXT_ERROR_TYPE,      /* instead of the words for enum wire_error */
+    WIRE_TEXT_ERROR_MESSAGE,   /* in words; becomes the status's description */
     WIRE_TEXT_COUNT
 };
+
+/* More about a client's request. Durations in ns, 0: unknown or none. Copied out before use: not aligned. */
+struct wire_client {
+    uint32_t resend_count; /* 0: the first time */
+    uint32_t pad;
+    uint64_t resolve_ns; /* looking the name up; on a connection's first request, as the next two */
+    uint64_t connect_ns; /* connecting */
+    uint64_t tls_ns;     /* agreeing on keys */
+    uint64_t sent_ns;    /* from the span's start until all of the request was sent */
+};
+static_assert(sizeof(struct wire_client) == 40, "wire_client");
 
 /* One HTTP request: in its slot while it is open, copied into a record when it has ended. */
 struct wire_request {
     uint8_t trace_id[16];
     uint8_t span_id[8];
     uint8_t parent_span_id[8]; /* zero: a root */
-    uint64_t start_ns;         /* CLOCK_MONOTONIC: first byte of the head seen */
+    uint64_t start_ns;         /* CLOCK_MONOTONIC: first byte of the head seen, or about to be sent */
     uint64_t first_byte_ns;    /* first byte of the final response's head; 0: none */
     uint64_t end_ns;           /* 0 while open */
     uint64_t request_body_size;
@@ -265,9 +304,9 @@ struct wire_request {
     uint8_t trace_flags;  /* W3C: 1 sampled, 2 random */
     uint8_t kind;         /* enum wire_span_kind */
     uint8_t method;       /* enum wire_method */
-    uint8_t version;      /* 10, 11; 0 unknown */
+    uint8_t version;      /* 10, 11, 20, 30; 0 unknown */
     uint8_t error;        /* enum wire_error */
-    uint8_t pad0;
+    uint8_t withheld;     /* enum wire_withhold: why a client's request has no trace header of ours */
     struct wire_address peer;
     struct wire_address local;
     uint16_t text_length; /* bytes used of text[] */
