@@ -136,11 +136,13 @@ static_assert(sizeof(struct wire_lane) <= WIRE_PAGE, "wire_lane");
 
 /* What was seen, whether or not it was recorded: totals for status. */
 enum wire_count {
-    WIRE_COUNT_REQUESTS,
+    WIRE_COUNT_REQUESTS, /* that were served */
     WIRE_COUNT_UNSAMPLED,
     WIRE_COUNT_CONNECTIONS,
     WIRE_COUNT_PASSIVE,
-    WIRE_COUNT_IGNORED, /* by the user's rules; not among the unsampled */
+    WIRE_COUNT_IGNORED,         /* by the user's rules; not among the unsampled */
+    WIRE_COUNT_CLIENT_REQUESTS, /* that were made; not among the served */
+    WIRE_COUNT_INJECTED,        /* of these, with a trace header of ours */
     WIRE_COUNT_COUNT
 };
 

@@ -21,16 +21,23 @@ struct numbers {
     struct source_counts counts;
     uint64_t counted[WIRE_COUNT_COUNT];
     uint64_t dropped[WIRE_DROP_COUNT];
+    uint64_t withheld[WIRE_WITHHOLD_COUNT];
 };
 
-static const char *const counted_names[WIRE_COUNT_COUNT] = {[WIRE_COUNT_REQUESTS] = "requests",
-                                                            [WIRE_COUNT_UNSAMPLED] = "unsampled",
-                                                            [WIRE_COUNT_CONNECTIONS] = "connections",
-                                                            [WIRE_COUNT_PASSIVE] = "passive",
-                                                            [WIRE_COUNT_IGNORED] = "ignored"};
+static const char *const counted_names[WIRE_COUNT_COUNT] = {
+    [WIRE_COUNT_REQUESTS] = "requests",       [WIRE_COUNT_UNSAMPLED] = "unsampled",
+    [WIRE_COUNT_CONNECTIONS] = "connections", [WIRE_COUNT_PASSIVE] = "passive",
+    [WIRE_COUNT_IGNORED] = "ignored",         [WIRE_COUNT_CLIENT_REQUESTS] = "client_requests",
+    [WIRE_COUNT_INJECTED] = "injected",
+};
 static const char *const dropped_names[WIRE_DROP_COUNT] = {
 #define X(NAME, name, help) [WIRE_DROP_##NAME] = #name,
     WIRE_DROPS(X)
+#undef X
+};
+static const char *const withheld_names[WIRE_WITHHOLD_COUNT] = {
+#define X(NAME, name, help) [WIRE_WITHHOLD_##NAME] = #name,
+    WIRE_WITHHOLDS(X)
 #undef X
 };
 
@@ -40,6 +47,8 @@ static void add_lane(struct numbers *numbers, const struct wire_lane *lane)
         numbers->counted[i] += atomic_load_explicit(&lane->counted[i], memory_order_relaxed);
     for (int i = 0; i < WIRE_DROP_COUNT; i++)
         numbers->dropped[i] += atomic_load_explicit(&lane->dropped[i], memory_order_relaxed);
+    for (int i = 0; i < WIRE_WITHHOLD_COUNT; i++)
+        numbers->withheld[i] += atomic_load_explicit(&lane->withheld[i], memory_order_relaxed);
 }
 
 static void add_counts(struct source_counts *to, const struct source_counts *counts)
@@ -67,6 +76,8 @@ static void add_user(struct numbers *numbers, const struct user *user)
         numbers->counted[i] += user->counted[i];
     for (int i = 0; i < WIRE_DROP_COUNT; i++)
         numbers->dropped[i] += user->dropped[i];
+    for (int i = 0; i < WIRE_WITHHOLD_COUNT; i++)
+        numbers->withheld[i] += user->withheld[i];
 }
 
 void status_keep_counts(const struct source *source)
@@ -79,6 +90,7 @@ void status_keep_counts(const struct source *source)
     user->counts = numbers.counts;
     memcpy(user->counted, numbers.counted, sizeof(user->counted));
     memcpy(user->dropped, numbers.dropped, sizeof(user->dropped));
+    memcpy(user->withheld, numbers.withheld, sizeof(user->withheld));
 }
 
 static json_t *pack_counts(const struct numbers *numbers)
@@ -94,13 +106,25 @@ static json_t *pack_counts(const struct numbers *numbers)
     return object;
 }
 
-static json_t *pack_dropped(const struct numbers *numbers)
+/* Those that have a name. */
+static json_t *pack_causes(const char *const *names, const uint64_t *numbers, int count)
 {
     json_t *object = json_object();
 
-    for (int i = 0; i < WIRE_DROP_COUNT; i++)
-        (void)json_object_set_new(object, dropped_names[i], json_integer((json_int_t)numbers->dropped[i]));
+    for (int i = 0; i < count; i++)
+        if (names[i] != NULL)
+            (void)json_object_set_new(object, names[i], json_integer((json_int_t)numbers[i]));
     return object;
+}
+
+static json_t *pack_dropped(const struct numbers *numbers)
+{
+    return pack_causes(dropped_names, numbers->dropped, WIRE_DROP_COUNT);
+}
+
+static json_t *pack_withheld(const struct numbers *numbers)
+{
+    return pack_causes(withheld_names, numbers->withheld, WIRE_WITHHOLD_COUNT);
 }
 
 static json_t *pack_time(uint64_t unix_ns)
@@ -156,11 +180,12 @@ static json_t *pack_source(const struct source *source, const struct numbers *nu
 
     for (uint32_t lane = 0; lane < source->lane_count; lane++)
         process_count += source->lanes[lane].process != NULL;
-    return json_pack("{s:i, s:i, s:s, s:o, s:o, s:i, s:b, s:o, s:o, s:o}", "source", (int)source->id, "pid",
+    return json_pack("{s:i, s:i, s:s, s:o, s:o, s:i, s:b, s:o, s:o, s:o, s:o}", "source", (int)source->id, "pid",
                      (int)source->pid, "service", source->resource->service_name, "executable",
                      pack_text(source->executable), "since", pack_time(source->started_unix_ns), "processes",
                      (int)process_count, "asleep", (int)source->asleep, "complaints", pack_complaints(source->settings),
-                     "counts", pack_counts(numbers), "dropped", pack_dropped(numbers));
+                     "counts", pack_counts(numbers), "dropped", pack_dropped(numbers), "withheld",
+                     pack_withheld(numbers));
 }
 
 static json_int_t resident_bytes(void)
@@ -222,8 +247,8 @@ json_t *status_report(const struct link_hello *hello, uid_t viewer)
         add_source(&totals, source);
         (void)json_array_append_new(rings, pack_source(source, &numbers));
     }
-    return json_pack("{s:o, s:o, s:o, s:o, s:{s:o, s:o, s:I}, s:o}", "agent", pack_agent(hello), "users",
+    return json_pack("{s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o, s:I}, s:o}", "agent", pack_agent(hello), "users",
                      pack_users(viewer), "processes", view.processes, "rings", rings, "totals", "counts",
-                     pack_counts(&totals), "dropped", pack_dropped(&totals), "given_up_rings",
-                     (json_int_t)given_up_count, "destinations", destinations_status_all(viewer));
+                     pack_counts(&totals), "dropped", pack_dropped(&totals), "withheld", pack_withheld(&totals),
+                     "given_up_rings", (json_int_t)given_up_count, "destinations", destinations_status_all(viewer));
 }

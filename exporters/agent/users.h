@@ -40,6 +40,7 @@ struct user {
     struct source_counts counts;
     uint64_t counted[WIRE_COUNT_COUNT];
     uint64_t dropped[WIRE_DROP_COUNT];
+    uint64_t withheld[WIRE_WITHHOLD_COUNT];
 };
 
 /* Once, before the first worker is forked. 0 or -errno. Context: start. */

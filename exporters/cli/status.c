@@ -119,10 +119,11 @@ static void print_complaints(const json_t *rings)
 
 static void print_requests(const json_t *counts)
 {
-    static const char *const titles[] = {">REQUESTS", ">UNSAMPLED",   ">IGNORED",
-                                         ">RECORDS",  ">CONNECTIONS", ">NOT FOLLOWED"};
-    static const char *const names[] = {"requests", "unsampled", "ignored", "taken", "connections", "passive"};
-    struct table table = {.columns = 6, .titles = titles};
+    static const char *const titles[] = {">SERVED",  ">MADE",    ">WITH HEADER", ">UNSAMPLED",
+                                         ">IGNORED", ">RECORDS", ">CONNECTIONS", ">NOT FOLLOWED"};
+    static const char *const names[] = {"requests", "client_requests", "injected",    "unsampled",
+                                        "ignored",  "taken",           "connections", "passive"};
+    struct table table = {.columns = 8, .titles = titles};
 
     print_heading("seen");
     for (size_t i = 0; i < table.columns; i++)
@@ -131,21 +132,18 @@ static void print_requests(const json_t *counts)
     table_deinit(&table);
 }
 
+struct cause {
+    const char *name, *meaning;
+};
+
 /* Only what happened, with what it means. */
-static void print_dropped(const json_t *dropped)
+static void print_causes(const char *heading, const json_t *counts, const struct cause *causes, size_t cause_count)
 {
-    static const struct {
-        const char *name, *meaning;
-    } causes[] = {
-#define X(NAME, name, help) {#name, help},
-        WIRE_DROPS(X)
-#undef X
-    };
     static const char *const titles[] = {">COUNT", "CAUSE", "MEANING"};
     struct table table = {.columns = 3, .titles = titles};
 
-    for (size_t i = 0; i < sizeof(causes) / sizeof(causes[0]); i++) {
-        json_int_t count = number_of(dropped, causes[i].name);
+    for (size_t i = 0; i < cause_count; i++) {
+        json_int_t count = number_of(counts, causes[i].name);
 
         if (count == 0)
             continue;
@@ -154,9 +152,31 @@ static void print_dropped(const json_t *dropped)
         table_add(&table, causes[i].meaning);
     }
     if (table.cell_count)
-        print_heading("not recorded");
+        print_heading(heading);
     table_print(&table);
     table_deinit(&table);
+}
+
+static void print_dropped(const json_t *dropped)
+{
+    static const struct cause causes[] = {
+#define X(NAME, name, help) {#name, help},
+        WIRE_DROPS(X)
+#undef X
+    };
+
+    print_causes("not recorded", dropped, causes, sizeof(causes) / sizeof(causes[0]));
+}
+
+static void print_withheld(const json_t *withheld)
+{
+    static const struct cause causes[] = {
+#define X(NAME, name, help) {#name, help},
+        WIRE_WITHHOLDS(X)
+#undef X
+    };
+
+    print_causes("made without a trace header", withheld, causes, sizeof(causes) / sizeof(causes[0]));
 }
 
 static void print_given_up(json_int_t count)
@@ -241,6 +261,7 @@ static void print_tables(const json_t *answer)
     print_users(json_object_get(answer, "users"));
     print_requests(json_object_get(totals, "counts"));
     print_dropped(json_object_get(totals, "dropped"));
+    print_withheld(json_object_get(totals, "withheld"));
     print_given_up(number_of(totals, "given_up_rings"));
     print_destinations(json_object_get(answer, "destinations"));
 }

@@ -20,13 +20,14 @@ import unittest
 from pathlib import Path
 
 import processes
-from harness import AGENT, BUILD, base_environment
+from harness import AGENT, BUILD, LAUNCHER, base_environment
 from otlp_sink import OtlpSink
 from processes import Process, wait_until
 
 HANDOVER = BUILD / "tests" / "handover"
 MAGIC, VERSION = 0x4E415053, 2
 STATUS, FLUSH, STOP = 2, 3, 5
+SIGNED, HEAD_CUT = 3, 5  # enum wire_withhold
 NOBODY = 65534
 SECRET = "hny_0123456789"
 
@@ -500,6 +501,28 @@ class RecordTest(AgentTest):
         self.assertEqual([], self.sink.violations)
         self.assertEqual(2, len({span["resource"]["service.instance.id"] for span in self.sink.spans}))
         self.assertIn("a new one goes on", self.log())
+
+    def test_requests_without_our_header_are_counted_by_reason(self):
+        """In the rings that are there, in those that were, and by the next worker."""
+        agent = self.start("--stay")
+        gone, program = self.program(), self.program()
+        gone.do("withhold", SIGNED, 2)
+        gone.end()
+        program.do("withhold", SIGNED, 1)
+        program.do("withhold", HEAD_CUT, 4)
+
+        def counted():
+            withheld = self.ask(STATUS)["totals"]["withheld"]
+            return {cause: count for cause, count in withheld.items() if count} == {"signed": 3, "head_cut": 4}
+
+        wait_until(lambda: len(self.ask(STATUS)["rings"]) == 1, what="the end of one")
+        wait_until(counted, what="both counts")
+        worker = self.worker(agent)
+        os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: worker not in processes.children(agent.pid) and counted(), what="the counts of another worker")
+        shown = subprocess.run([str(LAUNCHER), "status"], env=self.environment(), capture_output=True, text=True,
+                               timeout=30, check=False).stdout
+        self.assertRegex(shown, r"made without a trace header\n.*\n +3 +signed +the request is signed.*\n +4 +head_cut ")
 
     def test_records_of_a_gone_process_outlive_the_worker(self):
         agent = self.start()

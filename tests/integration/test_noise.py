@@ -52,7 +52,8 @@ class IgnoreTest(NoiseTest):
                 traffic.request(connection, "GET", target)
         self.assertEqual(["/100k", "/healthz/", "/empty"], self.paths(3))
         self.assertEqual(0, dropped_spans(self.counts(requests=7, ignored=4, unsampled=0, taken=3)))
-        self.assertRegex(self.spanshim.command("status").stdout, r"REQUESTS +UNSAMPLED +IGNORED.*\n +7 +0 +4 +3 ")
+        self.assertRegex(self.spanshim.command("status").stdout,
+                         r"SERVED +MADE +WITH HEADER +UNSAMPLED +IGNORED.*\n +7 +0 +0 +0 +4 +3 ")
 
     def test_user_agents(self):
         traffic = self.serve(SPANSHIM_IGNORE_USER_AGENTS="kube-probe/*,ELB-HealthChecker/*")

@@ -7,6 +7,7 @@
  *   write FIRST COUNT   so many finished requests, numbered; waits for room          "ok"
  *   open FIRST COUNT    so many requests that stay open                              "ok"
  *   fork                the rest of the input is for a child, which claims a lane; the parent ends          "ok PID"
+ *   withhold CAUSE COUNT   so many requests made without a trace header, by its number in enum wire_withhold   "ok"
  *   tail                cells that the agent has given back                          "ok N" */
 #include "tests/support/wire_writer.h"
 
@@ -95,6 +96,12 @@ static void open_requests(uint64_t first, uint64_t count)
     }
 }
 
+static void count_withheld(uint64_t cause, uint64_t count)
+{
+    if (cause < WIRE_WITHHOLD_COUNT)
+        atomic_fetch_add(&wire_writer_lane(&writer, lane)->withheld[cause], count);
+}
+
 static void claim(void)
 {
     for (lane = 0; !wire_writer_claim(&writer, lane, (uint32_t)getpid()); lane++)
@@ -134,6 +141,8 @@ int main(int argc, char **argv)
             write_requests(first, count);
         else if (strcmp(word, "open") == 0)
             open_requests(first, count);
+        else if (strcmp(word, "withhold") == 0)
+            count_withheld(first, count);
         else if (strcmp(word, "fork") == 0)
             become_child();
         (void)printf("ok %llu\n", strcmp(word, "tail") == 0
