@@ -212,11 +212,59 @@ static bool extract_nothing(struct propagation *propagation, struct slice name, 
     return false;
 }
 
+/* The other way round: each writes its lines. */
+
+/* Lines on their way into the caller's bytes. */
+struct lines {
+    char *at, *end;
+    bool is_cut; /* something did not fit */
+};
+
+static void put(struct lines *lines, struct slice text)
+{
+    if (lines->is_cut || text.length > (size_t)(lines->end - lines->at)) {
+        lines->is_cut = true;
+        return;
+    }
+    slice_copy(lines->at, text.bytes, text.length);
+    lines->at += text.length;
+}
+
+static void put_text(struct lines *lines, const char *text)
+{
+    put(lines, (struct slice){text, strlen(text)});
+}
+
+static void write_tracecontext(struct lines *lines, const struct trace_context *context,
+                               const struct propagation_carried *carried)
+{
+    char traceparent[PROPAGATION_TRACEPARENT_SIZE];
+
+    propagation_write_traceparent(traceparent, context);
+    put_text(lines, "traceparent: ");
+    put(lines, (struct slice){traceparent, TRACEPARENT_LENGTH});
+    put_text(lines, "\r\n");
+    if (carried->tracestate.length == 0)
+        return;
+    put_text(lines, "tracestate: ");
+    put(lines, carried->tracestate);
+    put_text(lines, "\r\n");
+}
+
+static void write_nothing(struct lines *lines, const struct trace_context *context,
+                          const struct propagation_carried *carried)
+{
+    (void)lines;
+    (void)context;
+    (void)carried;
+}
+
 static const struct {
     const char *name;
     bool (*extract)(struct propagation *propagation, struct slice name, struct slice value);
+    void (*write)(struct lines *lines, const struct trace_context *context, const struct propagation_carried *carried);
 } formats[] = {
-#define PROPAGATOR(NAME, name, extract) [PROPAGATION_##NAME] = {name, extract},
+#define PROPAGATOR(NAME, name, extract, write) [PROPAGATION_##NAME] = {name, extract, write},
 #include "preload/propagators.def"
 #undef PROPAGATOR
 };
@@ -281,4 +329,15 @@ bool propagation_done(struct propagation *propagation)
     if (propagation->tracestate_broken)
         propagation->tracestate_length = 0;
     return propagation->context.valid;
+}
+
+size_t propagation_write(char *out, size_t room, unsigned format_bits, const struct trace_context *context,
+                         const struct propagation_carried *carried)
+{
+    struct lines lines = {.at = out, .end = out + room};
+
+    for (unsigned i = 0; i < PROPAGATION_FORMAT_COUNT; i++)
+        if (format_bits & 1u << i)
+            formats[i].write(&lines, context, carried);
+    return lines.is_cut ? 0 : (size_t)(lines.at - out);
 }

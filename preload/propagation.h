@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "preload/slice.h"
+
 enum {
     PROPAGATION_TRACESTATE_SIZE = 512, /* W3C: carry at least this much */
     PROPAGATION_TRACEPARENT_SIZE = 56, /* version 00, with a NUL */
@@ -17,7 +19,7 @@ enum {
 };
 
 enum propagation_format {
-#define PROPAGATOR(NAME, name, extract) PROPAGATION_##NAME,
+#define PROPAGATOR(NAME, name, extract, write) PROPAGATION_##NAME,
 #include "preload/propagators.def"
 #undef PROPAGATOR
     PROPAGATION_FORMAT_COUNT
@@ -47,6 +49,11 @@ struct propagation {
     char tracestate[PROPAGATION_TRACESTATE_SIZE];
 };
 
+/* What goes along from hop to hop beside the context. Borrowed; an empty slice: there is none. */
+struct propagation_carried {
+    struct slice tracestate;
+};
+
 /* Read OTEL_PROPAGATORS' value ("tracecontext,baggage", "none") into format bits. Names that are no format of ours are
  * skipped; *ret_unknown is how many, so that the setting can be complained about. Without any name that is known:
  * PROPAGATION_DEFAULT_FORMATS. Context: start; pure. */
@@ -71,5 +78,11 @@ bool propagation_read_traceparent(const char *value, size_t len, struct trace_co
 /* Write version 00 with span_id as parent-id; flags other than sampled and random are sent as 0. NUL-terminated.
  * Context: pure; signal-safe. */
 void propagation_write_traceparent(char buf[PROPAGATION_TRACEPARENT_SIZE], const struct trace_context *context);
+
+/* Write the header lines for the next hop, "name: value" and CR LF each: those of every format in `formats`, one format
+ * after the other. context->span_id is the span that makes the request; context->flags say whether it is recorded.
+ * Returns their length, 0 when there are none or they don't fit: never a part of them. Context: pure; signal-safe. */
+size_t propagation_write(char *out, size_t room, unsigned formats, const struct trace_context *context,
+                         const struct propagation_carried *carried);
 
 #endif

@@ -90,6 +90,24 @@ static void test_propagation_writes_what_it_reads(void **state)
     assert_string_equal(text, "00-" TRACE "-" SPAN "-03");
 }
 
+static void test_propagation_writes_lines_that_fit(void **state)
+{
+    (void)state;
+    static const char expected[] = "traceparent: " GOOD "\r\ntracestate: a=1,b=2\r\n";
+    const struct propagation_carried nothing = {0}, carried = {.tracestate = {"a=1,b=2", 7}};
+    char lines[200];
+    struct trace_context context;
+
+    assert_true(propagation_read_traceparent(GOOD, strlen(GOOD), &context));
+    assert_int_equal(propagation_write(lines, sizeof(lines), PROPAGATION_DEFAULT_FORMATS, &context, &carried),
+                     sizeof(expected) - 1);
+    assert_memory_equal(lines, expected, sizeof(expected) - 1);
+    assert_int_equal(propagation_write(lines, sizeof(lines), PROPAGATION_DEFAULT_FORMATS, &context, &nothing), 70);
+    for (size_t room = 0; room < sizeof(expected) - 1; room++)
+        assert_int_equal(propagation_write(lines, room, PROPAGATION_DEFAULT_FORMATS, &context, &carried), 0);
+    assert_int_equal(propagation_write(lines, sizeof(lines), 0, &context, &carried), 0);
+}
+
 static void offer(struct propagation *propagation, const char *name, const char *value)
 {
     assert_true(propagation_field(propagation, name, strlen(name), value, strlen(value)));
@@ -273,6 +291,7 @@ int main(void)
         cmocka_unit_test(test_propagation_reads_traceparent),
         cmocka_unit_test(test_propagation_reads_ids_in_order),
         cmocka_unit_test(test_propagation_writes_what_it_reads),
+        cmocka_unit_test(test_propagation_writes_lines_that_fit),
         cmocka_unit_test(test_propagation_reads_tracestate),
         cmocka_unit_test(test_propagation_joins_tracestate_fields_in_order),
         cmocka_unit_test(test_propagation_bounds_keys_and_values),
