@@ -2,6 +2,9 @@
 /* The bytes: read, write and their vector forms. */
 #include "hooks/hook.h"
 
+#include "preload/outgoing.h"
+
+#include <stdint.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -36,13 +39,23 @@ ssize_t __read_chk(int fd, void *buf, size_t len, size_t buf_size)
     return n;
 }
 
+static ssize_t by_write(const struct conn_sender *sender, const struct iovec *iov, int count)
+{
+    (void)count;
+    return REAL(write)(sender->fd, iov->iov_base, iov->iov_len);
+}
+
 HOOK
 ssize_t write(int fd, const void *buf, size_t len)
 {
+    const struct conn_sender sender = {.send = by_write, .takes_one = true, .fd = fd};
+    const struct iovec iov = {(void *)(uintptr_t)buf, len};
     struct hook_call call;
 
     if (!hook_enter(&call, fd))
         return REAL(write)(fd, buf, len);
+    if (conn_asks(&call.conn))
+        return conn_send(&call.conn, &sender, &iov, 1);
     ssize_t n = REAL(write)(fd, buf, len);
     hook_done(&call);
     conn_data_out(&call.conn, buf, n);
@@ -64,13 +77,21 @@ ssize_t readv(int fd, const struct iovec *iov, int count)
     return n;
 }
 
+static ssize_t by_writev(const struct conn_sender *sender, const struct iovec *iov, int count)
+{
+    return REAL(writev)(sender->fd, iov, count);
+}
+
 HOOK
 ssize_t writev(int fd, const struct iovec *iov, int count)
 {
+    const struct conn_sender sender = {.send = by_writev, .fd = fd};
     struct hook_call call;
 
     if (!hook_enter(&call, fd))
         return REAL(writev)(fd, iov, count);
+    if (conn_asks(&call.conn))
+        return conn_send(&call.conn, &sender, iov, count);
     ssize_t n = REAL(writev)(fd, iov, count);
     hook_done(&call);
     conn_data_out_vector(&call.conn, iov, count, n);
@@ -108,13 +129,21 @@ ssize_t preadv64v2(int fd, const struct iovec *iov, int count, off64_t offset, i
     return n;
 }
 
+static ssize_t by_pwritev2(const struct conn_sender *sender, const struct iovec *iov, int count)
+{
+    return REAL(pwritev2)(sender->fd, iov, count, -1, sender->flags);
+}
+
 HOOK
 ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
 {
+    const struct conn_sender sender = {.send = by_pwritev2, .fd = fd, .flags = flags};
     struct hook_call call;
 
     if (offset != -1 || !hook_enter(&call, fd))
         return REAL(pwritev2)(fd, iov, count, offset, flags);
+    if (conn_asks(&call.conn))
+        return conn_send(&call.conn, &sender, iov, count);
     ssize_t n = REAL(pwritev2)(fd, iov, count, offset, flags);
     hook_done(&call);
     conn_data_out_vector(&call.conn, iov, count, n);
@@ -122,13 +151,21 @@ ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int f
     return n;
 }
 
+static ssize_t by_pwritev64v2(const struct conn_sender *sender, const struct iovec *iov, int count)
+{
+    return REAL(pwritev64v2)(sender->fd, iov, count, -1, sender->flags);
+}
+
 HOOK
 ssize_t pwritev64v2(int fd, const struct iovec *iov, int count, off64_t offset, int flags)
 {
+    const struct conn_sender sender = {.send = by_pwritev64v2, .fd = fd, .flags = flags};
     struct hook_call call;
 
     if (offset != -1 || !hook_enter(&call, fd))
         return REAL(pwritev64v2)(fd, iov, count, offset, flags);
+    if (conn_asks(&call.conn))
+        return conn_send(&call.conn, &sender, iov, count);
     ssize_t n = REAL(pwritev64v2)(fd, iov, count, offset, flags);
     hook_done(&call);
     conn_data_out_vector(&call.conn, iov, count, n);

@@ -3,7 +3,9 @@
 #include "hooks/hook.h"
 
 #include "preload/link.h"
+#include "preload/outgoing.h"
 
+#include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -159,13 +161,29 @@ int recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags, st
     return received_count;
 }
 
+/* Bytes that may be replaced: the kernel keeps none of them after the call. */
+static bool is_copied(int flags)
+{
+    return (flags & MSG_ZEROCOPY) == 0;
+}
+
+static ssize_t by_send(const struct conn_sender *sender, const struct iovec *iov, int count)
+{
+    (void)count;
+    return REAL(send)(sender->fd, iov->iov_base, iov->iov_len, sender->flags);
+}
+
 HOOK
 ssize_t send(int fd, const void *buf, size_t len, int flags)
 {
+    const struct conn_sender sender = {.send = by_send, .takes_one = true, .fd = fd, .flags = flags};
+    const struct iovec iov = {(void *)(uintptr_t)buf, len};
     struct hook_call call;
 
     if ((flags & MSG_OOB) || !hook_enter(&call, fd))
         return REAL(send)(fd, buf, len, flags);
+    if (conn_asks(&call.conn) && is_copied(flags))
+        return conn_send(&call.conn, &sender, &iov, 1);
     ssize_t n = REAL(send)(fd, buf, len, flags);
     hook_done(&call);
     conn_data_out(&call.conn, buf, n);
@@ -173,13 +191,24 @@ ssize_t send(int fd, const void *buf, size_t len, int flags)
     return n;
 }
 
+static ssize_t by_sendto(const struct conn_sender *sender, const struct iovec *iov, int count)
+{
+    (void)count;
+    return REAL(sendto)(sender->fd, iov->iov_base, iov->iov_len, sender->flags, sender->more, sender->more_length);
+}
+
 HOOK
 ssize_t sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *to, socklen_t to_length)
 {
+    const struct conn_sender sender = {
+        .send = by_sendto, .takes_one = true, .fd = fd, .flags = flags, .more = to, .more_length = to_length};
+    const struct iovec iov = {(void *)(uintptr_t)buf, len};
     struct hook_call call;
 
     if ((flags & MSG_OOB) || !hook_enter(&call, fd))
         return REAL(sendto)(fd, buf, len, flags, to, to_length);
+    if (conn_asks(&call.conn) && is_copied(flags))
+        return conn_send(&call.conn, &sender, &iov, 1);
     ssize_t n = REAL(sendto)(fd, buf, len, flags, to, to_length);
     hook_done(&call);
     conn_data_out(&call.conn, buf, n);
@@ -187,11 +216,25 @@ ssize_t sendto(int fd, const void *buf, size_t len, int flags, const struct sock
     return n;
 }
 
+static ssize_t by_sendmsg(const struct conn_sender *sender, const struct iovec *iov, int count)
+{
+    struct msghdr message = *(const struct msghdr *)sender->more;
+
+    message.msg_iov = (struct iovec *)(uintptr_t)iov;
+    message.msg_iovlen = (size_t)count;
+    return REAL(sendmsg)(sender->fd, &message, sender->flags);
+}
+
 HOOK
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
+    const struct conn_sender sender = {.send = by_sendmsg, .fd = fd, .flags = flags, .more = message};
     struct hook_call call;
     bool followed = !(flags & MSG_OOB) && hook_enter(&call, fd);
+
+    if (followed && conn_asks(&call.conn) && is_copied(flags) && message->msg_controllen == 0)
+        return conn_send(&call.conn, &sender, message->msg_iov, (int)message->msg_iovlen);
+
     ssize_t n = REAL(sendmsg)(fd, message, flags);
 
     hook_done(&call);

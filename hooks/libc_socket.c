@@ -142,7 +142,6 @@ int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
     return accepted(fd, REAL(accept4)(fd, peer.address, peer.length, flags), &peer);
 }
 
-/* The client's side is none of ours yet. */
 HOOK
 int connect(int fd, const struct sockaddr *address, socklen_t length)
 {
@@ -150,7 +149,7 @@ int connect(int fd, const struct sockaddr *address, socklen_t length)
     int saved_errno = errno;
 
     if ((result == 0 || saved_errno == EINPROGRESS || saved_errno == EINTR) && hook_active()) {
-        conn_ignore(fd);
+        conn_connected(fd, address, length);
         errno = saved_errno;
     }
     return result;

@@ -4,6 +4,7 @@
 
 #include "preload/arena.h"
 #include "preload/conn_internal.h"
+#include "preload/current.h"
 #include "preload/fdtab.h"
 #include "preload/process.h"
 #include "preload/ring.h"
@@ -40,6 +41,22 @@ static struct conn *look_up(int fd, uint64_t *ret_entry, uint32_t *ret_generatio
     return conn;
 }
 
+static bool has_role(const struct conn *conn, enum conn_role role)
+{
+    return atomic_load_explicit(&conn->role, memory_order_relaxed) == role;
+}
+
+static bool is_client(const struct conn *conn)
+{
+    return has_role(conn, CONN_CLIENT);
+}
+
+/* What goes out, and what comes in. */
+static struct conn_direction *outward(struct conn *conn)
+{
+    return is_client(conn) ? &conn->requests : &conn->responses;
+}
+
 struct conn *conn_new(enum conn_role role)
 {
     struct conn *conn = arena_pool_get(&conns);
@@ -59,33 +76,28 @@ struct conn *conn_new(enum conn_role role)
     conn->forks = atomic_load_explicit(&process_page->forks, memory_order_relaxed);
     memset(&conn->peer, 0, sizeof(conn->peer));
     memset(&conn->local, 0, sizeof(conn->local));
-    conn->in.parser = (struct http1){.role = HTTP1_REQUESTS, .unreported = span_unused_request_letters()};
-    conn->out.parser = (struct http1){.role = HTTP1_RESPONSES, .unreported = span_unused_response_letters()};
+    conn->requests.parser =
+        (struct http1){.role = HTTP1_REQUESTS, .unreported = role == CONN_CLIENT ? 0 : span_unused_request_letters()};
+    conn->responses.parser = (struct http1){.role = HTTP1_RESPONSES, .unreported = span_unused_response_letters()};
     memset(&conn->client, 0, sizeof(conn->client));
-    conn->proxy.state = PROXY_IN_HEADER;
+    conn->proxy.state = role == CONN_CLIENT ? PROXY_OVER : PROXY_IN_HEADER;
     conn->proxy.length = 0;
     conn->head = NULL;
     conn->asked_close = false;
     conn->begun_ns = 0;
-    atomic_store_explicit(&conn->out_unseen, 0, memory_order_relaxed);
+    conn->cause = (struct request_ref){0};
+    conn->outgoing = NULL;
+    conn->ahead = 0;
+    atomic_store_explicit(&conn->sending, 0, memory_order_relaxed);
+    atomic_store_explicit(&conn->response_unseen, 0, memory_order_relaxed);
     atomic_store_explicit(&conn->opened, 0, memory_order_relaxed);
     atomic_store_explicit(&conn->answered, 0, memory_order_relaxed);
-    atomic_store_explicit(&conn->in_over, 0, memory_order_relaxed);
+    atomic_store_explicit(&conn->requests_over, 0, memory_order_relaxed);
     /* release: who still has a reference to what was here before claims it, and finds another generation */
-    atomic_store_explicit(&conn->in.claimed, 0, memory_order_release);
-    atomic_store_explicit(&conn->out.claimed, 0, memory_order_release);
+    atomic_store_explicit(&conn->requests.claimed, 0, memory_order_release);
+    atomic_store_explicit(&conn->responses.claimed, 0, memory_order_release);
     atomic_store_explicit(&conn->refs, 1, memory_order_release);
     return conn;
-}
-
-static bool claim(struct conn_direction *direction)
-{
-    return atomic_exchange_explicit(&direction->claimed, 1, memory_order_acquire) == 0;
-}
-
-static void unclaim(struct conn_direction *direction)
-{
-    atomic_store_explicit(&direction->claimed, 0, memory_order_seq_cst);
 }
 
 /* Another process goes on with the connection: one that moved bytes on it after us, or a child that it was left to
@@ -109,23 +121,35 @@ static void discard(struct conn *conn)
         ring_drop((enum wire_drop)cause);
 }
 
+/* What is open on it ends with it. */
+static void end_requests(struct conn *conn)
+{
+    enum wire_error error = atomic_load_explicit(&conn->failure, memory_order_relaxed);
+    bool peer_done = atomic_load_explicit(&conn->peer_done, memory_order_relaxed) != 0;
+
+    if (error != WIRE_ERROR_NONE) {
+        exchange_abandon(conn, error);
+    } else if (!is_client(conn)) {
+        exchange_responses_end(conn);
+        exchange_abandon(conn, peer_done ? WIRE_ERROR_CLIENT_CLOSED : WIRE_ERROR_NONE);
+    } else if (peer_done) {
+        exchange_abandon(conn, WIRE_ERROR_NONE);
+    } else {
+        exchange_cancel(conn);
+    }
+}
+
 /* Both directions are claimed, and stay so while the connection is free: a late visitor fails to claim. */
 static void conn_end(struct conn *conn)
 {
-    enum wire_error error = atomic_load_explicit(&conn->failure, memory_order_relaxed);
-
-    if (error == WIRE_ERROR_NONE && atomic_load_explicit(&conn->peer_done, memory_order_relaxed))
-        error = WIRE_ERROR_CLIENT_CLOSED;
-    if (atomic_load_explicit(&conn->role, memory_order_relaxed) == CONN_SERVER) {
-        if (atomic_load_explicit(&conn->passive, memory_order_relaxed)) {
+    if (!has_role(conn, CONN_LISTENER)) {
+        if (atomic_load_explicit(&conn->passive, memory_order_relaxed))
             discard(conn);
-        } else if (left_to_other(conn)) {
+        else if (left_to_other(conn))
             exchange_forget(conn);
-        } else {
-            if (atomic_load_explicit(&conn->failure, memory_order_relaxed) == WIRE_ERROR_NONE)
-                exchange_out_end(conn);
-            exchange_abandon(conn, error);
-        }
+        else
+            end_requests(conn);
+        conn_send_end(conn);
     }
     atomic_store_explicit(&conn->doomed, 0, memory_order_relaxed);
     atomic_fetch_add_explicit(&conn->generation, 1, memory_order_release);
@@ -134,12 +158,12 @@ static void conn_end(struct conn *conn)
 
 /* What waits until nobody parses: the end of a connection without descriptors, and dropping what is open on a passive
  * one. Called by whoever asked for it and by whoever gives a claim back; the one that gets both claims does it. */
-__attribute__((cold)) static void settle_now(struct conn *conn)
+void conn_settle_now(struct conn *conn)
 {
-    if (!claim(&conn->in))
+    if (!conn_claim(&conn->requests))
         return;
-    if (!claim(&conn->out)) {
-        unclaim(&conn->in);
+    if (!conn_claim(&conn->responses)) {
+        conn_unclaim(&conn->requests);
         return;
     }
     if (atomic_load_explicit(&conn->doomed, memory_order_relaxed)) {
@@ -148,20 +172,11 @@ __attribute__((cold)) static void settle_now(struct conn *conn)
     }
     if (atomic_load_explicit(&conn->passive, memory_order_relaxed))
         discard(conn);
-    unclaim(&conn->out);
-    unclaim(&conn->in);
+    conn_unclaim(&conn->responses);
+    conn_unclaim(&conn->requests);
 }
 
-static inline void settle(struct conn *conn)
-{
-    bool doomed = atomic_load_explicit(&conn->doomed, memory_order_seq_cst) != 0;
-    bool passive = atomic_load_explicit(&conn->passive, memory_order_seq_cst) != 0;
-
-    if (__builtin_expect(doomed || passive, 0))
-        settle_now(conn);
-}
-
-__attribute__((cold)) static void turn_passive(struct conn *conn, enum wire_drop cause)
+void conn_turn_passive(struct conn *conn, enum wire_drop cause)
 {
     if (atomic_exchange_explicit(&conn->passive, (uint8_t)(CONN_PASSIVE + cause), memory_order_seq_cst) != 0)
         return;
@@ -175,7 +190,7 @@ void conn_unref(struct conn *conn)
     if (atomic_fetch_sub_explicit(&conn->refs, 1, memory_order_acq_rel) != 1)
         return;
     atomic_store_explicit(&conn->doomed, 1, memory_order_seq_cst);
-    settle(conn);
+    conn_settle(conn);
 }
 
 /* Does a request wait for its answer? Only a look: by the next moment it may be answered. */
@@ -190,7 +205,7 @@ static bool is_busy(const struct conn *conn)
 static void conn_lose(struct conn *conn)
 {
     if (atomic_load_explicit(&conn->refs, memory_order_relaxed) == 1 && is_busy(conn))
-        turn_passive(conn, WIRE_DROP_BLIND);
+        conn_turn_passive(conn, WIRE_DROP_BLIND);
     conn_unref(conn);
 }
 
@@ -234,30 +249,13 @@ bool conn_capture(struct conn_ref *ref, int fd)
     process_check_fork();
     if (!ref->conn)
         return true;
-    return atomic_load_explicit(&ref->conn->role, memory_order_relaxed) == CONN_SERVER &&
-           !atomic_load_explicit(&ref->conn->passive, memory_order_relaxed);
+    return !has_role(ref->conn, CONN_LISTENER) &&
+           (!atomic_load_explicit(&ref->conn->passive, memory_order_relaxed) || ref->conn->outgoing);
 }
 
-static enum wire_drop drop_of(enum exchange_result result)
+bool conn_asks(const struct conn_ref *ref)
 {
-    switch (result) {
-    case EXCHANGE_DOUBT:
-        return WIRE_DROP_BAD_FRAMING;
-    case EXCHANGE_TOO_DEEP:
-        return WIRE_DROP_PIPELINE_LIMIT;
-    case EXCHANGE_CONTENDED:
-        return WIRE_DROP_CONTENDED;
-    case EXCHANGE_ON:
-    case EXCHANGE_OVER:
-        break;
-    }
-    return WIRE_DROP_COUNT;
-}
-
-/* Is what the hook found before its call still there? */
-static bool is_current(const struct conn_ref *ref)
-{
-    return atomic_load_explicit(&ref->conn->generation, memory_order_acquire) == ref->generation;
+    return ref->conn && is_client(ref->conn);
 }
 
 typedef enum exchange_result exchange_function(struct conn *conn, const char *bytes, size_t length);
@@ -271,14 +269,14 @@ __attribute__((always_inline)) static inline void move_bytes(const struct conn_r
     struct conn *conn = ref->conn;
     enum exchange_result result = EXCHANGE_ON;
 
-    if (!claim(direction)) {
-        if (is_current(ref))
-            turn_passive(conn, WIRE_DROP_CONTENDED);
+    if (!conn_claim(direction)) {
+        if (conn_is_current(ref))
+            conn_turn_passive(conn, WIRE_DROP_CONTENDED);
         return;
     }
-    if (is_current(ref) && !atomic_load_explicit(&conn->passive, memory_order_relaxed)) {
+    if (conn_is_current(ref) && !atomic_load_explicit(&conn->passive, memory_order_relaxed)) {
         atomic_store_explicit(&conn->pid, process_pid(), memory_order_relaxed);
-        if (direction == &conn->out)
+        if (direction == outward(conn))
             conn->sent += left;
         for (int i = 0; i < count && left > 0 && result == EXCHANGE_ON; i++) {
             size_t length = iov[i].iov_len < left ? iov[i].iov_len : left;
@@ -288,25 +286,37 @@ __attribute__((always_inline)) static inline void move_bytes(const struct conn_r
             left -= length;
         }
         if (result != EXCHANGE_ON)
-            turn_passive(conn, drop_of(result));
+            conn_turn_passive(conn, exchange_drop(result));
     }
-    unclaim(direction);
-    settle(conn);
+    conn_unclaim(direction);
+    conn_settle(conn);
 }
 
-/* A call failed in a way that ends the connection. */
-__attribute__((cold)) static void note_failure(const struct conn_ref *ref)
+void conn_note_failure(const struct conn_ref *ref)
 {
     enum wire_error error = WIRE_ERROR_NONE;
 
     if (errno == ECONNRESET)
         error = WIRE_ERROR_CONNECTION_RESET;
     else if (errno == EPIPE)
-        error = WIRE_ERROR_CLIENT_CLOSED;
+        error = is_client(ref->conn) ? WIRE_ERROR_CONNECTION_RESET : WIRE_ERROR_CLIENT_CLOSED;
+    else if (errno == ECONNREFUSED)
+        error = WIRE_ERROR_CONNECTION_REFUSED;
     else if (errno == ETIMEDOUT)
         error = WIRE_ERROR_TIMEOUT;
-    if (error != WIRE_ERROR_NONE && is_current(ref))
+    if (error != WIRE_ERROR_NONE && conn_is_current(ref))
         atomic_store_explicit(&ref->conn->failure, (uint8_t)error, memory_order_relaxed);
+}
+
+/* A server's response that ends with the connection has ended, and the time is now. */
+static void end_response(struct conn *conn)
+{
+    if (!conn_claim(&conn->responses))
+        return;
+    if (!atomic_load_explicit(&conn->passive, memory_order_relaxed))
+        exchange_responses_end(conn);
+    conn_unclaim(&conn->responses);
+    conn_settle(conn);
 }
 
 /* Nothing came although there was room for something: the peer will send no more. */
@@ -316,8 +326,11 @@ static void note_end(const struct conn_ref *ref, const struct iovec *iov, int co
 
     for (int i = 0; i < count; i++)
         room |= iov[i].iov_len;
-    if (room > 0 && is_current(ref) && !atomic_load_explicit(&ref->conn->deaf, memory_order_relaxed))
-        atomic_store_explicit(&ref->conn->peer_done, 1, memory_order_relaxed);
+    if (room == 0 || !conn_is_current(ref) || atomic_load_explicit(&ref->conn->deaf, memory_order_relaxed))
+        return;
+    atomic_store_explicit(&ref->conn->peer_done, 1, memory_order_relaxed);
+    if (is_client(ref->conn))
+        end_response(ref->conn);
 }
 
 void conn_address_set(struct wire_address *address, const struct sockaddr *from, size_t length)
@@ -350,10 +363,12 @@ void conn_data_in_vector(const struct conn_ref *ref, const struct iovec *iov, in
         conn_classify(&known, iov, count, n);
     if (!known.conn)
         return;
-    if (n > 0)
-        move_bytes(&known, &known.conn->in, exchange_in, iov, count, (size_t)n);
+    if (n > 0 && is_client(known.conn))
+        move_bytes(&known, &known.conn->responses, exchange_responses, iov, count, (size_t)n);
+    else if (n > 0)
+        move_bytes(&known, &known.conn->requests, exchange_requests, iov, count, (size_t)n);
     else if (n < 0)
-        note_failure(&known);
+        conn_note_failure(&known);
     else
         note_end(&known, iov, count);
 }
@@ -367,14 +382,18 @@ void conn_data_in(const struct conn_ref *ref, const void *bytes, size_t room, ss
 
 void conn_data_out_vector(const struct conn_ref *ref, const struct iovec *iov, int count, ssize_t n)
 {
-    if (!ref->conn && conn_begins_response(iov, count, n))
+    struct conn_ref known = *ref;
+
+    if (!known.conn && conn_begins_response(iov, count, n))
         return; /* to a request that another process had read: the next one may be ours */
-    if (!ref->conn)
+    if (!known.conn && !conn_classify_out(&known, iov, count, n))
         (void)fdtab_replace(ref->fd, ref->entry, FDTAB_IGNORED); /* who speaks first is no HTTP server */
+    else if (n > 0 && is_client(known.conn))
+        move_bytes(&known, &known.conn->requests, exchange_requests, iov, count, (size_t)n);
     else if (n > 0)
-        move_bytes(ref, &ref->conn->out, exchange_out, iov, count, (size_t)n);
+        move_bytes(&known, &known.conn->responses, exchange_responses, iov, count, (size_t)n);
     else if (n < 0)
-        note_failure(ref);
+        conn_note_failure(&known);
 }
 
 void conn_data_out(const struct conn_ref *ref, const void *bytes, ssize_t n)
@@ -404,9 +423,9 @@ void conn_give_up(const struct conn_ref *ref)
         (void)fdtab_replace(ref->fd, ref->entry, FDTAB_IGNORED);
         return;
     }
-    if (is_current(ref))
-        turn_passive(ref->conn, WIRE_DROP_BLIND);
-    settle(ref->conn);
+    if (conn_is_current(ref))
+        conn_turn_passive(ref->conn, WIRE_DROP_BLIND);
+    conn_settle(ref->conn);
 }
 
 void conn_forget(int fd)
@@ -457,10 +476,28 @@ void conn_accepted(int listener, int fd, const struct sockaddr *address, size_t 
         return;
     }
     conn_address_set(&conn->peer, address, length);
-    if (from && atomic_load_explicit(&from->role, memory_order_relaxed) == CONN_LISTENER)
+    if (from && has_role(from, CONN_LISTENER))
         conn->local = from->local;
     if (fd_name_conn(fd, conn, conn_lose))
         ring_count(WIRE_COUNT_CONNECTIONS);
+}
+
+void conn_connected(int fd, const struct sockaddr *address, size_t length)
+{
+    uint64_t entry = fdtab_get(fd);
+    struct conn *conn = conn_of(entry);
+
+    if (fdtab_value(entry) == FDTAB_IGNORED || (conn && is_client(conn)))
+        return; /* a datagram socket; or it was begun before, and the program asks whether it is done */
+    process_check_fork();
+    conn = conn_new(CONN_CLIENT);
+    if (!conn) {
+        conn_forget(fd);
+        return;
+    }
+    conn_address_set(&conn->peer, address, length);
+    conn->cause = current_get();
+    (void)fd_name_conn(fd, conn, conn_lose);
 }
 
 void conn_duplicated(int of, int fd)
@@ -491,7 +528,7 @@ void conn_duplicated(int of, int fd)
 
 void conn_shut_in(const struct conn_ref *ref)
 {
-    if (ref->conn && is_current(ref))
+    if (ref->conn && conn_is_current(ref))
         atomic_store_explicit(&ref->conn->deaf, 1, memory_order_relaxed);
 }
 
@@ -499,17 +536,17 @@ void conn_shut_out(const struct conn_ref *ref)
 {
     struct conn *conn = ref->conn;
 
-    if (!conn || !claim(&conn->out))
+    if (!conn || is_client(conn) || !conn_claim(&conn->responses))
         return;
-    if (is_current(ref)) {
-        exchange_out_end(conn);
-        if (claim(&conn->in)) {
-            exchange_in_end(conn);
-            unclaim(&conn->in);
+    if (conn_is_current(ref)) {
+        exchange_responses_end(conn);
+        if (conn_claim(&conn->requests)) {
+            exchange_requests_end(conn);
+            conn_unclaim(&conn->requests);
         }
     }
-    unclaim(&conn->out);
-    settle(conn);
+    conn_unclaim(&conn->responses);
+    conn_settle(conn);
 }
 
 /* Did the program write more than hooks saw (io_uring, AIO, assembly)? Also when the number is no socket any more. */
@@ -523,11 +560,11 @@ static bool has_written_unseen(const struct conn *conn, int fd)
 /* Its last descriptor is about to be closed while a request waits for its answer: is it certain that none was given? */
 __attribute__((cold)) static void doubt_silence(struct conn *conn, int fd)
 {
-    if (!socket_may_ask() || !claim(&conn->out))
+    if (!socket_may_ask() || !conn_claim(&conn->responses))
         return;
     if (has_written_unseen(conn, fd))
-        turn_passive(conn, WIRE_DROP_BLIND);
-    unclaim(&conn->out);
+        conn_turn_passive(conn, WIRE_DROP_BLIND);
+    conn_unclaim(&conn->responses);
 }
 
 void conn_closing(int fd)
@@ -540,7 +577,8 @@ void conn_closing(int fd)
     conn = conn_of(fdtab_clear(fd));
     if (!conn)
         return;
-    if (is_busy(conn) && atomic_load_explicit(&conn->refs, memory_order_relaxed) == 1 && !left_to_other(conn))
+    if (!is_client(conn) && is_busy(conn) && atomic_load_explicit(&conn->refs, memory_order_relaxed) == 1 &&
+        !left_to_other(conn))
         doubt_silence(conn, fd);
     conn_unref(conn);
 }
@@ -559,6 +597,20 @@ static bool capture_waiting(struct conn_ref *ref, int fd)
            atomic_load_explicit(&ref->conn->pid, memory_order_relaxed) == process_pid();
 }
 
+/* The program leaves without waiting for its answers. */
+static void cancel_requests(struct conn *conn)
+{
+    if (conn_claim(&conn->requests)) {
+        if (conn_claim(&conn->responses)) {
+            if (!left_to_other(conn))
+                end_requests(conn);
+            conn_unclaim(&conn->responses);
+        }
+        conn_unclaim(&conn->requests);
+    }
+    conn_settle(conn);
+}
+
 /* Another program goes on with the connection, and knows nothing of the request. */
 void conn_at_exec(void)
 {
@@ -567,8 +619,12 @@ void conn_at_exec(void)
     if (!atomic_load_explicit(&process_page->valid, memory_order_relaxed))
         return; /* a fork's child that has done nothing */
     for (int fd = fdtab_next(0); fd >= 0; fd = fdtab_next(fd + 1))
-        if (capture_waiting(&ref, fd))
-            conn_give_up(&ref);
+        if (capture_waiting(&ref, fd)) {
+            if (is_client(ref.conn))
+                cancel_requests(ref.conn);
+            else
+                conn_give_up(&ref);
+        }
 }
 
 /* The kernel is about to close it. What is still open then is reported by the agent: the process died. That must not be
@@ -580,12 +636,16 @@ static void end_at_exit(int fd)
 
     if (!capture_waiting(&ref, fd))
         return;
+    if (is_client(ref.conn)) {
+        cancel_requests(ref.conn);
+        return;
+    }
     if (left_to_other(ref.conn))
-        turn_passive(ref.conn, WIRE_DROP_BLIND);
+        conn_turn_passive(ref.conn, WIRE_DROP_BLIND);
     else
         doubt_silence(ref.conn, fd);
     if (atomic_load_explicit(&ref.conn->passive, memory_order_relaxed))
-        settle(ref.conn);
+        conn_settle(ref.conn);
     else
         conn_shut_out(&ref);
 }

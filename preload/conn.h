@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 struct conn;
+struct conn_sender;
 struct iovec;
 struct sockaddr;
 
@@ -37,6 +38,13 @@ void conn_data_in_vector(const struct conn_ref *ref, const struct iovec *iov, in
 void conn_data_out(const struct conn_ref *ref, const void *bytes, ssize_t n);
 void conn_data_out_vector(const struct conn_ref *ref, const struct iovec *iov, int count, ssize_t n);
 
+/* Does the program send as a client? Then conn_send() makes the call. Context: hook; signal-safe. */
+bool conn_asks(const struct conn_ref *ref);
+
+/* Send a client's bytes by the program's own call, with our trace header in a request's head. Returns what the program
+ * is to be told, errno likewise: its own bytes only are counted. Context: hook; signal-safe. */
+ssize_t conn_send(const struct conn_ref *ref, const struct conn_sender *sender, const struct iovec *iov, int count);
+
 /* Bytes that moved without being seen (sendfile, splice, MSG_TRUNC), likewise. Context: hook; signal-safe. */
 void conn_skip_in(const struct conn_ref *ref, ssize_t n);
 void conn_skip_out(const struct conn_ref *ref, ssize_t n);
@@ -59,6 +67,9 @@ void conn_bound(int fd, const struct sockaddr *address, size_t length);
 
 /* A connection was accepted; address may be NULL. Context: hook; signal-safe. */
 void conn_accepted(int listener, int fd, const struct sockaddr *address, size_t length);
+
+/* A connection was made, or is being made; address may be NULL. Context: hook; signal-safe. */
+void conn_connected(int fd, const struct sockaddr *address, size_t length);
 
 /* `fd` now names what `of` names. Context: hook; signal-safe. */
 void conn_duplicated(int of, int fd);

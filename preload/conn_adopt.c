@@ -42,7 +42,7 @@ static void adopt_standard(int fd)
 
 /* A socket that came by inheritance or from another process, and speaks HTTP, unless it is a file that holds a request.
  */
-__attribute__((cold)) static void adopt(struct conn_ref *ref)
+__attribute__((cold)) static void adopt(struct conn_ref *ref, enum conn_role role)
 {
     struct sockaddr_in6 peer;
     struct conn *conn;
@@ -53,7 +53,7 @@ __attribute__((cold)) static void adopt(struct conn_ref *ref)
         (void)fdtab_replace(ref->fd, ref->entry, FDTAB_IGNORED);
         return;
     }
-    conn = conn_new(CONN_SERVER);
+    conn = conn_new(role);
     if (!conn)
         return;
     conn_address_set(&conn->peer, (struct sockaddr *)&peer, socket_peer(ref->fd, &peer));
@@ -64,6 +64,8 @@ __attribute__((cold)) static void adopt(struct conn_ref *ref)
         return;
     }
     ref->conn = conn;
+    if (role != CONN_SERVER)
+        return;
     ring_count(WIRE_COUNT_CONNECTIONS);
     adopt_standard(ref->fd);
 }
@@ -72,7 +74,15 @@ void conn_classify(struct conn_ref *ref, const struct iovec *iov, int count, ssi
 {
     if (count > 0 && n > 0 && iov[0].iov_base &&
         begins_request(iov[0].iov_base, iov[0].iov_len < (size_t)n ? iov[0].iov_len : (size_t)n))
-        adopt(ref);
+        adopt(ref, CONN_SERVER);
     else
         (void)fdtab_replace(ref->fd, ref->entry, FDTAB_IGNORED);
+}
+
+bool conn_classify_out(struct conn_ref *ref, const struct iovec *iov, int count, ssize_t n)
+{
+    if (count > 0 && n > 0 && iov[0].iov_base &&
+        begins_request(iov[0].iov_base, iov[0].iov_len < (size_t)n ? iov[0].iov_len : (size_t)n))
+        adopt(ref, CONN_CLIENT);
+    return ref->conn != NULL;
 }

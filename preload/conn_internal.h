@@ -5,6 +5,7 @@
 #define SPANSHIM_CONN_INTERNAL_H
 
 #include "preload/conn.h"
+#include "preload/current.h"
 #include "preload/http1.h"
 #include "preload/proxy_header.h"
 #include "preload/wire.h"
@@ -12,6 +13,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+struct outgoing;
 struct span_head;
 struct stash;
 
@@ -20,7 +22,7 @@ enum { CONN_PIPELINE_MAX = 128 };
 /* What the response's framing depends on. */
 enum conn_open_flag { CONN_OPEN_HEAD = 1, CONN_OPEN_CONNECT = 2, CONN_OPEN_FLAGS = 3 };
 
-enum conn_role { CONN_SERVER, CONN_LISTENER };
+enum conn_role { CONN_SERVER, CONN_CLIENT, CONN_LISTENER };
 
 enum { CONN_PASSIVE = 1 };
 
@@ -36,7 +38,8 @@ struct conn_direction {
 struct conn_open {
     uintptr_t slot;               /* or NULL, and enum conn_open_flag in the low bits */
     uint64_t start_ns;            /* of the request; another one in the slot: ours was ended by another process */
-    _Atomic uint64_t body_length; /* request body bytes so far, or CONN_BODY_BAD: in stores, out reads; relaxed */
+    _Atomic uint64_t body_length; /* request body bytes so far, or CONN_BODY_BAD: the requests' side stores, the other
+                                   * reads; relaxed */
 };
 
 #define CONN_BODY_BAD (UINT64_C(1) << 63) /* added to the length: the framing got lost in the body */
@@ -55,26 +58,77 @@ struct conn {
     uint32_t forks;            /* of that process when the connection was made */
     struct wire_address peer;
     struct wire_address local;
-    struct wire_address client; /* by the PROXY protocol, else of no family; held by the in direction */
-    struct proxy_header proxy;  /* before the first request; held by the in direction */
-    struct conn_direction in, out;
-    uint64_t sent; /* bytes that hooks saw go out; held by the out direction */
+    struct wire_address client; /* by the PROXY protocol, else of no family; held with the requests */
+    struct proxy_header proxy;  /* before the first request; held with the requests */
+    struct conn_direction requests, responses;
+    uint64_t sent; /* bytes that hooks saw go out; held with the responses */
 
-    /* The request whose head is coming in; held by the in direction (release), looked at by the other (acquire). */
-    struct span_head *head;  /* a pool's block until the head is complete, else NULL */
-    _Atomic uint8_t in_over; /* no more requests will be understood: in stores, out reads; relaxed */
-    bool asked_close;        /* a request was to be the last one; held by the in direction */
-    uint64_t begun_ns;       /* when its first byte came, if its first line did not come whole; else 0 */
-    /* The response's framing isn't seen: it ends with the next request or the connection. Stored with the out direction
+    /* The request whose head is on its way; held with the requests (release), looked at by the other (acquire). */
+    struct span_head *head;        /* a pool's block until the head is complete, else NULL */
+    _Atomic uint8_t requests_over; /* no more requests will be understood: the requests' side stores; relaxed */
+    bool asked_close;              /* a request was to be the last one; held with the requests */
+    uint64_t begun_ns;             /* when its first byte came, if its first line did not come whole; else 0 */
+    /* The response's framing isn't seen: it ends with the next request or the connection. Stored with the responses
      * claimed, 1 only with both; either reads; relaxed. */
-    _Atomic uint8_t out_unseen;
+    _Atomic uint8_t response_unseen;
 
-    /* Requests waiting for the end of their response: number n stands at n % CONN_PIPELINE_MAX. The in direction adds
-     * (release), the out direction takes (acquire). */
+    /* A client's. */
+    struct request_ref cause;  /* the request that was current when it was connected */
+    _Atomic uint8_t sending;   /* a call of the program's is under way: who makes it holds what follows */
+    struct outgoing *outgoing; /* a pool's block: what goes out in place of the program's bytes, else NULL */
+    uint64_t ahead;            /* bytes the program still has to send that were parsed already */
+    struct http1 before;       /* the parser before the call that begins a request */
+    uint32_t opened_before;    /* likewise */
+    bool is_fresh;             /* that is the call under way */
+    bool context_sent;         /* a trace header went out in an earlier call than the head's end */
+    uint16_t head_fields;      /* so far */
+    uint32_t head_length;      /* the same, in bytes */
+
+    /* Requests waiting for the end of their response: number n stands at n % CONN_PIPELINE_MAX. The requests' side adds
+     * (release), the responses' takes (acquire). */
     _Atomic uint32_t opened;
     _Atomic uint32_t answered;
     struct conn_open open[CONN_PIPELINE_MAX];
 };
+
+static inline bool conn_claim(struct conn_direction *direction)
+{
+    return atomic_exchange_explicit(&direction->claimed, 1, memory_order_acquire) == 0;
+}
+
+static inline void conn_unclaim(struct conn_direction *direction)
+{
+    atomic_store_explicit(&direction->claimed, 0, memory_order_seq_cst);
+}
+
+/* Is what the hook found before its call still there? Context: hook; signal-safe. */
+static inline bool conn_is_current(const struct conn_ref *ref)
+{
+    return atomic_load_explicit(&ref->conn->generation, memory_order_acquire) == ref->generation;
+}
+
+/* Its traffic is no longer looked at; WIRE_DROP_COUNT: nothing is lost by that. To be followed by conn_settle() when no
+ * direction is claimed. Context: hook; signal-safe. */
+__attribute__((cold)) void conn_turn_passive(struct conn *conn, enum wire_drop cause);
+
+/* Do what waited for the claims to be given back. Context: hook; signal-safe. */
+__attribute__((cold)) void conn_settle_now(struct conn *conn);
+
+static inline void conn_settle(struct conn *conn)
+{
+    bool doomed = atomic_load_explicit(&conn->doomed, memory_order_seq_cst) != 0;
+    bool passive = atomic_load_explicit(&conn->passive, memory_order_seq_cst) != 0;
+
+    if (__builtin_expect(doomed || passive, 0))
+        conn_settle_now(conn);
+}
+
+/* A call failed, in a way that ends the connection or not. Context: hook; signal-safe. */
+__attribute__((cold)) void conn_note_failure(const struct conn_ref *ref);
+
+/* The connection is about to end: nothing more goes out on it. Both directions are claimed. Context: hook; signal-safe.
+ */
+void conn_send_end(struct conn *conn);
 
 /* A connection with one descriptor; NULL: there are too many, which is counted. Context: hook; signal-safe. */
 struct conn *conn_new(enum conn_role role);
@@ -89,6 +143,10 @@ void conn_address_set(struct wire_address *address, const struct sockaddr *from,
  * then names, or nothing of ours. Context: hook; signal-safe. */
 void conn_classify(struct conn_ref *ref, const struct iovec *iov, int count, ssize_t n);
 
+/* The first bytes that went out on such a descriptor: true if it is a client's connection, which the reference then
+ * names. Context: hook; signal-safe. */
+bool conn_classify_out(struct conn_ref *ref, const struct iovec *iov, int count, ssize_t n);
+
 /* Are these a response's first bytes? Context: pure. */
 bool conn_begins_response(const struct iovec *iov, int count, ssize_t n);
 
@@ -100,22 +158,50 @@ enum exchange_result {
     EXCHANGE_CONTENDED, /* the other direction is in another thread's hands */
 };
 
+/* Why the connection can't be followed after such a result; WIRE_DROP_COUNT: nothing was lost. Context: pure. */
+enum wire_drop exchange_drop(enum exchange_result result);
+
 /* Bytes of one direction, to be parsed or (bytes NULL) counted; the direction is claimed. Anything but EXCHANGE_ON: the
  * connection can't be followed any further. Context: hook; signal-safe. */
-enum exchange_result exchange_in(struct conn *conn, const char *bytes, size_t length);
-enum exchange_result exchange_out(struct conn *conn, const char *bytes, size_t length);
+enum exchange_result exchange_requests(struct conn *conn, const char *bytes, size_t length);
+enum exchange_result exchange_responses(struct conn *conn, const char *bytes, size_t length);
 
-/* The out direction has ended: a response that ends with the connection is complete. Both directions, or the out one,
+/* One event of a client's request whose head is going out: for who has to know where each line stands. At
+ * HTTP1_HEAD_END the head is kept until exchange_head_release(). *ret_out is valid until the next step. The requests
  * are claimed. Context: hook; signal-safe. */
-void exchange_out_end(struct conn *conn);
+enum exchange_result exchange_request_step(struct conn *conn, const char *bytes, size_t length, size_t *ret_used,
+                                           enum http1_event *ret_event, struct http1_out *ret_out);
 
-/* After the end of the out direction: with no request open, whatever still comes in is drained by the program and
+/* All fields were seen, only the line feed of the blank line is missing: as at HTTP1_HEAD_END. The same. */
+bool exchange_request_is_all_but_over(const struct conn *conn);
+void exchange_request_head_end(struct conn *conn);
+
+/* The request whose head is on its way; NULL when there is none, or it has no slot. The same. */
+struct wire_slot *exchange_arriving(struct conn *conn);
+
+/* Its head is done with. The same. */
+void exchange_head_release(struct conn *conn);
+
+/* It has no trace header of ours, for this reason. The same. */
+void exchange_withhold(struct wire_slot *slot, enum wire_withhold reason);
+
+/* The youngest request never went out: it is none. The same. */
+void exchange_request_undo(struct conn *conn);
+
+/* No more responses come: one that ends with the connection is complete. Both directions, or the responses', are
+ * claimed. Context: hook; signal-safe. */
+void exchange_responses_end(struct conn *conn);
+
+/* After the end of the responses: with no request open, whatever still comes in is drained by the program and
  * can't be answered any more, so it is no request. Both directions are claimed. Context: hook; signal-safe. */
-void exchange_in_end(struct conn *conn);
+void exchange_requests_end(struct conn *conn);
 
 /* The connection is gone: what is open on it ends with this error; NONE: with what can be told from how far the
  * response had come. Both directions are claimed. Context: hook; signal-safe. */
 void exchange_abandon(struct conn *conn, enum wire_error error);
+
+/* The program has closed it: what was asked is no longer wanted, which is no error. The same. */
+void exchange_cancel(struct conn *conn);
 
 /* It is given up: what is open on it is no span, since its end can't be known. How many requests that were to be
  * recorded. The same. */

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "preload/current.h"
 
+#include "preload/propagation.h"
+
 #include <stdatomic.h>
 #include <stddef.h>
+#include <string.h>
 
 static _Thread_local struct request_ref current;
 
@@ -27,4 +30,15 @@ void current_set(const struct request_ref *ref)
 void current_clear(void)
 {
     current = (struct request_ref){0};
+}
+
+struct request_ref request_find_passed_on(const struct trace_context *context)
+{
+    struct request_ref ref = current_get();
+    const struct wire_request *request = request_live(&ref);
+
+    if (request && memcmp(request->trace_id, context->trace_id, sizeof(context->trace_id)) == 0 &&
+        memcmp(request->parent_span_id, context->span_id, sizeof(context->span_id)) == 0)
+        return ref;
+    return (struct request_ref){0};
 }

@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct trace_context;
+
 /* A server's request of this process. */
 struct request_ref {
     struct wire_slot *slot; /* NULL: none */
@@ -28,5 +30,8 @@ void current_set(const struct request_ref *ref);
 
 /* The thread goes on to something else. */
 void current_clear(void);
+
+/* The live request that came with this context as its parent's; none when it is not the only one. */
+struct request_ref request_find_passed_on(const struct trace_context *context);
 
 #endif

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The messages on a connection: requests come in, responses go out in the same order. */
+/* The messages on a connection: requests go one way, responses the other in the same order. */
 #include "preload/conn_internal.h"
 
 #include "preload/arena.h"
 #include "preload/clock.h"
+#include "preload/config.h"
+#include "preload/ring.h"
 #include "preload/span.h"
 
 #include <string.h>
@@ -16,6 +18,27 @@ struct stash {
     char bytes[HTTP1_STASH_SIZE];
 };
 static struct arena_pool stashes = {.block_size = sizeof(struct stash)};
+
+enum wire_drop exchange_drop(enum exchange_result result)
+{
+    switch (result) {
+    case EXCHANGE_DOUBT:
+        return WIRE_DROP_BAD_FRAMING;
+    case EXCHANGE_TOO_DEEP:
+        return WIRE_DROP_PIPELINE_LIMIT;
+    case EXCHANGE_CONTENDED:
+        return WIRE_DROP_CONTENDED;
+    case EXCHANGE_ON:
+    case EXCHANGE_OVER:
+        break;
+    }
+    return WIRE_DROP_COUNT;
+}
+
+static bool is_client(const struct conn *conn)
+{
+    return atomic_load_explicit(&conn->role, memory_order_relaxed) == CONN_CLIENT;
+}
 
 /* The time of the bytes in hand, read once for all that they lead to. */
 static inline uint64_t moment(struct conn_direction *direction)
@@ -36,7 +59,7 @@ static void head_set(struct conn *conn, struct span_head *head)
     __atomic_store_n(&conn->head, head, __ATOMIC_RELEASE);
 }
 
-static void head_release(struct conn *conn)
+void exchange_head_release(struct conn *conn)
 {
     if (conn->head)
         arena_pool_put(&heads, conn->head);
@@ -125,11 +148,11 @@ static void request_end(struct conn *conn, uint16_t flags, enum wire_error error
         if (body & CONN_BODY_BAD)
             flags |= WIRE_REQUEST_FRAMING_INVALID;
         if (request->first_byte_ns && !(request->flags & WIRE_REQUEST_FRAMING_UNSEEN)) {
-            request->response_body_size = conn->out.parser.body_length;
+            request->response_body_size = conn->responses.parser.body_length;
             flags |= WIRE_REQUEST_RESPONSE_BODY_SEEN;
         }
         request->flags |= flags | WIRE_REQUEST_BODY_SEEN;
-        span_end(slot, moment(&conn->out), error);
+        span_end(slot, moment(&conn->responses), error);
     }
     atomic_store_explicit(&conn->answered, number + 1, memory_order_release);
 }
@@ -142,28 +165,41 @@ static void request_drop(struct conn *conn, struct wire_slot *slot)
     atomic_fetch_add_explicit(&conn->answered, 1, memory_order_release);
 }
 
-/* Requests come in. */
+/* Requests */
 
 /* The next request shows that the response whose framing isn't seen has ended, with the last bytes that went out. */
 __attribute__((cold, noinline)) static enum exchange_result unseen_response_end(struct conn *conn)
 {
-    if (atomic_exchange_explicit(&conn->out.claimed, 1, memory_order_acquire) != 0)
+    if (atomic_exchange_explicit(&conn->responses.claimed, 1, memory_order_acquire) != 0)
         return EXCHANGE_CONTENDED;
-    if (atomic_load_explicit(&conn->out_unseen, memory_order_relaxed)) {
-        atomic_store_explicit(&conn->out_unseen, 0, memory_order_relaxed);
-        (void)http1_end(&conn->out.parser);
+    if (atomic_load_explicit(&conn->response_unseen, memory_order_relaxed)) {
+        atomic_store_explicit(&conn->response_unseen, 0, memory_order_relaxed);
+        (void)http1_end(&conn->responses.parser);
         request_end(conn, 0, WIRE_ERROR_NONE);
     }
-    atomic_store_explicit(&conn->out.claimed, 0, memory_order_release);
+    atomic_store_explicit(&conn->responses.claimed, 0, memory_order_release);
     return EXCHANGE_ON;
 }
 
 /* A request comes although the one before has no whole answer yet. */
 __attribute__((noinline)) static enum exchange_result request_queue(struct conn *conn, uint32_t waiting)
 {
-    if (atomic_load_explicit(&conn->out_unseen, memory_order_relaxed))
+    if (atomic_load_explicit(&conn->response_unseen, memory_order_relaxed))
         return unseen_response_end(conn);
     return waiting >= CONN_PIPELINE_MAX ? EXCHANGE_TOO_DEEP : EXCHANGE_ON;
+}
+
+/* The slot of request `number`, whose head begins. */
+static struct wire_slot *open_span(struct conn *conn, uint32_t number)
+{
+    struct span_ends ends = {
+        .kind = WIRE_KIND_SERVER, .peer = &conn->peer, .local = &conn->local, .client = &conn->client};
+
+    if (is_client(conn)) {
+        ends.kind = WIRE_KIND_CLIENT;
+        ends.parent = number == 0 ? conn->cause : current_get();
+    }
+    return span_open(conn->head, conn->begun_ns ? conn->begun_ns : moment(&conn->requests), &ends);
 }
 
 static enum exchange_result request_begin(struct conn *conn, const struct http1_out *line)
@@ -186,13 +222,12 @@ static enum exchange_result request_begin(struct conn *conn, const struct http1_
         flags = CONN_OPEN_CONNECT;
     head_set(conn, arena_pool_get(&heads));
     if (conn->head)
-        slot = span_open(conn->head, conn->begun_ns ? conn->begun_ns : moment(&conn->in), &conn->peer, &conn->local,
-                         &conn->client);
+        slot = open_span(conn, number);
     conn->begun_ns = 0;
     if (slot)
-        span_request_line(slot, conn->head, method, line->b, conn->in.parser.version_minor);
+        span_request_line(slot, conn->head, method, line->b, conn->requests.parser.version_minor);
     else
-        head_release(conn);
+        exchange_head_release(conn);
     atomic_store_explicit(&conn->open[number % CONN_PIPELINE_MAX].body_length, 0, memory_order_relaxed);
     conn->open[number % CONN_PIPELINE_MAX].slot = (uintptr_t)slot | flags;
     conn->open[number % CONN_PIPELINE_MAX].start_ns = slot ? wire_slot_request(slot)->start_ns : 0;
@@ -201,7 +236,7 @@ static enum exchange_result request_begin(struct conn *conn, const struct http1_
 }
 
 /* The youngest request's slot; only while its head is coming in is it certain to be ours. */
-static struct wire_slot *arriving(struct conn *conn)
+struct wire_slot *exchange_arriving(struct conn *conn)
 {
     uint32_t number = atomic_load_explicit(&conn->opened, memory_order_relaxed);
 
@@ -214,15 +249,15 @@ static void request_body(struct conn *conn, bool is_end)
 {
     uint32_t number = atomic_load_explicit(&conn->opened, memory_order_relaxed);
 
-    if (is_end || http1_is_in_body(&conn->in.parser))
-        atomic_store_explicit(&conn->open[(number - 1) % CONN_PIPELINE_MAX].body_length, conn->in.parser.body_length,
-                              memory_order_relaxed);
+    if (is_end || http1_is_in_body(&conn->requests.parser))
+        atomic_store_explicit(&conn->open[(number - 1) % CONN_PIPELINE_MAX].body_length,
+                              conn->requests.parser.body_length, memory_order_relaxed);
 }
 
 /* RFC 9112 9.6: after the request that was to be the last one, none has to be answered. */
 __attribute__((cold, noinline)) static void note_close(struct conn *conn)
 {
-    struct wire_slot *slot = arriving(conn);
+    struct wire_slot *slot = exchange_arriving(conn);
 
     if (slot && conn->asked_close)
         wire_slot_request(slot)->flags |= WIRE_REQUEST_AFTER_CLOSE;
@@ -232,27 +267,44 @@ __attribute__((cold, noinline)) static void note_close(struct conn *conn)
 /* Not a request that can be understood. What was asked before it will still be answered, and so may this be. */
 __attribute__((cold)) static enum exchange_result request_lost(struct conn *conn, enum http1_event event)
 {
-    struct wire_slot *slot = arriving(conn);
+    struct wire_slot *slot = exchange_arriving(conn);
     uint32_t opened = atomic_load_explicit(&conn->opened, memory_order_relaxed);
 
-    atomic_store_explicit(&conn->in_over, 1, memory_order_relaxed);
+    atomic_store_explicit(&conn->requests_over, 1, memory_order_relaxed);
     if (slot) {
         wire_slot_request(slot)->flags |= WIRE_REQUEST_FRAMING_INVALID;
         span_head_end(slot, conn->head);
         note_close(conn);
-    } else if (event == HTTP1_BAD && conn->in.parser.framing != HTTP1_NO_BODY) {
+    } else if (event == HTTP1_BAD && conn->requests.parser.framing != HTTP1_NO_BODY) {
         atomic_store_explicit(&conn->open[(opened - 1) % CONN_PIPELINE_MAX].body_length,
-                              conn->in.parser.body_length | CONN_BODY_BAD, memory_order_relaxed);
+                              conn->requests.parser.body_length | CONN_BODY_BAD, memory_order_relaxed);
     }
-    head_release(conn);
+    exchange_head_release(conn);
     if (atomic_load_explicit(&conn->answered, memory_order_acquire) != opened)
         return EXCHANGE_ON;
     return event == HTTP1_BAD ? EXCHANGE_DOUBT : EXCHANGE_OVER;
 }
 
+/* A server's head is done with now; a client's is looked at once more. */
+static inline void request_head_end(struct conn *conn, struct wire_slot *slot)
+{
+    if (slot) {
+        if (conn->requests.parser.ambiguous)
+            wire_slot_request(slot)->flags |= WIRE_REQUEST_FRAMING_AMBIGUOUS;
+        span_head_end(slot, conn->head);
+    }
+    if (is_client(conn))
+        return;
+    if (__builtin_expect(conn->asked_close || !conn->requests.parser.keep_alive, 0))
+        note_close(conn);
+    if (slot)
+        current_set(&(struct request_ref){slot, wire_slot_request(slot)->start_ns});
+    exchange_head_release(conn);
+}
+
 static enum exchange_result request_event(struct conn *conn, enum http1_event event, const struct http1_out *out)
 {
-    struct wire_slot *slot = arriving(conn);
+    struct wire_slot *slot = exchange_arriving(conn);
 
     switch (event) {
     case HTTP1_START_LINE:
@@ -262,18 +314,11 @@ static enum exchange_result request_event(struct conn *conn, enum http1_event ev
             span_request_field(slot, conn->head, out->a, out->b);
         return EXCHANGE_ON;
     case HTTP1_HEAD_END:
-        if (slot) {
-            if (conn->in.parser.ambiguous)
-                wire_slot_request(slot)->flags |= WIRE_REQUEST_FRAMING_AMBIGUOUS;
-            span_head_end(slot, conn->head);
-        }
-        if (__builtin_expect(conn->asked_close || !conn->in.parser.keep_alive, 0))
-            note_close(conn);
-        head_release(conn);
+        request_head_end(conn, slot);
         return EXCHANGE_ON;
     case HTTP1_NEED_MORE:
-        if (conn->in.parser.state == HTTP1_IN_START_LINE && conn->begun_ns == 0)
-            conn->begun_ns = moment(&conn->in);
+        if (conn->requests.parser.state == HTTP1_IN_START_LINE && conn->begun_ns == 0)
+            conn->begun_ns = moment(&conn->requests);
         request_body(conn, false);
         return EXCHANGE_ON;
     case HTTP1_MESSAGE_END:
@@ -286,6 +331,22 @@ static enum exchange_result request_event(struct conn *conn, enum http1_event ev
         break;
     }
     return request_lost(conn, event);
+}
+
+void exchange_withhold(struct wire_slot *slot, enum wire_withhold reason)
+{
+    wire_slot_request(slot)->withheld = (uint8_t)reason;
+    ring_withhold(reason);
+}
+
+/* The end of a client's head was found among bytes that have gone out already. */
+__attribute__((cold, noinline)) static void head_seen_late(struct conn *conn)
+{
+    if (conn->head->headers != SPAN_HEADERS_PROGRAM && config.propagator_formats != 0)
+        exchange_withhold(exchange_arriving(conn), atomic_load_explicit(&conn->sending, memory_order_relaxed)
+                                                       ? WIRE_WITHHOLD_PIPELINED
+                                                       : WIRE_WITHHOLD_UNSUITED_CALL);
+    exchange_head_release(conn);
 }
 
 /* The connection's first bytes: a PROXY header or the beginning of one is taken off them. What was kept of something
@@ -301,7 +362,7 @@ __attribute__((cold, noinline)) static enum exchange_result first_bytes(struct c
     switch (result) {
     case PROXY_NEED_MORE:
         if (conn->begun_ns == 0 && conn->proxy.bytes[0] != '\r') /* it may be a request's first byte */
-            conn->begun_ns = moment(&conn->in);
+            conn->begun_ns = moment(&conn->requests);
         return EXCHANGE_ON;
     case PROXY_COMPLETE:
         conn->begun_ns = 0;
@@ -309,20 +370,20 @@ __attribute__((cold, noinline)) static enum exchange_result first_bytes(struct c
     case PROXY_NONE:
         break;
     }
-    return conn->proxy.length > 0 ? exchange_in(conn, conn->proxy.bytes, conn->proxy.length) : EXCHANGE_ON;
+    return conn->proxy.length > 0 ? exchange_requests(conn, conn->proxy.bytes, conn->proxy.length) : EXCHANGE_ON;
 }
 
-enum exchange_result exchange_in(struct conn *conn, const char *bytes, size_t length)
+enum exchange_result exchange_requests(struct conn *conn, const char *bytes, size_t length)
 {
     struct http1_out out;
     enum http1_event event;
     enum exchange_result result = EXCHANGE_ON;
 
-    conn->in.moment_ns = 0;
-    if (conn->in.parser.state == HTTP1_FAILED)
-        return EXCHANGE_ON; /* the out direction decides when the last answer is given */
+    conn->requests.moment_ns = 0;
+    if (conn->requests.parser.state == HTTP1_FAILED)
+        return EXCHANGE_ON; /* the responses decide when the last answer is given */
     if (!bytes) {
-        if (http1_skip(&conn->in.parser, length, &event) < 0)
+        if (http1_skip(&conn->requests.parser, length, &event) < 0)
             return EXCHANGE_DOUBT;
         return request_event(conn, event, NULL);
     }
@@ -332,17 +393,56 @@ enum exchange_result exchange_in(struct conn *conn, const char *bytes, size_t le
             return result;
     }
     do {
-        size_t used = feed(&conn->in, bytes, length, &event, &out);
+        size_t used = feed(&conn->requests, bytes, length, &event, &out);
 
         bytes += used;
         length -= used;
         result = request_event(conn, event, &out);
-    } while (result == EXCHANGE_ON && !fed_up(&conn->in, event, length) && conn->in.parser.state != HTTP1_FAILED);
-    feed_done(&conn->in);
+        if (event == HTTP1_HEAD_END && conn->head) /* a client's, too late to add to it */
+            head_seen_late(conn);
+    } while (result == EXCHANGE_ON && !fed_up(&conn->requests, event, length) &&
+             conn->requests.parser.state != HTTP1_FAILED);
+    feed_done(&conn->requests);
     return result;
 }
 
-/* Responses go out. */
+enum exchange_result exchange_request_step(struct conn *conn, const char *bytes, size_t length, size_t *ret_used,
+                                           enum http1_event *ret_event, struct http1_out *ret_out)
+{
+    feed_done(&conn->requests);
+    *ret_used = feed(&conn->requests, bytes, length, ret_event, ret_out);
+    return request_event(conn, *ret_event, ret_out);
+}
+
+bool exchange_request_is_all_but_over(const struct conn *conn)
+{
+    return conn->requests.parser.state == HTTP1_IN_FIELDS && conn->requests.parser.stash_length == 1 &&
+           conn->requests.stash->bytes[0] == '\r';
+}
+
+void exchange_request_head_end(struct conn *conn)
+{
+    request_head_end(conn, exchange_arriving(conn));
+}
+
+void exchange_request_undo(struct conn *conn)
+{
+    uint32_t number = conn->opened_before;
+    struct wire_slot *slot = slot_of(conn->open[number % CONN_PIPELINE_MAX].slot);
+
+    if (atomic_load_explicit(&conn->opened, memory_order_relaxed) != number) {
+        if (slot)
+            span_discard(slot);
+        atomic_store_explicit(&conn->opened, number, memory_order_relaxed);
+    }
+    exchange_head_release(conn);
+    conn->begun_ns = 0;
+    conn->requests.parser.stash_length = 0;
+    feed_done(&conn->requests);
+    conn->requests.parser = conn->before;
+}
+
+/* Responses */
 
 /* An answer to a request whose head has not ended (it is too long, or broken): what came of it must do. */
 __attribute__((cold)) static bool head_cut_short(struct conn *conn)
@@ -351,15 +451,15 @@ __attribute__((cold)) static bool head_cut_short(struct conn *conn)
 
     if (number + 1 != atomic_load_explicit(&conn->opened, memory_order_acquire))
         return true;
-    if (atomic_exchange_explicit(&conn->in.claimed, 1, memory_order_acquire) != 0)
+    if (atomic_exchange_explicit(&conn->requests.claimed, 1, memory_order_acquire) != 0)
         return false;
     if (conn->head) {
-        span_head_end(arriving(conn), conn->head);
-        head_release(conn);
-        conn->in.parser.state = HTTP1_FAILED;
-        atomic_store_explicit(&conn->in_over, 1, memory_order_relaxed);
+        span_head_end(exchange_arriving(conn), conn->head);
+        exchange_head_release(conn);
+        conn->requests.parser.state = HTTP1_FAILED;
+        atomic_store_explicit(&conn->requests_over, 1, memory_order_relaxed);
     }
-    atomic_store_explicit(&conn->in.claimed, 0, memory_order_release);
+    atomic_store_explicit(&conn->requests.claimed, 0, memory_order_release);
     return true;
 }
 
@@ -372,16 +472,16 @@ static enum exchange_result response_begin(struct conn *conn)
         atomic_store_explicit(&conn->answered, ++number, memory_order_release);
     if (!oldest(conn, &open))
         return EXCHANGE_OVER; /* a protocol in which the server speaks first */
-    /* Only a look from outside: the head belongs to the in direction. */
+    /* Only a look from outside: the head belongs to the requests. */
     if (__atomic_load_n(&conn->head, __ATOMIC_ACQUIRE) && !head_cut_short(conn))
         return EXCHANGE_CONTENDED;
-    conn->out.parser.answers_head = (open & CONN_OPEN_HEAD) != 0;
-    conn->out.parser.answers_connect = (open & CONN_OPEN_CONNECT) != 0;
-    if (slot_of(open) && (conn->out.parser.status >= 200 || conn->out.parser.status == 101)) {
+    conn->responses.parser.answers_head = (open & CONN_OPEN_HEAD) != 0;
+    conn->responses.parser.answers_connect = (open & CONN_OPEN_CONNECT) != 0;
+    if (slot_of(open) && (conn->responses.parser.status >= 200 || conn->responses.parser.status == 101)) {
         struct wire_request *request = wire_slot_request(slot_of(open));
 
-        request->first_byte_ns = moment(&conn->out);
-        request->status = conn->out.parser.status;
+        request->first_byte_ns = moment(&conn->responses);
+        request->status = conn->responses.parser.status;
     }
     return EXCHANGE_ON;
 }
@@ -396,8 +496,8 @@ __attribute__((cold)) static enum exchange_result response_lost(struct conn *con
 
 static enum exchange_result response_event(struct conn *conn, enum http1_event event, const struct http1_out *out)
 {
-    uint16_t status = conn->out.parser.status;
-    bool tunnel = conn->out.parser.state == HTTP1_TUNNEL;
+    uint16_t status = conn->responses.parser.status;
+    bool tunnel = conn->responses.parser.state == HTTP1_TUNNEL;
     uintptr_t open;
 
     switch (event) {
@@ -408,7 +508,7 @@ static enum exchange_result response_event(struct conn *conn, enum http1_event e
             span_response_field(slot_of(open), out->a, out->b);
         return EXCHANGE_ON;
     case HTTP1_HEAD_END:
-        if (conn->out.parser.ambiguous && oldest(conn, &open) && slot_of(open))
+        if (conn->responses.parser.ambiguous && oldest(conn, &open) && slot_of(open))
             wire_slot_request(slot_of(open))->flags |= WIRE_REQUEST_FRAMING_AMBIGUOUS;
         return EXCHANGE_ON;
     case HTTP1_NEED_MORE:
@@ -418,7 +518,7 @@ static enum exchange_result response_event(struct conn *conn, enum http1_event e
         if (status < 200 && status != 101)
             return EXCHANGE_ON; /* the final response is still to come */
         request_end(conn, tunnel ? WIRE_REQUEST_UPGRADED : 0, WIRE_ERROR_NONE);
-        if (tunnel || (atomic_load_explicit(&conn->in_over, memory_order_relaxed) && !oldest(conn, &open)))
+        if (tunnel || (atomic_load_explicit(&conn->requests_over, memory_order_relaxed) && !oldest(conn, &open)))
             return EXCHANGE_OVER;
         return EXCHANGE_ON;
     case HTTP1_NOT_MINE:
@@ -432,7 +532,7 @@ static enum exchange_result response_event(struct conn *conn, enum http1_event e
 /* When a response whose framing isn't seen ends is the time of the last bytes before something else happens. */
 __attribute__((cold, noinline)) static void note_last_bytes(struct conn *conn)
 {
-    (void)moment(&conn->out);
+    (void)moment(&conn->responses);
 }
 
 /* Bytes that nobody saw are more than what is left of the body or chunk. Of a chunked response it can be chunks with
@@ -442,65 +542,65 @@ __attribute__((cold)) static enum exchange_result response_unseen(struct conn *c
     uint32_t waiting;
     uintptr_t open;
 
-    if (!exchange_answering(conn) || conn->out.parser.framing != HTTP1_CHUNKED ||
-        atomic_exchange_explicit(&conn->in.claimed, 1, memory_order_acquire) != 0)
+    if (!exchange_answering(conn) || conn->responses.parser.framing != HTTP1_CHUNKED ||
+        atomic_exchange_explicit(&conn->requests.claimed, 1, memory_order_acquire) != 0)
         return response_lost(conn);
     waiting = atomic_load_explicit(&conn->opened, memory_order_relaxed) -
               atomic_load_explicit(&conn->answered, memory_order_relaxed);
     if (waiting == 1 && oldest(conn, &open)) {
         wire_slot_request(slot_of(open))->flags |= WIRE_REQUEST_FRAMING_UNSEEN;
-        conn->out.parser.state = HTTP1_UNTIL_CLOSE;
+        conn->responses.parser.state = HTTP1_UNTIL_CLOSE;
         note_last_bytes(conn);
-        atomic_store_explicit(&conn->out_unseen, 1, memory_order_relaxed);
+        atomic_store_explicit(&conn->response_unseen, 1, memory_order_relaxed);
     }
-    atomic_store_explicit(&conn->in.claimed, 0, memory_order_release);
+    atomic_store_explicit(&conn->requests.claimed, 0, memory_order_release);
     return waiting == 1 ? EXCHANGE_ON : response_lost(conn);
 }
 
-enum exchange_result exchange_out(struct conn *conn, const char *bytes, size_t length)
+enum exchange_result exchange_responses(struct conn *conn, const char *bytes, size_t length)
 {
     struct http1_out out;
     enum http1_event event;
     enum exchange_result result;
 
-    conn->out.moment_ns = 0;
-    if (__builtin_expect(atomic_load_explicit(&conn->out_unseen, memory_order_relaxed), 0))
+    conn->responses.moment_ns = 0;
+    if (__builtin_expect(atomic_load_explicit(&conn->response_unseen, memory_order_relaxed), 0))
         note_last_bytes(conn);
     if (!bytes) {
-        if (http1_skip(&conn->out.parser, length, &event) < 0)
+        if (http1_skip(&conn->responses.parser, length, &event) < 0)
             return response_unseen(conn);
         return response_event(conn, event, NULL);
     }
     do {
-        size_t used = feed(&conn->out, bytes, length, &event, &out);
+        size_t used = feed(&conn->responses, bytes, length, &event, &out);
 
         bytes += used;
         length -= used;
         result = response_event(conn, event, &out);
-    } while (result == EXCHANGE_ON && !fed_up(&conn->out, event, length));
-    feed_done(&conn->out);
+    } while (result == EXCHANGE_ON && !fed_up(&conn->responses, event, length));
+    feed_done(&conn->responses);
     return result;
 }
 
-void exchange_out_end(struct conn *conn)
+void exchange_responses_end(struct conn *conn)
 {
     uintptr_t open;
 
-    if (!atomic_exchange_explicit(&conn->out_unseen, 0, memory_order_relaxed))
-        conn->out.moment_ns = 0;
-    if (oldest(conn, &open) && conn->out.parser.state == HTTP1_UNTIL_CLOSE &&
-        http1_end(&conn->out.parser) == HTTP1_MESSAGE_END)
+    if (!atomic_exchange_explicit(&conn->response_unseen, 0, memory_order_relaxed))
+        conn->responses.moment_ns = 0;
+    if (oldest(conn, &open) && conn->responses.parser.state == HTTP1_UNTIL_CLOSE &&
+        http1_end(&conn->responses.parser) == HTTP1_MESSAGE_END)
         request_end(conn, 0, WIRE_ERROR_NONE);
 }
 
-void exchange_in_end(struct conn *conn)
+void exchange_requests_end(struct conn *conn)
 {
     uintptr_t open;
 
     if (oldest(conn, &open))
         return;
-    conn->in.parser.state = HTTP1_FAILED;
-    atomic_store_explicit(&conn->in_over, 1, memory_order_relaxed);
+    conn->requests.parser.state = HTTP1_FAILED;
+    atomic_store_explicit(&conn->requests_over, 1, memory_order_relaxed);
 }
 
 bool exchange_answering(const struct conn *conn)
@@ -514,23 +614,23 @@ bool exchange_answering(const struct conn *conn)
 
 static void release_memory(struct conn *conn)
 {
-    head_release(conn);
-    conn->in.parser.stash_length = conn->out.parser.stash_length = 0;
-    feed_done(&conn->in);
-    feed_done(&conn->out);
+    exchange_head_release(conn);
+    conn->requests.parser.stash_length = conn->responses.parser.stash_length = 0;
+    feed_done(&conn->requests);
+    feed_done(&conn->responses);
 }
 
 /* The youngest request is no request yet when its head has not ended. */
 static void discard_unfinished_head(struct conn *conn)
 {
-    struct wire_slot *slot = arriving(conn);
+    struct wire_slot *slot = exchange_arriving(conn);
 
     if (!conn->head)
         return;
     if (slot)
         span_discard(slot);
     atomic_fetch_sub_explicit(&conn->opened, 1, memory_order_relaxed);
-    head_release(conn);
+    exchange_head_release(conn);
 }
 
 static bool is_after_close(struct wire_slot *slot)
@@ -542,7 +642,7 @@ void exchange_abandon(struct conn *conn, enum wire_error error)
 {
     uintptr_t open;
 
-    conn->out.moment_ns = 0;
+    conn->responses.moment_ns = 0;
     discard_unfinished_head(conn);
     while (oldest(conn, &open)) {
         bool answering = exchange_answering(conn);
@@ -554,6 +654,18 @@ void exchange_abandon(struct conn *conn, enum wire_error error)
         else
             request_end(conn, 0, answering ? WIRE_ERROR_RESPONSE_INCOMPLETE : WIRE_ERROR_NO_RESPONSE);
     }
+    release_memory(conn);
+}
+
+/* An answer that had begun ended with what was read of it. */
+void exchange_cancel(struct conn *conn)
+{
+    uintptr_t open;
+
+    conn->responses.moment_ns = 0;
+    discard_unfinished_head(conn);
+    while (oldest(conn, &open))
+        request_end(conn, 0, WIRE_ERROR_NONE);
     release_memory(conn);
 }
 

@@ -146,6 +146,14 @@ void ring_drop(enum wire_drop cause)
         atomic_fetch_add_explicit(&lane->dropped[cause], 1, memory_order_relaxed);
 }
 
+void ring_withhold(enum wire_withhold reason)
+{
+    struct wire_lane *lane = own_lane();
+
+    if (lane)
+        atomic_fetch_add_explicit(&lane->withheld[reason], 1, memory_order_relaxed);
+}
+
 static struct wire_slot *slots_of(struct wire_ring *ring, struct wire_lane *lane)
 {
     return (struct wire_slot *)((char *)lane + ring->slots_offset);

@@ -40,6 +40,7 @@ struct wire_lane *ring_lane(void);
 /* Add one to a counter of the lane, if there is one. Context: hook; signal-safe. */
 void ring_count(enum wire_count what);
 void ring_drop(enum wire_drop cause);
+void ring_withhold(enum wire_withhold reason);
 
 /* Take a slot of the in-flight table. NULL when there is none; counted. Its content is the previous user's.
  * Context: hook; signal-safe. */

@@ -71,8 +71,18 @@ static void text_add(struct wire_request *request, enum wire_text id, struct sli
     text_commit(request, id, text.length);
 }
 
-struct wire_slot *span_open(struct span_head *head, uint64_t start_ns, const struct wire_address *peer,
-                            const struct wire_address *local, const struct wire_address *client)
+/* A client's address may be a person's. */
+static void set_peer(struct wire_request *request, const struct span_ends *ends)
+{
+    request->peer = *ends->peer;
+    if (ends->kind != WIRE_KIND_SERVER)
+        return;
+    redact_ip_bytes(request->peer.ip, request->peer.family == WIRE_FAMILY_INET ? 4 : 16, config.client_ip_mode);
+    if (config.client_ip_mode == REDACT_IP_NONE)
+        memset(&request->peer, 0, sizeof(request->peer));
+}
+
+struct wire_slot *span_open(struct span_head *head, uint64_t start_ns, const struct span_ends *ends)
 {
     struct wire_slot *slot;
 
@@ -86,16 +96,15 @@ struct wire_slot *span_open(struct span_head *head, uint64_t start_ns, const str
 
     memset(request, 0, sizeof(*request));
     request->start_ns = start_ns;
-    request->kind = WIRE_KIND_SERVER;
-    request->peer = *peer;
-    request->local = *local;
-    redact_ip_bytes(request->peer.ip, request->peer.family == WIRE_FAMILY_INET ? 4 : 16, config.client_ip_mode);
-    if (config.client_ip_mode == REDACT_IP_NONE)
-        memset(&request->peer, 0, sizeof(request->peer));
+    request->kind = (uint8_t)ends->kind;
+    request->local = *ends->local;
+    set_peer(request, ends);
 
     head->host_port = 0;
-    head->has_host = head->has_user_agent = head->is_complete = head->is_ignored = false;
-    head->client = client;
+    head->has_host = head->has_user_agent = head->is_complete = head->is_ignored = head->was_context = false;
+    head->headers = SPAN_HEADERS_NONE;
+    head->client = ends->client;
+    head->parent = ends->parent;
     propagation_init(&head->propagation, config.propagator_formats);
     memset(&head->forwarded, 0, offsetof(struct forwarded, client));
     return slot;
@@ -182,7 +191,7 @@ void span_request_line(struct wire_slot *slot, struct span_head *head, struct sl
     set_host(request, head, parts.host, parts.port);
     if (slice_is(parts.scheme, "https"))
         request->flags |= WIRE_REQUEST_HTTPS;
-    if (config.ignored_paths.count > 0)
+    if (config.ignored_paths.count > 0 && request->kind == WIRE_KIND_SERVER)
         head->is_ignored = is_ignored_path(&parts);
 }
 
@@ -235,8 +244,9 @@ void span_request_field(struct wire_slot *slot, struct span_head *head, struct s
     struct slice host;
     uint16_t port;
 
-    if (name.length == 0)
+    if (name.length == 0) /* what continues a trace header is part of it */
         return;
+    head->was_context = false;
     switch (slice_lower(name.bytes[0])) {
     case 'h':
         if (slice_is(name, "host") && target_split_authority(value.bytes, value.length, &host, &port))
@@ -246,18 +256,19 @@ void span_request_field(struct wire_slot *slot, struct span_head *head, struct s
         if (!head->has_user_agent && slice_is(name, "user-agent")) {
             head->has_user_agent = true;
             text_add(request, WIRE_TEXT_USER_AGENT, value, USER_AGENT_MAX_LENGTH);
-            if (config.ignored_user_agents.count > 0)
+            if (config.ignored_user_agents.count > 0 && request->kind == WIRE_KIND_SERVER)
                 head->is_ignored |= is_ignored_user_agent(value);
         }
         break;
     case 'f':
     case 'x':
-        if (forwarded_field(&head->forwarded, name.bytes, name.length, value.bytes, value.length))
+        if (request->kind == WIRE_KIND_SERVER &&
+            forwarded_field(&head->forwarded, name.bytes, name.length, value.bytes, value.length))
             break;
         __attribute__((fallthrough));
     case 't':
     case 'b':
-        (void)propagation_field(&head->propagation, name.bytes, name.length, value.bytes, value.length);
+        head->was_context = propagation_field(&head->propagation, name.bytes, name.length, value.bytes, value.length);
         break;
     default:
         break;
@@ -285,29 +296,90 @@ static bool decide(const struct span_head *head, const struct trace_context *par
     return true;
 }
 
-/* The ids: the caller's trace, or a new one; then whether it is recorded. */
-static void set_context(struct wire_request *request, struct span_head *head)
+/* The text of this id that stands in the slot; empty when there is none. */
+static struct slice text_of(const struct wire_request *request, enum wire_text id)
+{
+    for (size_t at = 0; at + TEXT_HEADER <= request->text_length;) {
+        size_t length = request->text[at + 2] | (size_t)request->text[at + 3] << 8;
+
+        if (request->text[at] == id)
+            return (struct slice){(const char *)request->text + at + TEXT_HEADER, length};
+        at += TEXT_HEADER + length;
+    }
+    return (struct slice){0};
+}
+
+/* Where a request belongs. */
+struct origin {
+    struct trace_context context; /* of its parent, if it has one */
+    struct slice tracestate;
+    bool is_remote;
+};
+
+/* What its head says. False: nothing. */
+static bool origin_of_head(struct span_head *head, struct origin *ret)
 {
     struct propagation *propagation = &head->propagation;
-    struct trace_context *parent = propagation_done(propagation) ? &propagation->context : NULL;
 
+    if (!propagation_done(propagation))
+        return false;
+    ret->context = propagation->context;
+    ret->is_remote = true;
+    if (!propagation->tracestate_broken)
+        ret->tracestate = (struct slice){propagation->tracestate, propagation->tracestate_length};
+    return true;
+}
+
+/* The request of this process that it is made for. False: none that is known. */
+static bool origin_of_parent(const struct span_head *head, struct origin *ret)
+{
+    const struct wire_request *parent = request_live(&head->parent);
+
+    if (!parent)
+        return false;
+    memcpy(ret->context.trace_id, parent->trace_id, sizeof(ret->context.trace_id));
+    memcpy(ret->context.span_id, parent->span_id, sizeof(ret->context.span_id));
+    ret->context.flags = parent->trace_flags;
+    ret->context.valid = true;
+    ret->tracestate = text_of(parent, WIRE_TEXT_TRACESTATE);
+    return true;
+}
+
+/* A client's: trace headers that came in with a request and go out as they came name that request. Others are the
+ * program's own, and have the last word. */
+static bool origin_of_client(struct span_head *head, struct origin *ret)
+{
+    if (propagation_done(&head->propagation)) {
+        struct request_ref passed = request_find_passed_on(&head->propagation.context);
+
+        head->headers = passed.slot ? SPAN_HEADERS_PASSED : SPAN_HEADERS_PROGRAM;
+        if (!passed.slot)
+            return origin_of_head(head, ret);
+        head->parent = passed;
+    }
+    return origin_of_parent(head, ret);
+}
+
+/* The ids: the parent's trace, or a new one; then whether it is recorded. */
+static void set_context(struct wire_request *request, struct span_head *head)
+{
+    struct origin origin = {0};
+    bool has_parent =
+        request->kind == WIRE_KIND_SERVER ? origin_of_head(head, &origin) : origin_of_client(head, &origin);
     uint64_t step = ids_next();
 
     ids_make_span(step, request->span_id);
-    if (parent) {
-        memcpy(request->trace_id, parent->trace_id, sizeof(request->trace_id));
-        memcpy(request->parent_span_id, parent->span_id, sizeof(request->parent_span_id));
-        request->flags |= WIRE_REQUEST_REMOTE_PARENT;
-        request->trace_flags = parent->flags & PROPAGATION_FLAG_RANDOM;
-        if (!propagation->tracestate_broken && propagation->tracestate_length > 0)
-            text_add(request, WIRE_TEXT_TRACESTATE,
-                     (struct slice){propagation->tracestate, propagation->tracestate_length},
-                     PROPAGATION_TRACESTATE_SIZE);
+    if (has_parent) {
+        memcpy(request->trace_id, origin.context.trace_id, sizeof(request->trace_id));
+        memcpy(request->parent_span_id, origin.context.span_id, sizeof(request->parent_span_id));
+        request->flags |= origin.is_remote ? WIRE_REQUEST_REMOTE_PARENT : 0;
+        request->trace_flags = origin.context.flags & PROPAGATION_FLAG_RANDOM;
+        text_add(request, WIRE_TEXT_TRACESTATE, origin.tracestate, PROPAGATION_TRACESTATE_SIZE);
     } else {
         ids_make_trace(step, request->trace_id, ring_wall_seconds(request->start_ns));
         request->trace_flags = PROPAGATION_FLAG_RANDOM;
     }
-    if (decide(head, parent, request->trace_id)) {
+    if (decide(head, has_parent ? &origin.context : NULL, request->trace_id)) {
         request->flags |= WIRE_REQUEST_SAMPLED;
         request->trace_flags |= PROPAGATION_FLAG_SAMPLED;
     }
@@ -354,8 +426,6 @@ static void set_forwarded(struct wire_request *request, struct span_head *head)
         head->has_host = false;
         set_host(request, head, (struct slice){forwarded->host, forwarded->host_length}, forwarded->host_port);
     }
-    if (head->has_host)
-        request->server_port = head->host_port ? head->host_port : (request->flags & WIRE_REQUEST_HTTPS ? 443 : 80);
     if (forwarded->client_length > 0)
         set_client(request, forwarded->client, forwarded->client_length, forwarded->client_port);
     else if (head->client->family != WIRE_FAMILY_NONE)
@@ -367,13 +437,29 @@ void span_head_end(struct wire_slot *slot, struct span_head *head)
     struct wire_request *request = wire_slot_request(slot);
 
     set_context(request, head);
-    set_forwarded(request, head);
+    if (request->kind == WIRE_KIND_SERVER) {
+        set_forwarded(request, head);
+        ring_count(WIRE_COUNT_REQUESTS);
+    }
+    if (head->has_host)
+        request->server_port = head->host_port ? head->host_port : (request->flags & WIRE_REQUEST_HTTPS ? 443 : 80);
     head->is_complete = true;
-    ring_count(WIRE_COUNT_REQUESTS);
     if (request->flags & WIRE_REQUEST_SAMPLED)
         ring_prepare(sizeof(struct wire_cell) - WIRE_CELL_PAYLOAD + sizeof(struct wire_record) + sizeof(*request) +
                      request->text_length);
     atomic_store_explicit(&slot->open, WIRE_SLOT_OPEN, memory_order_release);
+}
+
+size_t span_context_lines(struct wire_slot *slot, struct span_head *head, char *out, size_t room)
+{
+    const struct wire_request *request = wire_slot_request(slot);
+    struct propagation_carried carried = {.tracestate = text_of(request, WIRE_TEXT_TRACESTATE)};
+    struct trace_context context = {.flags = request->trace_flags, .valid = true};
+
+    (void)head;
+    memcpy(context.trace_id, request->trace_id, sizeof(context.trace_id));
+    memcpy(context.span_id, request->span_id, sizeof(context.span_id));
+    return propagation_write(out, room, config.propagator_formats, &context, &carried);
 }
 
 void span_response_field(struct wire_slot *slot, struct slice name, struct slice value)

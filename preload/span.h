@@ -4,6 +4,7 @@
 #ifndef SPANSHIM_SPAN_H
 #define SPANSHIM_SPAN_H
 
+#include "preload/current.h"
 #include "preload/forwarded.h"
 #include "preload/propagation.h"
 #include "preload/slice.h"
@@ -12,6 +13,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* What a client's request has of trace headers before ours. */
+enum span_headers {
+    SPAN_HEADERS_NONE,    /* none, or none that means anything: ours take their place */
+    SPAN_HEADERS_PASSED,  /* those of a request that is being served here, passed on as they came: ours take their place
+                           */
+    SPAN_HEADERS_PROGRAM, /* the program's own: left alone */
+};
+
 /* What is known of a request only while its head is read. From a pool: not zeroed, see span_open. */
 struct span_head {
     _Atomic uint32_t pool_link; /* arena.h's while it is free */
@@ -19,16 +28,25 @@ struct span_head {
     bool has_host;
     bool has_user_agent;
     bool is_complete;
-    bool is_ignored; /* by SPANSHIM_IGNORE_PATHS or SPANSHIM_IGNORE_USER_AGENTS */
+    bool is_ignored;  /* by SPANSHIM_IGNORE_PATHS or SPANSHIM_IGNORE_USER_AGENTS */
+    bool was_context; /* the last field was a trace header */
+    uint8_t headers;  /* enum span_headers, of a client's request: when its head is complete */
     const struct wire_address *client;
+    struct request_ref parent; /* of a client's request: the one that it is made for */
     struct propagation propagation;
     struct forwarded forwarded;
 };
 
-/* Begin a server's request. `client` is the one that a proxy passes on, if known; borrowed until the head is complete.
- * NULL when no slot is free; counted. `head` is reset. Context: hook; signal-safe. */
-struct wire_slot *span_open(struct span_head *head, uint64_t start_ns, const struct wire_address *peer,
-                            const struct wire_address *local, const struct wire_address *client);
+/* Who is at which end. All borrowed until the head is complete. */
+struct span_ends {
+    enum wire_span_kind kind;
+    const struct wire_address *peer, *local;
+    const struct wire_address *client; /* of a server's request: the one that a proxy passes on, if known */
+    struct request_ref parent;         /* of a client's request: the one that it is made for, if known */
+};
+
+/* Begin a request. NULL when no slot is free; counted. `head` is reset. Context: hook; signal-safe. */
+struct wire_slot *span_open(struct span_head *head, uint64_t start_ns, const struct span_ends *ends);
 
 /* First letters of names whose fields are of no use, as struct http1's `unreported`. Context: hook; signal-safe. */
 uint32_t span_unused_request_letters(void);
@@ -42,6 +60,10 @@ void span_request_field(struct wire_slot *slot, struct span_head *head, struct s
 /* The head is complete: context, names and addresses are settled, and it is decided whether it is recorded. From here
  * on the request is in the in-flight table for others to see. Context: hook; signal-safe. */
 void span_head_end(struct wire_slot *slot, struct span_head *head);
+
+/* After it, while the head is still there: the header lines that tell a client's request's context to the next hop,
+ * each with its end. Returns their length, 0: there are none, or no room for them. Context: hook; signal-safe. */
+size_t span_context_lines(struct wire_slot *slot, struct span_head *head, char *out, size_t room);
 
 /* A header field of its response. Context: hook; signal-safe. */
 void span_response_field(struct wire_slot *slot, struct slice name, struct slice value);

@@ -49,11 +49,11 @@ static void test_conn_threads_gives_up_a_contended_direction(void **state)
     assert_true(conn_capture(&ref, TRAFFIC_FD));
     conn = ref.conn;
     traffic_receive(TRAFFIC_FD, TRAFFIC_GET);
-    atomic_store(&conn->in.claimed, 1); /* as another thread would */
+    atomic_store(&conn->requests.claimed, 1); /* as another thread would */
     traffic_receive(TRAFFIC_FD, TRAFFIC_GET);
     assert_int_equal(traffic_dropped(WIRE_DROP_CONTENDED), 1);
     assert_int_equal(shim_core_slots_used(traffic_ring, 0), 1); /* not ours to touch now */
-    atomic_store(&conn->in.claimed, 0);
+    atomic_store(&conn->requests.claimed, 0);
     conn_data_out(&ref, TRAFFIC_OK, sizeof(TRAFFIC_OK) - 1); /* whoever comes next cleans up */
     traffic_assert_nothing_open();
     assert_int_equal(traffic_counted(WIRE_COUNT_PASSIVE), 1);
@@ -69,10 +69,10 @@ static void test_conn_threads_is_ended_by_who_holds_it(void **state)
     traffic_receive(TRAFFIC_FD, TRAFFIC_GET);
     assert_true(conn_capture(&ref, TRAFFIC_FD));
     conn = ref.conn;
-    atomic_store(&conn->out.claimed, 1);
+    atomic_store(&conn->responses.claimed, 1);
     conn_closing(TRAFFIC_FD);
     traffic_assert_no_span();
-    atomic_store(&conn->out.claimed, 0);
+    atomic_store(&conn->responses.claimed, 0);
     conn_data_out(&ref, TRAFFIC_OK, sizeof(TRAFFIC_OK) - 1);
     (void)traffic_assert_span("/one", 200, WIRE_ERROR_NONE);
     traffic_assert_nothing_open();

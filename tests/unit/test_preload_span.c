@@ -21,6 +21,7 @@ static struct span_head head;
 static const struct wire_address peer = {.family = WIRE_FAMILY_INET, .port = 40000, .ip = {203, 0, 113, 7}};
 static struct wire_address client; /* by the PROXY protocol: none, but for a test's own */
 static const struct wire_address local = {.family = WIRE_FAMILY_INET, .port = 80, .ip = {127, 0, 0, 1}};
+static const struct span_ends ends = {.kind = WIRE_KIND_SERVER, .peer = &peer, .local = &local, .client = &client};
 
 static int setup(void **state)
 {
@@ -40,7 +41,7 @@ static struct slice slice_of(const char *text)
 
 static struct wire_slot *begin(const char *method, const char *target)
 {
-    struct wire_slot *slot = span_open(&head, 1000, &peer, &local, &client);
+    struct wire_slot *slot = span_open(&head, 1000, &ends);
 
     assert_non_null(slot);
     assert_int_equal(slot->open, WIRE_SLOT_CLOSED);
@@ -480,7 +481,7 @@ static void test_span_does_without_a_slot(void **state)
     (void)state;
     for (int i = 0; i < 64; i++)
         assert_non_null(ring_slot_take());
-    assert_null(span_open(&head, 1000, &peer, &local, &client));
+    assert_null(span_open(&head, 1000, &ends));
     assert_int_equal(ring_lane()->dropped[WIRE_DROP_NO_SLOT], 1);
 }
 
