@@ -2,13 +2,8 @@
 /* syscall(): a hot path of its own (a JVM asks for gettid tens of thousands of times), so all but a few numbers go straight
  * to the original: seven registers untouched, no frame. The few are told to syscall_before() first.
  * vfork by number is left to the original: its child returns through libc's own frame. */
+#include "hooks/hook_numbers.h"
 #include "preload/assembly.h"
-
-        /* The hooks' numbers, as the enum in real.h counts them. */
-        .set hook_number, 0
-#define HOOK_ROW(symbol, library, raw, safe) .set HOOK_##symbol, hook_number; .set hook_number, hook_number + 1
-#include "hooks/hooks.def"
-#undef HOOK_ROW
 
         .globl syscall
         .type syscall, @function

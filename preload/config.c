@@ -155,6 +155,7 @@ void config_settle(struct config *read)
     settle_propagators(read);
     read->query_mode = (enum redact_mode)choose(read, CONFIG_SPANSHIM_QUERY);
     read->client_ip_mode = (enum redact_ip_mode)choose(read, CONFIG_SPANSHIM_CLIENT_IP);
+    read->deepbind_mode = (enum deepbind_mode)choose(read, CONFIG_SPANSHIM_DEEPBIND);
     path_globs(read, CONFIG_SPANSHIM_IGNORE_PATHS, &read->ignored_paths);
     globs(read, CONFIG_SPANSHIM_IGNORE_USER_AGENTS, &read->ignored_user_agents);
     globs(read, CONFIG_SPANSHIM_REQUEST_HEADERS, &read->captured_request_headers);

@@ -4,6 +4,7 @@
 #ifndef SPANSHIM_CONFIG_H
 #define SPANSHIM_CONFIG_H
 
+#include "preload/deepbind.h"
 #include "preload/glob.h"
 #include "preload/redact.h"
 #include "preload/sampler.h"
@@ -33,6 +34,7 @@ struct config {
     unsigned propagator_formats;
     enum redact_mode query_mode;
     enum redact_ip_mode client_ip_mode;
+    enum deepbind_mode deepbind_mode;
     struct glob_list ignored_paths;
     struct glob_list ignored_user_agents;
     struct glob_list captured_request_headers;

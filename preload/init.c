@@ -3,6 +3,7 @@
 #include "preload/arena.h"
 #include "preload/config.h"
 #include "preload/conn.h"
+#include "preload/deepbind.h"
 #include "preload/facts.h"
 #include "preload/ids.h"
 #include "preload/link.h"
@@ -64,6 +65,7 @@ static void __attribute__((constructor)) start(int argc, char **argv, char **env
     if (config.off || process_init() < 0)
         return;
     ids_init();
+    deepbind_init(config.deepbind_mode);
     link_init(envp); /* last: it may already tie us to the agent; else the first socket does */
 }
 

@@ -122,6 +122,15 @@ static void *object_lookup(const struct object *object, const char *name)
     return NULL;
 }
 
+/* The dynamic section of a loaded object, or NULL. */
+static const ElfW(Dyn) * dynamic_section(const struct dl_phdr_info *info)
+{
+    for (int i = 0; i < info->dlpi_phnum; i++)
+        if (info->dlpi_phdr[i].p_type == PT_DYNAMIC)
+            return (const ElfW(Dyn) *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
+    return NULL;
+}
+
 static const char *const names[HOOK_COUNT] = {
 #define HOOK_ROW(symbol, library, raw, safe) [HOOK_##symbol] = #symbol,
 #include "hooks/hooks.def"
@@ -131,12 +140,9 @@ static const char *const names[HOOK_COUNT] = {
 static int object_visit(struct dl_phdr_info *info, size_t size, void *arg)
 {
     struct search *search = arg;
-    const ElfW(Dyn) *dynamic = NULL;
+    const ElfW(Dyn) *dynamic = dynamic_section(info);
 
     (void)size;
-    for (int i = 0; i < info->dlpi_phnum; i++)
-        if (info->dlpi_phdr[i].p_type == PT_DYNAMIC)
-            dynamic = (const ElfW(Dyn) *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
     if (!dynamic)
         return 0;
     if (dynamic == own_dynamic) {
@@ -183,13 +189,19 @@ static long raw_result(long result)
     return result;
 }
 
-enum { NONE = -1 };
+enum { NONE = -1, NONE_NULL = -2 };
+
+static long raw_failure(long raw)
+{
+    (void)raw_result(-ENOSYS);
+    return raw == NONE ? -1 : 0;
+}
 
 /* For each hook a function that makes its system call, or fails with ENOSYS. */
 #define HOOK_ROW(symbol, library, raw, safe)                                                                           \
     static long raw_##symbol(long a, long b, long c, long d, long e, long f)                                           \
     {                                                                                                                  \
-        return raw_result((raw) == NONE ? -ENOSYS : sys_call6((raw), a, b, c, d, e, f));                               \
+        return (raw) < 0 ? raw_failure(raw) : raw_result(sys_call6((raw), a, b, c, d, e, f));                          \
     }
 #include "hooks/hooks.def"
 #undef HOOK_ROW
@@ -212,4 +224,43 @@ void *real_early(enum hook_id id)
     if (is_relocated())
         (void)dl_iterate_phdr(object_visit, &search);
     return real_table[id] ? real_table[id] : raw_of(id);
+}
+
+struct definer {
+    uintptr_t code; /* an address in the object */
+    const char *name;
+    bool defines;
+};
+
+static bool contains(const struct dl_phdr_info *info, uintptr_t address)
+{
+    for (int i = 0; i < info->dlpi_phnum; i++)
+        if (info->dlpi_phdr[i].p_type == PT_LOAD &&
+            address - info->dlpi_addr - info->dlpi_phdr[i].p_vaddr < info->dlpi_phdr[i].p_memsz)
+            return true;
+    return false;
+}
+
+static int definer_visit(struct dl_phdr_info *info, size_t size, void *arg)
+{
+    struct definer *definer = arg;
+    const ElfW(Dyn) *dynamic = dynamic_section(info);
+    struct object object;
+
+    (void)size;
+    if (!contains(info, definer->code))
+        return 0;
+    if (dynamic) {
+        object_read(&object, info->dlpi_addr, dynamic);
+        definer->defines = object_lookup(&object, definer->name) != NULL;
+    }
+    return 1;
+}
+
+bool real_is_defined_by(const void *code, const char *name)
+{
+    struct definer definer = {.code = (uintptr_t)code, .name = name};
+
+    (void)dl_iterate_phdr(definer_visit, &definer);
+    return definer.defines;
 }

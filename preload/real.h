@@ -33,6 +33,10 @@ bool real_init(void);
  * Context: hook; signal-safe. */
 void *real_early(enum hook_id id);
 
+/* Does the object with this code export a symbol of this name? False when no object has it (code made at run time).
+ * Context: hook; takes the loader's lock. */
+bool real_is_defined_by(const void *code, const char *name);
+
 /* The original, as the symbol's own type. */
 #define REAL(symbol)                                                                                                   \
     ((__typeof__(&symbol))(__builtin_expect(real_table[HOOK_##symbol] != NULL, 1) ? real_table[HOOK_##symbol]          \

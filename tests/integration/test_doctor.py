@@ -24,7 +24,7 @@ PROGRAM = {"path": str, "image": str, "script": bool, "architecture": (str, None
 PROCESS = {"pid": int, "preloaded": bool, "handed_over": (bool, None), "seccomp": bool, "threads": int}
 BECAUSE = {"static", "architecture", "broken", "go", "privileged", "unknown", "shell", "no_server", "stdio", "io_uring",
            "not_preloaded", "not_handed_over", "agent_silent"}
-NOTES = {"tls", "http2", "aio", "dprintf", "seccomp", "missing_library", "musl", "privileged_for_others", "replaced"}
+NOTES = {"tls", "http2", "php_extensions", "aio", "dprintf", "seccomp", "missing_library", "musl", "privileged_for_others", "replaced"}
 
 
 def elf_header(bits=64, machine=62, kind=2):

@@ -33,6 +33,8 @@ static const char *meaning(const struct config *read)
     (void)snprintf(text, sizeof(text), "off=%d sampler=%s%.2f formats=%u query=%d ip=%d", read->off,
                    read->sampler.parent_based ? "parent," : "", (double)read->sampler.threshold / (double)keeps_none,
                    read->propagator_formats, (int)read->query_mode, (int)read->client_ip_mode);
+    if (read->deepbind_mode != DEEPBIND_AUTO)
+        (void)strcat(text, read->deepbind_mode == DEEPBIND_KEEP ? " deepbind=keep" : " deepbind=drop");
     return text;
 }
 
@@ -72,6 +74,9 @@ static const struct {
     {CONFIG_SPANSHIM_AGENT, "/a=b", DEFAULT, NULL},
     {CONFIG_SPANSHIM_RUNTIME_DIR, "/r", DEFAULT, NULL},
     {CONFIG_XDG_RUNTIME_DIR, "/x", DEFAULT, NULL},
+    {CONFIG_SPANSHIM_DEEPBIND, "auto", DEFAULT, "php"},
+    {CONFIG_SPANSHIM_DEEPBIND, "keep", DEFAULT " deepbind=keep", "yes"},
+    {CONFIG_SPANSHIM_DEEPBIND, "Drop", DEFAULT " deepbind=drop", "keep|drop"},
     {CONFIG_SPANSHIM_SYSTEM_ENV, "none", DEFAULT, NULL},
 };
 enum { CASE_COUNT = sizeof(cases) / sizeof(cases[0]) };
