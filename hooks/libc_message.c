@@ -232,7 +232,8 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
     struct hook_call call;
     bool followed = !(flags & MSG_OOB) && hook_enter(&call, fd);
 
-    if (followed && conn_asks(&call.conn) && is_copied(flags) && message->msg_controllen == 0)
+    if (followed && conn_asks(&call.conn) && is_copied(flags) && outgoing_may_read(message, sizeof(*message)) &&
+        message->msg_controllen == 0)
         return conn_send(&call.conn, &sender, message->msg_iov, (int)message->msg_iovlen);
 
     ssize_t n = REAL(sendmsg)(fd, message, flags);

@@ -214,21 +214,12 @@ static enum exchange_result reckon(struct conn *conn, const struct iovec *iov, i
     return result;
 }
 
-/* Bad pointers are the kernel's to refuse (EFAULT). Those that programs give are null, -1, or next to them; a program
- * that passes others while it begins a request is not protected from itself. */
-static bool may_be_read(const void *bytes, size_t length)
-{
-    const uintptr_t first = 4096, end = (uintptr_t)1 << 47;
-
-    return length == 0 || ((uintptr_t)bytes >= first && length < end && (uintptr_t)bytes < end - length);
-}
-
 static bool may_all_be_read(const struct iovec *iov, int count)
 {
-    if (count <= 0 || count > OUTGOING_VECTOR_MAX || !may_be_read(iov, (size_t)count * sizeof(*iov)))
+    if (count <= 0 || count > OUTGOING_VECTOR_MAX || !outgoing_may_read(iov, (size_t)count * sizeof(*iov)))
         return false;
     for (int i = 0; i < count; i++)
-        if (!may_be_read(iov[i].iov_base, iov[i].iov_len))
+        if (!outgoing_may_read(iov[i].iov_base, iov[i].iov_len))
             return false;
     return true;
 }

@@ -73,6 +73,15 @@ void outgoing_cut(struct outgoing *outgoing);
  * with errno as the call left it. */
 ssize_t outgoing_send(struct outgoing *outgoing, const struct conn_sender *sender, const struct iovec *iov, int count);
 
+/* Bad pointers are the kernel's to refuse (EFAULT). Those that programs give are null, -1, or next to them; a program
+ * that passes others while it begins a request is not protected from itself. */
+static inline bool outgoing_may_read(const void *bytes, size_t length)
+{
+    const uintptr_t first = 4096, end = (uintptr_t)1 << 47;
+
+    return length == 0 || ((uintptr_t)bytes >= first && length < end && (uintptr_t)bytes < end - length);
+}
+
 /* Has all of it been sent? */
 static inline bool outgoing_is_over(const struct outgoing *outgoing)
 {
