@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Traces on a terminal. Spans of a trace arrive one by one, often from several processes and children first; a trace is
- * printed when nothing has been added to it for a short while, or at once when its session ends. */
+ * printed when nothing has been added to it for a short while, or at once when its session ends. One with a request
+ * that was made for another, which goes on, waits longer: for that one. */
 #include "exporters/console.h"
 
 #include "exporters/agent/loop.h"
-#include "exporters/agent/process.h"
-#include "exporters/agent/resource.h"
 #include "exporters/agent/settings.h"
 #include "exporters/agent/span.h"
 #include "exporters/console_output.h"
+#include "exporters/console_span.h"
 #include "exporters/console_tree.h"
 #include "exporters/exporter.h"
 
@@ -22,7 +22,8 @@
 #define NS_PER_MS UINT64_C(1000000)
 
 enum {
-    QUIET_MS = 200,        /* a trace is complete when nothing came for this long */
+    QUIET_MS = 200,        /* a trace is complete when nothing came for this long, */
+    PARENT_MS = 10000,     /* or for this long, when a parent is yet to come */
     DELAY_MS = 50,         /* from the journal to here */
     TRACE_SPANS_MAX = 512, /* in one print; further spans make a further tree */
     SPANS_MAX = 8192,      /* held in all; beyond, the oldest traces are printed early */
@@ -30,9 +31,14 @@ enum {
     SESSION_MAX = 64,
 };
 
+struct trace_list {
+    struct trace *oldest, *newest;
+};
+
 struct trace {
     struct trace *next_in_bucket;
-    struct trace *older, *newer; /* by the time of the last span */
+    struct trace_list *list;
+    struct trace *older, *newer; /* in it, by the time of the last span */
     uint8_t id[16];
     uint64_t touched_ns;
     struct console_span *spans;
@@ -47,7 +53,8 @@ struct console {
     struct console_output *file; /* SPANSHIM_CONSOLE; else the session's output is used */
     struct console_columns columns;
     struct trace *buckets[BUCKETS];
-    struct trace *oldest, *newest;
+    struct trace_list fresh;   /* got spans a short while ago */
+    struct trace_list waiting; /* for a parent */
     size_t span_count;
     struct loop_timer timer;
 };
@@ -79,30 +86,27 @@ static struct console_output *output_of(const struct console *console)
     return session != NULL ? session->output : NULL;
 }
 
-static void free_span(struct console_span *span)
-{
-    free(span->service);
-    free(span->name);
-    free(span->error);
-}
-
 static struct trace **bucket_of(struct console *console, const uint8_t id[16])
 {
     return &console->buckets[(id[15] ^ id[7]) % BUCKETS];
 }
 
-static void unlink_trace(struct console *console, struct trace *trace)
+static void unlink_trace(struct trace *trace)
 {
-    *(trace->older != NULL ? &trace->older->newer : &console->oldest) = trace->newer;
-    *(trace->newer != NULL ? &trace->newer->older : &console->newest) = trace->older;
+    struct trace_list *list = trace->list;
+
+    *(trace->older != NULL ? &trace->older->newer : &list->oldest) = trace->newer;
+    *(trace->newer != NULL ? &trace->newer->older : &list->newest) = trace->older;
     trace->older = trace->newer = NULL;
+    trace->list = NULL;
 }
 
-static void link_newest(struct console *console, struct trace *trace)
+static void link_newest(struct trace_list *list, struct trace *trace)
 {
-    trace->older = console->newest;
-    *(console->newest != NULL ? &console->newest->newer : &console->oldest) = trace;
-    console->newest = trace;
+    trace->list = list;
+    trace->older = list->newest;
+    *(list->newest != NULL ? &list->newest->newer : &list->oldest) = trace;
+    list->newest = trace;
 }
 
 static void print_trace(struct console *console, struct trace *trace)
@@ -131,27 +135,41 @@ static void end_trace(struct console *console, struct trace *trace, bool print)
     while (*p != trace)
         p = &(*p)->next_in_bucket;
     *p = trace->next_in_bucket;
-    unlink_trace(console, trace);
+    unlink_trace(trace);
     console->span_count -= trace->count;
     for (size_t i = 0; i < trace->count; i++)
-        free_span(&trace->spans[i]);
+        console_span_deinit(&trace->spans[i]);
     free(trace->spans);
     free(trace);
 }
 
-static void end_all(struct console *console, bool print)
+static struct trace *oldest_trace(const struct console *console)
 {
-    while (console->oldest != NULL)
-        end_trace(console, console->oldest, print);
+    return console->waiting.oldest != NULL ? console->waiting.oldest : console->fresh.oldest;
+}
+
+static void end_all(struct console *console)
+{
+    for (struct trace *trace; (trace = oldest_trace(console)) != NULL;)
+        end_trace(console, trace, true);
     loop_timer_clear(console->loop, &console->timer);
+}
+
+/* When the list's next trace has been quiet for so long; UINT64_MAX: it has none. */
+static uint64_t due_ns(const struct trace_list *list, uint64_t quiet_ms)
+{
+    return list->oldest != NULL ? list->oldest->touched_ns + quiet_ms * NS_PER_MS : UINT64_MAX;
 }
 
 static void set_timer(struct console *console)
 {
     uint64_t now_ns = loop_now_ns(console->loop);
-    uint64_t due_ns = console->oldest->touched_ns + QUIET_MS * NS_PER_MS;
+    uint64_t fresh_ns = due_ns(&console->fresh, QUIET_MS);
+    uint64_t waiting_ns = due_ns(&console->waiting, PARENT_MS);
+    uint64_t next_ns = fresh_ns < waiting_ns ? fresh_ns : waiting_ns;
 
-    (void)loop_timer_set(console->loop, &console->timer, due_ns > now_ns ? due_ns - now_ns : 0);
+    if (next_ns != UINT64_MAX)
+        (void)loop_timer_set(console->loop, &console->timer, next_ns > now_ns ? next_ns - now_ns : 0);
 }
 
 static void on_timer(void *arg)
@@ -159,10 +177,19 @@ static void on_timer(void *arg)
     struct console *console = arg;
     uint64_t now_ns = loop_now_ns(console->loop);
 
-    while (console->oldest != NULL && console->oldest->touched_ns + QUIET_MS * NS_PER_MS <= now_ns)
-        end_trace(console, console->oldest, true);
-    if (console->oldest != NULL)
-        set_timer(console);
+    while (due_ns(&console->waiting, PARENT_MS) <= now_ns)
+        end_trace(console, console->waiting.oldest, true);
+    while (due_ns(&console->fresh, QUIET_MS) <= now_ns) {
+        struct trace *trace = console->fresh.oldest;
+
+        if (console_tree_is_whole(trace->spans, trace->count)) {
+            end_trace(console, trace, true);
+        } else {
+            unlink_trace(trace);
+            link_newest(&console->waiting, trace);
+        }
+    }
+    set_timer(console);
 }
 
 static struct trace *find_trace(struct console *console, const uint8_t id[16])
@@ -179,54 +206,8 @@ static struct trace *find_trace(struct console *console, const uint8_t id[16])
     memcpy(trace->id, id, sizeof(trace->id));
     trace->next_in_bucket = *bucket;
     *bucket = trace;
-    link_newest(console, trace);
+    link_newest(&console->fresh, trace);
     return trace;
-}
-
-/* "GET /path?query", as sent. */
-static char *name_of(const struct span *span, size_t *ret_length)
-{
-    struct slice path = span->text[WIRE_TEXT_PATH];
-    struct slice query = span->text[WIRE_TEXT_QUERY];
-    struct slice method = span->method_original.length > 0 ? span->method_original : span->method;
-
-    *ret_length = method.length + 1 + path.length + (query.length > 0 ? 1 + query.length : 0);
-    char *name = malloc(*ret_length + 1);
-    if (name == NULL)
-        return NULL;
-    char *p = mempcpy(name, method.bytes, method.length);
-    *p++ = ' ';
-    if (path.length > 0)
-        p = mempcpy(p, path.bytes, path.length);
-    if (query.length > 0) {
-        *p++ = '?';
-        p = mempcpy(p, query.bytes, query.length);
-    }
-    *p = '\0';
-    return name;
-}
-
-static bool copy_span(const struct span *span, struct console_span *copy)
-{
-    const struct wire_request *request = span->request;
-    char code[8];
-    const char *error = span_error_type(span, code);
-
-    *copy = (struct console_span){
-        .start_ns = span->start_unix_ns,
-        .end_ns = span->end_unix_ns,
-        .status = request->status,
-        .service = strdup(span->process->resource->service_name),
-        /* A status that is the error is in its own column already. */
-        .error = error != NULL && error != code ? strdup(error) : NULL,
-    };
-    copy->name = name_of(span, &copy->name_length);
-    memcpy(copy->span_id, request->span_id, sizeof(copy->span_id));
-    memcpy(copy->parent_id, request->parent_span_id, sizeof(copy->parent_id));
-    if (copy->service != NULL && copy->name != NULL)
-        return true;
-    free_span(copy);
-    return false;
 }
 
 /* False when out of memory. */
@@ -239,7 +220,7 @@ static bool add_span(struct console *console, const struct span *span)
     struct console_span *grown = realloc(trace->spans, (trace->count + 1) * sizeof(*grown));
     if (grown != NULL)
         trace->spans = grown;
-    if (grown == NULL || !copy_span(span, &grown[trace->count])) {
+    if (grown == NULL || !console_span_init(&grown[trace->count], span)) {
         if (trace->count == 0)
             end_trace(console, trace, false);
         return false;
@@ -247,12 +228,12 @@ static bool add_span(struct console *console, const struct span *span)
     trace->count++;
     console->span_count++;
     trace->touched_ns = loop_now_ns(console->loop);
-    unlink_trace(console, trace);
-    link_newest(console, trace);
+    unlink_trace(trace);
+    link_newest(&console->fresh, trace);
     if (trace->count == TRACE_SPANS_MAX)
         end_trace(console, trace, true);
     while (console->span_count > SPANS_MAX)
-        end_trace(console, console->oldest, true);
+        end_trace(console, oldest_trace(console), true);
     return true;
 }
 
@@ -271,15 +252,14 @@ static void console_send(void *instance, const struct span *const *spans, size_t
         for (size_t i = 0; i < span_count; i++)
             if (!add_span(console, spans[i]))
                 result.rejected_count++;
-        if (console->oldest != NULL)
-            set_timer(console);
+        set_timer(console);
     }
     done(arg, &result);
 }
 
 static void console_flush(void *instance)
 {
-    end_all(instance, true);
+    end_all(instance);
 }
 
 static void console_close(void *instance)
@@ -288,7 +268,7 @@ static void console_close(void *instance)
 
     if (console == NULL)
         return;
-    end_all(console, true);
+    end_all(console);
     for (struct console **p = &consoles; *p != NULL; p = &(*p)->next) {
         if (*p == console) {
             *p = console->next;
@@ -362,7 +342,7 @@ void console_detach(const char *name)
         return;
     for (struct console *console = consoles; console != NULL; console = console->next)
         if (console->settings->console_session != NULL && strcmp(console->settings->console_session, name) == 0)
-            end_all(console, true);
+            end_all(console);
     for (struct session **p = &sessions; *p != NULL; p = &(*p)->next) {
         if (*p == session) {
             *p = session->next;

@@ -13,6 +13,7 @@ enum {
     NAME_MIN = 16,
     NAME_USUAL = 32,
     NAME_KEPT = 40, /* a longer name widens its own trace only */
+    ERROR_MAX = 32,
     OUTCOME_KEPT = 12,
     BAR_MIN = 12,
     BAR_MAX = 40,
@@ -22,6 +23,7 @@ enum {
 
 #define BRANCH "└ "
 #define REMOTE " (remote parent)"
+#define UNSEEN " (parent not seen)" /* it has not ended yet, or was not recorded */
 
 /* Columns of one trace. */
 struct layout {
@@ -35,10 +37,10 @@ struct layout {
 struct row {
     const struct console_span *span;
     unsigned depth;
-    bool is_orphan; /* its parent is not among the spans */
+    const char *mark; /* of a span whose parent is not among the spans; else "" */
     char service[TEXT_MAX];
     char name[TEXT_MAX];
-    char outcome[64];
+    char outcome[TEXT_MAX + 16];
 };
 
 static bool is_unprintable(uint32_t character)
@@ -160,6 +162,14 @@ static bool has_parent(const struct console_span *spans, size_t count, const str
     return false;
 }
 
+bool console_tree_is_whole(const struct console_span *spans, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (spans[i].is_parent_local && !is_zero(spans[i].parent_id) && !has_parent(spans, count, &spans[i]))
+            return false;
+    return true;
+}
+
 /* Spans in the order of the tree: each followed by its children. Sets row->span and depth. */
 struct walk {
     const struct console_span *spans;
@@ -172,7 +182,7 @@ struct walk {
 static void place(struct walk *walk, size_t n, unsigned depth)
 {
     walk->is_placed[n] = true;
-    walk->rows[walk->row_count++] = (struct row){.span = &walk->spans[n], .depth = depth};
+    walk->rows[walk->row_count++] = (struct row){.span = &walk->spans[n], .depth = depth, .mark = ""};
     for (size_t i = 0; i < walk->count; i++)
         if (!walk->is_placed[i] &&
             memcmp(walk->spans[i].parent_id, walk->spans[n].span_id, sizeof(walk->spans[n].span_id)) == 0)
@@ -189,7 +199,8 @@ static void place_all(struct walk *walk)
             continue;
         size_t row = walk->row_count;
         place(walk, i, 0);
-        walk->rows[row].is_orphan = !is_root;
+        if (!is_root)
+            walk->rows[row].mark = span->is_parent_local ? UNSEEN : REMOTE;
     }
     /* What is left are rings of ids, which only a hostile program makes. */
     for (size_t i = 0; i < walk->count; i++)
@@ -212,18 +223,27 @@ static unsigned min_of(unsigned a, unsigned b)
     return a < b ? a : b;
 }
 
+/* "200", "502 connection_reset", "timeout"; "-": no response, and no error. */
+static void write_outcome(struct row *row)
+{
+    const struct console_span *span = row->span;
+    char error[TEXT_MAX] = "";
+
+    if (span->error != NULL)
+        copy_printable(span->error, strlen(span->error), ERROR_MAX, error);
+    if (span->status == 0)
+        (void)snprintf(row->outcome, sizeof(row->outcome), "%s", error[0] != '\0' ? error : "-");
+    else
+        (void)snprintf(row->outcome, sizeof(row->outcome), "%u%s%s", span->status, error[0] != '\0' ? " " : "", error);
+}
+
 static void fill_texts(struct row *rows, size_t count, struct layout *layout)
 {
     for (size_t i = 0; i < count; i++) {
         const struct console_span *span = rows[i].span;
 
         copy_printable(span->service, strlen(span->service), SERVICE_MAX, rows[i].service);
-        if (span->error != NULL && span->status != 0)
-            (void)snprintf(rows[i].outcome, sizeof(rows[i].outcome), "%u %s", span->status, span->error);
-        else if (span->status != 0)
-            (void)snprintf(rows[i].outcome, sizeof(rows[i].outcome), "%u", span->status);
-        else
-            (void)snprintf(rows[i].outcome, sizeof(rows[i].outcome), "%s", span->error != NULL ? span->error : "-");
+        write_outcome(&rows[i]);
         layout->columns.service = max_of(layout->columns.service, columns_of(rows[i].service));
         layout->columns.outcome = max_of(layout->columns.outcome, columns_of(rows[i].outcome));
         if (span->end_ns > layout->end_ns)
@@ -241,7 +261,7 @@ static void divide_width(struct row *rows, size_t count, struct layout *layout)
 
     for (size_t i = 0; i < count; i++) {
         const struct console_span *span = rows[i].span;
-        unsigned marks = indent_of(&rows[i]) + (rows[i].is_orphan ? columns_of(REMOTE) : 0);
+        unsigned marks = indent_of(&rows[i]) + columns_of(rows[i].mark);
         unsigned room = most > marks + NAME_MIN / 2 ? most - marks : NAME_MIN / 2;
 
         copy_printable(span->name, span->name_length, room, rows[i].name);
@@ -277,7 +297,7 @@ static void put_bar(FILE *out, const struct layout *layout, const struct console
 static void put_row(FILE *out, const struct layout *layout, const struct row *row)
 {
     char duration[16];
-    unsigned name_used = indent_of(row) + columns_of(row->name);
+    unsigned name_used = indent_of(row) + columns_of(row->name) + columns_of(row->mark);
 
     (void)fputs("  ", out);
     (void)fputs(colour(layout, "\033[1m"), out);
@@ -286,10 +306,8 @@ static void put_row(FILE *out, const struct layout *layout, const struct row *ro
     if (row->depth > 0)
         (void)fprintf(out, "%*s%s", (int)(row->depth - 1) * 2, "", BRANCH);
     (void)fputs(row->name, out);
-    if (row->is_orphan) {
-        (void)fprintf(out, "%s%s%s", colour(layout, "\033[2m"), REMOTE, colour(layout, "\033[0m"));
-        name_used += columns_of(REMOTE);
-    }
+    if (row->mark[0] != '\0')
+        (void)fprintf(out, "%s%s%s", colour(layout, "\033[2m"), row->mark, colour(layout, "\033[0m"));
     (void)fprintf(out, "%*s  %s", name_used < layout->columns.name ? (int)(layout->columns.name - name_used) : 0, "",
                   colour(layout, outcome_colour(row->span)));
     put_padded(out, row->outcome, layout->columns.outcome);

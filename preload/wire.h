@@ -257,6 +257,7 @@ enum wire_request_flag {
     WIRE_REQUEST_FRAMING_UNSEEN = 1 << 9,    /* of the response: it went by a way that is not seen */
     WIRE_REQUEST_AFTER_CLOSE = 1 << 10,      /* the client had asked to close before it: none unless it is answered */
     WIRE_REQUEST_BY_CURL = 1 << 11,          /* seen by libcurl's interface, not by its bytes */
+    WIRE_REQUEST_CREDENTIALS = 1 << 12,      /* the target had a user or a password: they are left out */
 };
 
 /* Texts of a request: bytes already redacted, cut and bounded by the shim. Not NUL-terminated, not checked as UTF-8. */

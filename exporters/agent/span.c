@@ -26,8 +26,8 @@ static bool request_is_valid(const struct wire_request *request)
     return (request->kind == WIRE_KIND_SERVER || request->kind == WIRE_KIND_CLIENT) &&
            request->method < WIRE_METHOD_COUNT && request->error < WIRE_ERROR_COUNT &&
            (request->status == 0 || (request->status >= 100 && request->status <= 999)) &&
-           address_is_valid(&request->peer) && address_is_valid(&request->local) &&
-           !is_zero(request->trace_id, sizeof(request->trace_id)) &&
+           request->withheld < WIRE_WITHHOLD_COUNT && address_is_valid(&request->peer) &&
+           address_is_valid(&request->local) && !is_zero(request->trace_id, sizeof(request->trace_id)) &&
            !is_zero(request->span_id, sizeof(request->span_id));
 }
 
@@ -70,6 +70,17 @@ static int parse_text(struct span *span, const uint8_t *bytes, size_t length)
         length -= text_length;
     }
     return 0;
+}
+
+/* One that is cut, for want of room, says nothing. */
+static void set_client(struct span *span)
+{
+    struct slice text = span->text[WIRE_TEXT_CLIENT];
+
+    if (span->request->kind == WIRE_KIND_CLIENT && text.length >= sizeof(span->client))
+        memcpy(&span->client, text.bytes, sizeof(span->client));
+    else
+        span->client = (struct wire_client){0};
 }
 
 static uint64_t wall_ns(const struct process *process, uint64_t mono_ns)
@@ -161,6 +172,7 @@ int span_parse(const struct process *process, const void *payload, size_t length
     span->request_header_count = span->response_header_count = span->header_dropped_count = 0;
     set_times(span);
     int r = parse_text(span, request->text, request->text_length);
+    set_client(span);
     set_method(span);
     set_route(span);
     return r;
@@ -180,15 +192,17 @@ size_t span_name(const struct span *span, char name[SPAN_NAME_SIZE])
     return (size_t)(end - name);
 }
 
-const char *span_error_type(const struct span *span, char buf[8])
+struct slice span_error_type(const struct span *span, char code[8])
 {
     const struct wire_request *request = span->request;
 
+    if (span->text[WIRE_TEXT_ERROR_TYPE].length > 0)
+        return span->text[WIRE_TEXT_ERROR_TYPE];
     switch ((enum wire_error)request->error) {
 #define X(NAME, text)                                                                                                  \
     case WIRE_ERROR_##NAME:                                                                                            \
         if (text[0])                                                                                                   \
-            return text;                                                                                               \
+            return (struct slice){text, sizeof(text) - 1};                                                             \
         break;
         WIRE_ERRORS(X)
 #undef X
@@ -197,7 +211,7 @@ const char *span_error_type(const struct span *span, char buf[8])
     }
     /* A client's 4xx is an error of its call; a server that answers 4xx did its work. */
     if (request->status < 400 || (request->kind == WIRE_KIND_SERVER && request->status < 500))
-        return NULL;
-    (void)snprintf(buf, 8, "%u", request->status % 1000u);
-    return buf;
+        return (struct slice){0};
+    int length = snprintf(code, 8, "%u", request->status % 1000u);
+    return (struct slice){code, (size_t)length};
 }

@@ -33,6 +33,7 @@ struct span {
     struct slice method;                /* a known one, or "_OTHER"; borrowed from the record, or for ever */
     struct slice method_original;       /* what was sent in place of a known one; length 0: it is known */
     struct slice route;                 /* borrowed from the settings; length 0: none */
+    struct wire_client client;          /* of a client's request; all zero: nothing is known */
     struct slice request_headers[SPAN_HEADERS_MAX]; /* "name: value" */
     struct slice response_headers[SPAN_HEADERS_MAX];
     uint32_t request_header_count;
@@ -48,8 +49,8 @@ int span_parse(const struct process *process, const void *payload, size_t length
  * path: names are few. Context: pure. */
 size_t span_name(const struct span *span, char name[SPAN_NAME_SIZE]);
 
-/* error.type by the conventions: our own error's name, or the status code of a 5xx written into `buf` (at least 4 bytes
- * and a NUL); NULL when the span ended well. Context: pure. */
-const char *span_error_type(const struct span *span, char buf[8]);
+/* error.type by the conventions: what the shim calls it (raw bytes), our own error's name, or the status code of a 5xx,
+ * and on clients of a 4xx, written into `code`; length 0 when the span ended well. Context: pure. */
+struct slice span_error_type(const struct span *span, char code[8]);
 
 #endif

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/encode/otlp_attributes.h"
 
-#include <arpa/inet.h>
+#include "exporters/encode/address.h"
+#include "exporters/encode/url.h"
+
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
@@ -114,70 +116,84 @@ static void add_seconds(struct otlp_attributes *attributes, enum otlp_key key, u
     any->double_value = (double)ns / 1e9;
 }
 
-/* inet_ntop goes through printf for these, the most common ones. */
-static size_t format_inet(const uint8_t ip[4], char *out)
-{
-    char *p = out;
-
-    for (int i = 0; i < 4; i++) {
-        if (ip[i] >= 100)
-            *p++ = (char)('0' + ip[i] / 100);
-        if (ip[i] >= 10)
-            *p++ = (char)('0' + ip[i] / 10 % 10);
-        *p++ = (char)('0' + ip[i] % 10);
-        *p++ = '.';
-    }
-    p[-1] = '\0';
-    return (size_t)(p - out) - 1;
-}
-
 /* A socket's address as text in the storage; length 0 when there is none. */
 static struct slice address_text(struct otlp_attributes *attributes, const struct wire_address *address)
 {
-    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-    char *out = attributes->text + attributes->text_length;
-    struct slice text = {.bytes = out};
+    struct slice text = {.bytes = attributes->text + attributes->text_length};
 
-    if (OTLP_TEXT_MAX - attributes->text_length < INET6_ADDRSTRLEN)
+    if (OTLP_TEXT_MAX - attributes->text_length < ADDRESS_SIZE)
         return text;
-    if (address->family == WIRE_FAMILY_INET)
-        text.length = format_inet(address->ip, out);
-    else if (address->family == WIRE_FAMILY_INET6 && memcmp(address->ip, mapped, sizeof(mapped)) == 0)
-        text.length = format_inet(address->ip + sizeof(mapped), out);
-    else if (address->family == WIRE_FAMILY_INET6 && inet_ntop(AF_INET6, address->ip, out, INET6_ADDRSTRLEN) != NULL)
-        text.length = strlen(out);
+    text.length = address_format(address, attributes->text + attributes->text_length);
     attributes->text_length += text.length + 1;
     return text;
 }
 
-static void add_request(struct otlp_attributes *attributes, const struct span *span)
+static void add_url(struct otlp_attributes *attributes, const struct span *span)
 {
-    const struct wire_request *request = span->request;
+    char url[URL_SIZE];
 
-    add_text(attributes, OTLP_KEY_HTTP_REQUEST_METHOD, span->method);
-    add_text(attributes, OTLP_KEY_HTTP_ROUTE, span->route);
+    add_text(attributes, OTLP_KEY_URL_FULL, (struct slice){url, url_write(span, URL_SCHEME_ALWAYS, url)});
+}
+
+static void add_url_parts(struct otlp_attributes *attributes, const struct span *span)
+{
     add_text(attributes, OTLP_KEY_URL_PATH, span->text[WIRE_TEXT_PATH]);
-    if ((request->flags & WIRE_REQUEST_HTTPS) != 0)
+    if ((span->request->flags & WIRE_REQUEST_HTTPS) != 0)
         add_constant(attributes, OTLP_KEY_URL_SCHEME, "https", 5);
     else
         add_constant(attributes, OTLP_KEY_URL_SCHEME, "http", 4);
+}
+
+/* Servers know the parts of a URL, clients the whole. */
+static void add_request(struct otlp_attributes *attributes, const struct span *span)
+{
+    bool is_client = span->request->kind == WIRE_KIND_CLIENT;
+
+    add_text(attributes, OTLP_KEY_HTTP_REQUEST_METHOD, span->method);
+    add_text(attributes, OTLP_KEY_HTTP_ROUTE, span->route);
+    if (is_client)
+        add_url(attributes, span);
+    else
+        add_url_parts(attributes, span);
     add_text(attributes, OTLP_KEY_HTTP_REQUEST_METHOD_ORIGINAL, span->method_original);
-    add_text(attributes, OTLP_KEY_URL_QUERY, span->text[WIRE_TEXT_QUERY]);
+    if (!is_client)
+        add_text(attributes, OTLP_KEY_URL_QUERY, span->text[WIRE_TEXT_QUERY]);
 }
 
 static void add_outcome(struct otlp_attributes *attributes, const struct span *span)
 {
     const struct wire_request *request = span->request;
     char code[8];
-    const char *error = span_error_type(span, code);
+    struct slice error = span_error_type(span, code);
 
     if (request->status != 0)
         add_number(attributes, OTLP_KEY_HTTP_RESPONSE_STATUS_CODE, request->status);
-    attributes->is_error = error != NULL;
-    if (error == code)
-        add_text(attributes, OTLP_KEY_ERROR_TYPE, (struct slice){code, strlen(code)});
-    else if (error != NULL)
-        add_constant(attributes, OTLP_KEY_ERROR_TYPE, error, strlen(error));
+    attributes->is_error = error.length > 0;
+    add_text(attributes, OTLP_KEY_ERROR_TYPE, error);
+}
+
+static void add_server(struct otlp_attributes *attributes, struct slice host, uint16_t port)
+{
+    add_text(attributes, OTLP_KEY_SERVER_ADDRESS, host);
+    if (host.length > 0 && port != 0)
+        add_number(attributes, OTLP_KEY_SERVER_PORT, port);
+}
+
+static void add_peer(struct otlp_attributes *attributes, const struct wire_request *request, struct slice peer)
+{
+    add_text(attributes, OTLP_KEY_NETWORK_PEER_ADDRESS, peer);
+    if (peer.length > 0 && request->peer.port != 0)
+        add_number(attributes, OTLP_KEY_NETWORK_PEER_PORT, request->peer.port);
+}
+
+/* The client is whoever a proxy says it is. */
+static void add_client(struct otlp_attributes *attributes, const struct span *span, struct slice peer)
+{
+    struct slice client = span->text[WIRE_TEXT_CLIENT_ADDRESS];
+
+    add_text(attributes, OTLP_KEY_CLIENT_ADDRESS, client.length > 0 ? client : peer);
+    if (client.length > 0 && span->request->client_port != 0)
+        add_number(attributes, OTLP_KEY_CLIENT_PORT, span->request->client_port);
 }
 
 static void add_endpoints(struct otlp_attributes *attributes, const struct span *span)
@@ -185,26 +201,31 @@ static void add_endpoints(struct otlp_attributes *attributes, const struct span 
     const struct wire_request *request = span->request;
     struct slice peer = request->peer.family == WIRE_FAMILY_UNIX ? span->text[WIRE_TEXT_PEER_PATH]
                                                                  : address_text(attributes, &request->peer);
-    struct slice client = span->text[WIRE_TEXT_CLIENT_ADDRESS];
 
-    add_text(attributes, OTLP_KEY_SERVER_ADDRESS, span->text[WIRE_TEXT_SERVER_ADDRESS]);
-    if (span->text[WIRE_TEXT_SERVER_ADDRESS].length > 0 && request->server_port != 0)
-        add_number(attributes, OTLP_KEY_SERVER_PORT, request->server_port);
-    if (request->kind == WIRE_KIND_SERVER)
-        add_text(attributes, OTLP_KEY_CLIENT_ADDRESS, client.length > 0 ? client : peer);
-    if (client.length > 0 && request->client_port != 0)
-        add_number(attributes, OTLP_KEY_CLIENT_PORT, request->client_port);
-    add_text(attributes, OTLP_KEY_NETWORK_PEER_ADDRESS, peer);
-    if (peer.length > 0 && request->peer.port != 0)
-        add_number(attributes, OTLP_KEY_NETWORK_PEER_PORT, request->peer.port);
+    if (request->kind == WIRE_KIND_CLIENT) {
+        struct url_server server;
+
+        url_server(span, &server);
+        add_server(attributes, server.host, server.port);
+        if (span->client.resend_count != 0)
+            add_number(attributes, OTLP_KEY_HTTP_REQUEST_RESEND_COUNT, span->client.resend_count);
+    } else {
+        add_server(attributes, span->text[WIRE_TEXT_SERVER_ADDRESS], request->server_port);
+        add_client(attributes, span, peer);
+    }
+    add_peer(attributes, request, peer);
 }
 
 static void add_protocol(struct otlp_attributes *attributes, const struct wire_request *request)
 {
-    if (request->version == 11)
-        add_constant(attributes, OTLP_KEY_NETWORK_PROTOCOL_VERSION, "1.1", 3);
-    else if (request->version == 10)
-        add_constant(attributes, OTLP_KEY_NETWORK_PROTOCOL_VERSION, "1.0", 3);
+    static const struct {
+        uint8_t version;
+        const char *text;
+    } versions[] = {{11, "1.1"}, {10, "1.0"}, {20, "2"}, {30, "3"}};
+
+    for (size_t i = 0; i < sizeof(versions) / sizeof(versions[0]); i++)
+        if (request->version == versions[i].version)
+            add_constant(attributes, OTLP_KEY_NETWORK_PROTOCOL_VERSION, versions[i].text, strlen(versions[i].text));
     if (request->peer.family == WIRE_FAMILY_UNIX || request->local.family == WIRE_FAMILY_UNIX)
         add_constant(attributes, OTLP_KEY_NETWORK_TRANSPORT, "unix", 4);
 }
@@ -217,8 +238,39 @@ static void add_sizes(struct otlp_attributes *attributes, const struct span *spa
         add_number(attributes, OTLP_KEY_HTTP_REQUEST_BODY_SIZE, (int64_t)request->request_body_size);
     if ((request->flags & WIRE_REQUEST_RESPONSE_BODY_SEEN) != 0)
         add_number(attributes, OTLP_KEY_HTTP_RESPONSE_BODY_SIZE, (int64_t)request->response_body_size);
+}
+
+/* 0: it is not known, or took no time that could be measured. */
+static void add_known_seconds(struct otlp_attributes *attributes, enum otlp_key key, uint64_t ns)
+{
+    if (ns != 0)
+        add_seconds(attributes, key, ns);
+}
+
+static void add_timings(struct otlp_attributes *attributes, const struct span *span)
+{
+    const struct wire_client *client = &span->client;
+
     if (span->first_byte_unix_ns != 0)
         add_seconds(attributes, OTLP_KEY_RESPONSE_TIME_TO_FIRST_BYTE, span->first_byte_unix_ns - span->start_unix_ns);
+    add_known_seconds(attributes, OTLP_KEY_REQUEST_TIME_TO_LAST_BYTE, client->sent_ns);
+    add_known_seconds(attributes, OTLP_KEY_DNS_DURATION, client->resolve_ns);
+    add_known_seconds(attributes, OTLP_KEY_CONNECT_DURATION, client->connect_ns);
+    add_known_seconds(attributes, OTLP_KEY_TLS_DURATION, client->tls_ns);
+}
+
+/* Why the trace does not go on in the server: its request has no trace header of ours. */
+static void add_propagation(struct otlp_attributes *attributes, const struct wire_request *request)
+{
+    static const char *const reasons[WIRE_WITHHOLD_COUNT] = {
+#define X(NAME, name, help) [WIRE_WITHHOLD_##NAME] = #name,
+        WIRE_WITHHOLDS(X)
+#undef X
+    };
+    const char *reason = request->kind == WIRE_KIND_CLIENT ? reasons[request->withheld] : NULL;
+
+    if (reason != NULL)
+        add_constant(attributes, OTLP_KEY_PROPAGATION_SKIPPED, reason, strlen(reason));
 }
 
 /* What is odd about the exchange, or about what was seen of it. */
@@ -318,15 +370,16 @@ static void add_headers(struct otlp_attributes *attributes, const char *prefix, 
     }
 }
 
-static void take_trace_state(struct otlp_attributes *attributes, const struct span *span)
+/* A text that is no attribute. */
+static const char *take_text(struct otlp_attributes *attributes, struct slice text)
 {
-    struct slice text = span->text[WIRE_TEXT_TRACESTATE];
-    size_t length = 0;
+    size_t length;
 
-    attributes->trace_state = "";
-    if (text.length > 0)
-        attributes->trace_state = copy_text(attributes, text.bytes, text.length, UINT32_MAX, &length);
+    if (text.length == 0)
+        return "";
+    const char *copy = copy_text(attributes, text.bytes, text.length, UINT32_MAX, &length);
     attributes->packed_max += length;
+    return copy;
 }
 
 void otlp_attributes_fill(struct otlp_attributes *attributes, const struct span *span, uint32_t max_count,
@@ -336,7 +389,8 @@ void otlp_attributes_fill(struct otlp_attributes *attributes, const struct span 
     attributes->dropped_count = span->header_dropped_count;
     attributes->max_count = max_count;
     attributes->max_length = max_length;
-    take_trace_state(attributes, span);
+    attributes->trace_state = take_text(attributes, span->text[WIRE_TEXT_TRACESTATE]);
+    attributes->error_message = take_text(attributes, span->text[WIRE_TEXT_ERROR_MESSAGE]);
     /* The most important first: what a limit on their number cuts are the last. */
     add_request(attributes, span);
     add_outcome(attributes, span);
@@ -344,6 +398,8 @@ void otlp_attributes_fill(struct otlp_attributes *attributes, const struct span 
     add_protocol(attributes, span->request);
     add_text(attributes, OTLP_KEY_USER_AGENT_ORIGINAL, span->text[WIRE_TEXT_USER_AGENT]);
     add_sizes(attributes, span);
+    add_timings(attributes, span);
+    add_propagation(attributes, span->request);
     add_oddities(attributes, span->request);
     add_headers(attributes, "http.request.header.", span->request_headers, span->request_header_count);
     add_headers(attributes, "http.response.header.", span->response_headers, span->response_header_count);

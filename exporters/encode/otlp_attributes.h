@@ -16,6 +16,7 @@
 #define OTLP_KEYS(X)                                                                                                   \
     X(HTTP_REQUEST_METHOD, "http.request.method")                                                                      \
     X(HTTP_ROUTE, "http.route")                                                                                        \
+    X(URL_FULL, "url.full")                                                                                            \
     X(URL_PATH, "url.path")                                                                                            \
     X(URL_SCHEME, "url.scheme")                                                                                        \
     X(HTTP_REQUEST_METHOD_ORIGINAL, "http.request.method_original")                                                    \
@@ -24,6 +25,7 @@
     X(ERROR_TYPE, "error.type")                                                                                        \
     X(SERVER_ADDRESS, "server.address")                                                                                \
     X(SERVER_PORT, "server.port")                                                                                      \
+    X(HTTP_REQUEST_RESEND_COUNT, "http.request.resend_count")                                                          \
     X(CLIENT_ADDRESS, "client.address")                                                                                \
     X(CLIENT_PORT, "client.port")                                                                                      \
     X(NETWORK_PEER_ADDRESS, "network.peer.address")                                                                    \
@@ -33,6 +35,11 @@
     X(HTTP_REQUEST_BODY_SIZE, "http.request.body.size")                                                                \
     X(HTTP_RESPONSE_BODY_SIZE, "http.response.body.size")                                                              \
     X(RESPONSE_TIME_TO_FIRST_BYTE, "spanshim.response.time_to_first_byte")                                             \
+    X(REQUEST_TIME_TO_LAST_BYTE, "spanshim.request.time_to_last_byte")                                                 \
+    X(DNS_DURATION, "spanshim.dns.duration")                                                                           \
+    X(CONNECT_DURATION, "spanshim.connect.duration")                                                                   \
+    X(TLS_DURATION, "spanshim.tls.duration")                                                                           \
+    X(PROPAGATION_SKIPPED, "spanshim.propagation.skipped")                                                             \
     X(UPGRADED, "spanshim.upgraded")                                                                                   \
     X(FRAMING, "spanshim.framing")                                                                                     \
     X(TRUNCATED, "spanshim.truncated")                                                                                 \
@@ -47,8 +54,8 @@ enum otlp_key {
 
 enum {
     OTLP_ATTRIBUTES_MAX = OTLP_KEY_COUNT + 2 * SPAN_HEADERS_MAX,
-    /* All texts of a record and a route, repaired, one of them used twice, with their NULs and the prefixes of headers'
-       keys. */
+    /* All texts of a record and a route, repaired, each used twice, with their NULs and the prefixes of headers' keys.
+     */
     OTLP_TEXT_MAX = (2 * WIRE_RECORD_MAX + ROUTES_LENGTH_MAX) * UTF8_REPAIRED_MAX + OTLP_ATTRIBUTES_MAX * 32 + 256,
 };
 
@@ -56,9 +63,10 @@ struct otlp_attributes {
     Otlp__KeyValue *list[OTLP_ATTRIBUTES_MAX];
     size_t count;
     uint32_t dropped_count;
-    const char *trace_state; /* "": none */
+    const char *trace_state;   /* "": none */
+    const char *error_message; /* "": none */
     bool is_error;
-    size_t packed_max; /* the attributes and the trace state take no more bytes than this */
+    size_t packed_max; /* the attributes and these texts take no more bytes than this */
     /* Private. */
     uint32_t max_count;
     uint32_t max_length;

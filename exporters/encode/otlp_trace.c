@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Each span is packed by protobuf-c straight into the output, one after the other; the messages around them (resource,
- * scope) are put before them when a process's spans are complete. So the message structs of one span are reused for the
+ * scope) are put before them when a group's spans are complete. So the message structs of one span are reused for the
  * next and stay in the processor's cache, and nothing is allocated per span. */
 #include "exporters/encode/otlp_trace.h"
 
@@ -33,12 +33,20 @@ enum {
     RESOURCE_ARGUMENTS_MAX = 64,
 };
 
+/* How a span was seen. */
+enum scope { SCOPE_HTTP, SCOPE_CURL, SCOPE_COUNT };
+
+/* An InstrumentationScope, packed. */
+struct packed_scope {
+    uint8_t bytes[64];
+    size_t length;
+};
+
 struct otlp_encoder {
     struct buffer out;
     bool *is_written; /* per span of the batch */
     size_t is_written_capacity;
-    uint8_t scope[64]; /* packed */
-    size_t scope_length;
+    struct packed_scope scopes[SCOPE_COUNT];
     struct otlp_attributes attributes;
     Otlp__KeyValue resource_pairs[RESOURCE_PAIRS_MAX];
     Otlp__AnyValue resource_values[RESOURCE_PAIRS_MAX];
@@ -48,16 +56,28 @@ struct otlp_encoder {
     Otlp__ArrayValue arguments;
 };
 
+static void pack_scope(struct packed_scope *packed, const char *name)
+{
+    Otlp__InstrumentationScope scope = OTLP__INSTRUMENTATION_SCOPE__INIT;
+
+    scope.name = (char *)(uintptr_t)name;
+    scope.version = (char *)SPANSHIM_VERSION;
+    packed->length = otlp__instrumentation_scope__pack(&scope, packed->bytes);
+}
+
+static enum scope scope_of(const struct span *span)
+{
+    return (span->request->flags & WIRE_REQUEST_BY_CURL) != 0 ? SCOPE_CURL : SCOPE_HTTP;
+}
+
 struct otlp_encoder *otlp_encoder_new(void)
 {
     struct otlp_encoder *encoder = calloc(1, sizeof(*encoder));
-    Otlp__InstrumentationScope scope = OTLP__INSTRUMENTATION_SCOPE__INIT;
 
     if (encoder == NULL)
         return NULL;
-    scope.name = (char *)"spanshim.http";
-    scope.version = (char *)SPANSHIM_VERSION;
-    encoder->scope_length = otlp__instrumentation_scope__pack(&scope, encoder->scope);
+    pack_scope(&encoder->scopes[SCOPE_HTTP], "spanshim.http");
+    pack_scope(&encoder->scopes[SCOPE_CURL], "spanshim.curl");
     otlp_attributes_init(&encoder->attributes);
     for (size_t i = 0; i < RESOURCE_PAIRS_MAX; i++) {
         otlp__key_value__init(&encoder->resource_pairs[i]);
@@ -112,11 +132,12 @@ static bool is_root(const struct wire_request *request)
     return memcmp(request->parent_span_id, none, sizeof(none)) == 0;
 }
 
+/* A client's parent is in its own process: where a header named it, the program had made it. */
 static uint32_t span_flags(const struct wire_request *request)
 {
     uint32_t flags = (request->trace_flags & FLAG_SAMPLED_RANDOM) | FLAG_HAS_REMOTE;
 
-    if (!is_root(request) && (request->flags & WIRE_REQUEST_REMOTE_PARENT) != 0)
+    if (request->kind == WIRE_KIND_SERVER && !is_root(request) && (request->flags & WIRE_REQUEST_REMOTE_PARENT) != 0)
         flags |= FLAG_REMOTE;
     return flags;
 }
@@ -146,6 +167,7 @@ static int write_span(struct otlp_encoder *encoder, const struct span *span, con
     message.flags = span_flags(request);
     if (attributes->is_error) {
         status.code = OTLP__STATUS__STATUS_CODE__STATUS_CODE_ERROR;
+        status.message = (char *)(uintptr_t)attributes->error_message;
         message.status = &status;
     }
 
@@ -264,14 +286,14 @@ static void fill_resource(struct otlp_encoder *encoder, const struct process *pr
 
 /* Put resource and scope before the spans written from `start` on; `gap` bytes were left for them. */
 static void close_group(struct otlp_encoder *encoder, const Otlp__Resource *resource, size_t resource_length,
-                        size_t start, size_t gap)
+                        const struct packed_scope *scope, size_t start, size_t gap)
 {
     uint8_t scope_header[1 + VARINT_MAX];
     uint8_t resource_header[1 + VARINT_MAX];
     uint8_t scope_spans_header[1 + VARINT_MAX];
     size_t spans_length = encoder->out.length - start - gap;
-    size_t scope_header_length = put_header(scope_header, TAG_SCOPE, encoder->scope_length);
-    size_t scope_spans_length = scope_header_length + encoder->scope_length + spans_length;
+    size_t scope_header_length = put_header(scope_header, TAG_SCOPE, scope->length);
+    size_t scope_spans_length = scope_header_length + scope->length + spans_length;
     size_t resource_header_length = put_header(resource_header, TAG_RESOURCE, resource_length);
     size_t scope_spans_header_length = put_header(scope_spans_header, TAG_SCOPE_SPANS, scope_spans_length);
     uint8_t *out = encoder->out.bytes + start;
@@ -285,37 +307,37 @@ static void close_group(struct otlp_encoder *encoder, const Otlp__Resource *reso
     out += scope_spans_header_length;
     memcpy(out, scope_header, scope_header_length);
     out += scope_header_length;
-    memcpy(out, encoder->scope, encoder->scope_length);
-    out += encoder->scope_length;
+    out = mempcpy(out, scope->bytes, scope->length);
     memmove(out, encoder->out.bytes + start + gap, spans_length);
     encoder->out.length = (size_t)(out - encoder->out.bytes) + spans_length;
 }
 
-/* All spans of one process, from `first` on. */
+/* All spans of one process that were seen in the same way, from `first` on. */
 static int write_group(struct otlp_encoder *encoder, const struct span *const *spans, size_t span_count, size_t first,
                        const struct otlp_limits *limits)
 {
     const struct process *process = spans[first]->process;
+    enum scope scope = scope_of(spans[first]);
     Otlp__Resource resource = OTLP__RESOURCE__INIT;
     struct resource_texts texts;
 
     fill_resource(encoder, process, &texts, &resource);
     size_t resource_length = otlp__resource__get_packed_size(&resource);
     size_t start = encoder->out.length;
-    size_t gap = resource_length + encoder->scope_length + 4 * (1 + VARINT_MAX);
+    size_t gap = resource_length + encoder->scopes[scope].length + 4 * (1 + VARINT_MAX);
     int r = buffer_reserve(&encoder->out, gap);
     if (r < 0)
         return r;
     encoder->out.length += gap;
     for (size_t i = first; i < span_count; i++) {
-        if (spans[i]->process != process)
+        if (spans[i]->process != process || scope_of(spans[i]) != scope)
             continue;
         encoder->is_written[i] = true;
         r = write_span(encoder, spans[i], limits);
         if (r < 0)
             return r;
     }
-    close_group(encoder, &resource, resource_length, start, gap);
+    close_group(encoder, &resource, resource_length, &encoder->scopes[scope], start, gap);
     return 0;
 }
 

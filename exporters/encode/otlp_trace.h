@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Spans -> an OTLP ExportTraceServiceRequest. Bytes only. The semantic conventions for HTTP spans are applied here.
- *
- * Beyond the conventions: `spanshim.response.time_to_first_byte`, seconds (double) from the request's first byte to the
- * response's; left out when there was no response. */
+/* Spans -> an OTLP ExportTraceServiceRequest. Bytes only. The semantic conventions for HTTP spans are applied here;
+ * what goes beyond them has names that begin with `spanshim.`, see docs/manual/spans.md. */
 #ifndef SPANSHIM_OTLP_TRACE_H
 #define SPANSHIM_OTLP_TRACE_H
 

@@ -5,6 +5,7 @@
 #include "exporters/agent/process.h"
 #include "exporters/agent/resource.h"
 #include "exporters/agent/span.h"
+#include "exporters/console_span.h"
 #include "exporters/console_tree.h"
 #include "exporters/encode/buffer.h"
 #include "exporters/encode/otlp_json.h"
@@ -88,21 +89,17 @@ static void check_encoded(struct otlp_encoder *encoder, const struct span *span,
 
 static void check_printed(const struct span *span)
 {
-    struct slice path = span->text[WIRE_TEXT_PATH];
-    struct console_span line = {.service = (char *)(uintptr_t) "shop",
-                                .start_ns = span->start_unix_ns,
-                                .end_ns = span->end_unix_ns,
-                                .name = (char *)(uintptr_t)path.bytes,
-                                .name_length = path.length};
+    struct console_span line;
     struct console_style style = {.width = 60 + span->request->status % 100u};
     struct console_columns columns = {0};
     char *text = NULL;
     size_t length;
     FILE *out = open_memstream(&text, &length);
 
-    FUZZ_CHECK(out != NULL);
+    FUZZ_CHECK(out != NULL && console_span_init(&line, span));
     console_tree_print(out, span->request->trace_id, &line, 1, &style, &columns);
     FUZZ_CHECK(fclose(out) == 0 && strlen(text) == length);
+    console_span_deinit(&line);
     check_text(text);
     for (size_t i = 0; i < length; i++)
         FUZZ_CHECK((unsigned char)text[i] >= ' ' || text[i] == '\n');

@@ -84,6 +84,43 @@ static void test_console_tree_marks_remote_parents_and_errors(void **state)
           "  shop  GET /x (remote parent)            200 client_closed    1.0 ms           ██████████\n");
 }
 
+/* What the program asks of others stands under what it was asked; a parent of its own that has not come is no remote
+ * one. */
+static void test_console_tree_shows_requests_that_are_made(void **state)
+{
+    struct console_span spans[] = {
+        span(4, 1, 60, 90, "shop", "→ GET stock:8000/items/2"),
+        span(1, 9, 0, 100, "shop", "GET /orders"),
+        span(3, 2, 15, 45, "stock", "GET /items/1"),
+        span(2, 1, 10, 50, "shop", "→ GET stock:8000/items/1"),
+        span(5, 8, 95, 98, "shop", "→ GET mail:25/"),
+    };
+
+    (void)state;
+    spans[0].is_parent_local = spans[3].is_parent_local = spans[4].is_parent_local = true;
+    spans[0].status = 0;
+    spans[0].error = (char *)(uintptr_t) "connection_\x1brefused";
+    check(spans, 5, 90,
+          "trace 4bf92f3577b34da6a3ce929d0e0e4736  22:13:20.125  5 spans  100 ms\n"
+          "  shop   GET /orders (remote parent)       200                       100 ms  █████████████\n"
+          "  shop   └ → GET stock:8000/items/1        200                      40.0 ms   ██████\n"
+          "  stock    └ GET /items/1                  200                      30.0 ms   █████\n"
+          "  shop   └ → GET stock:8000/items/2        connection_\\x1brefused   30.0 ms         █████\n"
+          "  shop   → GET mail:25/ (parent not seen)  200                       3.0 ms              █\n");
+}
+
+static void test_console_tree_knows_when_it_is_whole(void **state)
+{
+    struct console_span spans[] = {span(1, 9, 0, 1, "shop", "GET /"), span(2, 1, 0, 1, "shop", "→ GET a/"),
+                                   span(3, 0, 0, 1, "shop", "→ GET a/")};
+
+    (void)state;
+    spans[1].is_parent_local = spans[2].is_parent_local = true;
+    assert_true(console_tree_is_whole(spans, 3));
+    assert_false(console_tree_is_whole(spans + 1, 2)); /* what it was made for goes on */
+    assert_true(console_tree_is_whole(spans + 2, 1));
+}
+
 static void test_console_tree_escapes_what_steers_terminals(void **state)
 {
     static const char name[] = "GET /\x1b[2J\n\x7f\xc2\x9b\xe2\x80\xae\xff\xc3\xa4\0x";
@@ -200,6 +237,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_console_tree_puts_children_under_parents_with_bars_in_time),
         cmocka_unit_test(test_console_tree_marks_remote_parents_and_errors),
+        cmocka_unit_test(test_console_tree_shows_requests_that_are_made),
+        cmocka_unit_test(test_console_tree_knows_when_it_is_whole),
         cmocka_unit_test(test_console_tree_escapes_what_steers_terminals),
         cmocka_unit_test(test_console_tree_fits_the_width),
         cmocka_unit_test(test_console_tree_aligns_with_the_trace_before),

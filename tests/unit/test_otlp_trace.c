@@ -244,6 +244,120 @@ static void test_otlp_trace_sets_status_and_error_type(void **state)
     }
 }
 
+static void assert_seconds(const Otlp__Span *span, const char *key, double expected)
+{
+    const Otlp__AnyValue *value = find(span->attributes, span->n_attributes, key);
+
+    assert_non_null(value);
+    assert_int_equal(value->value_case, OTLP__ANY_VALUE__VALUE_DOUBLE_VALUE);
+    assert_true(value->double_value > expected * 0.999999 && value->double_value < expected * 1.000001);
+}
+
+/* The first record becomes a request that the program made. */
+static struct wire_request *make_client(void)
+{
+    struct wire_request *request = &records[0].request;
+
+    request->kind = WIRE_KIND_CLIENT;
+    request->peer = (struct wire_address){.family = WIRE_FAMILY_INET, .port = 8080, .ip = {10, 0, 0, 7}};
+    return request;
+}
+
+static void test_otlp_trace_follows_the_client_conventions(void **state)
+{
+    struct wire_request *request = make_client();
+
+    (void)state;
+    memset(request->parent_span_id, 7, sizeof(request->parent_span_id));
+    const Otlp__Span *span = encode_one();
+    assert_string_equal(span->name, "GET");
+    assert_int_equal(span->kind, OTLP__SPAN__SPAN_KIND__SPAN_KIND_CLIENT);
+    assert_int_equal(span->flags, 0x103);
+    assert_string_equal(message->resource_spans[0]->scope_spans[0]->scope->name, "spanshim.http");
+    assert_text(span, "http.request.method", "GET");
+    assert_text(span, "url.full", "http://shop.example.com:8080/orders/4711?page=2&sort=date");
+    assert_text(span, "server.address", "shop.example.com");
+    assert_number(span, "server.port", 8080);
+    assert_text(span, "network.peer.address", "10.0.0.7");
+    assert_number(span, "network.peer.port", 8080);
+    assert_text(span, "network.protocol.version", "1.1");
+    assert_text(span, "user_agent.original", "curl/8.5.0");
+    assert_number(span, "http.response.status_code", 200);
+    assert_number(span, "http.request.body.size", 0);
+    assert_number(span, "http.response.body.size", 612);
+    assert_seconds(span, "spanshim.response.time_to_first_byte", 0.00015);
+    assert_int_equal(span->n_attributes, 12); /* none that are a server's: url.path, client.address ... */
+}
+
+static void test_otlp_trace_adds_what_a_client_knows(void **state)
+{
+    const struct wire_client known = {
+        .resend_count = 2, .resolve_ns = 2000000, .connect_ns = 3000000, .tls_ns = 4000000, .sent_ns = 5000000};
+    struct wire_request *request = make_client();
+
+    (void)state;
+    sample_put(request, WIRE_TEXT_CLIENT, (const char *)&known, sizeof(known));
+    request->withheld = WIRE_WITHHOLD_SIGNED;
+    request->version = 20;
+    const Otlp__Span *span = encode_one();
+    assert_number(span, "http.request.resend_count", 2);
+    assert_seconds(span, "spanshim.dns.duration", 0.002);
+    assert_seconds(span, "spanshim.connect.duration", 0.003);
+    assert_seconds(span, "spanshim.tls.duration", 0.004);
+    assert_seconds(span, "spanshim.request.time_to_last_byte", 0.005);
+    assert_text(span, "spanshim.propagation.skipped", "signed");
+    assert_text(span, "network.protocol.version", "2");
+    assert_int_equal(span->n_attributes, 18);
+    request->kind = WIRE_KIND_SERVER;
+    assert_text(encode_one(), "spanshim.propagation.skipped", NULL);
+}
+
+/* A client's parent is a span of its own process, whoever named it. */
+static void test_otlp_trace_has_no_remote_parent_of_a_client(void **state)
+{
+    struct wire_request *request = make_client();
+
+    (void)state;
+    memset(request->parent_span_id, 7, sizeof(request->parent_span_id));
+    request->flags |= WIRE_REQUEST_REMOTE_PARENT;
+    assert_int_equal(encode_one()->flags, 0x103);
+}
+
+static void test_otlp_trace_says_errors_in_words(void **state)
+{
+    struct wire_request *request = make_client();
+
+    (void)state;
+    request->status = 0;
+    request->error = WIRE_ERROR_OTHER;
+    sample_put_text(request, WIRE_TEXT_ERROR_TYPE, "couldnt_resolve_host");
+    sample_put(request, WIRE_TEXT_ERROR_MESSAGE, "Could not resolve \xff", 19);
+    const Otlp__Span *span = encode_one();
+    assert_text(span, "error.type", "couldnt_resolve_host");
+    assert_non_null(span->status);
+    assert_int_equal(span->status->code, OTLP__STATUS__STATUS_CODE__STATUS_CODE_ERROR);
+    assert_string_equal(span->status->message, "Could not resolve \xef\xbf\xbd");
+}
+
+static void test_otlp_trace_groups_by_scope(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 4; i++)
+        sample_fill(&records[i].request, i + 1);
+    records[1].request.flags |= WIRE_REQUEST_BY_CURL;
+    records[3].request.flags |= WIRE_REQUEST_BY_CURL;
+    encode(4, NULL);
+    assert_int_equal(message->n_resource_spans, 2);
+    for (size_t i = 0; i < 2; i++) {
+        const Otlp__ResourceSpans *group = message->resource_spans[i];
+
+        assert_string_equal(group->scope_spans[0]->scope->name, i == 0 ? "spanshim.http" : "spanshim.curl");
+        assert_int_equal(group->scope_spans[0]->n_spans, 2);
+        assert_non_null(find(group->resource->attributes, group->resource->n_attributes, "service.name"));
+        assert_memory_equal(group->scope_spans[0]->spans[1]->span_id.data, records[i + 2].request.span_id, 8);
+    }
+}
+
 static void test_otlp_trace_names_unknown_methods_http(void **state)
 {
     (void)state;
@@ -402,23 +516,33 @@ static void test_otlp_trace_groups_by_process(void **state)
 }
 
 /* The longest record there can be, all of it bytes that grow when they are repaired. */
-static void test_otlp_trace_has_room_for_the_worst_record(void **state)
+static void encode_worst_texts(uint8_t kind)
 {
-    static const enum wire_text ids[] = {WIRE_TEXT_PATH, WIRE_TEXT_PEER_PATH, WIRE_TEXT_TRACESTATE,
-                                         WIRE_TEXT_REQUEST_HEADER};
+    static const enum wire_text ids[] = {WIRE_TEXT_PATH,         WIRE_TEXT_SERVER_ADDRESS, WIRE_TEXT_PEER_PATH,
+                                         WIRE_TEXT_TRACESTATE,   WIRE_TEXT_REQUEST_HEADER, WIRE_TEXT_ERROR_TYPE,
+                                         WIRE_TEXT_ERROR_MESSAGE};
     struct wire_request *request = &records[0].request;
     char bad[WIRE_RECORD_MAX];
 
-    (void)state;
     memset(bad, 0xff, sizeof(bad));
     for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
         sample_fill(request, 1);
         request->text_length = 0;
+        request->kind = kind;
         request->peer.family = WIRE_FAMILY_UNIX;
         memcpy(bad, "x:", ids[i] == WIRE_TEXT_REQUEST_HEADER ? 2 : 0);
         sample_put(request, ids[i], bad, sizeof(records[0]) - sizeof(*request) - 4);
         (void)encode_one();
     }
+}
+
+static void test_otlp_trace_has_room_for_the_worst_record(void **state)
+{
+    struct wire_request *request = &records[0].request;
+
+    (void)state;
+    encode_worst_texts(WIRE_KIND_SERVER);
+    encode_worst_texts(WIRE_KIND_CLIENT);
     sample_fill(request, 1);
     request->text_length = 0;
     for (unsigned i = 0; i < 64; i++) {
@@ -476,6 +600,11 @@ int main(void)
         TEST(test_otlp_trace_leaves_the_users_instance_id),
         TEST(test_otlp_trace_marks_remote_parents),
         TEST(test_otlp_trace_sets_status_and_error_type),
+        TEST(test_otlp_trace_follows_the_client_conventions),
+        TEST(test_otlp_trace_adds_what_a_client_knows),
+        TEST(test_otlp_trace_has_no_remote_parent_of_a_client),
+        TEST(test_otlp_trace_says_errors_in_words),
+        TEST(test_otlp_trace_groups_by_scope),
         TEST(test_otlp_trace_names_unknown_methods_http),
         TEST(test_otlp_trace_has_the_route_in_attribute_and_name),
         TEST(test_otlp_trace_writes_addresses),

@@ -32,15 +32,20 @@ static struct buffer sample(void)
     return buffer;
 }
 
-static void add_text(struct buffer *buffer, uint8_t id, const char *text)
+static void add_bytes(struct buffer *buffer, uint8_t id, const void *bytes, size_t length)
 {
-    uint16_t length = (uint16_t)strlen(text);
+    uint16_t length16 = (uint16_t)length;
 
     buffer->bytes[buffer->length] = id;
-    memcpy(buffer->bytes + buffer->length + 2, &length, sizeof(length));
-    memcpy(buffer->bytes + buffer->length + 4, text, length);
+    memcpy(buffer->bytes + buffer->length + 2, &length16, sizeof(length16));
+    memcpy(buffer->bytes + buffer->length + 4, bytes, length);
     buffer->length += 4u + length;
     request_of(buffer)->text_length = (uint16_t)(buffer->length - sizeof(struct wire_request));
+}
+
+static void add_text(struct buffer *buffer, uint8_t id, const char *text)
+{
+    add_bytes(buffer, id, text, strlen(text));
 }
 
 static int parse(const struct buffer *buffer, struct span *span)
@@ -137,6 +142,7 @@ static void test_span_refuses_what_can_not_be(void **state)
     REFUSES(request_of(&bad)->kind = 1);
     REFUSES(request_of(&bad)->method = WIRE_METHOD_COUNT);
     REFUSES(request_of(&bad)->error = WIRE_ERROR_COUNT);
+    REFUSES(request_of(&bad)->withheld = WIRE_WITHHOLD_COUNT);
     REFUSES(request_of(&bad)->status = 99);
     REFUSES(request_of(&bad)->status = 1000);
     REFUSES(request_of(&bad)->peer.family = 9);
@@ -190,29 +196,60 @@ static void test_span_knows_the_methods_it_is_told(void **state)
                   "0123456789012345678901234567890123456789"); /* longer than any */
 }
 
-static const char *error_type(uint8_t kind, uint16_t status, uint8_t error, char buf[8])
+static void assert_error_type(uint8_t kind, uint16_t status, uint8_t error, const char *text, const char *expected)
 {
     struct buffer buffer = sample();
     struct span span;
+    char code[8];
 
     request_of(&buffer)->kind = kind;
     request_of(&buffer)->status = status;
     request_of(&buffer)->error = error;
+    if (text != NULL)
+        add_text(&buffer, WIRE_TEXT_ERROR_TYPE, text);
     assert_int_equal(parse(&buffer, &span), 0);
-    return span_error_type(&span, buf);
+    struct slice type = span_error_type(&span, code);
+    assert_int_equal(type.length, strlen(expected));
+    assert_memory_equal(type.bytes, expected, type.length);
 }
 
 static void test_span_tells_errors(void **state)
 {
-    char buf[8];
+    (void)state;
+    assert_error_type(WIRE_KIND_SERVER, 200, WIRE_ERROR_NONE, NULL, "");
+    assert_error_type(WIRE_KIND_SERVER, 404, WIRE_ERROR_NONE, NULL, "");
+    assert_error_type(WIRE_KIND_SERVER, 503, WIRE_ERROR_NONE, NULL, "503");
+    assert_error_type(WIRE_KIND_CLIENT, 302, WIRE_ERROR_NONE, NULL, "");
+    assert_error_type(WIRE_KIND_CLIENT, 404, WIRE_ERROR_NONE, NULL, "404");
+    assert_error_type(WIRE_KIND_CLIENT, 999, WIRE_ERROR_NONE, NULL, "999");
+    assert_error_type(WIRE_KIND_SERVER, 503, WIRE_ERROR_CONNECTION_RESET, NULL, "connection_reset");
+    assert_error_type(WIRE_KIND_SERVER, 0, WIRE_ERROR_PROCESS_EXITED, NULL, "process_exited");
+    assert_error_type(WIRE_KIND_CLIENT, 0, WIRE_ERROR_CONNECTION_REFUSED, NULL, "connection_refused");
+    assert_error_type(WIRE_KIND_CLIENT, 0, WIRE_ERROR_OTHER, "could_not_resolve_host", "could_not_resolve_host");
+    assert_error_type(WIRE_KIND_CLIENT, 404, WIRE_ERROR_NONE, "", "404");
+}
+
+static void test_span_reads_what_a_client_knows(void **state)
+{
+    const struct wire_client known = {.resend_count = 2, .connect_ns = 5};
+    struct buffer buffer = sample();
+    struct span span;
 
     (void)state;
-    assert_null(error_type(WIRE_KIND_SERVER, 200, WIRE_ERROR_NONE, buf));
-    assert_null(error_type(WIRE_KIND_SERVER, 404, WIRE_ERROR_NONE, buf));
-    assert_string_equal(error_type(WIRE_KIND_SERVER, 503, WIRE_ERROR_NONE, buf), "503");
-    assert_string_equal(error_type(WIRE_KIND_CLIENT, 404, WIRE_ERROR_NONE, buf), "404");
-    assert_string_equal(error_type(WIRE_KIND_SERVER, 503, WIRE_ERROR_CONNECTION_RESET, buf), "connection_reset");
-    assert_string_equal(error_type(WIRE_KIND_SERVER, 0, WIRE_ERROR_PROCESS_EXITED, buf), "process_exited");
+    request_of(&buffer)->kind = WIRE_KIND_CLIENT;
+    assert_int_equal(parse(&buffer, &span), 0);
+    assert_int_equal(span.client.connect_ns, 0);
+    add_bytes(&buffer, WIRE_TEXT_CLIENT, &known, sizeof(known) - 1); /* cut: there was no room */
+    assert_int_equal(parse(&buffer, &span), 0);
+    assert_int_equal(span.client.connect_ns, 0);
+
+    buffer = sample();
+    add_bytes(&buffer, WIRE_TEXT_CLIENT, &known, sizeof(known));
+    assert_int_equal(parse(&buffer, &span), 0);
+    assert_int_equal(span.client.resend_count, 0); /* a server's */
+    request_of(&buffer)->kind = WIRE_KIND_CLIENT;
+    assert_int_equal(parse(&buffer, &span), 0);
+    assert_memory_equal(&span.client, &known, sizeof(known));
 }
 
 static void assert_name(const struct span *span, const char *expected)
@@ -278,6 +315,7 @@ int main(void)
         cmocka_unit_test(test_span_names_methods),
         cmocka_unit_test(test_span_knows_the_methods_it_is_told),
         cmocka_unit_test(test_span_tells_errors),
+        cmocka_unit_test(test_span_reads_what_a_client_knows),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
