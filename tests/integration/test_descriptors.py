@@ -20,7 +20,7 @@ import subprocess
 import unittest
 
 from harness import APPS, BARE, ShimTest, Traffic, is_sanitized
-from processes import free_port, listens, wait_until
+from processes import PATIENCE_S, free_port, listens, wait_until
 
 ANSWERED = (200, "")
 UNANSWERED = (0, "no_response")
@@ -117,7 +117,7 @@ class ActivationTest(ShimTest):
                     popen = subprocess.Popen(argv, stdin=served, stdout=served, stderr=served, env=self.spanshim.env())
                     served.close()
                     traffic.request(connection, "GET", "/inetd")
-                    self.assertEqual(0, popen.wait(20))
+                    self.assertEqual(0, popen.wait(PATIENCE_S))
 
     def test_inetd_shell(self):
         traffic = Traffic(0)

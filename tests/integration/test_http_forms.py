@@ -33,7 +33,7 @@ class ScriptTest(ShimTest):
                 for sent, answer in steps:
                     connection.send(sent)
                     self.assertEqual(answer, self.receive(connection, len(answer)))
-        process.wait(20)
+        process.wait()
         spans = sorted(self.spans(), key=lambda span: span["start_time_unix_nano"])
         return [span["attributes"] for span in spans]
 

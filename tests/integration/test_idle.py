@@ -82,7 +82,7 @@ class IdleTest(ShimTest):
             time.sleep(QUIET)
             return sum(map(context_switches, pids)) - before <= 2
 
-        wait_until(quiet, timeout=15, what="the agent sleeps")
+        wait_until(quiet, what="the agent sleeps")
         before = sum(map(cpu_nanoseconds, pids))
         time.sleep(QUIET)
         self.assertLess(sum(map(cpu_nanoseconds, pids)) - before, 2_000_000)

@@ -4,6 +4,7 @@ as an error, nothing comes twice."""
 
 import collections
 import os
+import random
 import signal
 import threading
 import unittest
@@ -11,7 +12,7 @@ import unittest
 import servers
 from harness import BARE, FULL, ShimTest, Traffic
 from http_client import request_bytes
-from processes import children, wait_until
+from processes import age_s, children, wait_until
 
 ERROR = "process_exited"
 
@@ -86,7 +87,7 @@ class ServerKillTest(ShimTest):
         connections = [traffic.connect() for _ in range(5)]
         for number, connection in enumerate(connections):
             connection.send(request_bytes("GET", f"/delay/60000/{number}"))
-            connection.wait_until_read()
+        self.wait_for_requests(6)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         wait_until(lambda: len(self.spans()) >= 6, what="the open requests' spans")
@@ -101,13 +102,13 @@ class ServerKillTest(ShimTest):
 
     def test_server_ends_in_the_middle(self):
         """Other deaths: by a fault, by exec, by exit; with a request open."""
-        for target in ("/kill/11", "/kill/6", "/exit/0"):
+        for requests, target in ((0, "/kill/11"), (2, "/kill/6"), (4, "/exit/0")):
             process, port = servers.httpd(self, "--threads")
             traffic = Traffic(port)
             self.sink.spans.clear()
             with traffic.connect() as waiting:
                 waiting.send(request_bytes("GET", "/delay/60000"))
-                waiting.wait_until_read()
+                self.wait_for_requests(requests + 1)
                 traffic.once("GET", target)
                 process.wait()
             wait_until(lambda: len(self.spans()) >= 2, what="both spans")
@@ -122,14 +123,18 @@ class WorkerKillTest(ShimTest):
     """The agent's worker killed again and again: no committed span is lost."""
 
     KILLS = 100
+    BATCH_S = 0.1  # it may be killed at any moment of a batch's life,
+    AGE_S = 0.21  # but one that is killed sooner after its start is started again ever later
 
     def _kill_worker(self):
         before = self.spanshim.worker_pid
+        age = self.AGE_S + random.random() * self.BATCH_S
+        wait_until(lambda: age_s(before) > age, what="the worker's age")
         os.kill(before, signal.SIGKILL)
         wait_until(lambda: set(children(self.spanshim.agent.pid)) - {before}, what="a new worker")
 
     def test_100_kills_under_load(self):
-        settings = {"SPANSHIM_QUEUE_BYTES": 256 << 20, "OTEL_BSP_SCHEDULE_DELAY": 100}
+        settings = {"SPANSHIM_QUEUE_BYTES": 256 << 20, "OTEL_BSP_SCHEDULE_DELAY": int(self.BATCH_S * 1000)}
         _, port = servers.nginx(self, workers=2, env=self.spanshim.env(**settings))
         traffic = Traffic(port)
         enough = threading.Event()
@@ -148,7 +153,7 @@ class WorkerKillTest(ShimTest):
             for _ in range(self.KILLS):
                 self._kill_worker()
                 arrived = len(self.sink.spans)
-                wait_until(lambda n=arrived: len(self.sink.spans) > n or FULL, timeout=30, what="spans go on")
+                wait_until(lambda n=arrived: len(self.sink.spans) > n or FULL, what="spans go on")
         finally:
             enough.set()
             worker.join()

@@ -76,7 +76,7 @@ class IgnoreTest(NoiseTest):
         traffic.once("GET", "/size/1")
         with traffic.connect() as connection:
             connection.send(b"GET /delay/60000 HTTP/1.1\r\nHost: a\r\n\r\n")
-            connection.wait_until_read()
+            self.wait_for_requests(2)
             process.kill()
         wait_until(lambda: not self.spanshim.status()["processes"], what="the agent has seen the death")
         self.assertEqual(["/size/1"], self.paths(1))
@@ -109,7 +109,7 @@ class RateTest(NoiseTest):
         with traffic.connect() as connection:
             for _ in range(200):
                 traffic.request(connection, "GET", "/size/1")
-        self.assertTrue(self.spanshim.flush())
+        self.wait_for_requests(200)
         spans = len(self.spans())
         status = self.counts(requests=200, taken=spans, unsampled=0, ignored=0)
         self.assertEqual(200 - spans, status["totals"]["dropped"]["rate_limited"])

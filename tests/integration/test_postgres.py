@@ -45,7 +45,7 @@ class PostgresTest(UntouchedTest):
     def _initialize(self, env):
         data = self.directory / f"data.{len(self.started)}"
         initdb = self.run_program([PROGRAMS / "initdb", "-A", "trust", "-U", "test", "--no-sync", "--no-locale", "-D", data], env=env)
-        self.assertEqual(0, initdb.wait(60), initdb.err)
+        self.assertEqual(0, initdb.wait(), initdb.err)
         return data
 
     def _serve(self, env, strace=()):
@@ -94,7 +94,7 @@ class PostgresTest(UntouchedTest):
             common = ["-h", "127.0.0.1", "-p", port, "-U", "test"]
             for arguments in (["-i", "-q"], ["-n", "-c", 4, "-t", 50], ["-n", "-c", 4, "-t", 25, "-C", "-S"]):
                 pgbench = self.run_program([PROGRAMS / "pgbench", *arguments, *common, "postgres"], env=env)
-                self.assertEqual(0, pgbench.wait(60), pgbench.err)
+                self.assertEqual(0, pgbench.wait(), pgbench.err)
             return self._transcript(port, "SELECT count(*) FROM pgbench_history")
 
         self.assertEqual((0, "200\n", ""), self.both(run))

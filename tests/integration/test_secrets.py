@@ -92,12 +92,12 @@ class SecretsTest(ShimTest):
             connection.read_response()
         waiting = traffic.connect()
         waiting.send(self._request("/delay/30000"))
-        waiting.wait_until_read()
         return waiting
 
     def test_requests(self):
         process, port = servers.httpd(self, "--threads", env=self._env())
         waiting = self._converse(Traffic(port))
+        self.wait_for_requests(6)
         self.spans(5)
         secrets = self._secrets()
 

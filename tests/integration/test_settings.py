@@ -50,7 +50,7 @@ class SettingsTest(unittest.TestCase):
     def settings(self, **variables):
         """What `spanshim settings --json` says in an environment of just these variables."""
         env = {"SPANSHIM_SYSTEM_ENV": "none", **variables}
-        result = subprocess.run([str(LAUNCHER), "settings", "--json"], env=env, capture_output=True, text=True, timeout=20,
+        result = subprocess.run([str(LAUNCHER), "settings", "--json"], env=env, capture_output=True, text=True, timeout=60,
                                 check=False)
         answer = json.loads(result.stdout)
         self.assertEqual(1 if answer["problems"] else 0, result.returncode)
@@ -97,7 +97,7 @@ class SettingsTest(unittest.TestCase):
             system.write_text("OTEL_SERVICE_NAME=system\nOTEL_BSP_SCHEDULE_DELAY=3\nSPANSHIM_QUERY=drop\nNO_COLOR=1\n")
             env = {"SPANSHIM_SYSTEM_ENV": str(system), "OTEL_SERVICE_NAME": "environment", "SPANSHIM_QUERY": ""}
             result = subprocess.run([str(LAUNCHER), "settings", "--env-file", str(file), "--json"], env=env,
-                                    capture_output=True, text=True, timeout=20, check=False)
+                                    capture_output=True, text=True, timeout=60, check=False)
         rows = {row["name"]: (row["value"], row["from"]) for row in json.loads(result.stdout)["settings"]}
         self.assertEqual(("environment", "environment"), rows["OTEL_SERVICE_NAME"])
         self.assertEqual(("2", "--env-file"), rows["OTEL_BSP_SCHEDULE_DELAY"])
@@ -263,7 +263,7 @@ class SystemFileTest(ServedTest):
         os.mkfifo(self.directory / "pipe")
         self.serve(SPANSHIM_SYSTEM_ENV=self.directory / "pipe").kill()
         env = {**self.spanshim.base_env(), "SPANSHIM_SYSTEM_ENV": str(self.directory / "pipe")}
-        self.assertEqual(0, subprocess.run([LAUNCHER, "settings"], env=env, capture_output=True, timeout=20, check=False).returncode)
+        self.assertEqual(0, subprocess.run([LAUNCHER, "settings"], env=env, capture_output=True, timeout=60, check=False).returncode)
 
 
 if __name__ == "__main__":

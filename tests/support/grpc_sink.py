@@ -23,6 +23,7 @@ import h2.exceptions
 
 from otlp_sink import partial_success, rpc_status, varint
 from otlp_wire import WireError, spans_of
+from processes import PATIENCE_S, free_port
 
 SERVICE = "opentelemetry.proto.collector.trace.v1.TraceService"
 DETAILS = "grpc-status-details-bin"
@@ -61,7 +62,7 @@ class SpanStore:
             self.spans.extend(spans)
             self._changed.notify_all()
 
-    def wait_for(self, count, timeout=20):
+    def wait_for(self, count, timeout=PATIENCE_S):
         """Until at least `count` spans have come."""
         deadline = time.monotonic() + timeout
         with self._changed:
@@ -76,7 +77,7 @@ class SpanStore:
 class GrpcSink(SpanStore):
     """A receiver of gRPC's own library."""
 
-    def __init__(self, credentials=None, port=0):
+    def __init__(self, credentials=None, port=None):
         super().__init__()
         self.calls = []  # of each call: its metadata, and the seconds that it had left
         self._refusals = []
@@ -86,7 +87,7 @@ class GrpcSink(SpanStore):
         self._server = grpc.server(concurrent.futures.ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
         handlers = {"Export": grpc.unary_unary_rpc_method_handler(self._export)}
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
-        address = f"127.0.0.1:{port}"
+        address = f"127.0.0.1:{port or free_port()}"
         self.port = self._server.add_secure_port(address, credentials) if credentials \
             else self._server.add_insecure_port(address)
         self._server.start()
@@ -101,7 +102,7 @@ class GrpcSink(SpanStore):
 
     def replace(self):
         """Stop as at a rolling update: no new calls; those under way are answered."""
-        stopped = self._server.stop(20)
+        stopped = self._server.stop(PATIENCE_S)
         self._may_answer.set()
         stopped.wait()
 
@@ -114,7 +115,7 @@ class GrpcSink(SpanStore):
         self.calls.append({"metadata": dict(context.invocation_metadata()), "left": context.time_remaining()})
         if "OTel-OTLP-Exporter-" not in self.calls[-1]["metadata"].get("user-agent", ""):
             self.note(f"user agent of {self.calls[-1]}")
-        self._may_answer.wait(20)
+        self._may_answer.wait(PATIENCE_S)
         if self._refusals:
             code, message, details = self._refusals.pop(0)
             if details:

@@ -19,7 +19,7 @@ from pathlib import Path
 import processes
 from http_client import Connection
 from otlp_sink import OtlpSink
-from processes import Process, wait_until
+from processes import PATIENCE_S, Process, wait_until
 
 SOURCE = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ["SPANSHIM_BUILD"])
@@ -107,12 +107,12 @@ class Spanshim:
         """The agent's worker: the keeper's only child."""
         return wait_until(lambda: processes.children(self.agent.pid), what="the agent's worker")[-1]
 
-    def command(self, *arguments, timeout=60):
+    def command(self, *arguments, timeout=2 * PATIENCE_S):
         """Run the launcher's command line; its completed process."""
         return subprocess.run([str(LAUNCHER), *arguments], env=self.base_env(), capture_output=True, text=True,
                               timeout=timeout, check=False)
 
-    def flush(self, timeout=60):
+    def flush(self, timeout=2 * PATIENCE_S):
         """Return when everything handed over so far is exported or has failed: whether it was exported."""
         return BARE or self.command("flush", timeout=timeout).returncode == 0
 
@@ -281,9 +281,9 @@ class ShimTest(unittest.TestCase):
             self.skipTest("bare run")
 
     def spans(self, count=None):
-        """The server spans that have arrived. Where a count is given, it has a moment to come: the client may have its
+        """The server spans that have arrived. Where a count is given, they have time to come: the client may have its
         answer before the server's next instruction, which records it."""
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + PATIENCE_S
         while not BARE:
             self.assertTrue(self.spanshim.flush(), f"flush failed; agent's log:\n{self.spanshim.log()}")
             spans = [span for span in self.sink.spans if span["kind"] == SPAN_KIND_SERVER]
@@ -291,6 +291,11 @@ class ShimTest(unittest.TestCase):
                 break
         self.assertEqual([], self.sink.violations)
         return [] if BARE else spans
+
+    def wait_for_requests(self, count):
+        """Until servers under the shim have begun so many requests, answered or not: by then they stand in the ring, whatever
+        happens to the server."""
+        wait_until(lambda: self.spanshim.status()["totals"]["counts"]["requests"] >= count, what=f"{count} requests")
 
     def check_spans(self, exchanges, spans=None):
         """The spans are exactly those of the exchanges: one each, with exactly these attributes."""
@@ -337,7 +342,7 @@ class ShimTest(unittest.TestCase):
             left.remove(found)
             seconds = duration(found)
             self.assertGreaterEqual(seconds, exchange.at_least, f"{exchange.target} took {seconds} s by its span")
-            self.assertLess(seconds, exchange.at_least + 5, f"{exchange.target} took {seconds} s by its span")
+            self.assertLess(seconds, exchange.at_least + PATIENCE_S, f"{exchange.target} took {seconds} s by its span")
 
 
 def duration(span):

@@ -2,9 +2,9 @@
 """An HTTP/1 client that sends exactly the bytes it is given and reads answers strictly, one at a time."""
 
 import socket
-from pathlib import Path
 
-from processes import wait_until
+import socket_diag
+from processes import PATIENCE_S, wait_until
 
 
 class Response:
@@ -26,7 +26,7 @@ class Response:
 class Connection:
     """A connection to a server on this machine; `address` is a port of the loopback or a unix socket's path."""
 
-    def __init__(self, address, timeout=20, ipv6=False):
+    def __init__(self, address, timeout=PATIENCE_S, ipv6=False):
         self.address = address
         if isinstance(address, str):
             self.socket = socket.socket(socket.AF_UNIX)
@@ -43,6 +43,7 @@ class Connection:
         if not isinstance(address, str):
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.local_port = None if isinstance(address, str) else self.socket.getsockname()[1]
+        self.sent = 0  # bytes
         self.buffer = bytearray()
 
     def __enter__(self):
@@ -58,6 +59,7 @@ class Connection:
     def send(self, data):
         """Send exactly these bytes."""
         self.socket.sendall(data)
+        self.sent += len(data)
 
     def request(self, method, target, body=None, fields=(), version="HTTP/1.1"):
         """Send one request whole and read its answer."""
@@ -74,9 +76,8 @@ class Connection:
         return self.read_until(b"\r\n\r\n")
 
     def wait_until_read(self):
-        """Wait until the server has read all that was sent: nothing waits in its socket, by the kernel's table."""
-        server, client = self.socket.getpeername()[1], self.local_port
-        wait_until(lambda: unread_bytes(server, client) == 0, what="the server reads")
+        """Wait until the server has read all that was sent."""
+        wait_until(lambda: socket_diag.read_bytes(self.socket) == self.sent, what="the server reads", interval=0.001)
 
     def _fill(self):
         data = self.socket.recv(65536)
@@ -158,13 +159,3 @@ def request_bytes(method, target, body=None, fields=(), version="HTTP/1.1", host
         head.append(f"Content-Length: {len(body)}")
         payload = body
     return "\r\n".join(head).encode("latin-1") + b"\r\n\r\n" + payload
-
-
-def unread_bytes(local_port, remote_port):
-    """Bytes that wait to be read in the TCP socket with these ports, or None when there is none."""
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in Path(table).read_text().splitlines()[1:]:
-            fields = line.split()
-            if fields[1].endswith(f":{local_port:04X}") and fields[2].endswith(f":{remote_port:04X}"):
-                return int(fields[4].split(":")[1], 16)
-    return None

@@ -4,7 +4,7 @@
 that a real one does.
 
     sink = OtlpSink()                  # listens on sink.port
-    sink.wait_for(3, timeout=5)        # until 3 spans have come
+    sink.wait_for(3)                   # until 3 spans have come
     sink.spans                         # dicts: name, trace_id, attributes, resource, scope, ...; may be cleared
     sink.violations                    # what a sender must not do; tests assert that there are none
     sink.requests                      # what came over HTTP: dicts with path, headers, length, status, time
@@ -23,6 +23,7 @@ import time
 import otlp_json
 import otlp_wire
 from otlp_wire import WireError
+from processes import PATIENCE_S, free_port
 
 # mode: status of the answer; the others are special.
 STATUSES = {"ok": 200, "partial": 200, "slow": 200, "429": 429, "503": 503, "502": 502, "504": 504, "500": 500,
@@ -81,7 +82,7 @@ class OtlpSink:
         self.connection_count = 0
         self.mode = None
         self.options = {}
-        self.port = port
+        self.port = port or free_port()
         self._bind()
         self._listen()
         self.set_mode(mode, **options)
@@ -104,7 +105,8 @@ class OtlpSink:
         return self._violations
 
     def set_mode(self, mode, **options):
-        """How requests are answered from now on. Options: delay (slow, s), retry_after (any refusal: text or s),
+        """How requests are answered from now on. Options: delay (slow, s), retry_after (any refusal: text, s, or
+        what gives them when it answers),
         rejected and message (partial)."""
         if mode not in MODES:
             raise ValueError(mode)
@@ -118,7 +120,7 @@ class OtlpSink:
         elif before == "refuse":
             self._listen()
 
-    def wait_for(self, count, timeout=10):
+    def wait_for(self, count, timeout=PATIENCE_S):
         """Until at least `count` spans have come; AssertionError when the time is over."""
         deadline = time.monotonic() + timeout
         with self._lock:
@@ -129,7 +131,7 @@ class OtlpSink:
                 self._changed.wait(left)
         return self._spans
 
-    def wait_for_requests(self, count, timeout=10):
+    def wait_for_requests(self, count, timeout=PATIENCE_S):
         """Until at least `count` requests were answered or left unanswered."""
         deadline = time.monotonic() + timeout
         with self._lock:
@@ -159,7 +161,6 @@ class OtlpSink:
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", self.port))
-        self.port = listener.getsockname()[1]
         self._listener = listener
 
     def _listen(self):
@@ -276,7 +277,8 @@ class OtlpSink:
         body = answer_body(media_type, status == 200, options.get("rejected", 1) if mode == "partial" else 0, message)
         lines = [f"HTTP/1.1 {status} Some Reason", f"Content-Type: {media_type}", f"Content-Length: {len(body)}"]
         if "retry_after" in options:
-            lines.append(f"Retry-After: {options['retry_after']}")
+            retry_after = options["retry_after"]
+            lines.append(f"Retry-After: {retry_after() if callable(retry_after) else retry_after}")
         if status == 302:
             lines.append(f"Location: {options.get('location', 'http://127.0.0.1:1/v1/traces')}")
         return "\r\n".join(lines).encode() + b"\r\n\r\n" + body

@@ -3,7 +3,10 @@
 what /proc says of them."""
 
 import ctypes
+import functools
+import itertools
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -12,6 +15,8 @@ from pathlib import Path
 
 PR_SET_CHILD_SUBREAPER = 36
 CLOCK_TICK = os.sysconf("SC_CLK_TCK")
+# How long anything may take that a test waits for. Long, for a busy machine: what comes in time is not waited for longer.
+PATIENCE_S = 60
 
 
 def adopt_orphans():
@@ -19,7 +24,7 @@ def adopt_orphans():
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def wait_until(condition, timeout=20, what="condition", interval=0.01):
+def wait_until(condition, timeout=PATIENCE_S, what="condition", interval=0.01):
     """Call `condition` until it answers something true, and return that."""
     deadline = time.monotonic() + timeout
     while True:
@@ -31,11 +36,45 @@ def wait_until(condition, timeout=20, what="condition", interval=0.01):
         time.sleep(interval)
 
 
+class _Ports:
+    """Ports for this test only. They are none that the kernel gives out by itself: such a port may be somebody's by the
+    time that a server asks for it. Other tests see by an abstract socket's name that these are ours."""
+
+    COUNT = 256
+
+    def __init__(self):
+        end = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+        blocks = list(range(end // 2, end - self.COUNT, self.COUNT))
+        random.SystemRandom().shuffle(blocks)
+        self._reservation = socket.socket(socket.AF_UNIX)
+        first = next(block for block in blocks if self._reserve(block))
+        self._ports = itertools.cycle(range(first, first + self.COUNT))
+
+    def _reserve(self, block):
+        try:
+            self._reservation.bind(f"\0spanshim-test-ports-{block}")
+        except OSError:
+            return False
+        return True
+
+    def next(self):
+        """The next that nobody listens on."""
+        while True:
+            port = next(self._ports)
+            with socket.socket() as probe:
+                try:
+                    probe.bind(("127.0.0.1", port))
+                except OSError:
+                    continue
+            return port
+
+
+_ports = functools.cache(_Ports)
+
+
 def free_port():
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody listens on, now and until this test ends, but those who are told of it."""
+    return _ports().next()
 
 
 def listens(port):
@@ -94,11 +133,11 @@ class Process:
         wait_until(look, what=f"{self.name} listens on {port}")
         return port
 
-    def wait(self, timeout=20):
+    def wait(self, timeout=PATIENCE_S):
         """Its exit status, as subprocess gives it."""
         return self.popen.wait(timeout)
 
-    def terminate(self, timeout=20):
+    def terminate(self, timeout=PATIENCE_S):
         """SIGTERM, then its exit status."""
         self.popen.send_signal(signal.SIGTERM)
         return self.wait(timeout)
@@ -152,6 +191,12 @@ def command_line(pid):
     except (FileNotFoundError, ProcessLookupError):
         return ""
     return arguments.replace(b"\0", b" ").decode(errors="replace").strip()
+
+
+def age_s(pid):
+    """How long ago it was started, in seconds."""
+    ticks = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / CLOCK_TICK
 
 
 def cpu_seconds(pid):
