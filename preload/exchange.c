@@ -411,6 +411,8 @@ enum exchange_result exchange_request_step(struct conn *conn, const char *bytes,
 {
     feed_done(&conn->requests);
     *ret_used = feed(&conn->requests, bytes, length, ret_event, ret_out);
+    if (*ret_event == HTTP1_NEED_STASH) /* lent now, and given back at the next step if nothing is kept in it */
+        *ret_used += feed(&conn->requests, bytes + *ret_used, length - *ret_used, ret_event, ret_out);
     return request_event(conn, *ret_event, ret_out);
 }
 
