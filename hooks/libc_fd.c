@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 HOOK
@@ -54,6 +56,54 @@ FILE *fdopen(int fd, const char *mode)
         hook_leave(&call);
     }
     return stream;
+}
+
+static void made(int fd, int other)
+{
+    int saved_errno = errno;
+
+    if (fd >= 0 && hook_active()) {
+        conn_wakeup(fd, other);
+        errno = saved_errno;
+    }
+}
+
+HOOK
+int pipe(int ends[2])
+{
+    int result = REAL(pipe)(ends);
+
+    if (result == 0)
+        made(ends[0], ends[1]);
+    return result;
+}
+
+HOOK
+int pipe2(int ends[2], int flags)
+{
+    int result = REAL(pipe2)(ends, flags);
+
+    if (result == 0)
+        made(ends[0], ends[1]);
+    return result;
+}
+
+HOOK
+int eventfd(unsigned int value, int flags)
+{
+    int fd = REAL(eventfd)(value, flags);
+
+    made(fd, -1);
+    return fd;
+}
+
+HOOK
+int timerfd_create(clockid_t clock, int flags)
+{
+    int fd = REAL(timerfd_create)(clock, flags);
+
+    made(fd, -1);
+    return fd;
 }
 
 static int duplicated(int of, int fd)

@@ -51,6 +51,13 @@ static bool is_client(const struct conn *conn)
     return has_role(conn, CONN_CLIENT);
 }
 
+/* Is its traffic read as HTTP? */
+static bool is_followed(const struct conn *conn)
+{
+    return (has_role(conn, CONN_SERVER) || has_role(conn, CONN_CLIENT)) &&
+           !atomic_load_explicit(&conn->passive, memory_order_relaxed);
+}
+
 /* What goes out, and what comes in. */
 static struct conn_direction *outward(struct conn *conn)
 {
@@ -85,7 +92,6 @@ struct conn *conn_new(enum conn_role role)
     conn->head = NULL;
     conn->asked_close = false;
     conn->begun_ns = 0;
-    conn->cause = (struct request_ref){0};
     conn->outgoing = NULL;
     conn->ahead = 0;
     atomic_store_explicit(&conn->sending, 0, memory_order_relaxed);
@@ -142,7 +148,7 @@ static void end_requests(struct conn *conn)
 /* Both directions are claimed, and stay so while the connection is free: a late visitor fails to claim. */
 static void conn_end(struct conn *conn)
 {
-    if (!has_role(conn, CONN_LISTENER)) {
+    if (has_role(conn, CONN_SERVER) || has_role(conn, CONN_CLIENT)) {
         if (atomic_load_explicit(&conn->passive, memory_order_relaxed))
             discard(conn);
         else if (left_to_other(conn))
@@ -151,6 +157,7 @@ static void conn_end(struct conn *conn)
             end_requests(conn);
         conn_send_end(conn);
     }
+    tie_end(&conn->tie);
     atomic_store_explicit(&conn->doomed, 0, memory_order_relaxed);
     atomic_fetch_add_explicit(&conn->generation, 1, memory_order_release);
     arena_pool_put(&conns, conn);
@@ -249,13 +256,12 @@ bool conn_capture(struct conn_ref *ref, int fd)
     process_check_fork();
     if (!ref->conn)
         return true;
-    return !has_role(ref->conn, CONN_LISTENER) &&
-           (!atomic_load_explicit(&ref->conn->passive, memory_order_relaxed) || ref->conn->outgoing);
+    return is_followed(ref->conn) || is_client(ref->conn) || has_role(ref->conn, CONN_WAKEUP);
 }
 
 bool conn_asks(const struct conn_ref *ref)
 {
-    return ref->conn && is_client(ref->conn);
+    return ref->conn && is_client(ref->conn) && (is_followed(ref->conn) || ref->conn->outgoing);
 }
 
 typedef enum exchange_result exchange_function(struct conn *conn, const char *bytes, size_t length);
@@ -355,6 +361,20 @@ void conn_address_set(struct wire_address *address, const struct sockaddr *from,
     }
 }
 
+/* What came in on behalf of somebody: an answer, its end, or that there will be none. */
+static void answered(const struct conn_ref *ref, ssize_t n)
+{
+    enum tie_kind kind = TIE_OTHER;
+
+    if ((n < 0 && (errno == EAGAIN || errno == EINTR)) || !conn_is_current(ref))
+        return;
+    if (has_role(ref->conn, CONN_WAKEUP))
+        kind = TIE_WAKEUP;
+    else if (is_followed(ref->conn))
+        kind = TIE_HTTP;
+    tie_read(&ref->conn->tie, kind);
+}
+
 void conn_data_in_vector(const struct conn_ref *ref, const struct iovec *iov, int count, ssize_t n)
 {
     struct conn_ref known = *ref;
@@ -363,6 +383,11 @@ void conn_data_in_vector(const struct conn_ref *ref, const struct iovec *iov, in
         conn_classify(&known, iov, count, n);
     if (!known.conn)
         return;
+    if (!has_role(known.conn, CONN_SERVER)) {
+        answered(&known, n);
+        if (!is_followed(known.conn))
+            return;
+    }
     if (n > 0 && is_client(known.conn))
         move_bytes(&known, &known.conn->responses, exchange_responses, iov, count, (size_t)n);
     else if (n > 0)
@@ -380,6 +405,12 @@ void conn_data_in(const struct conn_ref *ref, const void *bytes, size_t room, ss
     conn_data_in_vector(ref, &iov, 1, n);
 }
 
+void conn_written(const struct conn_ref *ref, ssize_t n)
+{
+    if (n > 0 && conn_is_current(ref))
+        tie_write(&ref->conn->tie);
+}
+
 void conn_data_out_vector(const struct conn_ref *ref, const struct iovec *iov, int count, ssize_t n)
 {
     struct conn_ref known = *ref;
@@ -388,6 +419,8 @@ void conn_data_out_vector(const struct conn_ref *ref, const struct iovec *iov, i
         return; /* to a request that another process had read: the next one may be ours */
     if (!known.conn && !conn_classify_out(&known, iov, count, n))
         (void)fdtab_replace(ref->fd, ref->entry, FDTAB_IGNORED); /* who speaks first is no HTTP server */
+    else if (!has_role(known.conn, CONN_SERVER) && !is_followed(known.conn))
+        conn_written(&known, n);
     else if (n > 0 && is_client(known.conn))
         move_bytes(&known, &known.conn->requests, exchange_requests, iov, count, (size_t)n);
     else if (n > 0)
@@ -470,6 +503,7 @@ void conn_accepted(int listener, int fd, const struct sockaddr *address, size_t 
     struct conn *conn;
 
     process_check_fork();
+    current_clear();
     conn = conn_new(CONN_SERVER);
     if (!conn) {
         conn_forget(fd);
@@ -496,8 +530,46 @@ void conn_connected(int fd, const struct sockaddr *address, size_t length)
         return;
     }
     conn_address_set(&conn->peer, address, length);
-    conn->cause = current_get();
+    tie_make(&conn->tie);
     (void)fd_name_conn(fd, conn, conn_lose);
+}
+
+void conn_wakeup(int fd, int other)
+{
+    struct conn *conn;
+
+    process_check_fork();
+    conn = conn_new(CONN_WAKEUP);
+    if (!conn) {
+        conn_forget(fd);
+        return;
+    }
+    tie_make(&conn->tie);
+    if (fd_name_conn(fd, conn, conn_lose) && other >= 0)
+        conn_duplicated(fd, other);
+}
+
+enum conn_work conn_brings(int fd)
+{
+    struct conn *conn = fd < 0 ? NULL : conn_of(fdtab_get(fd));
+    uint32_t youngest;
+
+    if (!conn)
+        return CONN_BRINGS_NONE;
+    switch ((enum conn_role)atomic_load_explicit(&conn->role, memory_order_relaxed)) {
+    case CONN_LISTENER:
+        return CONN_BRINGS_CONNECTIONS;
+    case CONN_SERVER:
+        youngest = atomic_load_explicit(&conn->opened, memory_order_relaxed) - 1;
+        if (current_is_in(
+                (struct wire_slot *)(conn->open[youngest % CONN_PIPELINE_MAX].slot & ~(uintptr_t)CONN_OPEN_FLAGS)))
+            return CONN_BRINGS_NONE;
+        return CONN_BRINGS_REQUESTS;
+    case CONN_CLIENT:
+    case CONN_WAKEUP:
+        break;
+    }
+    return CONN_BRINGS_NONE;
 }
 
 void conn_duplicated(int of, int fd)

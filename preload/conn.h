@@ -71,6 +71,18 @@ void conn_accepted(int listener, int fd, const struct sockaddr *address, size_t 
 /* A connection was made, or is being made; address may be NULL. Context: hook; signal-safe. */
 void conn_connected(int fd, const struct sockaddr *address, size_t length);
 
+/* A pipe's two ends, or an eventfd (`other` is -1): who is woken by it works for whoever did that. Context: hook;
+ * signal-safe. */
+void conn_wakeup(int fd, int other);
+
+/* What new work may this descriptor bring? Context: hook; signal-safe. */
+enum conn_work {
+    CONN_BRINGS_NONE,
+    CONN_BRINGS_CONNECTIONS, /* a listening socket */
+    CONN_BRINGS_REQUESTS,    /* a client's connection other than the one of this thread's current request */
+};
+enum conn_work conn_brings(int fd);
+
 /* `fd` now names what `of` names. Context: hook; signal-safe. */
 void conn_duplicated(int of, int fd);
 

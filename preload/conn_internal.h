@@ -22,7 +22,7 @@ enum { CONN_PIPELINE_MAX = 128 };
 /* What the response's framing depends on. */
 enum conn_open_flag { CONN_OPEN_HEAD = 1, CONN_OPEN_CONNECT = 2, CONN_OPEN_FLAGS = 3 };
 
-enum conn_role { CONN_SERVER, CONN_CLIENT, CONN_LISTENER };
+enum conn_role { CONN_SERVER, CONN_CLIENT, CONN_LISTENER, CONN_WAKEUP /* a pipe, an eventfd */ };
 
 enum { CONN_PASSIVE = 1 };
 
@@ -72,8 +72,9 @@ struct conn {
      * claimed, 1 only with both; either reads; relaxed. */
     _Atomic uint8_t response_unseen;
 
+    struct tie tie; /* a client's or a wakeup's: whom it works for */
+
     /* A client's. */
-    struct request_ref cause;  /* the request that was current when it was connected */
     _Atomic uint8_t sending;   /* a call of the program's is under way: who makes it holds what follows */
     struct outgoing *outgoing; /* a pool's block: what goes out in place of the program's bytes, else NULL */
     uint64_t ahead;            /* bytes the program still has to send that were parsed already */
@@ -129,6 +130,9 @@ __attribute__((cold)) void conn_note_failure(const struct conn_ref *ref);
 /* The connection is about to end: nothing more goes out on it. Both directions are claimed. Context: hook; signal-safe.
  */
 void conn_send_end(struct conn *conn);
+
+/* Bytes went out that are no HTTP: n as the call returned it. Context: hook; signal-safe. */
+void conn_written(const struct conn_ref *ref, ssize_t n);
 
 /* A connection with one descriptor; NULL: there are too many, which is counted. Context: hook; signal-safe. */
 struct conn *conn_new(enum conn_role role);

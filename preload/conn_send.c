@@ -273,6 +273,8 @@ static void end(const struct conn_ref *ref, struct outgoing *outgoing, const str
     } else {
         conn_turn_passive(conn, WIRE_DROP_CONTENDED);
     }
+    if (is_passive(conn))
+        conn_written(ref, n);
     conn_settle(conn);
 }
 

@@ -133,6 +133,14 @@ static bool oldest(const struct conn *conn, uintptr_t *ret_open)
     return true;
 }
 
+/* Has a client all the answers that it waits for? */
+static void note_answered(struct conn *conn)
+{
+    if (is_client(conn) && atomic_load_explicit(&conn->answered, memory_order_relaxed) ==
+                               atomic_load_explicit(&conn->opened, memory_order_relaxed))
+        tie_answered(&conn->tie);
+}
+
 /* Take the oldest request out of the queue and end it. */
 static void request_end(struct conn *conn, uint16_t flags, enum wire_error error)
 {
@@ -155,6 +163,7 @@ static void request_end(struct conn *conn, uint16_t flags, enum wire_error error
         span_end(slot, moment(&conn->responses), error);
     }
     atomic_store_explicit(&conn->answered, number + 1, memory_order_release);
+    note_answered(conn);
 }
 
 /* Take the oldest request out of the queue: it is no span. */
@@ -163,6 +172,7 @@ static void request_drop(struct conn *conn, struct wire_slot *slot)
     if (slot && !was_ended_elsewhere(conn, atomic_load_explicit(&conn->answered, memory_order_relaxed)))
         span_discard(slot);
     atomic_fetch_add_explicit(&conn->answered, 1, memory_order_release);
+    note_answered(conn);
 }
 
 /* Requests */
@@ -197,7 +207,7 @@ static struct wire_slot *open_span(struct conn *conn, uint32_t number)
 
     if (is_client(conn)) {
         ends.kind = WIRE_KIND_CLIENT;
-        ends.parent = number == 0 ? conn->cause : current_get();
+        ends.parent = current_parent_for(&conn->tie, number == 0);
     }
     return span_open(conn->head, conn->begun_ns ? conn->begun_ns : moment(&conn->requests), &ends);
 }
@@ -285,6 +295,28 @@ __attribute__((cold)) static enum exchange_result request_lost(struct conn *conn
     return event == HTTP1_BAD ? EXCHANGE_DOUBT : EXCHANGE_OVER;
 }
 
+/* A client's request goes out: its answer is its parent's. */
+static void ask_for(struct conn *conn, struct wire_slot *slot)
+{
+    uint32_t others = atomic_load_explicit(&conn->opened, memory_order_relaxed) - 1 -
+                      atomic_load_explicit(&conn->answered, memory_order_relaxed);
+
+    tie_ask(&conn->tie, slot ? &conn->head->parent : &(struct request_ref){0}, others > 0);
+}
+
+/* The thread has read of a server's request: what it does next is done for it, if its head is complete. Two that are
+ * read at once are both worked on; current.h sees to that. */
+static void work_on_youngest(struct conn *conn)
+{
+    uint32_t number = atomic_load_explicit(&conn->opened, memory_order_relaxed);
+    const struct conn_open *open = &conn->open[(number - 1) % CONN_PIPELINE_MAX];
+
+    if (conn->head || number == atomic_load_explicit(&conn->answered, memory_order_relaxed) || !slot_of(open->slot))
+        current_clear();
+    else
+        current_set(&(struct request_ref){slot_of(open->slot), open->start_ns});
+}
+
 /* A server's head is done with now; a client's is looked at once more. */
 static inline void request_head_end(struct conn *conn, struct wire_slot *slot)
 {
@@ -293,13 +325,14 @@ static inline void request_head_end(struct conn *conn, struct wire_slot *slot)
             wire_slot_request(slot)->flags |= WIRE_REQUEST_FRAMING_AMBIGUOUS;
         span_head_end(slot, conn->head);
     }
-    if (is_client(conn))
+    if (is_client(conn)) {
+        ask_for(conn, slot);
         return;
+    }
     if (__builtin_expect(conn->asked_close || !conn->requests.parser.keep_alive, 0))
         note_close(conn);
-    if (slot)
-        current_set(&(struct request_ref){slot, wire_slot_request(slot)->start_ns});
     exchange_head_release(conn);
+    work_on_youngest(conn);
 }
 
 static enum exchange_result request_event(struct conn *conn, enum http1_event event, const struct http1_out *out)
@@ -320,9 +353,13 @@ static enum exchange_result request_event(struct conn *conn, enum http1_event ev
         if (conn->requests.parser.state == HTTP1_IN_START_LINE && conn->begun_ns == 0)
             conn->begun_ns = moment(&conn->requests);
         request_body(conn, false);
+        if (!is_client(conn))
+            work_on_youngest(conn);
         return EXCHANGE_ON;
     case HTTP1_MESSAGE_END:
         request_body(conn, true);
+        if (!is_client(conn))
+            work_on_youngest(conn);
         return EXCHANGE_ON;
     case HTTP1_NEED_STASH:
         return EXCHANGE_ON;

@@ -186,6 +186,25 @@ struct wire_slot *ring_slot_take(void)
     return NULL;
 }
 
+struct wire_slot *ring_slot_next(uint32_t *index)
+{
+    struct wire_lane *lane = own_lane();
+    struct wire_ring *ring = ring_current();
+    uint32_t bit = *index % 64;
+
+    if (!lane)
+        return NULL;
+    for (uint32_t word = *index / 64; word < ring->slot_count / 64; word++, bit = 0) {
+        uint64_t map = atomic_load_explicit(&lane->slot_map[word], memory_order_relaxed) >> bit << bit;
+
+        if (map == 0)
+            continue;
+        *index = word * 64 + (uint32_t)__builtin_ctzll(map);
+        return &slots_of(ring, lane)[*index];
+    }
+    return NULL;
+}
+
 /* Slots come right after the lane's first page, whatever the ring. */
 static struct wire_lane *lane_of_slot(struct wire_slot *slot)
 {

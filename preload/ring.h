@@ -46,6 +46,10 @@ void ring_withhold(enum wire_withhold reason);
  * Context: hook; signal-safe. */
 struct wire_slot *ring_slot_take(void);
 
+/* The first slot in use of this process's lane, from this index on; *index is then its own. NULL: none. Context: hook;
+ * signal-safe. */
+struct wire_slot *ring_slot_next(uint32_t *index);
+
 /* Give it back: any slot of any ring this process ever had, also one of the parent's. Context: hook; signal-safe. */
 void ring_slot_release(struct wire_slot *slot);
 

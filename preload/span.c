@@ -448,6 +448,8 @@ void span_head_end(struct wire_slot *slot, struct span_head *head)
         ring_prepare(sizeof(struct wire_cell) - WIRE_CELL_PAYLOAD + sizeof(struct wire_record) + sizeof(*request) +
                      request->text_length);
     atomic_store_explicit(&slot->open, WIRE_SLOT_OPEN, memory_order_release);
+    if (request->kind == WIRE_KIND_SERVER)
+        request_begun(slot);
 }
 
 size_t span_context_lines(struct wire_slot *slot, struct span_head *head, char *out, size_t room)
@@ -483,11 +485,14 @@ void span_end(struct wire_slot *slot, uint64_t end_ns, enum wire_error error)
     request->end_ns = end_ns;
     if (request->flags & WIRE_REQUEST_SAMPLED)
         (void)ring_write(WIRE_RECORD_REQUEST, request, sizeof(*request) + request->text_length, slot);
+    request_ended(slot);
     ring_slot_release(slot);
 }
 
 void span_discard(struct wire_slot *slot)
 {
+    if (atomic_load_explicit(&slot->open, memory_order_relaxed) == WIRE_SLOT_OPEN)
+        request_ended(slot);
     ring_slot_release(slot);
 }
 
@@ -502,5 +507,6 @@ void span_reclaim(struct wire_slot *slot, uint64_t start_ns)
         return;
     if (is_sampled)
         ring_drop(WIRE_DROP_BLIND);
+    request_ended(slot);
     ring_slot_release(slot);
 }

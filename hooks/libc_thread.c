@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+/* A thread is started: what it does first is done for the request that its starter works on. */
+#include "hooks/hook.h"
+
+#include "preload/arena.h"
+#include "preload/current.h"
+
+#include <pthread.h>
+
+/* What goes to the new thread by way of its argument. */
+struct start {
+    _Atomic uint32_t pool_link; /* the arena's while it is free */
+    void *(*routine)(void *argument);
+    void *argument;
+    struct request_ref ref;
+};
+static struct arena_pool starts = {.block_size = sizeof(struct start)};
+
+/* Ends in a jump: the thread's stack is as without us. */
+static void *begin(void *block)
+{
+    const struct start start = *(struct start *)block;
+
+    arena_pool_put(&starts, block);
+    current_inherit(&start.ref);
+    return start.routine(start.argument);
+}
+
+HOOK
+int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*routine)(void *), void *argument)
+{
+    struct request_ref ref = hook_active() ? current_get() : (struct request_ref){0};
+    struct start *start = ref.slot ? arena_pool_get(&starts) : NULL;
+
+    if (!start)
+        return REAL(pthread_create)(thread, attributes, routine, argument);
+    start->routine = routine;
+    start->argument = argument;
+    start->ref = ref;
+    int result = REAL(pthread_create)(thread, attributes, begin, start);
+    if (result != 0)
+        arena_pool_put(&starts, start);
+    return result;
+}

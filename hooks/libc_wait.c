@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+/* A thread waits: for whatever comes next, if new work may come; then its current request is over. */
+#include "hooks/hook.h"
+
+#include "preload/current.h"
+#include "preload/fdtab.h"
+
+#include <poll.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <time.h>
+
+HOOK
+int epoll_wait(int epoll, struct epoll_event *events, int count, int timeout_ms)
+{
+    if (hook_active())
+        current_turn();
+    return REAL(epoll_wait)(epoll, events, count, timeout_ms);
+}
+
+HOOK
+int epoll_pwait(int epoll, struct epoll_event *events, int count, int timeout_ms, const sigset_t *mask)
+{
+    if (hook_active())
+        current_turn();
+    return REAL(epoll_pwait)(epoll, events, count, timeout_ms, mask);
+}
+
+/* Since glibc 2.35. */
+int epoll_pwait2(int epoll, struct epoll_event *events, int count, const struct timespec *timeout,
+                 const sigset_t *mask);
+
+HOOK
+int epoll_pwait2(int epoll, struct epoll_event *events, int count, const struct timespec *timeout, const sigset_t *mask)
+{
+    if (hook_active())
+        current_turn();
+    return REAL(epoll_pwait2)(epoll, events, count, timeout, mask);
+}
+
+/* What a thread waits for. */
+struct awaited {
+    unsigned count;
+    bool connections, requests;
+};
+
+static inline void await(struct awaited *awaited, int fd)
+{
+    enum conn_work work = conn_brings(fd);
+
+    awaited->count++;
+    awaited->connections |= work == CONN_BRINGS_CONNECTIONS;
+    awaited->requests |= work == CONN_BRINGS_REQUESTS;
+}
+
+/* Who waits for several, requests among them, does their work in turns; not so who waits for the next request of one
+ * connection, or for the next connection. */
+static void turn(const struct awaited *awaited)
+{
+    if (awaited->requests && awaited->count > 1)
+        current_turn();
+    else if (awaited->requests || awaited->connections)
+        current_clear();
+}
+
+/* poll() leaves its list of descriptors as it was, so that can be read when the kernel has found it readable. */
+static int polled(const struct pollfd *list, nfds_t count, int result)
+{
+    struct awaited awaited = {0};
+
+    if (result < 0 || !hook_active() || !current_would_turn())
+        return result;
+    for (nfds_t i = 0; i < count && !(awaited.requests && awaited.count > 1); i++)
+        await(&awaited, list[i].fd);
+    turn(&awaited);
+    return result;
+}
+
+HOOK
+int poll(struct pollfd *list, nfds_t count, int timeout_ms)
+{
+    return polled(list, count, REAL(poll)(list, count, timeout_ms));
+}
+
+HOOK
+int ppoll(struct pollfd *list, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
+{
+    return polled(list, count, REAL(ppoll)(list, count, timeout, mask));
+}
+
+/* The same where the compiler knew the list's size; the original aborts on an overflow. */
+int __poll_chk(struct pollfd *list, nfds_t count, int timeout_ms, size_t size);
+int __ppoll_chk(struct pollfd *list, nfds_t count, const struct timespec *timeout, const sigset_t *mask, size_t size);
+
+HOOK
+int __poll_chk(struct pollfd *list, nfds_t count, int timeout_ms, size_t size)
+{
+    return polled(list, count, REAL(__poll_chk)(list, count, timeout_ms, size));
+}
+
+HOOK
+int __ppoll_chk(struct pollfd *list, nfds_t count, const struct timespec *timeout, const sigset_t *mask, size_t size)
+{
+    return polled(list, count, REAL(__ppoll_chk)(list, count, timeout, mask, size));
+}
+
+/* select() writes over its sets, so they are read before the call. A set that can't be one is the kernel's to refuse. A
+ * pointer that looks good and is not would end the program here instead of with EFAULT. */
+static void await_set(struct awaited *awaited, int count, const fd_set *set)
+{
+    enum { BITS = 8 * sizeof(unsigned long), LOWEST = 4096 };
+    const unsigned long *words = (const unsigned long *)(const void *)set;
+
+    if ((uintptr_t)set < LOWEST || (uintptr_t)set >> 47 != 0 || (uintptr_t)set % sizeof(*words) != 0)
+        return;
+    for (int first = 0; first < count && first < FDTAB_LIMIT; first += BITS)
+        for (unsigned long word = words[first / BITS]; word != 0; word &= word - 1)
+            if (first + __builtin_ctzl(word) < count)
+                await(awaited, first + __builtin_ctzl(word));
+}
+
+static void before_select(int count, const fd_set *readable, const fd_set *writable)
+{
+    struct awaited awaited = {0};
+
+    if (!hook_active() || !current_would_turn())
+        return;
+    await_set(&awaited, count, readable);
+    await_set(&awaited, count, writable);
+    turn(&awaited);
+}
+
+HOOK
+int select(int count, fd_set *readable, fd_set *writable, fd_set *failed, struct timeval *timeout)
+{
+    before_select(count, readable, writable);
+    return REAL(select)(count, readable, writable, failed, timeout);
+}
+
+HOOK
+int pselect(int count, fd_set *readable, fd_set *writable, fd_set *failed, const struct timespec *timeout,
+            const sigset_t *mask)
+{
+    before_select(count, readable, writable);
+    return REAL(pselect)(count, readable, writable, failed, timeout, mask);
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The server's requests that are open in this process: which of them are alive, where each one goes on, and which one
+ * brought a given trace header. That decides who may be the parent of a request that goes out: current.h.
+ *
+ * A request goes on where its thread is (somebody holds it) or where a descriptor brings it (it waits there). One that
+ * is neither held nor waits is adrift: it goes on wherever the program likes (by a timer, a queue, another thread), and
+ * no system call shows it. Context of all: hook; signal-safe; any thread, without locks. */
+#ifndef SPANSHIM_REQUEST_H
+#define SPANSHIM_REQUEST_H
+
+#include "preload/wire.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct trace_context;
+
+/* A request by its slot and its start: the slot may be another request's by now. */
+struct request_ref {
+    struct wire_slot *slot; /* NULL: none */
+    uint64_t start_ns;
+};
+
+static inline bool request_is_same(const struct request_ref *a, const struct request_ref *b)
+{
+    return a->slot == b->slot && a->start_ns == b->start_ns;
+}
+
+static inline struct request_ref request_in(struct wire_slot *slot)
+{
+    return (struct request_ref){slot, wire_slot_request(slot)->start_ns};
+}
+
+/* The request as long as it lives; NULL when it has ended. */
+struct wire_request *request_live(const struct request_ref *ref);
+
+/* A server's request: its head is complete, its slot open. It is adrift until somebody holds it. And: it has ended. */
+void request_begun(struct wire_slot *slot);
+void request_ended(struct wire_slot *slot);
+
+/* A thread works on it; does so no more. What the latter returns: it is alive, and adrift now. */
+void request_hold(const struct request_ref *ref);
+bool request_leave(const struct request_ref *ref);
+
+/* It waits for a descriptor; does so no more. */
+void request_wait(const struct request_ref *ref);
+void request_go_on(const struct request_ref *ref);
+
+/* Is each other live request that is not being answered yet held by a thread, or waiting? Else what a thread does may
+ * be done for another one than its current. */
+bool request_others_are_placed(const struct request_ref *ref);
+
+/* Is there no other live request that is not being answered yet? */
+bool request_is_alone(const struct request_ref *ref);
+
+/* The live request that came with this trace context, as a proxy passes it on unchanged. Two that came with the same:
+ * `preferred`, if it is one of them, else none. */
+struct request_ref request_search(const struct trace_context *context, const struct request_ref *preferred);
+
+#endif
