@@ -81,8 +81,20 @@ void conn_classify(struct conn_ref *ref, const struct iovec *iov, int count, ssi
 
 bool conn_classify_out(struct conn_ref *ref, const struct iovec *iov, int count, ssize_t n)
 {
-    if (count > 0 && n > 0 && iov[0].iov_base &&
-        begins_request(iov[0].iov_base, iov[0].iov_len < (size_t)n ? iov[0].iov_len : (size_t)n))
+    struct iovec first = count > 0 ? iov[0] : (struct iovec){0};
+
+    if (n > 0 && first.iov_len > (size_t)n)
+        first.iov_len = (size_t)n;
+    if (n > 0 && first.iov_base && conn_begins_request(&first, 1))
         adopt(ref, CONN_CLIENT);
     return ref->conn != NULL;
+}
+
+bool conn_begins_request(const struct iovec *iov, int count)
+{
+    while (count > 0 && iov->iov_len == 0) {
+        iov++;
+        count--;
+    }
+    return count > 0 && begins_request(iov->iov_base, iov->iov_len);
 }

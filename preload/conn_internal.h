@@ -151,6 +151,9 @@ void conn_classify(struct conn_ref *ref, const struct iovec *iov, int count, ssi
  * names. Context: hook; signal-safe. */
 bool conn_classify_out(struct conn_ref *ref, const struct iovec *iov, int count, ssize_t n);
 
+/* Do the first bytes of a client look like a request's? Context: pure. */
+bool conn_begins_request(const struct iovec *iov, int count);
+
 /* Are these a response's first bytes? Context: pure. */
 bool conn_begins_response(const struct iovec *iov, int count, ssize_t n);
 

@@ -166,6 +166,10 @@ static void prepare(struct conn *conn, const struct iovec *iov, int count)
         conn->opened_before = atomic_load_explicit(&conn->opened, memory_order_relaxed);
         conn->is_fresh = conn->ahead == 0;
     }
+    if (conn->is_fresh && conn->opened_before == 0 && !conn_begins_request(iov, count)) {
+        conn_turn_passive(conn, WIRE_DROP_COUNT);
+        return;
+    }
     plan.outgoing = arena_pool_get(&outgoings);
     if (!plan.outgoing)
         return;

@@ -446,11 +446,13 @@ enum exchange_result exchange_requests(struct conn *conn, const char *bytes, siz
 enum exchange_result exchange_request_step(struct conn *conn, const char *bytes, size_t length, size_t *ret_used,
                                            enum http1_event *ret_event, struct http1_out *ret_out)
 {
-    feed_done(&conn->requests);
+    enum exchange_result result;
+
     *ret_used = feed(&conn->requests, bytes, length, ret_event, ret_out);
-    if (*ret_event == HTTP1_NEED_STASH) /* lent now, and given back at the next step if nothing is kept in it */
-        *ret_used += feed(&conn->requests, bytes + *ret_used, length - *ret_used, ret_event, ret_out);
-    return request_event(conn, *ret_event, ret_out);
+    result = request_event(conn, *ret_event, ret_out);
+    if (*ret_event != HTTP1_NEED_STASH)
+        feed_done(&conn->requests);
+    return result;
 }
 
 bool exchange_request_is_all_but_over(const struct conn *conn)
