@@ -81,6 +81,7 @@ struct conn {
     struct http1 before;       /* the parser before the call that begins a request */
     uint32_t opened_before;    /* likewise */
     bool is_fresh;             /* that is the call under way */
+    bool is_signed;            /* it has a signature that may cover all fields */
     bool context_sent;         /* a trace header went out in an earlier call than the head's end */
     uint16_t head_fields;      /* so far */
     uint32_t head_length;      /* the same, in bytes */

@@ -7,6 +7,7 @@
 #include "preload/config.h"
 #include "preload/outgoing.h"
 #include "preload/ring.h"
+#include "preload/slice.h"
 #include "preload/span.h"
 
 #include <errno.h>
@@ -36,12 +37,23 @@ static bool is_before_head_end(const struct http1 *parser)
     return parser->state <= HTTP1_IN_FIELDS;
 }
 
+/* HTTP message signatures (RFC 9421, and the drafts before it): what they cover is the signer's choice, so nothing is
+ * added. AWS's and others' signatures name the headers that they cover, and bear more. */
+static bool is_signature(struct slice name, struct slice value)
+{
+    return slice_is(name, "signature") || slice_is(name, "signature-input") ||
+           (slice_is(name, "authorization") && value.length > 10 &&
+            slice_is((struct slice){value.bytes, 10}, "signature "));
+}
+
 /* A line of the head, which ends with the bytes from..from + used. */
 static void plan_field(struct plan *plan, const char *from, size_t used, const struct http1_out *line)
 {
     struct conn *conn = plan->conn;
 
     conn->head_fields++;
+    if (is_signature(line->a, line->b))
+        conn->is_signed = true;
     if (!conn->head || !conn->head->was_context)
         return;
     if (line->a.bytes < from || line->a.bytes >= from + used || /* it began in an earlier call, or buffer */
@@ -88,6 +100,8 @@ static enum wire_withhold obstacle(const struct plan *plan, size_t own_length)
 
     if (conn->context_sent)
         return WIRE_WITHHOLD_HEAD_CUT;
+    if (conn->is_signed)
+        return WIRE_WITHHOLD_SIGNED;
     if (own_length == 0)
         return WIRE_WITHHOLD_HEAD_TOO_LONG;
     if (conn->head_fields >= OUTGOING_FIELDS_MAX)
@@ -161,7 +175,7 @@ static void prepare(struct conn *conn, const struct iovec *iov, int count)
         return;
     if (conn->requests.parser.state == HTTP1_AT_START) {
         conn->head_length = conn->head_fields = 0;
-        conn->context_sent = false;
+        conn->context_sent = conn->is_signed = false;
         conn->before = conn->requests.parser;
         conn->opened_before = atomic_load_explicit(&conn->opened, memory_order_relaxed);
         conn->is_fresh = conn->ahead == 0;

@@ -280,6 +280,27 @@ static void test_conn_send_leaves_many_fields(void **state)
     }
 }
 
+/* A signature may cover what is added. One that names what it covers (AWS) does not. */
+static void test_conn_send_leaves_signed_requests(void **state)
+{
+    static const char *const fields[] = {"Signature: x", "signature-input: y", "Authorization: Signature keyId=z",
+                                         "Authorization: AWS4-HMAC-SHA256 SignedHeaders=host", "Signatures: none"};
+    char all[256];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+        (void)snprintf(all, sizeof(all), "GET /one HTTP/1.1\r\n%s\r\n\r\n", fields[i]);
+        connect_anew();
+        send_bytes(all, strlen(all));
+        answer();
+        (void)traffic_assert_span("/one", 200, WIRE_ERROR_NONE);
+        if (i < 3)
+            assert_untold(all, WIRE_WITHHOLD_SIGNED, i + 1);
+        else
+            assert_int_equal(kernel.length, strlen(all) + HEADER_LENGTH);
+    }
+}
+
 /* Only the first of those that go out in one call has a header. */
 static void test_conn_send_pipelines(void **state)
 {
@@ -360,6 +381,7 @@ int main(void)
         TEST(replaces_what_is_passed_on),
         TEST(leaves_long_heads),
         TEST(leaves_many_fields),
+        TEST(leaves_signed_requests),
         TEST(pipelines),
         TEST(fails),
         TEST(ends_what_it_began),
