@@ -391,7 +391,7 @@ class InstallationTest(ShimTest):
         self.needs_spans()
         check, status = self.send(OTEL_TRACES_SAMPLER="always_off", SPANSHIM_IGNORE_PATHS="*")
         self.assertEqual(("delivery", "ok", 0), (check["name"], check["state"], status), check)
-        [span] = self.sink.spans
+        [span] = self.spans()
         self.assertEqual(("/spanshim-doctor", "spanshim-doctor"),
                          (span["attributes"]["url.path"], span["resource"]["service.name"]))
 

@@ -8,7 +8,7 @@ import unittest
 
 import servers
 from harness import BARE, ShimTest, Traffic
-from processes import children, context_switches, cpu_nanoseconds, descriptors, thread_ids, wait_until
+from processes import children, context_switches, cpu_nanoseconds, descriptors, status_field, thread_ids, wait_until
 
 QUIET = 2.0
 
@@ -24,33 +24,37 @@ class IdleTest(ShimTest):
     agent_settings = {}
 
     def _at_rest(self, start, env):
-        """What a server's last process has, and how often it woke in QUIET seconds."""
+        """A server's last process, at rest after some requests."""
         process, port = start(self, env=env)
         traffic = Traffic(port)
         for _ in range(20):
             traffic.once("GET", "/size/10")
         pid = (children(process.pid) or [process.pid])[-1]
         wait_until(lambda: self._settled(pid), what="connections are closed and threads have ended")
-        before = context_switches(pid)
-        time.sleep(QUIET)  # the measure itself
-        woken = context_switches(pid) - before
-        found = (len(thread_ids(pid)), {number: shape(kind) for number, kind in descriptors(pid).items()}, woken)
-        process.kill()
-        return found
+        return pid
 
     @staticmethod
     def _settled(pid):
-        """Do two looks, a moment apart, see the same threads and descriptors?"""
-        first = thread_ids(pid), descriptors(pid)
-        time.sleep(0.1)
-        return first == (thread_ids(pid), descriptors(pid))
+        """Are all its threads asleep, and are they and the descriptors the same a moment later?"""
+        before = IdleTest._state(pid)
+        time.sleep(0.3)
+        return before == IdleTest._state(pid) and set(before[0].values()) == {"S"}
+
+    @staticmethod
+    def _state(pid):
+        """Each thread's state, and the descriptors."""
+        return {thread: status_field(f"{pid}/task/{thread}", "State")[0] for thread in thread_ids(pid)}, \
+            descriptors(pid)
 
     def _compare(self, start):
-        bare = self._at_rest(start, self.spanshim.env(preload=False))
-        shimmed = self._at_rest(start, self.spanshim.env())
-        self.assertEqual(bare[0], shimmed[0], "threads")
-        self.assertEqual(bare[1], shimmed[1], "descriptors")
-        self.assertLessEqual(shimmed[2], bare[2] + 1, "wake-ups")
+        """Both at once: what they have, and how often they wake in QUIET seconds."""
+        pids = [self._at_rest(start, self.spanshim.env(preload=preload)) for preload in (False, True)]
+        before = [context_switches(pid) for pid in pids]
+        time.sleep(QUIET)  # the measure itself
+        bare, shimmed = [context_switches(pid) - count for pid, count in zip(pids, before)]
+        self.assertLessEqual(shimmed, bare + 1, "wake-ups")
+        self.assertEqual(*[len(thread_ids(pid)) for pid in pids], "threads")
+        self.assertEqual(*[{number: shape(kind) for number, kind in descriptors(pid).items()} for pid in pids], "descriptors")
 
     def test_httpd_by_poll(self):
         self._compare(servers.httpd)

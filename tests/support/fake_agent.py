@@ -35,6 +35,7 @@ def serve(connection, folder):
     plan = json.loads(answers.read_text()).get(kind, {}) if answers.exists() else {}
     if kind == "console":
         connection.recv(1)  # the launcher's half-close
+        (folder / "console-waits").touch()
     time.sleep(plan.get("delay", 0))
     for descriptor in descriptors:
         os.write(descriptor, plan.get("print", "").encode())

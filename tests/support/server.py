@@ -4,7 +4,6 @@ one of its workers. Each family of servers is a subclass in its tests' file."""
 
 import os
 import signal
-import subprocess
 import threading
 import time
 
@@ -108,24 +107,20 @@ class Server:
 class Wrk:
     """wrk, running: it counts the answers that it read whole."""
 
-    def __init__(self, test, port, target, connections, seconds, close=False):
-        argv = ["wrk", "-t1", "-c", connections, "-d", f"{seconds}s", "--timeout", "30s", "-s", WRK_PACE]
+    def __init__(self, test, port, target, connections, close=False):
+        argv = ["wrk", "-t1", "-c", connections, "-d", "600s", "--timeout", "30s", "-s", WRK_PACE]
         if close:
             argv += ["-H", "Connection: close"]
         self.connections = connections
         self.process = test.run_program([*argv, f"http://127.0.0.1:{port}{target}"], env=test.spanshim.base_env())
 
-    def ends_within(self, seconds):
-        """Wait as long for its end: has it come?"""
-        try:
-            self.process.popen.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
+    def stop(self):
+        """No more requests; it reports what it has read."""
+        self.process.popen.send_signal(signal.SIGINT)
 
     def finish(self):
         """Wait for its end: how many answers it counted."""
-        if self.process.wait(120) != 0:
+        if self.process.wait() != 0:
             raise RuntimeError(f"wrk failed: {self.process.err.decode()}")
         line = next(line for line in self.process.out.decode().splitlines() if " requests in " in line)
         return int(line.split()[0])
@@ -137,20 +132,24 @@ class Closing:
 
     connections = 1
 
-    def __init__(self, port, target, seconds):
-        self._port, self._target, self._end = port, target, time.monotonic() + seconds
+    def __init__(self, port, target):
+        self._port, self._target, self._enough = port, target, threading.Event()
         self._read = 0
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
     def _run(self):
-        while time.monotonic() < self._end:
+        while not self._enough.is_set():
             try:
                 with Connection(self._port) as connection:
                     connection.request("GET", self._target, fields=[("Connection", "close")])
                     self._read += 1
             except (EOFError, OSError):  # the server is being disturbed
                 time.sleep(0.002)
+
+    def stop(self):
+        """No more requests."""
+        self._enough.set()
 
     def finish(self):
         """Wait for its end: how many answers it read whole."""

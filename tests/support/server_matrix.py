@@ -10,12 +10,13 @@ import os
 import time
 
 from harness import FULL, Exchange, ShimTest, Traffic, comparable, in_parallel
-from processes import wait_until
+from processes import PATIENCE_S, wait_until
 from server import Closing, Wrk
 
 CROWD = 32
 LONG = 10_000_000
-LOAD_S = int(os.environ.get("SPANSHIM_TEST_LOAD_S", "30" if FULL else "5"))
+LOAD_S = float(os.environ.get("SPANSHIM_TEST_LOAD_S", "30" if FULL else "2"))
+DISTURBED = 2  # times, at least
 
 
 class ServerTest(ShimTest):
@@ -136,13 +137,16 @@ class ServerTest(ShimTest):
         """wrk with and without keep-alive, and the server disturbed a few times meanwhile: answers that wrk read, the
         most that may have been sent, and how often the server was disturbed."""
         port, target = self.server.port, self.server.targets["small"]
-        loads = [Wrk(self, port, target, 6, LOAD_S),
-                 Wrk(self, port, target, 2, LOAD_S, close=True) if self.server.says_close else Closing(port, target, LOAD_S)]
+        end = time.monotonic() + LOAD_S
+        loads = [Wrk(self, port, target, 6), Wrk(self, port, target, 2, close=True) if self.server.says_close else Closing(port, target)]
         times = 0
-        while not loads[0].ends_within(max(0.5, LOAD_S / 6)):
+        while time.monotonic() < end or (disturb and times < DISTURBED):
+            time.sleep(LOAD_S / 6)  # load without a disturbance
             if disturb:
                 disturb()
                 times += 1
+        for load in loads:
+            load.stop()
         read = sum(load.finish() for load in loads)
         self.assertGreater(read, 10 * LOAD_S, "hardly any load")
         # On each connection one answer may be under way when wrk ends, and at each loss of a worker.
@@ -152,7 +156,7 @@ class ServerTest(ShimTest):
         """As many spans as wrk read answers, or a few more. Those without a whole answer are of requests that ended in one of
         these errors, or that a server drops when it sees that their client has left; a process that dies right after an
         answer has no time to say that it was whole."""
-        wait_until(lambda: len(self.spans()) >= read, timeout=60, what=f"{read} spans")
+        wait_until(lambda: len(self.spans()) >= read, what=f"{read} spans")
         spans = self.spans()
         self.assertGreaterEqual(len(answered(spans)), read - (most - read))
         self.assertLessEqual(len(spans), most)
@@ -167,8 +171,6 @@ class ServerTest(ShimTest):
         """Nothing is lost in a reload: there are as many spans as lines in the access log."""
         self.needs_spans()
         read, most, times = self._load(self.server.reload)
-        if self.server.reload:
-            self.assertGreater(times, 1)
         self._check_load(read, most, errors=())
         if self.server.logs_all and self.server.logged() is not None:
             self._check_log()
@@ -181,7 +183,7 @@ class ServerTest(ShimTest):
 
     def _check_log(self):
         """The log may be a moment behind, and so may the spans."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         logged, least, most = self._logged_and_spans()
         while not least <= logged <= most and time.monotonic() < deadline:
             logged, least, most = self._logged_and_spans()
@@ -191,7 +193,6 @@ class ServerTest(ShimTest):
         """A worker that is killed takes its last log lines with it, never its spans: what it had open ends as an error."""
         self.needs_spans()
         read, most, times = self._load(self.server.kill_worker)
-        self.assertGreater(times, 1)
         self._check_load(read, most, errors=("process_exited",))
         if self.server.logged() is not None:
             self.assertLessEqual(self.server.logged(), len(self.spans()))
