@@ -20,7 +20,7 @@ endfunction()
 function(spanshim_integration_test name)
     cmake_parse_arguments(arg "SERIAL" "TIMEOUT" "" ${ARGN})
     if(NOT arg_TIMEOUT)
-        set(arg_TIMEOUT 300)
+        set(arg_TIMEOUT 600)
     endif()
     add_test(NAME integration.${name}
         COMMAND ${SPANSHIM_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/test_${name}.py)

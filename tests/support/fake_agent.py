@@ -57,13 +57,13 @@ def main():
     folder.mkdir(exist_ok=True)
     started = {"environment": dict(os.environ), "descriptors": sorted(os.listdir("/proc/self/fd"))}
     (folder / "started").write_text(json.dumps(started))
+    (folder / "pid").write_text(str(os.getpid()))  # before anybody finds us, and the test may end
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     listener.bind(str(folder / "agent.sock"))
     listener.listen()
     os.setsid()
     nothing = os.open("/dev/null", os.O_RDWR)
     os.dup2(nothing, 2)
-    (folder / "pid").write_text(str(os.getpid()))
     while True:
         connection, _ = listener.accept()
         threading.Thread(target=serve, args=(connection, folder), daemon=True).start()
