@@ -1,16 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real programs that pass each request on to the next: started one by one, or as a chain of five with a relay between each
-two. All but nginx pass on the target only, no header field."""
+two. All but nginx pass on the target only, no header field. Each request carries its number in the target: so it is known
+which span belongs to which request, whatever the spans say."""
 
+import collections
+import re
 import shutil
 
 import servers
-from harness import APPS, PYTHON
+from harness import APPS, PYTHON, SPAN_KIND_SERVER, ShimTest, Traffic
 from processes import children, free_port, wait_until
 from relay import Relay
 
 SCRIPTS = servers.SCRIPTS / "chain"
 SERVICES = ("nginx", "flask", "node", "c", "last")
+# Who calls whom: each span's parent is the one before it.
+ORDER = [(name, kind) for name in SERVICES for kind in ("server", "client")][:-1]
+SPAN_KIND_CLIENT = 3
+KINDS = {SPAN_KIND_SERVER: "server", SPAN_KIND_CLIENT: "client"}
+FLAG_HAS_REMOTE, FLAG_REMOTE = 0x100, 0x200
+TRACE_FIELDS = ("traceparent", "tracestate", "baggage", "b3", "x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid",
+                "x-b3-sampled", "x-b3-flags", "x-amzn-trace-id")
 
 
 def nginx(test, behind, env=None):
@@ -62,3 +72,72 @@ class Chain:
         self.relays[name] = Relay(port)
         self._test.addCleanup(self.relays[name].close)
         return self.relays[name].port
+
+
+def number_in(text):
+    """A request's number, by its target."""
+    return int(re.search(r"request=(\d+)", text).group(1))
+
+
+def number_of(span):
+    """The request that a span belongs to."""
+    return number_in(span["attributes"].get("url.query") or span["attributes"]["url.full"])
+
+
+def place_of(span):
+    """Where in ORDER it belongs."""
+    return span["resource"]["service.name"], KINDS[span["kind"]]
+
+
+class ChainTest(ShimTest):
+    """What all tests of the chain need."""
+
+    def ask(self, port, numbers, fields=()):
+        """Send the requests of these numbers over one connection."""
+        with Traffic(port).connect() as connection:
+            for number in numbers:
+                response = connection.request("GET", f"/size/20?request={number}", fields=fields)
+                self.assertEqual((200, b"x" * 20), (response.status, response.body))
+
+    def spans_by_request(self, count):
+        """All spans, by request and place: each place once."""
+        self.spanshim.flush()
+        self.sink.wait_for(count * len(ORDER), timeout=20)
+        self.spans()
+        found = collections.defaultdict(dict)
+        for span in self.sink.spans:
+            spans = found[number_of(span)]
+            self.assertNotIn(place_of(span), spans, f"request {number_of(span)}")
+            spans[place_of(span)] = span
+        self.assertEqual(count, len(found))
+        for number, spans in found.items():
+            self.assertEqual(set(ORDER), set(spans), f"request {number}")
+        return found
+
+    def check_trace(self, spans, trace=None, parent_span_id=""):
+        """The spans of one request are one trace, in order."""
+        parent = {"trace_id": trace or spans[ORDER[0]]["trace_id"], "span_id": parent_span_id, "start_time_unix_nano": 0}
+        for service, kind in ORDER:
+            span = spans[service, kind]
+            where = f"{kind} span of {service}: {span['attributes']}"
+            self.assertEqual(parent["span_id"], span["parent_span_id"], where)
+            self.assertEqual(parent["trace_id"], span["trace_id"], where)
+            self.assertLessEqual(parent["start_time_unix_nano"], span["start_time_unix_nano"], where)
+            self.assertEqual("GET", span["name"])
+            self.assertEqual(200, span["attributes"]["http.response.status_code"], where)
+            is_remote = kind == "server" and parent["span_id"] != ""
+            self.assertEqual(FLAG_HAS_REMOTE | (FLAG_REMOTE if is_remote else 0), span["flags"] & ~0xff, where)
+            parent = span
+
+    def sent_to(self, relays, numbers):
+        """What was on the wire in front of each service: request by number. Each came once, and but for their numbers and
+        their trace fields all are the same."""
+        found = {}
+        for name, relay in relays.items():
+            requests = relay.requests
+            by_number = {number_in(request.target): request for request in requests}
+            self.assertEqual(list(numbers), sorted(number_in(request.target) for request in requests), name)
+            self.assertEqual(1, len({(re.sub(r"request=\d+", "", line), fields)
+                                     for line, fields in (one.without(*TRACE_FIELDS) for one in requests)}), name)
+            found[name] = by_number
+        return found
