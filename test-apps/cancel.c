@@ -77,12 +77,44 @@ static void in_epoll(void)
     (void)epoll_wait(epoll, &event, 1, -1);
 }
 
+static void in_ppoll(void)
+{
+    struct pollfd ready = {.fd = ends[0], .events = POLLIN};
+    (void)ppoll(&ready, 1, NULL, NULL);
+}
+
+static void in_pselect(void)
+{
+    fd_set set;
+    FD_ZERO(&set);
+    FD_SET(ends[0], &set);
+    (void)pselect(ends[0] + 1, &set, NULL, NULL, NULL, NULL);
+}
+
+static void in_epoll_pwait(void)
+{
+    struct epoll_event event;
+    int epoll = epoll_create1(0);
+    (void)epoll_pwait(epoll, &event, 1, -1, NULL);
+}
+
 static const struct place {
     const char *name;
     void (*block)(void);
 } places[] = {
-    {"read", in_read}, {"readv", in_readv},   {"recv", in_recv}, {"recvmsg", in_recvmsg}, {"write", in_write},
-    {"send", in_send}, {"accept", in_accept}, {"poll", in_poll}, {"select", in_select},   {"epoll_wait", in_epoll},
+    {"read", in_read},
+    {"readv", in_readv},
+    {"recv", in_recv},
+    {"recvmsg", in_recvmsg},
+    {"write", in_write},
+    {"send", in_send},
+    {"accept", in_accept},
+    {"poll", in_poll},
+    {"select", in_select},
+    {"epoll_wait", in_epoll},
+    {"ppoll", in_ppoll},
+    {"pselect", in_pselect},
+    {"epoll_pwait", in_epoll_pwait},
 };
 
 static void clean_up(void *arg)

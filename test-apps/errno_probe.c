@@ -5,14 +5,18 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/select.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -33,7 +37,7 @@ static struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
 
 /* What no compiler lets through as a constant. */
 static volatile int too_few = -1, too_many = 2000;
-static void *volatile nowhere;
+static void *volatile nowhere, *volatile bad = (void *)-1;
 
 /* Every call on this descriptor. */
 static void every_call(int fd)
@@ -41,6 +45,7 @@ static void every_call(int fd)
     struct pollfd ready = {.fd = fd, .events = POLLIN};
     struct sockaddr_storage address;
     socklen_t length = sizeof address;
+    const struct timespec no_time = {0};
     off_t position = 0;
 
     TRY(read(fd, bytes, 8));
@@ -65,6 +70,13 @@ static void every_call(int fd)
     TRY(getsockname(fd, (struct sockaddr *)&address, NULL));
     TRY(shutdown(fd, 99));
     TRY(poll(&ready, 1, 0));
+    TRY(poll(nowhere, 1, 0));
+    TRY(ppoll(&ready, 1, &no_time, NULL));
+    TRY(select(fd >= 0 && fd < FD_SETSIZE ? fd + 1 : -1, nowhere, nowhere, nowhere, &(struct timeval){0}));
+    TRY(select(8, bad, NULL, NULL, &(struct timeval){0}));
+    TRY(pselect(8, NULL, bad, NULL, &no_time, NULL));
+    TRY(epoll_wait(fd, (struct epoll_event *)bytes, 1, 0));
+    TRY(epoll_pwait(fd, (struct epoll_event *)bytes, 0, 0, NULL));
     TRY(fcntl(fd, F_GETFL) & O_NONBLOCK);
     TRY(fcntl(fd, -1));
     TRY(dup2(fd, -1));
@@ -85,6 +97,29 @@ static void on_alarm(int number)
     (void)number;
 }
 
+/* The signal that is blocked comes in the call only, whose mask lets it in. */
+static void with_masks(int fd, int epoll)
+{
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+    struct epoll_event event;
+    sigset_t alarms, none, before;
+    fd_set set;
+
+    FD_ZERO(&set);
+    FD_SET(fd, &set);
+    (void)sigemptyset(&none);
+    (void)sigemptyset(&alarms);
+    (void)sigaddset(&alarms, SIGALRM);
+    (void)sigprocmask(SIG_BLOCK, &alarms, &before);
+    TRY(ppoll(&ready, 1, NULL, &none));
+    TRY(pselect(fd + 1, &set, NULL, NULL, NULL, &none));
+    TRY(epoll_pwait(epoll, &event, 1, -1, &none));
+    TRY(ppoll(&ready, 1, &(struct timespec){.tv_nsec = 30000000}, &alarms));
+    TRY(pselect(fd + 1, &set, NULL, NULL, &(struct timespec){.tv_nsec = 30000000}, &alarms));
+    TRY(epoll_pwait(epoll, &event, 1, 30, &alarms));
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
 /* A call interrupted by a handler without SA_RESTART. */
 static void interrupted(int fd)
 {
@@ -101,7 +136,9 @@ static void interrupted(int fd)
     TRY(readv(fd, &part, 1));
     TRY(recvmsg(fd, &message, 0));
     TRY(poll(NULL, 0, -1));
+    TRY(select(0, NULL, NULL, NULL, NULL));
     TRY(epoll_wait(epoll, &event, 1, -1));
+    with_masks(fd, epoll);
     (void)setitimer(ITIMER_REAL, &never, NULL);
     (void)close(epoll);
 }
@@ -124,6 +161,11 @@ static int accepted(void)
     return server;
 }
 
+static void *never(void *argument)
+{
+    return argument;
+}
+
 static void on_pipe(int number)
 {
     (void)printf("signal %d\n", number);
@@ -131,9 +173,12 @@ static void on_pipe(int number)
 
 int main(void)
 {
+    pthread_attr_t huge;
     int ends[2], file = open("/dev/null", O_RDWR | O_CLOEXEC);
 
     (void)signal(SIGPIPE, on_pipe);
+    (void)pthread_attr_init(&huge);
+    (void)pthread_attr_setstacksize(&huge, (size_t)1 << 46);
     (void)puts("-- no descriptor");
     every_call(-1);
     (void)puts("-- closed descriptor");
@@ -170,6 +215,11 @@ int main(void)
     TRY(close_range(500, 600, 0));
     TRY(connect(file, (const struct sockaddr *)bytes, 1));
     TRY(socket(-1, SOCK_STREAM, 0));
+    TRY(pipe(nowhere));
+    TRY(pipe2(ends, -1));
+    TRY(eventfd(0, -1));
+    TRY(timerfd_create(-1, 0));
+    TRY(pthread_create(&(pthread_t){0}, &huge, never, NULL));
     TRY(socketpair(-1, SOCK_STREAM, 0, ends));
     TRY(execl("/nonexistent", "nonexistent", (char *)NULL));
     return 0;

@@ -54,7 +54,7 @@ class OutputTest(ShimTest):
 
     def test_cancellation(self):
         result = self._both([APPS / "cancel"])
-        self.assertEqual(10, result.stdout.count(b"cancelled, cleaned up"))
+        self.assertEqual(13, result.stdout.count(b"cancelled, cleaned up"))
 
     def test_names_of_its_own(self):
         self.assertEqual(b"called by others: 0\nown: 42\n", self._both([APPS / "own_names"]).stdout)
