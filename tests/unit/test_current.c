@@ -122,7 +122,7 @@ TEST(test_current_ends_with_the_request_and_with_the_turn)
 TEST(test_current_follows_the_answer)
 {
     struct request_ref a = begin(0), b = begin(0);
-    struct tie tie = {0};
+    struct tie tie = {.state = TIE_QUIET};
 
     current_turn();
     current_set(&a);
@@ -141,7 +141,7 @@ TEST(test_current_follows_the_answer)
 TEST(test_current_is_none_after_mixed_answers)
 {
     struct request_ref a = begin(0), b = begin(0);
-    struct tie tie = {0};
+    struct tie tie = {.state = TIE_QUIET};
 
     current_set(&a);
     tie_write(&tie);
@@ -161,7 +161,7 @@ TEST(test_current_is_none_after_mixed_answers)
 TEST(test_current_is_none_after_a_wakeup_of_nobodys)
 {
     struct request_ref a = begin(0);
-    struct tie tie = {0}, other = {0};
+    struct tie tie = {.state = TIE_QUIET}, other = {.state = TIE_QUIET};
 
     current_set(&a);
     tie_read(&other, TIE_OTHER); /* who takes no turns goes on with its own */
@@ -181,7 +181,7 @@ TEST(test_current_is_none_after_a_wakeup_of_nobodys)
 TEST(test_current_of_a_wakeup_is_certain_while_alone)
 {
     struct request_ref a = begin(0);
-    struct tie tie = {0};
+    struct tie tie = {.state = TIE_QUIET};
 
     current_set(&a);
     tie_write(&tie);
@@ -200,7 +200,7 @@ TEST(test_current_of_a_wakeup_is_certain_while_alone)
 TEST(test_current_parent_of_the_first_is_the_maker)
 {
     struct request_ref a = begin(0), b = begin(0);
-    struct tie tie = {0}, early = {0};
+    struct tie tie = {.state = TIE_QUIET}, early = {.state = TIE_QUIET};
 
     tie_make(&early);
     current_set(&a);
@@ -219,7 +219,7 @@ TEST(test_current_parent_of_the_first_is_the_maker)
 TEST(test_current_parent_is_not_who_left_the_connection)
 {
     struct request_ref a = begin(0);
-    struct tie tie = {0}, other = {0};
+    struct tie tie = {.state = TIE_QUIET}, other = {.state = TIE_QUIET};
 
     current_set(&a);
     tie_make(&tie);
@@ -242,7 +242,7 @@ TEST(test_current_parent_is_not_who_left_the_connection)
 TEST(test_current_of_who_takes_turns_gives_way_to_who_is_adrift)
 {
     struct request_ref a = begin(0), b = begin(0);
-    struct tie tie = {0};
+    struct tie tie = {.state = TIE_QUIET};
 
     current_set(&b);
     CHECK(is(current_certain(), &b)); /* a is adrift: it is another thread's */
@@ -261,7 +261,7 @@ TEST(test_current_of_who_takes_turns_gives_way_to_who_is_adrift)
 TEST(test_current_inherited_is_for_one_request)
 {
     struct request_ref a = begin(0);
-    struct tie tie = {0}, next = {0};
+    struct tie tie = {.state = TIE_QUIET}, next = {.state = TIE_QUIET};
 
     current_inherit(&a);
     tie_make(&tie);
