@@ -25,6 +25,7 @@ struct plan {
     uint64_t at;         /* bytes of the call that are parsed */
     uint64_t own_before; /* where our lines are to stand */
     bool is_over;        /* all of the head was seen */
+    char last;           /* byte that is parsed; none yet: 0 */
 };
 
 static bool is_passive(const struct conn *conn)
@@ -62,10 +63,12 @@ static void plan_field(struct plan *plan, const char *from, size_t used, const s
         conn->context_sent = true;
 }
 
-/* How long the blank line is of which these are the last bytes. */
-static size_t blank_line(const char *from, size_t used)
+/* How long the blank line is of which these are the last bytes; its CR may stand at the end of the buffer before. */
+static size_t blank_line(const struct plan *plan, const char *from, size_t used)
 {
-    return used > 1 && from[used - 2] == '\r' ? 2 : 1;
+    char before = used > 1 ? from[used - 2] : plan->last;
+
+    return before == '\r' ? 2 : 1;
 }
 
 /* Parse one buffer, to the head's end at most. */
@@ -84,8 +87,10 @@ static enum exchange_result plan_buffer(struct plan *plan, const char *bytes, si
             plan_field(plan, bytes, used, &out);
         } else if (event == HTTP1_HEAD_END) {
             plan->is_over = true;
-            plan->own_before = plan->at + used - blank_line(bytes, used);
+            plan->own_before = plan->at + used - blank_line(plan, bytes, used);
         }
+        if (used > 0)
+            plan->last = bytes[used - 1];
         plan->at += used;
         bytes += used;
         length -= used;

@@ -10,7 +10,7 @@ import re
 import socket
 
 from exact_server import ExactServer
-from harness import BARE, STATUS_ERROR, STATUS_UNSET, ShimTest, comparable
+from harness import BARE, SPAN_KIND_CLIENT, STATUS_ERROR, STATUS_UNSET, ShimTest, comparable
 
 # The case -> the verb, and what is asked for, each target after the other.
 CASES = {
@@ -113,35 +113,33 @@ class ClientTest(ShimTest):
 
     # Spans
 
-    def client_spans(self, count):
-        """The client spans, once so many have come."""
-        self.spans(count)
-        return [span for span in self.sink.spans if span["kind"] == 3]
-
     def check_client_spans(self):
         """Each request has one header of ours and one span, which say the same."""
         if BARE:
             return
         requests = self.server.requests
-        spans = {span["span_id"]: span for span in self.client_spans(len(requests))}
+        self.maxDiff = None
+        arrived = self.spans(len(requests), SPAN_KIND_CLIENT)
+        spans = {span["span_id"]: span for span in arrived}
+        self.assertEqual(len(arrived), len(spans), "span ids repeat")
         named = []
         for request in requests:
-            headers = TRACEPARENT.findall(request.head)
-            self.assertEqual(1, len(headers), f"one header: {request.head}")
-            trace_id, span_id = (part.decode() for part in headers[0])
-            self.assertIn(span_id, spans, f"a span of {request.head}; agent's log: {self.spanshim.log()[-2000:]}")
-            self.assertEqual(trace_id, spans[span_id]["trace_id"])
-            self._check_span(request, spans[span_id])
-            named.append(span_id)
+            with self.subTest(target=request.target):
+                headers = TRACEPARENT.findall(request.head)
+                self.assertEqual(1, len(headers), f"one header: {request.head}")
+                trace_id, span_id = (part.decode() for part in headers[0])
+                self.assertIn(span_id, spans, f"a span of {request.head}; agent's log: {self.spanshim.log()[-2000:]}")
+                self.assertEqual(trace_id, spans[span_id]["trace_id"])
+                self._check_span(request, spans[span_id])
+                named.append(span_id)
         self.assertEqual(sorted(spans), sorted(named), "one span for each request")
-        self.assertEqual(len(spans), len([span for span in self.sink.spans if span["kind"] == 3]), "span ids repeat")
 
     def _check_span(self, request, span):
         attributes = span["attributes"]
         errors = self._errors(request)
-        self.assertIn(attributes.get("error.type"), errors, f"{request.method} {request.target}")
+        self.assertIn(attributes.get("error.type"), errors, "error.type")
         expected = self._attributes(request, attributes)
-        self.assertEqual(expected, dict(comparable(attributes)), f"{request.method} {request.target}")
+        self.assertEqual(expected, dict(comparable(attributes)))
         self.assertEqual(request.method, span["name"])
         self.assertEqual(STATUS_ERROR if "error.type" in attributes else STATUS_UNSET, span["status"]["code"])
         self.assertGreater(span["end_time_unix_nano"], span["start_time_unix_nano"])

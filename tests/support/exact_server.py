@@ -17,7 +17,7 @@ import struct
 import threading
 import time
 
-from http_client import unread_bytes
+import socket_diag
 from processes import wait_until
 
 HEAD_MAX = 1 << 20
@@ -86,6 +86,7 @@ class ClientConnection:
         self._server = server
         self._socket = sock
         self._port = sock.getpeername()[1]
+        self._written = 0  # bytes
 
     def serve(self):
         """Answer until it is over."""
@@ -111,10 +112,19 @@ class ClientConnection:
         self.rest += data
 
     def _take(self, count):
-        while len(self.rest) < count:
-            self._fill()
-        data, self.rest = self.rest[:count], self.rest[count:]
-        return data
+        if len(self.rest) >= count:
+            data, self.rest = self.rest[:count], self.rest[count:]
+            return data
+        data = bytearray(count)
+        filled = len(self.rest)
+        data[:filled], self.rest = self.rest, b""
+        while filled < count:
+            n = self._socket.recv_into(memoryview(data)[filled:])
+            if not n:
+                self.rest = bytes(data[:filled])
+                raise Gone
+            filled += n
+        return bytes(data)
 
     def _take_until(self, mark):
         while mark not in self.rest and len(self.rest) < HEAD_MAX:
@@ -123,7 +133,7 @@ class ClientConnection:
 
     def _read_body(self, request):
         if request.values("expect") == ["100-continue"]:
-            self._socket.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._send(b"HTTP/1.1 100 Continue\r\n\r\n")
         if request.values("transfer-encoding") == ["chunked"]:
             while True:
                 line = self._take_until(b"\r\n")
@@ -136,6 +146,10 @@ class ClientConnection:
         request.body = self._take(request.length)
 
     # Answering
+
+    def _send(self, data):
+        self._written += len(data)
+        self._socket.sendall(data)
 
     def _serve_one(self):
         head = self._take_until(b"\r\n\r\n")
@@ -156,21 +170,21 @@ class ClientConnection:
         elif request.is_old:
             lines.append("Connection: keep-alive")
         request.status = status
-        self._socket.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+        self._send(("\r\n".join(lines) + "\r\n\r\n").encode())
 
     def send_body(self, request, data):
         """Bytes of an answer's body, but to HEAD."""
         if request.method != "HEAD":
             request.sent += len(data)
-            self._socket.sendall(data)
+            self._send(data)
 
     def send_chunks(self, request, data):
         """A body in chunks."""
         for start in range(0, len(data), 10_000):
             part = data[start:start + 10_000]
             request.sent += len(part)
-            self._socket.sendall(b"%x;ext=1\r\n%s\r\n" % (len(part), part))
-        self._socket.sendall(b"0\r\nX-Trailer: yes\r\n\r\n")
+            self._send(b"%x;ext=1\r\n%s\r\n" % (len(part), part))
+        self._send(b"0\r\nX-Trailer: yes\r\n\r\n")
 
     def send_plain(self, request, status, data, *fields):
         """A whole answer; whether another request may follow."""
@@ -180,11 +194,11 @@ class ClientConnection:
 
     def send_informational(self, line):
         """An answer that is not the final one."""
-        self._socket.sendall(b"HTTP/1.1 %s\r\n\r\n" % line)
+        self._send(b"HTTP/1.1 %s\r\n\r\n" % line)
 
     def wait_read(self):
         """Until the client has read all that was sent."""
-        wait_until(lambda: not unread_bytes(self._port, self._server.port), what="the client reads")
+        wait_until(lambda: socket_diag.read_bytes(self._socket) in (None, self._written), what="the client reads")
 
     def wait_left(self):
         """Until the client closes; whatever it sends is kept."""

@@ -48,7 +48,7 @@ def preload_environment(library=LIBRARY):
 
 # Attributes whose value a client can't know.
 UNFORESEEN = ("spanshim.response.time_to_first_byte",)
-SPAN_KIND_SERVER = 2
+SPAN_KIND_SERVER, SPAN_KIND_CLIENT = 2, 3
 STATUS_UNSET, STATUS_ERROR = 0, 2
 
 
@@ -280,13 +280,13 @@ class ShimTest(unittest.TestCase):
         if BARE:
             self.skipTest("bare run")
 
-    def spans(self, count=None):
-        """The server spans that have arrived. Where a count is given, they have time to come: the client may have its
+    def spans(self, count=None, kind=SPAN_KIND_SERVER):
+        """The spans of this kind that have arrived. Where a count is given, they have time to come: the client may have its
         answer before the server's next instruction, which records it."""
         deadline = time.monotonic() + PATIENCE_S
         while not BARE:
             self.assertTrue(self.spanshim.flush(), f"flush failed; agent's log:\n{self.spanshim.log()}")
-            spans = [span for span in self.sink.spans if span["kind"] == SPAN_KIND_SERVER]
+            spans = [span for span in self.sink.spans if span["kind"] == kind]
             if count is None or len(spans) >= count or time.monotonic() > deadline:
                 break
         self.assertEqual([], self.sink.violations)
