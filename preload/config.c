@@ -107,6 +107,7 @@ void config_add(struct config *read, const char *entry)
     const char *equals = strchr(entry, '=');
     size_t name_length = equals ? (size_t)(equals - entry) : 0;
 
+    receivers_add(&read->receivers, entry);
     for (size_t row = 0; equals && row < CONFIG_ROW_COUNT; row++)
         if (!read->values[row] && strlen(rows[row].name) == name_length &&
             memcmp(rows[row].name, entry, name_length) == 0)
@@ -158,6 +159,9 @@ void config_settle(struct config *read)
     read->deepbind_mode = (enum deepbind_mode)choose(read, CONFIG_SPANSHIM_DEEPBIND);
     path_globs(read, CONFIG_SPANSHIM_IGNORE_PATHS, &read->ignored_paths);
     globs(read, CONFIG_SPANSHIM_IGNORE_USER_AGENTS, &read->ignored_user_agents);
+    read->client_mode = (enum client_mode)choose(read, CONFIG_SPANSHIM_CLIENT);
+    globs(read, CONFIG_SPANSHIM_IGNORE_HOSTS, &read->ignored_hosts);
+    receivers_settle(&read->receivers);
     globs(read, CONFIG_SPANSHIM_REQUEST_HEADERS, &read->captured_request_headers);
     globs(read, CONFIG_SPANSHIM_RESPONSE_HEADERS, &read->captured_response_headers);
     read->span_limit = number(read, CONFIG_SPANSHIM_MAX_SPANS_PER_SECOND, 1000000);

@@ -6,6 +6,7 @@
 
 #include "preload/deepbind.h"
 #include "preload/glob.h"
+#include "preload/receivers.h"
 #include "preload/redact.h"
 #include "preload/sampler.h"
 
@@ -22,6 +23,9 @@ enum config_row {
     CONFIG_ROW_COUNT
 };
 
+/* SPANSHIM_CLIENT. Zero is the default. */
+enum client_mode { CLIENT_ON, CLIENT_SPANS, CLIENT_OFF };
+
 struct config {
     /* The texts of config.def's rows; NULL when unset or empty. Borrowed from the entries: the shim's are in facts.h's
      * copy of the environment and live as long as the process. */
@@ -37,6 +41,9 @@ struct config {
     enum deepbind_mode deepbind_mode;
     struct glob_list ignored_paths;
     struct glob_list ignored_user_agents;
+    struct glob_list ignored_hosts;
+    struct receivers receivers;
+    enum client_mode client_mode;
     struct glob_list captured_request_headers;
     struct glob_list captured_response_headers;
     uint32_t span_limit; /* of a second; 0: none */

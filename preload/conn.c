@@ -3,6 +3,7 @@
 #include "preload/conn.h"
 
 #include "preload/arena.h"
+#include "preload/config.h"
 #include "preload/conn_internal.h"
 #include "preload/current.h"
 #include "preload/fdtab.h"
@@ -523,6 +524,10 @@ void conn_connected(int fd, const struct sockaddr *address, size_t length)
 
     if (fdtab_value(entry) == FDTAB_IGNORED || (conn && is_client(conn)))
         return; /* a datagram socket; or it was begun before, and the program asks whether it is done */
+    if (config.client_mode == CLIENT_OFF) {
+        conn_ignore(fd);
+        return;
+    }
     process_check_fork();
     conn = conn_new(CONN_CLIENT);
     if (!conn) {

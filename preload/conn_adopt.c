@@ -3,6 +3,7 @@
 #include "preload/conn_internal.h"
 
 #include "preload/arena.h"
+#include "preload/config.h"
 #include "preload/fdtab.h"
 #include "preload/ring.h"
 #include "preload/socket.h"
@@ -85,7 +86,7 @@ bool conn_classify_out(struct conn_ref *ref, const struct iovec *iov, int count,
 
     if (n > 0 && first.iov_len > (size_t)n)
         first.iov_len = (size_t)n;
-    if (n > 0 && first.iov_base && conn_begins_request(&first, 1))
+    if (config.client_mode != CLIENT_OFF && n > 0 && first.iov_base && conn_begins_request(&first, 1))
         adopt(ref, CONN_CLIENT);
     return ref->conn != NULL;
 }

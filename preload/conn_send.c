@@ -4,7 +4,6 @@
 #include "preload/conn_internal.h"
 
 #include "preload/arena.h"
-#include "preload/config.h"
 #include "preload/outgoing.h"
 #include "preload/ring.h"
 #include "preload/slice.h"
@@ -125,7 +124,7 @@ static bool plan_head(struct plan *plan)
     size_t head = conn->head_length - outgoing->omitted_length, own = 0;
     enum wire_withhold reason;
 
-    if (!slot || conn->head->headers == SPAN_HEADERS_PROGRAM || config.propagator_formats == 0)
+    if (!slot || !span_wants_headers(conn->head))
         return false;
     if (head < OUTGOING_HEAD_MAX)
         own = span_context_lines(slot, conn->head, outgoing->own, OUTGOING_HEAD_MAX - head);
@@ -135,6 +134,7 @@ static bool plan_head(struct plan *plan)
         return false;
     }
     outgoing_build(outgoing, plan->iov, plan->at, plan->own_before, own);
+    ring_count(WIRE_COUNT_INJECTED);
     return true;
 }
 

@@ -4,7 +4,6 @@
 
 #include "preload/arena.h"
 #include "preload/clock.h"
-#include "preload/config.h"
 #include "preload/ring.h"
 #include "preload/span.h"
 
@@ -379,7 +378,7 @@ void exchange_withhold(struct wire_slot *slot, enum wire_withhold reason)
 /* The end of a client's head was found among bytes that have gone out already. */
 __attribute__((cold, noinline)) static void head_seen_late(struct conn *conn)
 {
-    if (conn->head->headers != SPAN_HEADERS_PROGRAM && config.propagator_formats != 0)
+    if (span_wants_headers(conn->head))
         exchange_withhold(exchange_arriving(conn), atomic_load_explicit(&conn->sending, memory_order_relaxed)
                                                        ? WIRE_WITHHOLD_PIPELINED
                                                        : WIRE_WITHHOLD_UNSUITED_CALL);

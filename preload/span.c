@@ -191,6 +191,8 @@ void span_request_line(struct wire_slot *slot, struct span_head *head, struct sl
     set_host(request, head, parts.host, parts.port);
     if (slice_is(parts.scheme, "https"))
         request->flags |= WIRE_REQUEST_HTTPS;
+    if (parts.has_user)
+        request->flags |= WIRE_REQUEST_CREDENTIALS;
     if (config.ignored_paths.count > 0 && request->kind == WIRE_KIND_SERVER)
         head->is_ignored = is_ignored_path(&parts);
 }
@@ -432,17 +434,63 @@ static void set_forwarded(struct wire_request *request, struct span_head *head)
         set_proxied(request, head->client);
 }
 
+/* Its name may be a name of many: then its address tells. */
+__attribute__((cold, noinline)) static bool is_ignored_host(const struct wire_request *request, struct slice host)
+{
+    const struct wire_address *peer = &request->peer;
+    bool is_mapped = peer->family == WIRE_FAMILY_INET6 && ip_is_mapped(peer->ip);
+    struct ip ip = {.length = peer->family == WIRE_FAMILY_INET6 && !is_mapped ? 16 : 4};
+    char text[IP_TEXT_SIZE];
+
+    if (glob_list_matches(&config.ignored_hosts, host, GLOB_ANY_CASE))
+        return true;
+    if (peer->family != WIRE_FAMILY_INET && peer->family != WIRE_FAMILY_INET6)
+        return false;
+    memcpy(ip.bytes, peer->ip + (is_mapped ? 12 : 0), ip.length);
+    return glob_list_matches(&config.ignored_hosts, (struct slice){text, ip_format(&ip, text)}, GLOB_ANY_CASE);
+}
+
+/* Is a client's request none of ours? The program's own telemetry, and what the user says. */
+static bool is_left_alone(const struct wire_request *request)
+{
+    struct slice host = text_of(request, WIRE_TEXT_SERVER_ADDRESS);
+
+    return receivers_match(&config.receivers, host, request->server_port, text_of(request, WIRE_TEXT_PATH)) ||
+           (config.ignored_hosts.count > 0 && is_ignored_host(request, host));
+}
+
+static void set_server_port(struct wire_request *request, const struct span_head *head)
+{
+    if (head->has_host)
+        request->server_port = head->host_port ? head->host_port : (request->flags & WIRE_REQUEST_HTTPS ? 443 : 80);
+}
+
+static void end_server_head(struct wire_request *request, struct span_head *head)
+{
+    set_context(request, head);
+    set_forwarded(request, head);
+    set_server_port(request, head);
+    ring_count(WIRE_COUNT_REQUESTS);
+}
+
+static void end_client_head(struct wire_request *request, struct span_head *head)
+{
+    set_server_port(request, head);
+    head->is_ignored = is_left_alone(request);
+    set_context(request, head);
+    if (head->is_ignored || config.client_mode != CLIENT_ON)
+        head->headers = SPAN_HEADERS_UNWANTED;
+    ring_count(WIRE_COUNT_CLIENT_REQUESTS);
+}
+
 void span_head_end(struct wire_slot *slot, struct span_head *head)
 {
     struct wire_request *request = wire_slot_request(slot);
 
-    set_context(request, head);
-    if (request->kind == WIRE_KIND_SERVER) {
-        set_forwarded(request, head);
-        ring_count(WIRE_COUNT_REQUESTS);
-    }
-    if (head->has_host)
-        request->server_port = head->host_port ? head->host_port : (request->flags & WIRE_REQUEST_HTTPS ? 443 : 80);
+    if (request->kind == WIRE_KIND_SERVER)
+        end_server_head(request, head);
+    else
+        end_client_head(request, head);
     head->is_complete = true;
     if (request->flags & WIRE_REQUEST_SAMPLED)
         ring_prepare(sizeof(struct wire_cell) - WIRE_CELL_PAYLOAD + sizeof(struct wire_record) + sizeof(*request) +
@@ -450,6 +498,11 @@ void span_head_end(struct wire_slot *slot, struct span_head *head)
     atomic_store_explicit(&slot->open, WIRE_SLOT_OPEN, memory_order_release);
     if (request->kind == WIRE_KIND_SERVER)
         request_begun(slot);
+}
+
+bool span_wants_headers(const struct span_head *head)
+{
+    return head->headers <= SPAN_HEADERS_PASSED && config.propagator_formats != 0;
 }
 
 size_t span_context_lines(struct wire_slot *slot, struct span_head *head, char *out, size_t room)

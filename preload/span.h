@@ -19,6 +19,7 @@ enum span_headers {
     SPAN_HEADERS_PASSED,  /* those of a request that is being served here, passed on as they came: ours take their place
                            */
     SPAN_HEADERS_PROGRAM, /* the program's own: left alone */
+    SPAN_HEADERS_UNWANTED, /* the user wants none of ours there: left alone too */
 };
 
 /* What is known of a request only while its head is read. From a pool: not zeroed, see span_open. */
@@ -28,7 +29,7 @@ struct span_head {
     bool has_host;
     bool has_user_agent;
     bool is_complete;
-    bool is_ignored;  /* by SPANSHIM_IGNORE_PATHS or SPANSHIM_IGNORE_USER_AGENTS */
+    bool is_ignored;  /* by SPANSHIM_IGNORE_PATHS and the like */
     bool was_context; /* the last field was a trace header */
     uint8_t headers;  /* enum span_headers, of a client's request: when its head is complete */
     const struct wire_address *client;
@@ -60,6 +61,9 @@ void span_request_field(struct wire_slot *slot, struct span_head *head, struct s
 /* The head is complete: context, names and addresses are settled, and it is decided whether it is recorded. From here
  * on the request is in the in-flight table for others to see. Context: hook; signal-safe. */
 void span_head_end(struct wire_slot *slot, struct span_head *head);
+
+/* After it: is a client's request to be given trace headers of ours? Context: hook; signal-safe. */
+bool span_wants_headers(const struct span_head *head);
 
 /* After it, while the head is still there: the header lines that tell a client's request's context to the next hop,
  * each with its end. Returns their length, 0: there are none, or no room for them. Context: hook; signal-safe. */

@@ -154,6 +154,7 @@ static bool split_absolute(struct slice text, struct target *target)
     target->scheme = (struct slice){text.bytes, scheme};
     if (!target_split_authority(rest.bytes, authority, &target->host, &target->port))
         return false;
+    target->has_user = memchr(rest.bytes, '@', authority) != NULL;
     split_path(slice_from(rest, rest.bytes + authority), target);
     if (target->path.length == 0)
         target->path = (struct slice){"/", 1};

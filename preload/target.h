@@ -25,6 +25,7 @@ struct target {
     struct slice path;   /* "/" for an absolute target without one; "*"; empty for the authority form */
     struct slice query;  /* without '?'; a fragment that doesn't belong there is part of it */
     bool has_query;      /* there was a '?' */
+    bool has_user;       /* there was a user or a password before the host of an absolute one */
 };
 
 /* False when it has none of the four forms, or an authority that can't be one. Context: pure; signal-safe. */

@@ -72,6 +72,8 @@ class SessionTest(unittest.TestCase):
                          ["/orders/0", "/orders/1", "/orders/2"])
         self.assertNotIn("not-to-be-seen", result.stderr)
         self.assertNotIn("\x1b", result.stderr)
+        self.assertEqual(len(re.findall(r"(?m)^  python3\.\d+  → GET 127\.0\.0\.1:\d+/orders/\d\?token=REDACTED  +200 .*\n"
+                                        r"  python3\.\d+  └ GET /orders/\d\?token=REDACTED +200 ", result.stderr)), 3)
 
     def test_background_server_goes_on_on_the_terminal(self):
         master, terminal = os.openpty()
@@ -162,7 +164,7 @@ class SessionTest(unittest.TestCase):
         self.serve("lost", 1, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint)
         result = self.spanshim("flush")
         self.assertEqual(result.returncode, 1)
-        self.assertIn("2 not", result.stderr)
+        self.assertIn("0 exported, 2 not", result.stderr)  # made and served
 
     def test_stop_ends_the_agent(self):
         self.spanshim("run", "--", "true")

@@ -35,6 +35,8 @@ static const char *meaning(const struct config *read)
                    read->propagator_formats, (int)read->query_mode, (int)read->client_ip_mode);
     if (read->deepbind_mode != DEEPBIND_AUTO)
         (void)strcat(text, read->deepbind_mode == DEEPBIND_KEEP ? " deepbind=keep" : " deepbind=drop");
+    if (read->client_mode != CLIENT_ON)
+        (void)strcat(text, read->client_mode == CLIENT_SPANS ? " client=1" : " client=2");
     return text;
 }
 
@@ -58,6 +60,10 @@ static const struct {
      "smoke"},
     {CONFIG_SPANSHIM_IGNORE_PATHS, "/a,*b", DEFAULT, "a"},
     {CONFIG_SPANSHIM_IGNORE_USER_AGENTS, "a", DEFAULT, NULL},
+    {CONFIG_SPANSHIM_CLIENT, "on", DEFAULT, "client"},
+    {CONFIG_SPANSHIM_CLIENT, "Spans", DEFAULT " client=1", "true"},
+    {CONFIG_SPANSHIM_CLIENT, "off", DEFAULT " client=2", "0"},
+    {CONFIG_SPANSHIM_IGNORE_HOSTS, "a,10.*", DEFAULT, NULL},
     {CONFIG_SPANSHIM_MAX_SPANS_PER_SECOND, "0", DEFAULT, "1000001"},
     {CONFIG_SPANSHIM_MAX_SPANS_PER_SECOND, "5", DEFAULT, "-1"},
     {CONFIG_SPANSHIM_MAX_SPANS_PER_SECOND, "5", DEFAULT, "10/s"},

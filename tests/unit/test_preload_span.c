@@ -30,6 +30,8 @@ static int setup(void **state)
     config.client_ip_mode = REDACT_IP_FULL;
     config.query_mode = REDACT_VALUES;
     config.ignored_paths.count = config.ignored_user_agents.count = config.span_limit = 0;
+    config.ignored_hosts.count = 0;
+    config.client_mode = CLIENT_ON;
     memset(&head, 0xee, sizeof(head)); /* a pool's block is as its last user left it */
     return ring ? 0 : -1;
 }
@@ -287,6 +289,82 @@ static void test_span_ignores_user_agents(void **state)
     (void)end(begin("GET", "/a"));
 }
 
+/* A request that the program makes, its head complete. */
+static struct wire_slot *make(const struct wire_address *to, const char *host, const char *target)
+{
+    const struct span_ends client_ends = {.kind = WIRE_KIND_CLIENT, .peer = to, .local = &local, .client = &client};
+    struct wire_slot *slot = span_open(&head, 1000, &client_ends);
+
+    assert_non_null(slot);
+    span_request_line(slot, &head, slice_of("POST"), slice_of(target), 1);
+    field(slot, "Host", host);
+    span_head_end(slot, &head);
+    return slot;
+}
+
+/* Is it recorded, and does it get headers of ours? Both, or neither. */
+static bool is_traced(const struct wire_address *to, const char *host, const char *target)
+{
+    struct wire_slot *slot = make(to, host, target);
+    bool is_sampled = (wire_slot_request(slot)->flags & WIRE_REQUEST_SAMPLED) != 0;
+
+    assert_int_equal(span_wants_headers(&head), is_sampled);
+    span_end(slot, 5000, WIRE_ERROR_NONE);
+    return is_sampled;
+}
+
+static void test_span_leaves_telemetry_alone(void **state)
+{
+    (void)state;
+    assert_true(is_traced(&peer, "collector.example:4318", "/orders"));
+    assert_false(is_traced(&peer, "collector.example:4318", "/in/v1/traces"));
+    assert_false(is_traced(&peer, "proxy", "http://collector.example:4318/in/v1/logs?x=y"));
+    assert_true(is_traced(&peer, "localhost:4318", "/v1/traces")); /* not where it goes */
+    assert_int_equal(ring_lane()->counted[WIRE_COUNT_CLIENT_REQUESTS], 4);
+    assert_int_equal(ring_lane()->counted[WIRE_COUNT_REQUESTS], 0);
+    assert_int_equal(ring_lane()->counted[WIRE_COUNT_IGNORED], 2);
+}
+
+static void test_span_leaves_hosts_alone(void **state)
+{
+    static const struct wire_address mapped = {.family = WIRE_FAMILY_INET6,
+                                               .ip = {[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 9}};
+    static const struct wire_address unix_peer = {.family = WIRE_FAMILY_UNIX};
+
+    (void)state;
+    assert_true(glob_list_read("*.Internal,10.*,203.0.113.?", &config.ignored_hosts));
+    assert_false(is_traced(&unix_peer, "a.internal:8080", "/"));
+    assert_false(is_traced(&peer, "backend", "/"));
+    assert_false(is_traced(&mapped, "backend", "/"));
+    assert_true(is_traced(&unix_peer, "backend", "/"));
+    assert_true(is_traced(&local, "internal", "/"));
+}
+
+static void test_span_leaves_headers_alone_where_spans_are_all_that_is_wanted(void **state)
+{
+    struct wire_slot *slot;
+
+    (void)state;
+    config.client_mode = CLIENT_SPANS;
+    slot = make(&peer, "shop.example", "/");
+    assert_false(span_wants_headers(&head));
+    assert_true(wire_slot_request(slot)->flags & WIRE_REQUEST_SAMPLED);
+    span_end(slot, 5000, WIRE_ERROR_NONE);
+}
+
+static void test_span_says_that_credentials_were_there(void **state)
+{
+    struct wire_slot *slot = make(&peer, "proxy", "http://me:secret@shop.example/a");
+
+    (void)state;
+    assert_true(wire_slot_request(slot)->flags & WIRE_REQUEST_CREDENTIALS);
+    assert_text(wire_slot_request(slot), WIRE_TEXT_SERVER_ADDRESS, "shop.example");
+    span_end(slot, 5000, WIRE_ERROR_NONE);
+    slot = make(&peer, "shop.example", "/@");
+    assert_false(wire_slot_request(slot)->flags & WIRE_REQUEST_CREDENTIALS);
+    span_end(slot, 5000, WIRE_ERROR_NONE);
+}
+
 static void test_span_keeps_to_the_limit(void **state)
 {
     struct wire_slot *slot;
@@ -489,7 +567,8 @@ int main(void)
 {
     static char *environment[] = {
         (char *)(uintptr_t) "SPANSHIM_REQUEST_HEADERS=x-id,referer,authorization,cookie,proxy-authorization,x-api-key",
-        (char *)(uintptr_t) "SPANSHIM_RESPONSE_HEADERS=x-out,set-cookie,location", NULL};
+        (char *)(uintptr_t) "SPANSHIM_RESPONSE_HEADERS=x-out,set-cookie,location",
+        (char *)(uintptr_t) "OTEL_EXPORTER_OTLP_ENDPOINT=http://collector.example:4318/in/", NULL};
 #define TEST(name) cmocka_unit_test_setup(name, setup)
     const struct CMUnitTest tests[] = {
         TEST(test_span_notes_a_request),
@@ -500,6 +579,10 @@ int main(void)
         TEST(test_span_keeps_an_unsampled_request_in_its_slot),
         TEST(test_span_ignores_paths),
         TEST(test_span_ignores_user_agents),
+        TEST(test_span_leaves_telemetry_alone),
+        TEST(test_span_leaves_hosts_alone),
+        TEST(test_span_leaves_headers_alone_where_spans_are_all_that_is_wanted),
+        TEST(test_span_says_that_credentials_were_there),
         TEST(test_span_keeps_to_the_limit),
         TEST(test_span_ends_once),
         TEST(test_span_captures_the_headers_asked_for),
