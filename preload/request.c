@@ -16,6 +16,13 @@ static _Atomic uint64_t states[WIRE_SLOTS_MAX];
 enum { HELD = 1, WAITS = 1 << 16 };
 #define PLACED UINT64_C(0xffffffff)
 
+/* Requests that may be adrift: a bit for each slot, and one for each word of those, so that many requests in flight
+ * cost a look no more than few. Whoever sets a request adrift sets its bit; whoever looks and finds that it isn't, or
+ * has ended, takes it back, and looks once more: it may have been set adrift in between. Any thread, sequentially
+ * consistent with the states: that look must see them. */
+static _Atomic uint64_t adrift[WIRE_SLOT_MAP_WORDS], adrift_words;
+static_assert(WIRE_SLOT_MAP_WORDS <= 64, "adrift_words");
+
 /* Requests by the context that they came with: number of requests << 16 | exclusive or of their slots' indices + 1. A
  * bucket with one request names it; with more the slots are searched. Counts that an end elsewhere leaves behind are
  * put right by the search. Any thread, relaxed: what is found is verified. */
@@ -47,6 +54,26 @@ static uint64_t tag(uint64_t start_ns)
     return start_ns << 32;
 }
 
+/* An atomic operation only where the bit isn't set. */
+static void set_bit(_Atomic uint64_t *word, uint32_t bit)
+{
+    if ((atomic_load_explicit(word, memory_order_seq_cst) & UINT64_C(1) << bit) == 0)
+        (void)atomic_fetch_or_explicit(word, UINT64_C(1) << bit, memory_order_seq_cst);
+}
+
+static void clear_bit(_Atomic uint64_t *word, uint32_t bit)
+{
+    (void)atomic_fetch_and_explicit(word, ~(UINT64_C(1) << bit), memory_order_seq_cst);
+}
+
+static void set_adrift(const struct wire_slot *slot)
+{
+    uint32_t index = slot->index % WIRE_SLOTS_MAX;
+
+    set_bit(&adrift[index / 64], index % 64);
+    set_bit(&adrift_words, index / 64);
+}
+
 /* Add to a count of the request, or take from it; returns the state that results, 0 when it is not this request's. */
 static uint64_t state_add(const struct request_ref *ref, int64_t change, uint64_t mask)
 {
@@ -58,7 +85,9 @@ static uint64_t state_add(const struct request_ref *ref, int64_t change, uint64_
         if (tag(old >> 32) != tag(ref->start_ns) || (change < 0 && (old & mask) == 0))
             return 0;
         want = old + (uint64_t)change;
-    } while (!atomic_compare_exchange_weak_explicit(state, &old, want, memory_order_relaxed, memory_order_relaxed));
+    } while (!atomic_compare_exchange_weak_explicit(state, &old, want, memory_order_seq_cst, memory_order_relaxed));
+    if ((want & PLACED) == 0)
+        set_adrift(ref->slot);
     return want;
 }
 
@@ -87,35 +116,78 @@ void request_go_on(const struct request_ref *ref)
     (void)state_add(ref, -WAITS, PLACED & ~(uint64_t)(WAITS - 1));
 }
 
-static bool is_placed(struct wire_slot *slot)
+/* Is it open, without an answer? */
+static bool is_unanswered(struct wire_slot *slot)
 {
-    uint64_t state = atomic_load_explicit(&states[slot->index % WIRE_SLOTS_MAX], memory_order_relaxed);
-
-    return (state & PLACED) != 0 && state >> 32 == (uint32_t)wire_slot_request(slot)->start_ns;
+    return is_open_server(slot) && wire_slot_request(slot)->first_byte_ns == 0;
 }
 
-/* Whether there is, but for `ref`, an open request that has no answer yet; one that is placed counts if `any`. */
-static bool another_is_open(const struct request_ref *ref, bool any)
+/* Is it, and does it go on nobody knows where? */
+static bool is_adrift(struct wire_slot *slot)
 {
-    struct wire_slot *slot;
+    uint64_t state = atomic_load_explicit(&states[slot->index % WIRE_SLOTS_MAX], memory_order_seq_cst);
 
-    for (uint32_t index = 0; (slot = ring_slot_next(&index)) != NULL; index++) {
-        if (slot == ref->slot || !is_open_server(slot) || wire_slot_request(slot)->first_byte_ns != 0)
+    return is_unanswered(slot) && ((state & PLACED) == 0 || state >> 32 != (uint32_t)wire_slot_request(slot)->start_ns);
+}
+
+/* The slot with this index, if it is in use. */
+static struct wire_slot *slot_at(uint32_t index)
+{
+    uint32_t found = index;
+    struct wire_slot *slot = ring_slot_next(&found);
+
+    return found == index ? slot : NULL;
+}
+
+/* Is there a request adrift in this word but for `ref`? Bits of others that aren't are taken back. */
+static bool has_adrift(const struct request_ref *ref, uint32_t word)
+{
+    uint64_t bits = atomic_load_explicit(&adrift[word], memory_order_seq_cst);
+
+    for (; bits != 0; bits &= bits - 1) {
+        uint32_t bit = (uint32_t)__builtin_ctzll(bits);
+        struct wire_slot *slot = slot_at(word * 64 + bit);
+
+        if (slot && slot == ref->slot)
             continue;
-        if (any || !is_placed(slot))
+        if (slot && is_adrift(slot))
             return true;
+        clear_bit(&adrift[word], bit);
+        slot = slot_at(word * 64 + bit); /* it may be in use only now */
+        if (slot && is_adrift(slot)) {
+            set_adrift(slot);
+            return true;
+        }
     }
     return false;
 }
 
 bool request_others_are_placed(const struct request_ref *ref)
 {
-    return !another_is_open(ref, false);
+    uint64_t words = atomic_load_explicit(&adrift_words, memory_order_seq_cst);
+
+    for (; words != 0; words &= words - 1) {
+        uint32_t word = (uint32_t)__builtin_ctzll(words);
+
+        if (has_adrift(ref, word))
+            return false;
+        if (atomic_load_explicit(&adrift[word], memory_order_seq_cst) != 0)
+            continue;
+        clear_bit(&adrift_words, word);
+        if (atomic_load_explicit(&adrift[word], memory_order_seq_cst) != 0)
+            set_bit(&adrift_words, word);
+    }
+    return true;
 }
 
 bool request_is_alone(const struct request_ref *ref)
 {
-    return !another_is_open(ref, true);
+    struct wire_slot *slot;
+
+    for (uint32_t index = 0; (slot = ring_slot_next(&index)) != NULL; index++)
+        if (slot != ref->slot && is_unanswered(slot))
+            return false;
+    return true;
 }
 
 static _Atomic uint32_t *bucket_of(const uint8_t trace_id[16], const uint8_t span_id[8])
@@ -147,7 +219,8 @@ void request_begun(struct wire_slot *slot)
 {
     const struct wire_request *request = wire_slot_request(slot);
 
-    atomic_store_explicit(&states[slot->index % WIRE_SLOTS_MAX], tag(request->start_ns), memory_order_relaxed);
+    atomic_store_explicit(&states[slot->index % WIRE_SLOTS_MAX], tag(request->start_ns), memory_order_seq_cst);
+    set_adrift(slot);
     if (request->flags & WIRE_REQUEST_REMOTE_PARENT)
         bucket_change(slot, true);
 }
