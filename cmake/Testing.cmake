@@ -38,3 +38,11 @@ function(spanshim_server_test file class)
     set_tests_properties(server.${file}.${class} PROPERTIES LABELS server TIMEOUT 600
         ENVIRONMENT "SPANSHIM_BUILD=${PROJECT_BINARY_DIR};PYTHONDONTWRITEBYTECODE=1;PYTHONPATH=${PROJECT_SOURCE_DIR}/tests/support")
 endfunction()
+
+# spanshim_client_test(<file> <class>): the class of tests/clients/test_<file>.py, which is one client in the matrix.
+function(spanshim_client_test file class)
+    add_test(NAME client.${file}.${class}
+        COMMAND ${SPANSHIM_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/test_${file}.py ${class})
+    set_tests_properties(client.${file}.${class} PROPERTIES LABELS client TIMEOUT 300
+        ENVIRONMENT "SPANSHIM_BUILD=${PROJECT_BINARY_DIR};PYTHONDONTWRITEBYTECODE=1;PYTHONPATH=${PROJECT_SOURCE_DIR}/tests/support")
+endfunction()

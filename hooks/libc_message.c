@@ -10,18 +10,25 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-/* Received bytes that are no next bytes of the stream: looked at only, out of band, or from the error queue. */
+/* Received bytes that are no next bytes of the stream: out of band, or from the error queue. */
 static bool is_aside(int flags)
 {
-    return (flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE)) != 0;
+    return (flags & (MSG_OOB | MSG_ERRQUEUE)) != 0;
+}
+
+/* Bytes that are only looked at come again. That there are none any more, or a failure, may not: some programs look
+ * first, and then close (wget). */
+static bool comes_again(int flags, ssize_t n)
+{
+    return (flags & MSG_PEEK) && n > 0;
 }
 
 static void received(struct hook_call *call, const void *buf, size_t len, int flags, ssize_t n)
 {
     hook_done(call);
-    if (flags & MSG_TRUNC)
+    if (flags & MSG_TRUNC && !comes_again(flags, n))
         conn_skip_in(&call->conn, n); /* a stream's bytes are thrown away, not copied: tcp(7) */
-    else
+    else if (!comes_again(flags, n))
         conn_data_in(&call->conn, buf, len, n);
     hook_leave(call);
 }
@@ -108,6 +115,8 @@ static void taken(int fd)
 /* What a message brought: n as recvmsg returns it. */
 static void message_received(const struct conn_ref *conn, struct msghdr *message, int flags, ssize_t n)
 {
+    if (comes_again(flags, n))
+        return;
     if (n < 0 || (flags & MSG_TRUNC)) /* after a failure the message may not even be readable */
         conn_skip_in(conn, n);
     else
