@@ -92,8 +92,8 @@ static void send_all(bool takes_one, size_t piece, const size_t *takes)
     kernel.takes = takes;
     while (sent < strlen(WHOLE)) {
         size_t length = strlen(WHOLE) - sent < piece ? strlen(WHOLE) - sent : piece;
-        struct iovec iov[2] = {{(void *)(uintptr_t)(WHOLE + sent), length / 2},
-                               {(void *)(uintptr_t)(WHOLE + sent + length / 2), length - length / 2}};
+        struct iovec iov[2] = {{(void *)(uintptr_t)&WHOLE[sent], length / 2},
+                               {(void *)(uintptr_t)&WHOLE[sent + length / 2], length - length / 2}};
         ssize_t n;
 
         if (takes_one)
