@@ -42,6 +42,7 @@ int epoll_pwait2(int epoll, struct epoll_event *events, int count, const struct 
 /* What a thread waits for. */
 struct awaited {
     unsigned count;
+    int last;
     bool connections, requests;
 };
 
@@ -50,6 +51,7 @@ static inline void await(struct awaited *awaited, int fd)
     enum conn_work work = conn_brings(fd);
 
     awaited->count++;
+    awaited->last = fd;
     awaited->connections |= work == CONN_BRINGS_CONNECTIONS;
     awaited->requests |= work == CONN_BRINGS_REQUESTS;
 }
@@ -64,11 +66,20 @@ static void turn(const struct awaited *awaited)
         current_clear();
 }
 
+/* Nothing came before the time was up. */
+__attribute__((cold)) static void in_vain(const struct pollfd *list, nfds_t count)
+{
+    for (nfds_t i = 0; i < count; i++)
+        conn_waited_in_vain(list[i].fd);
+}
+
 /* poll() leaves its list of descriptors as it was, so that can be read when the kernel has found it readable. */
 static int polled(const struct pollfd *list, nfds_t count, int result)
 {
     struct awaited awaited = {0};
 
+    if (result == 0 && hook_active())
+        in_vain(list, count);
     if (result < 0 || !hook_active() || !current_would_turn())
         return result;
     for (nfds_t i = 0; i < count && !(awaited.requests && awaited.count > 1); i++)
@@ -120,28 +131,40 @@ static void await_set(struct awaited *awaited, int count, const fd_set *set)
                 await(awaited, first + __builtin_ctzl(word));
 }
 
-static void before_select(int count, const fd_set *readable, const fd_set *writable)
+/* Returns the descriptor, if it is but one. */
+static int before_select(int count, const fd_set *readable, const fd_set *writable)
 {
-    struct awaited awaited = {0};
+    struct awaited awaited = {.last = -1};
 
-    if (!hook_active() || !current_would_turn())
-        return;
+    if (!hook_active())
+        return -1;
     await_set(&awaited, count, readable);
     await_set(&awaited, count, writable);
-    turn(&awaited);
+    if (current_would_turn())
+        turn(&awaited);
+    return awaited.count == 1 ? awaited.last : -1;
+}
+
+static int selected(int only, int result)
+{
+    if (result == 0 && only >= 0)
+        conn_waited_in_vain(only);
+    return result;
 }
 
 HOOK
 int select(int count, fd_set *readable, fd_set *writable, fd_set *failed, struct timeval *timeout)
 {
-    before_select(count, readable, writable);
-    return REAL(select)(count, readable, writable, failed, timeout);
+    int only = before_select(count, readable, writable);
+
+    return selected(only, REAL(select)(count, readable, writable, failed, timeout));
 }
 
 HOOK
 int pselect(int count, fd_set *readable, fd_set *writable, fd_set *failed, const struct timespec *timeout,
             const sigset_t *mask)
 {
-    before_select(count, readable, writable);
-    return REAL(pselect)(count, readable, writable, failed, timeout, mask);
+    int only = before_select(count, readable, writable);
+
+    return selected(only, REAL(pselect)(count, readable, writable, failed, timeout, mask));
 }

@@ -77,6 +77,7 @@ struct conn *conn_new(enum conn_role role)
     atomic_store_explicit(&conn->passive, 0, memory_order_relaxed);
     atomic_store_explicit(&conn->doomed, 0, memory_order_relaxed);
     atomic_store_explicit(&conn->peer_done, 0, memory_order_relaxed);
+    atomic_store_explicit(&conn->waited, 0, memory_order_relaxed);
     atomic_store_explicit(&conn->deaf, 0, memory_order_relaxed);
     conn->sent = 0;
     atomic_store_explicit(&conn->failure, WIRE_ERROR_NONE, memory_order_relaxed);
@@ -142,7 +143,7 @@ static void end_requests(struct conn *conn)
     } else if (peer_done) {
         exchange_abandon(conn, WIRE_ERROR_NONE);
     } else {
-        exchange_cancel(conn);
+        exchange_give_up(conn, atomic_load_explicit(&conn->waited, memory_order_relaxed) != 0);
     }
 }
 
@@ -389,14 +390,16 @@ void conn_data_in_vector(const struct conn_ref *ref, const struct iovec *iov, in
         if (!is_followed(known.conn))
             return;
     }
-    if (n > 0 && is_client(known.conn))
+    if (n > 0 && is_client(known.conn)) {
+        atomic_store_explicit(&known.conn->waited, 0, memory_order_relaxed);
         move_bytes(&known, &known.conn->responses, exchange_responses, iov, count, (size_t)n);
-    else if (n > 0)
+    } else if (n > 0) {
         move_bytes(&known, &known.conn->requests, exchange_requests, iov, count, (size_t)n);
-    else if (n < 0)
+    } else if (n < 0) {
         conn_note_failure(&known);
-    else
+    } else {
         note_end(&known, iov, count);
+    }
 }
 
 void conn_data_in(const struct conn_ref *ref, const void *bytes, size_t room, ssize_t n)
@@ -552,6 +555,14 @@ void conn_wakeup(int fd, int other)
     tie_make(&conn->tie);
     if (fd_name_conn(fd, conn, conn_lose) && other >= 0)
         conn_duplicated(fd, other);
+}
+
+void conn_waited_in_vain(int fd)
+{
+    struct conn *conn = fd < 0 ? NULL : conn_of(fdtab_get(fd));
+
+    if (conn && is_client(conn))
+        atomic_store_explicit(&conn->waited, 1, memory_order_relaxed);
 }
 
 enum conn_work conn_brings(int fd)

@@ -83,6 +83,9 @@ enum conn_work {
 };
 enum conn_work conn_brings(int fd);
 
+/* The program waited for the descriptor until its time was up. Context: hook; signal-safe. */
+__attribute__((cold)) void conn_waited_in_vain(int fd);
+
 /* `fd` now names what `of` names. Context: hook; signal-safe. */
 void conn_duplicated(int of, int fd);
 

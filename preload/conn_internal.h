@@ -52,6 +52,7 @@ struct conn {
     _Atomic uint8_t passive;   /* 0, or CONN_PASSIVE + the enum wire_drop that made it so */
     _Atomic uint8_t doomed;    /* the last descriptor is gone: whoever holds the claims frees it */
     _Atomic uint8_t peer_done; /* the peer will send no more */
+    _Atomic uint8_t waited;    /* the program has waited for bytes until its time was up; until some come */
     _Atomic uint8_t deaf;      /* the program wants no more: shutdown() */
     _Atomic uint8_t failure;   /* enum wire_error of the last failed call, if it ends the connection */
     _Atomic uint32_t pid;      /* process that last moved bytes on it */
@@ -208,8 +209,9 @@ void exchange_requests_end(struct conn *conn);
  * response had come. Both directions are claimed. Context: hook; signal-safe. */
 void exchange_abandon(struct conn *conn, enum wire_error error);
 
-/* The program has closed it: what was asked is no longer wanted, which is no error. The same. */
-void exchange_cancel(struct conn *conn);
+/* The program closes it, and wants no more: an answer that has begun is complete for it. One that has not is an error,
+ * and so are both after a wait in vain. The same. */
+void exchange_give_up(struct conn *conn, bool waited);
 
 /* It is given up: what is open on it is no span, since its end can't be known. How many requests that were to be
  * recorded. The same. */

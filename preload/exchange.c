@@ -697,15 +697,17 @@ void exchange_abandon(struct conn *conn, enum wire_error error)
     release_memory(conn);
 }
 
-/* An answer that had begun ended with what was read of it. */
-void exchange_cancel(struct conn *conn)
+void exchange_give_up(struct conn *conn, bool waited)
 {
     uintptr_t open;
 
     conn->responses.moment_ns = 0;
     discard_unfinished_head(conn);
-    while (oldest(conn, &open))
-        request_end(conn, 0, WIRE_ERROR_NONE);
+    while (oldest(conn, &open)) {
+        enum wire_error error = exchange_answering(conn) ? WIRE_ERROR_NONE : WIRE_ERROR_NO_RESPONSE;
+
+        request_end(conn, 0, waited ? WIRE_ERROR_TIMEOUT : error);
+    }
     release_memory(conn);
 }
 

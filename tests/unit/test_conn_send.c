@@ -340,6 +340,33 @@ static void test_conn_send_fails(void **state)
     traffic_assert_no_span();
 }
 
+/* Before an answer, which may be because it waited too long; and when it has seen enough of one. */
+static void test_conn_send_is_given_up(void **state)
+{
+    (void)state;
+    connect_anew();
+    send_bytes(ALL, strlen(ALL));
+    conn_closing(CLIENT_FD);
+    (void)traffic_assert_span("/one", 0, WIRE_ERROR_NO_RESPONSE);
+
+    connect_anew();
+    send_bytes(ALL, strlen(ALL));
+    conn_waited_in_vain(CLIENT_FD);
+    conn_closing(CLIENT_FD);
+    (void)traffic_assert_span("/one", 0, WIRE_ERROR_TIMEOUT);
+
+    for (int waits = 0; waits < 2; waits++) {
+        connect_anew();
+        send_bytes(ALL, strlen(ALL));
+        conn_waited_in_vain(CLIENT_FD);
+        traffic_receive(CLIENT_FD, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhi");
+        if (waits)
+            conn_waited_in_vain(CLIENT_FD);
+        conn_closing(CLIENT_FD);
+        (void)traffic_assert_span("/one", 200, waits ? WIRE_ERROR_TIMEOUT : WIRE_ERROR_NONE);
+    }
+}
+
 /* The program does not finish what it began: what is cut of ours goes out, then it has its way. */
 static void test_conn_send_ends_what_it_began(void **state)
 {
@@ -384,6 +411,7 @@ int main(void)
         TEST(leaves_signed_requests),
         TEST(pipelines),
         TEST(fails),
+        TEST(is_given_up),
         TEST(ends_what_it_began),
         TEST(leaves_alone_who_does_not_ask),
     };
