@@ -20,7 +20,7 @@ class Client:
     environment = {}  # settings that it needs
     at_once = False  # one process makes all cases
     # error.type of a request that it waits for in vain: it closes the connection itself, which may mean anything.
-    gave_up = (None,)
+    gave_up = ("timeout", "no_response")
 
     def __init__(self, test):
         self.test = test
