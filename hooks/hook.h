@@ -59,4 +59,8 @@ static inline void hook_leave(const struct hook_call *call)
     errno = call->saved_errno;
 }
 
+/* Before a call sends bytes by a way on which they can't be replaced; `flags` as of send(). False: it is not to be
+ * made, and has failed. */
+bool hook_send_owed(const struct hook_call *call, int flags);
+
 #endif

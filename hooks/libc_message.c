@@ -182,6 +182,14 @@ static ssize_t by_send(const struct conn_sender *sender, const struct iovec *iov
     return REAL(send)(sender->fd, iov->iov_base, iov->iov_len, sender->flags);
 }
 
+bool hook_send_owed(const struct hook_call *call, int flags)
+{
+    const struct conn_sender sender = {
+        .send = by_send, .takes_one = true, .fd = call->conn.fd, .flags = flags & (MSG_DONTWAIT | MSG_NOSIGNAL)};
+
+    return conn_send_owed(&call->conn, &sender);
+}
+
 HOOK
 ssize_t send(int fd, const void *buf, size_t len, int flags)
 {
@@ -193,6 +201,8 @@ ssize_t send(int fd, const void *buf, size_t len, int flags)
         return REAL(send)(fd, buf, len, flags);
     if (conn_asks(&call.conn) && is_copied(flags))
         return conn_send(&call.conn, &sender, &iov, 1);
+    if (!hook_send_owed(&call, flags))
+        return -1;
     ssize_t n = REAL(send)(fd, buf, len, flags);
     hook_done(&call);
     conn_data_out(&call.conn, buf, n);
@@ -218,6 +228,8 @@ ssize_t sendto(int fd, const void *buf, size_t len, int flags, const struct sock
         return REAL(sendto)(fd, buf, len, flags, to, to_length);
     if (conn_asks(&call.conn) && is_copied(flags))
         return conn_send(&call.conn, &sender, &iov, 1);
+    if (!hook_send_owed(&call, flags))
+        return -1;
     ssize_t n = REAL(sendto)(fd, buf, len, flags, to, to_length);
     hook_done(&call);
     conn_data_out(&call.conn, buf, n);
@@ -242,9 +254,10 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
     bool followed = !(flags & MSG_OOB) && hook_enter(&call, fd);
 
     if (followed && conn_asks(&call.conn) && is_copied(flags) && outgoing_may_read(message, sizeof(*message)) &&
-        message->msg_controllen == 0)
+        message->msg_controllen == 0 && message->msg_iovlen <= OUTGOING_VECTOR_MAX)
         return conn_send(&call.conn, &sender, message->msg_iov, (int)message->msg_iovlen);
-
+    if (followed && !hook_send_owed(&call, flags))
+        return -1;
     ssize_t n = REAL(sendmsg)(fd, message, flags);
 
     hook_done(&call);
@@ -261,6 +274,9 @@ int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags)
 {
     struct hook_call call;
     bool followed = !(flags & MSG_OOB) && hook_enter(&call, fd);
+
+    if (followed && !hook_send_owed(&call, flags))
+        return -1;
     int sent = REAL(sendmmsg)(fd, messages, count, flags);
 
     hook_done(&call);

@@ -12,6 +12,8 @@ ssize_t sendfile(int out, int in, off_t *offset, size_t count)
 
     if (!hook_enter(&call, out))
         return REAL(sendfile)(out, in, offset, count);
+    if (!hook_send_owed(&call, 0))
+        return -1;
     ssize_t n = REAL(sendfile)(out, in, offset, count);
     hook_done(&call);
     conn_skip_out(&call.conn, n);
@@ -26,6 +28,8 @@ ssize_t sendfile64(int out, int in, off64_t *offset, size_t count)
 
     if (!hook_enter(&call, out))
         return REAL(sendfile64)(out, in, offset, count);
+    if (!hook_send_owed(&call, 0))
+        return -1;
     ssize_t n = REAL(sendfile64)(out, in, offset, count);
     hook_done(&call);
     conn_skip_out(&call.conn, n);
@@ -41,6 +45,9 @@ ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t 
     struct hook_call to;
     bool receives = hook_enter(&from, in) && from.conn.conn;
     bool sends = hook_enter(&to, out) && to.conn.conn;
+
+    if (sends && !hook_send_owed(&to, 0))
+        return -1;
     ssize_t n = REAL(splice)(in, in_offset, out, out_offset, count, flags);
     int saved_errno = errno;
 

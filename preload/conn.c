@@ -96,7 +96,8 @@ struct conn *conn_new(enum conn_role role)
     conn->begun_ns = 0;
     conn->outgoing = NULL;
     conn->ahead = 0;
-    atomic_store_explicit(&conn->sending, 0, memory_order_relaxed);
+    atomic_store_explicit(&conn->sending, conn_idle(atomic_load_explicit(&conn->generation, memory_order_relaxed)),
+                          memory_order_relaxed);
     atomic_store_explicit(&conn->response_unseen, 0, memory_order_relaxed);
     atomic_store_explicit(&conn->opened, 0, memory_order_relaxed);
     atomic_store_explicit(&conn->answered, 0, memory_order_relaxed);

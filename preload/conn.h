@@ -45,6 +45,11 @@ bool conn_asks(const struct conn_ref *ref);
  * is to be told, errno likewise: its own bytes only are counted. Context: hook; signal-safe. */
 ssize_t conn_send(const struct conn_ref *ref, const struct conn_sender *sender, const struct iovec *iov, int count);
 
+/* Before a call of another kind sends a client's bytes: if a header of ours is cut, its rest goes out first, and the
+ * connection is followed no further. False: it can't go out, errno says why, and the call is not to be made. Context:
+ * hook; signal-safe. */
+bool conn_send_owed(const struct conn_ref *ref, const struct conn_sender *sender);
+
 /* Bytes that moved without being seen (sendfile, splice, MSG_TRUNC), likewise. Context: hook; signal-safe. */
 void conn_skip_in(const struct conn_ref *ref, ssize_t n);
 void conn_skip_out(const struct conn_ref *ref, ssize_t n);

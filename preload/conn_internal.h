@@ -62,7 +62,8 @@ struct conn {
     struct wire_address client; /* by the PROXY protocol, else of no family; held with the requests */
     struct proxy_header proxy;  /* before the first request; held with the requests */
     struct conn_direction requests, responses;
-    uint64_t sent; /* bytes that hooks saw go out; held with the responses */
+    uint64_t sent; /* bytes that hooks saw go out; held with the responses. A client's: since a head began, those that
+                    * were not looked at before they went out; held with the requests */
 
     /* The request whose head is on its way; held with the requests (release), looked at by the other (acquire). */
     struct span_head *head;        /* a pool's block until the head is complete, else NULL */
@@ -76,7 +77,11 @@ struct conn {
     struct tie tie; /* a client's or a wakeup's: whom it works for */
 
     /* A client's. */
-    _Atomic uint8_t sending;   /* a call of the program's is under way: who makes it holds what follows */
+    /* The generation and, in the lowest bit, whether a call of the program's is under way: who makes it holds what
+     * follows. By the generation, a call that outlives its connection can't take another's. */
+    _Atomic uint64_t sending;
+    _Atomic uintptr_t sender;  /* whose call it is: a thread; relaxed */
+    _Atomic uintptr_t frame;   /* where its stack stood; relaxed */
     struct outgoing *outgoing; /* a pool's block: what goes out in place of the program's bytes, else NULL */
     uint64_t ahead;            /* bytes the program still has to send that were parsed already */
     struct http1 before;       /* the parser before the call that begins a request */
@@ -102,6 +107,12 @@ static inline bool conn_claim(struct conn_direction *direction)
 static inline void conn_unclaim(struct conn_direction *direction)
 {
     atomic_store_explicit(&direction->claimed, 0, memory_order_seq_cst);
+}
+
+/* What `sending` is between calls. Context: pure. */
+static inline uint64_t conn_idle(uint32_t generation)
+{
+    return (uint64_t)generation << 1;
 }
 
 /* Is what the hook found before its call still there? Context: hook; signal-safe. */

@@ -102,7 +102,7 @@ static enum wire_withhold obstacle(const struct plan *plan, size_t own_length)
 {
     const struct conn *conn = plan->conn;
 
-    if (conn->context_sent)
+    if (conn->context_sent || conn->sent > 0)
         return WIRE_WITHHOLD_HEAD_CUT;
     if (conn->is_signed)
         return WIRE_WITHHOLD_SIGNED;
@@ -181,6 +181,7 @@ static void prepare(struct conn *conn, const struct iovec *iov, int count)
     if (conn->requests.parser.state == HTTP1_AT_START) {
         conn->head_length = conn->head_fields = 0;
         conn->context_sent = conn->is_signed = false;
+        conn->sent = 0;
         conn->before = conn->requests.parser;
         conn->opened_before = atomic_load_explicit(&conn->opened, memory_order_relaxed);
         conn->is_fresh = conn->ahead == 0;
@@ -206,6 +207,28 @@ static void give_back(struct conn *conn)
     conn->outgoing = NULL;
 }
 
+/* Nothing of a request went out, and it may never: it is none yet. Not if it has an answer already. */
+static bool undo(struct conn *conn)
+{
+    uint32_t opened = atomic_load_explicit(&conn->opened, memory_order_relaxed), answered;
+    bool is_answered;
+
+    if (!conn_claim(&conn->responses))
+        return false;
+    answered = atomic_load_explicit(&conn->answered, memory_order_relaxed);
+    is_answered =
+        opened != conn->opened_before &&
+        (answered == opened || (answered == conn->opened_before && conn->responses.parser.state != HTTP1_AT_START));
+    if (!is_answered) {
+        exchange_request_undo(conn);
+        conn->ahead = 0;
+        if (conn->outgoing)
+            give_back(conn);
+    }
+    conn_unclaim(&conn->responses);
+    return !is_answered;
+}
+
 /* What the call left of what was prepared. */
 static enum exchange_result reckon(struct conn *conn, const struct iovec *iov, int count, ssize_t n)
 {
@@ -213,16 +236,12 @@ static enum exchange_result reckon(struct conn *conn, const struct iovec *iov, i
     enum exchange_result result = EXCHANGE_ON;
 
     if (n < 0 && conn->is_fresh && (errno == EAGAIN || errno == EINTR || errno == ENOBUFS) &&
-        (!conn->outgoing || conn->outgoing->sent == 0)) {
-        exchange_request_undo(conn);
-        conn->ahead = 0;
-        if (conn->outgoing)
-            give_back(conn);
+        (!conn->outgoing || conn->outgoing->sent == 0) && undo(conn))
         return EXCHANGE_ON;
-    }
     skip = conn->ahead < taken ? conn->ahead : taken;
     conn->ahead -= skip;
     taken -= skip;
+    conn->sent += taken;
     for (int i = 0; i < count && taken > 0 && result == EXCHANGE_ON; i++) {
         size_t skipped = skip < iov[i].iov_len ? (size_t)skip : iov[i].iov_len;
         size_t length = iov[i].iov_len - skipped;
@@ -247,58 +266,118 @@ static bool may_all_be_read(const struct iovec *iov, int count)
     return true;
 }
 
-/* Begin a call: with what waits to go out before it, if anything. False: another one is under way. */
-static bool begin(const struct conn_ref *ref, const struct iovec *iov, int count)
+/* Take the right to send. A call of this thread's from which it jumped (siglongjmp) is over. */
+static bool sending_begin(const struct conn_ref *ref)
 {
     struct conn *conn = ref->conn;
-    bool is_ours = atomic_exchange_explicit(&conn->sending, 1, memory_order_acquire) == 0;
+    uint64_t was = conn_idle(ref->generation);
+    uintptr_t sender = (uintptr_t)&errno, frame = (uintptr_t)__builtin_frame_address(0);
 
-    if (!is_ours || !conn_claim(&conn->requests)) {
-        if (conn_is_current(ref))
+    if (!atomic_compare_exchange_strong_explicit(&conn->sending, &was, was | 1, memory_order_acquire,
+                                                 memory_order_relaxed)) {
+        if (was != (conn_idle(ref->generation) | 1))
+            return false; /* the connection has ended */
+        if (atomic_load_explicit(&conn->sender, memory_order_relaxed) != sender ||
+            atomic_load_explicit(&conn->frame, memory_order_relaxed) > frame) {
             conn_turn_passive(conn, WIRE_DROP_CONTENDED);
-        if (is_ours)
-            atomic_store_explicit(&conn->sending, 0, memory_order_release);
-        return false;
+            return false;
+        }
     }
-    conn->is_fresh = false;
-    if (conn->outgoing && !outgoing_is_offered(conn->outgoing, iov, count)) {
-        outgoing_cut(conn->outgoing);
-        conn_turn_passive(conn, WIRE_DROP_BAD_FRAMING);
-    }
-    if (conn_is_current(ref) && !is_passive(conn) && !conn->outgoing)
-        prepare(conn, iov, count);
-    conn_unclaim(&conn->requests);
+    atomic_store_explicit(&conn->sender, sender, memory_order_relaxed);
+    atomic_store_explicit(&conn->frame, frame, memory_order_relaxed);
     return true;
 }
 
-/* After it. The connection may be gone, and what it was be another one. */
+/* Give it back. False: the connection has ended, and what was to go out on it is the caller's to free. */
+static bool sending_end(const struct conn_ref *ref)
+{
+    uint64_t was = conn_idle(ref->generation) | 1;
+
+    return atomic_compare_exchange_strong_explicit(&ref->conn->sending, &was, was & ~UINT64_C(1), memory_order_release,
+                                                   memory_order_relaxed);
+}
+
+static void cut(struct conn *conn, enum wire_drop cause)
+{
+    outgoing_cut(conn->outgoing);
+    conn_turn_passive(conn, cause);
+}
+
+/* What goes out first, or in place of the program's bytes; NULL: nothing. The right to send was taken. */
+static struct outgoing *begin(const struct conn_ref *ref, const struct iovec *iov, int count)
+{
+    struct conn *conn = ref->conn;
+    struct outgoing *outgoing;
+
+    if (!conn_claim(&conn->requests)) {
+        if (conn_is_current(ref))
+            conn_turn_passive(conn, WIRE_DROP_CONTENDED);
+        outgoing = conn->outgoing;
+        return conn_is_current(ref) ? outgoing : NULL;
+    }
+    if (!conn_is_current(ref)) {
+        conn_unclaim(&conn->requests);
+        return NULL;
+    }
+    conn->is_fresh = false;
+    if (conn->outgoing && !outgoing_is_offered(conn->outgoing, iov, count))
+        cut(conn, WIRE_DROP_BAD_FRAMING);
+    if (count > 0 && !is_passive(conn) && !conn->outgoing)
+        prepare(conn, iov, count);
+    outgoing = conn->outgoing;
+    conn_unclaim(&conn->requests);
+    return outgoing;
+}
+
+/* After the call. The connection may be gone, and what it was be another one. */
 static void end(const struct conn_ref *ref, struct outgoing *outgoing, const struct iovec *iov, int count, ssize_t n)
 {
     struct conn *conn = ref->conn;
     enum exchange_result result = EXCHANGE_ON;
+    bool is_claimed;
 
-    if (!conn_is_current(ref)) {
-        if (outgoing)
-            arena_pool_put(&outgoings, outgoing);
-        return;
-    }
     if (n < 0)
         conn_note_failure(ref);
-    if (conn_claim(&conn->requests)) {
+    is_claimed = conn_claim(&conn->requests);
+    if (is_claimed && conn_is_current(ref)) {
         if (!is_passive(conn))
             result = reckon(conn, iov, count, n);
         if (conn->outgoing && outgoing_is_over(conn->outgoing))
             give_back(conn);
-        atomic_store_explicit(&conn->sending, 0, memory_order_release);
-        conn_unclaim(&conn->requests);
-        if (result != EXCHANGE_ON)
-            conn_turn_passive(conn, exchange_drop(result));
-    } else {
+    } else if (conn_is_current(ref)) {
         conn_turn_passive(conn, WIRE_DROP_CONTENDED);
     }
+    if (!sending_end(ref)) {
+        if (outgoing)
+            arena_pool_put(&outgoings, outgoing);
+    } else if (result != EXCHANGE_ON) {
+        conn_turn_passive(conn, exchange_drop(result));
+    }
+    if (is_claimed)
+        conn_unclaim(&conn->requests);
+    if (!conn_is_current(ref))
+        return;
     if (is_passive(conn))
         conn_written(ref, n);
     conn_settle(conn);
+}
+
+/* A call that is not looked at before. */
+static ssize_t send_unseen(const struct conn_ref *ref, const struct conn_sender *sender, const struct iovec *iov,
+                           int count)
+{
+    ssize_t n;
+
+    if (count > 0 && !conn_send_owed(ref, sender))
+        return -1;
+    n = sender->send(sender, iov, count);
+    if (n > 0 && conn_is_current(ref)) {
+        int saved_errno = errno;
+
+        conn_give_up(ref);
+        errno = saved_errno;
+    }
+    return n;
 }
 
 ssize_t conn_send(const struct conn_ref *ref, const struct conn_sender *sender, const struct iovec *iov, int count)
@@ -307,11 +386,13 @@ ssize_t conn_send(const struct conn_ref *ref, const struct conn_sender *sender, 
     int saved_errno = errno;
     ssize_t n;
 
-    if (!may_all_be_read(iov, count) || !begin(ref, iov, count)) {
+    if (!may_all_be_read(iov, count))
+        return send_unseen(ref, sender, iov, count);
+    if (!sending_begin(ref)) {
         errno = saved_errno;
         return sender->send(sender, iov, count);
     }
-    outgoing = ref->conn->outgoing;
+    outgoing = begin(ref, iov, count);
     errno = saved_errno;
     n = outgoing ? outgoing_send(outgoing, sender, iov, count) : sender->send(sender, iov, count);
     saved_errno = errno;
@@ -320,9 +401,32 @@ ssize_t conn_send(const struct conn_ref *ref, const struct conn_sender *sender, 
     return n;
 }
 
+bool conn_send_owed(const struct conn_ref *ref, const struct conn_sender *sender)
+{
+    struct outgoing *outgoing;
+    int saved_errno = errno;
+    ssize_t n = 0;
+
+    if (!ref->conn || !conn_asks(ref) || !ref->conn->outgoing || !sending_begin(ref))
+        return true;
+    outgoing = begin(ref, NULL, 0);
+    if (outgoing) {
+        cut(ref->conn, WIRE_DROP_BLIND);
+        errno = saved_errno;
+        n = outgoing_send_rest(outgoing, sender);
+        saved_errno = errno;
+    }
+    end(ref, outgoing, NULL, 0, n);
+    errno = saved_errno;
+    return n >= 0;
+}
+
+/* A call that is under way frees what goes out by it. */
 void conn_send_end(struct conn *conn)
 {
-    if (conn->outgoing && !atomic_load_explicit(&conn->sending, memory_order_relaxed))
+    uint64_t was = atomic_exchange_explicit(&conn->sending, UINT64_MAX, memory_order_acq_rel);
+
+    if (conn->outgoing && !(was & 1))
         arena_pool_put(&outgoings, conn->outgoing);
     conn->outgoing = NULL;
 }

@@ -379,7 +379,7 @@ void exchange_withhold(struct wire_slot *slot, enum wire_withhold reason)
 __attribute__((cold, noinline)) static void head_seen_late(struct conn *conn)
 {
     if (span_wants_headers(conn->head))
-        exchange_withhold(exchange_arriving(conn), atomic_load_explicit(&conn->sending, memory_order_relaxed)
+        exchange_withhold(exchange_arriving(conn), atomic_load_explicit(&conn->sending, memory_order_relaxed) & 1
                                                        ? WIRE_WITHHOLD_PIPELINED
                                                        : WIRE_WITHHOLD_UNSUITED_CALL);
     exchange_head_release(conn);

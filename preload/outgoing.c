@@ -199,9 +199,22 @@ ssize_t outgoing_send(struct outgoing *outgoing, const struct conn_sender *sende
     do /* the program can't be told of bytes that are ours: the kernel has to say that it takes no more */
         n = send_once(outgoing, sender, iov, count, &all);
     while (n == 0);
-    if (n < 0 || !all || (size_t)n == offered)
+    if (n < 0 || !all || !sender->takes_one || (size_t)n == offered)
         return n;
     rest = (struct iovec){(char *)iov->iov_base + n, offered - (size_t)n}; /* one buffer was too short for it */
     more = sender->send(sender, &rest, 1);
     return more > 0 ? n + more : n;
+}
+
+int outgoing_send_rest(struct outgoing *outgoing, const struct conn_sender *sender)
+{
+    while (outgoing->sent < outgoing->length) {
+        const struct iovec rest = {outgoing->bytes + outgoing->sent, outgoing->length - outgoing->sent};
+        ssize_t n = sender->send(sender, &rest, 1);
+
+        if (n < 0)
+            return -1;
+        outgoing->sent += (uint32_t)n;
+    }
+    return 0;
 }

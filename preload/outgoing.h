@@ -73,6 +73,9 @@ void outgoing_cut(struct outgoing *outgoing);
  * with errno as the call left it. */
 ssize_t outgoing_send(struct outgoing *outgoing, const struct conn_sender *sender, const struct iovec *iov, int count);
 
+/* Send what is left of one that was cut. Returns 0, or -1 with errno as the call left it. */
+int outgoing_send_rest(struct outgoing *outgoing, const struct conn_sender *sender);
+
 /* Bad pointers are the kernel's to refuse (EFAULT). Those that programs give are null, -1, or next to them; a program
  * that passes others while it begins a request is not protected from itself. */
 static inline bool outgoing_may_read(const void *bytes, size_t length)

@@ -32,14 +32,20 @@ static struct {
     char bytes[65536];
     size_t length, takes;
     int error;
+    void (*meanwhile)(void); /* happens in the next call, before it takes anything */
 } kernel;
 
 static ssize_t kernel_send(const struct conn_sender *sender, const struct iovec *iov, int count)
 {
     size_t room = kernel.takes, taken = 0;
 
+    void (*meanwhile)(void) = kernel.meanwhile;
+
     (void)sender;
     kernel.takes = SIZE_MAX;
+    kernel.meanwhile = NULL;
+    if (meanwhile)
+        meanwhile();
     if (room == 0) {
         errno = kernel.error;
         return -1;
@@ -381,6 +387,120 @@ static void test_conn_send_ends_what_it_began(void **state)
     traffic_assert_no_span();
 }
 
+/* Bytes go by another call than those that may be replaced: the rest of our line goes out before them. */
+static void test_conn_send_pays_what_it_owes(void **state)
+{
+    const struct conn_sender sender = {.send = kernel_send, .takes_one = true};
+    struct conn_ref ref;
+
+    (void)state;
+    connect_anew();
+    kernel.takes = strlen(HEAD) + 10;
+    assert_int_equal(offer(ALL, strlen(ALL)), strlen(HEAD));
+    assert_true(conn_capture(&ref, CLIENT_FD));
+    kernel.takes = 0;
+    assert_false(conn_send_owed(&ref, &sender));
+    assert_int_equal(errno, EAGAIN);
+    kernel.takes = 3;
+    assert_true(conn_send_owed(&ref, &sender));
+    assert_true(conn_send_owed(&ref, &sender)); /* once */
+    traffic_send_bytes(CLIENT_FD, REST, strlen(REST));
+    assert_int_equal(kernel.length, strlen(HEAD) + HEADER_LENGTH);
+    assert_memory_equal(&kernel.bytes[kernel.length - 2], "\r\n", 2);
+    conn_closing(CLIENT_FD);
+    traffic_assert_no_span();
+    traffic_assert_nothing_open();
+}
+
+static jmp_buf before_call;
+
+static void jump(void)
+{
+    longjmp(before_call, 1);
+}
+
+/* A signal handler jumps out of the call. */
+static void test_conn_send_survives_a_jump(void **state)
+{
+    static volatile size_t takes; /* of the first call: what is cut waits */
+
+    (void)state;
+    for (takes = 0; takes < strlen(HEAD) + HEADER_LENGTH; takes++) {
+        static volatile ssize_t sent;
+        struct wire_request request;
+
+        connect_anew();
+        kernel.takes = takes;
+        sent = offer(ALL, strlen(ALL));
+        if (sent < 0) /* none of the program's, though some of ours may be */
+            sent = 0;
+        if (setjmp(before_call) == 0) {
+            kernel.meanwhile = jump;
+            (void)offer(&ALL[sent], strlen(ALL) - (size_t)sent);
+            fail();
+        }
+        assert_int_equal(offer(&ALL[sent], strlen(ALL) - (size_t)sent), strlen(ALL) - (size_t)sent);
+        answer();
+        request = traffic_assert_span("/one", 200, WIRE_ERROR_NONE);
+        assert_told(HEAD, REST, &request);
+    }
+}
+
+static void close_and_reuse(void)
+{
+    size_t length = kernel.length;
+
+    conn_closing(CLIENT_FD);
+    connect_anew();
+    kernel.length = length;
+}
+
+static void close_and_begin(void)
+{
+    close_and_reuse();
+    kernel.takes = strlen(HEAD) + 10;
+    assert_int_equal(offer(ALL, strlen(ALL)), strlen(HEAD));
+}
+
+/* Another thread closes the connection while the call waits, and its number and memory are another one's by then. */
+static void test_conn_send_outlives_its_connection(void **state)
+{
+    struct wire_request request;
+
+    (void)state;
+    for (int i = 0; i < 1000; i++) { /* more than there are blocks */
+        connect_anew();
+        kernel.meanwhile = close_and_reuse;
+        (void)offer("GET /gone HTTP/1.1\r\n\r\n", 23);
+        (void)traffic_assert_span("/gone", 0, WIRE_ERROR_NO_RESPONSE);
+        kernel.length = 0;
+        send_bytes(ALL, strlen(ALL));
+        answer();
+        request = traffic_assert_span("/one", 200, WIRE_ERROR_NONE);
+        assert_told(HEAD, REST, &request);
+    }
+    kernel.meanwhile = close_and_begin;
+    kernel.length = 0;
+    (void)offer("GET /gone HTTP/1.1\r\n\r\n", 23);
+    kernel.length = strlen(HEAD) + 10;
+    send_bytes(REST, strlen(REST));
+    assert_int_equal(kernel.length, strlen(ALL) + HEADER_LENGTH);
+}
+
+/* The server gives up waiting, in another thread's eyes, while the call that would send a request fails. */
+static void test_conn_send_is_answered_before_it_asks(void **state)
+{
+    (void)state;
+    connect_anew();
+    kernel.takes = 0;
+    kernel.meanwhile = answer;
+    assert_int_equal(offer(ALL, strlen(ALL)), -1);
+    conn_closing(CLIENT_FD);
+    (void)traffic_assert_span("/one", 200, WIRE_ERROR_NONE);
+    traffic_assert_no_span();
+    traffic_assert_nothing_open();
+}
+
 static void test_conn_send_leaves_alone_who_does_not_ask(void **state)
 {
     static const char *const other[] = {"EHLO a\r\n", "\x16\x03\x01\x02", "*1\r\n$4\r\nPING\r\n"};
@@ -413,6 +533,10 @@ int main(void)
         TEST(fails),
         TEST(is_given_up),
         TEST(ends_what_it_began),
+        TEST(pays_what_it_owes),
+        TEST(survives_a_jump),
+        TEST(outlives_its_connection),
+        TEST(is_answered_before_it_asks),
         TEST(leaves_alone_who_does_not_ask),
     };
 

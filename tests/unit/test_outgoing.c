@@ -196,6 +196,26 @@ static void test_outgoing_sends_a_long_body_whole(void **state)
     free(bytes);
 }
 
+/* Buffers that find no room beside ours are left to the program's next call. */
+static void test_outgoing_leaves_buffers_over(void **state)
+{
+    static const size_t takes[] = {5, SIZE_MAX};
+    static struct iovec iov[OUTGOING_VECTOR_MAX];
+    struct conn_sender sender = {.send = kernel_send};
+    struct iovec whole = {(void *)(uintptr_t)CALLERS, strlen(CALLERS)};
+
+    (void)state;
+    build();
+    kernel.takes = takes;
+    assert_int_equal(outgoing_send(outgoing, &sender, &whole, 1), 5);
+    iov[0] = (struct iovec){(void *)(uintptr_t)&WHOLE[5], strlen(CALLERS) - 5 + 1};
+    for (size_t i = 1; i < OUTGOING_VECTOR_MAX; i++)
+        iov[i] = (struct iovec){(void *)(uintptr_t) "x", 1};
+    assert_int_equal(outgoing_send(outgoing, &sender, iov, OUTGOING_VECTOR_MAX),
+                     strlen(CALLERS) - 5 + 1 + OUTGOING_VECTOR_MAX - 2);
+    assert_int_equal(kernel.calls, 2);
+}
+
 static void test_outgoing_omits_no_more_lines_than_it_can(void **state)
 {
     (void)state;
@@ -213,6 +233,7 @@ int main(void)
         cmocka_unit_test(test_outgoing_survives_every_piece),
         cmocka_unit_test(test_outgoing_sees_that_other_bytes_are_offered),
         cmocka_unit_test(test_outgoing_sends_a_long_body_whole),
+        cmocka_unit_test(test_outgoing_leaves_buffers_over),
         cmocka_unit_test(test_outgoing_omits_no_more_lines_than_it_can),
     };
 
