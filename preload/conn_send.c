@@ -170,13 +170,22 @@ static enum exchange_result plan_call(struct plan *plan)
     return result;
 }
 
+static bool has_bytes(const struct iovec *iov, int count)
+{
+    size_t length = 0;
+
+    for (int i = 0; i < count; i++)
+        length |= iov[i].iov_len;
+    return length > 0;
+}
+
 /* Before the real call. */
 static void prepare(struct conn *conn, const struct iovec *iov, int count)
 {
     struct plan plan = {.conn = conn, .iov = iov, .count = count};
     enum exchange_result result;
 
-    if (!is_before_head_end(&conn->requests.parser))
+    if (!is_before_head_end(&conn->requests.parser) || !has_bytes(iov, count))
         return;
     if (conn->requests.parser.state == HTTP1_AT_START) {
         conn->head_length = conn->head_fields = 0;

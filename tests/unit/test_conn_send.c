@@ -387,6 +387,22 @@ static void test_conn_send_ends_what_it_began(void **state)
     traffic_assert_no_span();
 }
 
+/* A call without bytes decides nothing. */
+static void test_conn_send_knows_calls_without_bytes(void **state)
+{
+    struct wire_request request;
+
+    (void)state;
+    connect_anew();
+    (void)offer("", 0);
+    send_bytes(HEAD, strlen(HEAD));
+    (void)offer("", 0);
+    send_bytes(REST, strlen(REST));
+    answer();
+    request = traffic_assert_span("/one", 200, WIRE_ERROR_NONE);
+    assert_told(HEAD, REST, &request);
+}
+
 /* Bytes go by another call than those that may be replaced: the rest of our line goes out before them. */
 static void test_conn_send_pays_what_it_owes(void **state)
 {
@@ -533,6 +549,7 @@ int main(void)
         TEST(fails),
         TEST(is_given_up),
         TEST(ends_what_it_began),
+        TEST(knows_calls_without_bytes),
         TEST(pays_what_it_owes),
         TEST(survives_a_jump),
         TEST(outlives_its_connection),
