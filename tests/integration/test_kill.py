@@ -6,15 +6,25 @@ import collections
 import os
 import random
 import signal
+import socket
 import threading
 import unittest
 
 import servers
-from harness import BARE, FULL, ShimTest, Traffic
+from harness import BARE, FULL, PYTHON, SPAN_KIND_CLIENT, ShimTest, Traffic
 from http_client import request_bytes
 from processes import age_s, children, wait_until
 
 ERROR = "process_exited"
+
+# Asks a server that does not answer, and says when the request is on its way.
+CLIENT = """
+import socket, sys
+connection = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+connection.sendall(b"GET /open HTTP/1.1\\r\\nHost: upstream\\r\\n\\r\\n")
+print("sent", flush=True)
+connection.recv(1)
+"""
 
 
 def paths_of(spans):
@@ -116,6 +126,20 @@ class ServerKillTest(ShimTest):
             by_path = {span["attributes"]["url.path"]: span["attributes"] for span in self.spans()}
             self.assertEqual(200, by_path[target]["http.response.status_code"])
             self.assertEqual(ERROR, by_path["/delay/60000"]["error.type"])
+
+
+@unittest.skipIf(BARE, "bare run")
+class ClientKillTest(ShimTest):
+    """A program that is killed while it waits for another's answer."""
+
+    def test_the_open_request_ends_as_an_error(self):
+        with socket.create_server(("127.0.0.1", 0)) as upstream:
+            client = self.run_program([PYTHON, "-c", CLIENT, upstream.getsockname()[1]])
+            wait_until(lambda: b"sent" in client.out, what="the request")
+            client.kill()
+            span, = self.spans(1, SPAN_KIND_CLIENT)
+        self.assertEqual(("http://upstream/open", ERROR),
+                         (span["attributes"]["url.full"], span["attributes"]["error.type"]))
 
 
 @unittest.skipIf(BARE, "bare run")
