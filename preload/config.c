@@ -146,6 +146,20 @@ static void settle_propagators(struct config *read)
         complain(read, CONFIG_OTEL_PROPAGATORS);
 }
 
+static void settle_response_lines(struct config *read)
+{
+    bool traceparent = boolean(read, CONFIG_SPANSHIM_RESPONSE_TRACEPARENT);
+    bool cors = boolean(read, CONFIG_SPANSHIM_RESPONSE_TRACEPARENT_CORS);
+    bool xray = boolean(read, CONFIG_SPANSHIM_RESPONSE_XRAY);
+
+    if (traceparent)
+        read->response_lines |= PROPAGATION_RESPONSE_TRACEPARENT;
+    if (traceparent && cors)
+        read->response_lines |= PROPAGATION_RESPONSE_CORS;
+    if (xray && (read->propagator_formats & 1u << PROPAGATION_XRAY))
+        read->response_lines |= PROPAGATION_RESPONSE_XRAY;
+}
+
 void config_settle(struct config *read)
 {
     settle_texts(read);
@@ -154,6 +168,7 @@ void config_settle(struct config *read)
     read->off |= boolean(read, CONFIG_OTEL_SDK_DISABLED);
     settle_sampler(read);
     settle_propagators(read);
+    settle_response_lines(read);
     read->query_mode = (enum redact_mode)choose(read, CONFIG_SPANSHIM_QUERY);
     read->client_ip_mode = (enum redact_ip_mode)choose(read, CONFIG_SPANSHIM_CLIENT_IP);
     read->deepbind_mode = (enum deepbind_mode)choose(read, CONFIG_SPANSHIM_DEEPBIND);

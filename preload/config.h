@@ -36,6 +36,7 @@ struct config {
 #undef SETTING_ALSO
     struct sampler sampler;
     unsigned propagator_formats;
+    unsigned response_lines; /* enum propagation_response */
     enum redact_mode query_mode;
     enum redact_ip_mode client_ip_mode;
     enum deepbind_mode deepbind_mode;

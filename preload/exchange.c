@@ -60,8 +60,10 @@ static void head_set(struct conn *conn, struct span_head *head)
 
 void exchange_head_release(struct conn *conn)
 {
-    if (conn->head)
+    if (conn->head) {
+        span_head_release(conn->head);
         arena_pool_put(&heads, conn->head);
+    }
     head_set(conn, NULL);
 }
 

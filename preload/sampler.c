@@ -84,7 +84,7 @@ enum sampler_problem sampler_parse(const char *name, const char *arg, struct sam
 
 bool sampler_decide(const struct sampler *sampler, const struct trace_context *parent, const uint8_t trace_id[16])
 {
-    if (sampler->parent_based && parent && parent->valid)
+    if (sampler->parent_based && parent && parent->decided)
         return parent->flags & PROPAGATION_FLAG_SAMPLED;
     if (sampler->threshold == 0)
         return true;

@@ -24,8 +24,8 @@ enum sampler_problem { SAMPLER_OK, SAMPLER_BAD_NAME, SAMPLER_BAD_ARG };
  * SAMPLER_DEFAULT, a ratio that is no number in 0..1 counts as not given (1). Context: start; pure. */
 enum sampler_problem sampler_parse(const char *name, const char *arg, struct sampler *ret_sampler);
 
-/* parent: NULL, or not valid, for a root. Deterministic; a higher ratio keeps all that a lower one keeps.
- * Context: pure; signal-safe. */
+/* parent: NULL, or not decided, when nobody has decided yet. Deterministic; a higher ratio keeps all that a lower one
+ * keeps. Context: pure; signal-safe. */
 bool sampler_decide(const struct sampler *sampler, const struct trace_context *parent, const uint8_t trace_id[16]);
 
 #endif

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "preload/span.h"
 
+#include "preload/carried.h"
 #include "preload/clock.h"
 #include "preload/config.h"
 #include "preload/ids.h"
@@ -106,6 +107,7 @@ struct wire_slot *span_open(struct span_head *head, uint64_t start_ns, const str
     head->client = ends->client;
     head->parent = ends->parent;
     propagation_init(&head->propagation, config.propagator_formats);
+    head->propagation.keeps = ends->kind == WIRE_KIND_SERVER;
     memset(&head->forwarded, 0, offsetof(struct forwarded, client));
     return slot;
 }
@@ -225,8 +227,8 @@ __attribute__((cold, noinline)) static void capture(struct wire_request *request
     text_commit(request, id, length);
 }
 
-/* Those that span_request_field() looks for: host, user-agent, forwarded, x-forwarded-*, traceparent, tracestate, and
- * whatever other formats may bring. */
+/* Those that span_request_field() looks for: host, user-agent, forwarded, x-forwarded-*, traceparent, tracestate, b3,
+ * x-b3-*, x-amzn-trace-id, baggage. */
 uint32_t span_unused_request_letters(void)
 {
     const uint32_t used =
@@ -281,13 +283,13 @@ void span_request_field(struct wire_slot *slot, struct span_head *head, struct s
 
 /* Is it recorded? What the user wants ignored is not, even if the caller records it; then the sampler has the word; the
  * limit is for what is left. What is not recorded is counted. */
-static bool decide(const struct span_head *head, const struct trace_context *parent, const uint8_t trace_id[16])
+static bool decide(const struct span_head *head, const struct trace_context *caller, const uint8_t trace_id[16])
 {
     if (head->is_ignored) {
         ring_count(WIRE_COUNT_IGNORED);
         return false;
     }
-    if (!sampler_decide(&config.sampler, parent, trace_id)) {
+    if (!sampler_decide(&config.sampler, caller, trace_id)) {
         ring_count(WIRE_COUNT_UNSAMPLED);
         return false;
     }
@@ -313,7 +315,7 @@ static struct slice text_of(const struct wire_request *request, enum wire_text i
 
 /* Where a request belongs. */
 struct origin {
-    struct trace_context context; /* of its parent, if it has one */
+    struct trace_context context; /* of its parent, if it has one; else there may still be a decision in it */
     struct slice tracestate;
     bool is_remote;
 };
@@ -322,14 +324,14 @@ struct origin {
 static bool origin_of_head(struct span_head *head, struct origin *ret)
 {
     struct propagation *propagation = &head->propagation;
+    bool is_valid = propagation_done(propagation);
 
-    if (!propagation_done(propagation))
+    if (!is_valid && !propagation->context.decided)
         return false;
     ret->context = propagation->context;
-    ret->is_remote = true;
-    if (!propagation->tracestate_broken)
-        ret->tracestate = (struct slice){propagation->tracestate, propagation->tracestate_length};
-    return true;
+    ret->is_remote = !propagation_is_zero(ret->context.span_id, sizeof(ret->context.span_id));
+    ret->tracestate = (struct slice){propagation->tracestate, propagation->tracestate_length};
+    return is_valid;
 }
 
 /* The request of this process that it is made for. False: none that is known. */
@@ -342,7 +344,8 @@ static bool origin_of_parent(const struct span_head *head, struct origin *ret)
     memcpy(ret->context.trace_id, parent->trace_id, sizeof(ret->context.trace_id));
     memcpy(ret->context.span_id, parent->span_id, sizeof(ret->context.span_id));
     ret->context.flags = parent->trace_flags;
-    ret->context.valid = true;
+    ret->context.valid = ret->context.decided = true;
+    ret->is_remote = false;
     ret->tracestate = text_of(parent, WIRE_TEXT_TRACESTATE);
     return true;
 }
@@ -351,12 +354,12 @@ static bool origin_of_parent(const struct span_head *head, struct origin *ret)
  * program's own, and have the last word. */
 static bool origin_of_client(struct span_head *head, struct origin *ret)
 {
-    if (propagation_done(&head->propagation)) {
-        struct request_ref passed = request_find_passed_on(&head->propagation.context);
+    if (origin_of_head(head, ret)) {
+        struct request_ref passed = request_find_passed_on(&ret->context);
 
         head->headers = passed.slot ? SPAN_HEADERS_PASSED : SPAN_HEADERS_PROGRAM;
         if (!passed.slot)
-            return origin_of_head(head, ret);
+            return true;
         head->parent = passed;
     }
     return origin_of_parent(head, ret);
@@ -381,7 +384,7 @@ static void set_context(struct wire_request *request, struct span_head *head)
         ids_make_trace(step, request->trace_id, ring_wall_seconds(request->start_ns));
         request->trace_flags = PROPAGATION_FLAG_RANDOM;
     }
-    if (decide(head, has_parent ? &origin.context : NULL, request->trace_id)) {
+    if (decide(head, &origin.context, request->trace_id)) {
         request->flags |= WIRE_REQUEST_SAMPLED;
         request->trace_flags |= PROPAGATION_FLAG_SAMPLED;
     }
@@ -465,9 +468,36 @@ static void set_server_port(struct wire_request *request, const struct span_head
         request->server_port = head->host_port ? head->host_port : (request->flags & WIRE_REQUEST_HTTPS ? 443 : 80);
 }
 
-static void end_server_head(struct wire_request *request, struct span_head *head)
+/* What is kept for the requests made on its behalf is its slot's from here on. */
+__attribute__((cold, noinline)) static void keep(struct wire_slot *slot, struct propagation *propagation)
 {
+    bool is_debug = (propagation->context.flags & PROPAGATION_FLAG_DEBUG) != 0;
+
+    if ((is_debug || propagation->xray_asks) && carried_reserve(&propagation->carried, 0)) {
+        propagation->carried->b3_debug = is_debug;
+        propagation->carried->xray_asked = propagation->xray_asks;
+    }
+    if (propagation->lost)
+        ring_drop(WIRE_DROP_BAGGAGE);
+    if (propagation->carried)
+        carried_attach(slot, wire_slot_request(slot)->start_ns, propagation->carried);
+    propagation->carried = NULL;
+}
+
+static inline bool has_to_keep(const struct propagation *propagation)
+{
+    bool is_debug = (propagation->context.flags & PROPAGATION_FLAG_DEBUG) != 0;
+
+    return propagation->carried || propagation->lost || propagation->xray_asks || is_debug;
+}
+
+static void end_server_head(struct wire_slot *slot, struct span_head *head)
+{
+    struct wire_request *request = wire_slot_request(slot);
+
     set_context(request, head);
+    if (head->propagation.has_fields && has_to_keep(&head->propagation))
+        keep(slot, &head->propagation);
     set_forwarded(request, head);
     set_server_port(request, head);
     ring_count(WIRE_COUNT_REQUESTS);
@@ -488,7 +518,7 @@ void span_head_end(struct wire_slot *slot, struct span_head *head)
     struct wire_request *request = wire_slot_request(slot);
 
     if (request->kind == WIRE_KIND_SERVER)
-        end_server_head(request, head);
+        end_server_head(slot, head);
     else
         end_client_head(request, head);
     head->is_complete = true;
@@ -505,16 +535,56 @@ bool span_wants_headers(const struct span_head *head)
     return head->headers <= SPAN_HEADERS_PASSED && config.propagator_formats != 0;
 }
 
+static struct trace_context context_of(const struct wire_request *request)
+{
+    struct trace_context context = {.flags = request->trace_flags, .valid = true, .decided = true};
+
+    memcpy(context.trace_id, request->trace_id, sizeof(context.trace_id));
+    memcpy(context.span_id, request->span_id, sizeof(context.span_id));
+    return context;
+}
+
 size_t span_context_lines(struct wire_slot *slot, struct span_head *head, char *out, size_t room)
 {
     const struct wire_request *request = wire_slot_request(slot);
+    const struct carried *block = carried_of(&head->parent);
     struct propagation_carried carried = {.tracestate = text_of(request, WIRE_TEXT_TRACESTATE)};
-    struct trace_context context = {.flags = request->trace_flags, .valid = true};
+    struct trace_context context = context_of(request);
+    unsigned formats = config.propagator_formats;
+    size_t length;
 
-    (void)head;
-    memcpy(context.trace_id, request->trace_id, sizeof(context.trace_id));
-    memcpy(context.span_id, request->span_id, sizeof(context.span_id));
-    return propagation_write(out, room, config.propagator_formats, &context, &carried);
+    if (propagation_has(&head->propagation, PROPAGATION_BAGGAGE))
+        formats &= ~(1u << PROPAGATION_BAGGAGE); /* the program has its own */
+    if (block) {
+        carried.baggage = (struct slice){block->baggage, block->baggage_length};
+        carried.xray = (struct slice){block->xray, block->xray_length};
+        carried.b3_debug = block->b3_debug;
+    }
+    length = propagation_write(out, room, formats, &context, &carried);
+    if (!block || carried_is_attached(block, &head->parent))
+        return length;
+    carried = (struct propagation_carried){.tracestate = carried.tracestate}; /* the parent has just ended */
+    return propagation_write(out, room, formats, &context, &carried);
+}
+
+size_t span_response_lines(struct wire_slot *slot, char *out, size_t room)
+{
+    const struct wire_request *request = wire_slot_request(slot);
+    struct request_ref ref = {slot, request->start_ns};
+    const struct carried *block = carried_of(&ref);
+    struct trace_context context = context_of(request);
+    unsigned lines = config.response_lines;
+
+    if (block && block->xray_asked)
+        lines |= PROPAGATION_RESPONSE_SAMPLED;
+    return propagation_write_response(out, room, lines, &context);
+}
+
+void span_head_release(struct span_head *head)
+{
+    if (__builtin_expect(head->propagation.carried != NULL, 0))
+        carried_free(head->propagation.carried);
+    head->propagation.carried = NULL;
 }
 
 void span_response_field(struct wire_slot *slot, struct slice name, struct slice value)
@@ -539,6 +609,7 @@ void span_end(struct wire_slot *slot, uint64_t end_ns, enum wire_error error)
     if (request->flags & WIRE_REQUEST_SAMPLED)
         (void)ring_write(WIRE_RECORD_REQUEST, request, sizeof(*request) + request->text_length, slot);
     request_ended(slot);
+    carried_end(slot);
     ring_slot_release(slot);
 }
 
@@ -546,6 +617,7 @@ void span_discard(struct wire_slot *slot)
 {
     if (atomic_load_explicit(&slot->open, memory_order_relaxed) == WIRE_SLOT_OPEN)
         request_ended(slot);
+    carried_end(slot);
     ring_slot_release(slot);
 }
 
@@ -561,5 +633,6 @@ void span_reclaim(struct wire_slot *slot, uint64_t start_ns)
     if (is_sampled)
         ring_drop(WIRE_DROP_BLIND);
     request_ended(slot);
+    carried_end(slot);
     ring_slot_release(slot);
 }

@@ -55,7 +55,8 @@ enum {
     X(BAD_FRAMING, bad_framing, "the message framing was in doubt: the connection went passive")                       \
     X(CELL_LOST, cell_lost, "a record was given up because its cell was taken away")                                   \
     X(BLIND, blind, "bytes went by a way that is not seen (stdio on a socket, io_uring)")                              \
-    X(RATE_LIMITED, rate_limited, "more spans in a second than SPANSHIM_MAX_SPANS_PER_SECOND allows")
+    X(RATE_LIMITED, rate_limited, "more spans in a second than SPANSHIM_MAX_SPANS_PER_SECOND allows")                  \
+    X(BAGGAGE, baggage, "baggage was not passed on: requests brought too much of it at once")
 
 /* Why a request went out without our trace header, counted per lane by the shim. X(NAME, name in status and in the
  * span, what it means) */

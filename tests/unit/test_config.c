@@ -32,7 +32,7 @@ static const char *meaning(const struct config *read)
 
     (void)snprintf(text, sizeof(text), "off=%d sampler=%s%.2f formats=%u query=%d ip=%d", read->off,
                    read->sampler.parent_based ? "parent," : "", (double)read->sampler.threshold / (double)keeps_none,
-                   read->propagator_formats, (int)read->query_mode, (int)read->client_ip_mode);
+                   read->propagator_formats & 0xff, (int)read->query_mode, (int)read->client_ip_mode);
     if (read->deepbind_mode != DEEPBIND_AUTO)
         (void)strcat(text, read->deepbind_mode == DEEPBIND_KEEP ? " deepbind=keep" : " deepbind=drop");
     if (read->client_mode != CLIENT_ON)
@@ -40,24 +40,29 @@ static const char *meaning(const struct config *read)
     return text;
 }
 
-#define DEFAULT "off=0 sampler=parent,0.00 formats=1 query=0 ip=0"
+#define DEFAULT "off=0 sampler=parent,0.00 formats=17 query=0 ip=0"
 
 /* Every row: good values with what they mean, and one that is bad (NULL: none is). */
 static const struct {
     enum config_row row;
     const char *good, *means, *bad;
 } cases[] = {
-    {CONFIG_SPANSHIM_DISABLED, " True ", "off=1 sampler=parent,0.00 formats=1 query=0 ip=0", "maybe"},
-    {CONFIG_SPANSHIM_DISABLED, "1", "off=1 sampler=parent,0.00 formats=1 query=0 ip=0", "yes"},
+    {CONFIG_SPANSHIM_DISABLED, " True ", "off=1 sampler=parent,0.00 formats=17 query=0 ip=0", "maybe"},
+    {CONFIG_SPANSHIM_DISABLED, "1", "off=1 sampler=parent,0.00 formats=17 query=0 ip=0", "yes"},
     {CONFIG_SPANSHIM_DISABLED, "0", DEFAULT, "2"},
-    {CONFIG_OTEL_SDK_DISABLED, "TRUE", "off=1 sampler=parent,0.00 formats=1 query=0 ip=0", "1"},
+    {CONFIG_OTEL_SDK_DISABLED, "TRUE", "off=1 sampler=parent,0.00 formats=17 query=0 ip=0", "1"},
     {CONFIG_OTEL_SDK_DISABLED, "False", DEFAULT, "on"},
-    {CONFIG_OTEL_TRACES_SAMPLER, "Always_Off", "off=0 sampler=1.00 formats=1 query=0 ip=0", "often"},
+    {CONFIG_OTEL_TRACES_SAMPLER, "Always_Off", "off=0 sampler=1.00 formats=17 query=0 ip=0", "often"},
     {CONFIG_OTEL_TRACES_SAMPLER, "parentbased_traceidratio", DEFAULT, "jaeger_remote"},
     {CONFIG_OTEL_TRACES_SAMPLER_ARG, "0.5", DEFAULT, NULL}, /* of no ratio sampler */
     {CONFIG_OTEL_PROPAGATORS, "none", "off=0 sampler=parent,0.00 formats=0 query=0 ip=0", "smoke"},
-    {CONFIG_OTEL_PROPAGATORS, "baggage, TraceContext,tracecontext", "off=0 sampler=parent,0.00 formats=3 query=0 ip=0",
+    {CONFIG_OTEL_PROPAGATORS, "baggage, TraceContext,tracecontext", "off=0 sampler=parent,0.00 formats=17 query=0 ip=0",
      "smoke"},
+    {CONFIG_OTEL_PROPAGATORS, "xray, b3,b3multi", "off=0 sampler=parent,0.00 formats=14 query=0 ip=0", "jaeger"},
+    {CONFIG_SPANSHIM_RESPONSE_TRACEPARENT, "true", DEFAULT, "00"},
+    {CONFIG_SPLUNK_TRACE_RESPONSE_HEADER_ENABLED, "true", DEFAULT, "1"},
+    {CONFIG_SPANSHIM_RESPONSE_TRACEPARENT_CORS, "true", DEFAULT, "*"},
+    {CONFIG_SPANSHIM_RESPONSE_XRAY, "true", DEFAULT, "Root"},
     {CONFIG_SPANSHIM_IGNORE_PATHS, "/a,*b", DEFAULT, "a"},
     {CONFIG_SPANSHIM_IGNORE_USER_AGENTS, "a", DEFAULT, NULL},
     {CONFIG_SPANSHIM_CLIENT, "on", DEFAULT, "client"},
@@ -68,11 +73,11 @@ static const struct {
     {CONFIG_SPANSHIM_MAX_SPANS_PER_SECOND, "5", DEFAULT, "-1"},
     {CONFIG_SPANSHIM_MAX_SPANS_PER_SECOND, "5", DEFAULT, "10/s"},
     {CONFIG_SPANSHIM_MAX_SPANS_PER_SECOND, "5", DEFAULT, "99999999999999999999999999"},
-    {CONFIG_SPANSHIM_QUERY, "drop", "off=0 sampler=parent,0.00 formats=1 query=1 ip=0", "hide"},
-    {CONFIG_SPANSHIM_QUERY, "KEEP", "off=0 sampler=parent,0.00 formats=1 query=2 ip=0", "redact|drop"},
+    {CONFIG_SPANSHIM_QUERY, "drop", "off=0 sampler=parent,0.00 formats=17 query=1 ip=0", "hide"},
+    {CONFIG_SPANSHIM_QUERY, "KEEP", "off=0 sampler=parent,0.00 formats=17 query=2 ip=0", "redact|drop"},
     {CONFIG_SPANSHIM_QUERY, "redact", DEFAULT, "dro"},
-    {CONFIG_SPANSHIM_CLIENT_IP, "anonymize", "off=0 sampler=parent,0.00 formats=1 query=0 ip=1", "half"},
-    {CONFIG_SPANSHIM_CLIENT_IP, "\tnone ", "off=0 sampler=parent,0.00 formats=1 query=0 ip=2", "nobody"},
+    {CONFIG_SPANSHIM_CLIENT_IP, "anonymize", "off=0 sampler=parent,0.00 formats=17 query=0 ip=1", "half"},
+    {CONFIG_SPANSHIM_CLIENT_IP, "\tnone ", "off=0 sampler=parent,0.00 formats=17 query=0 ip=2", "nobody"},
     {CONFIG_SPANSHIM_REQUEST_HEADERS, "x-a", DEFAULT, NULL},
     {CONFIG_OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_REQUEST_HEADERS, "x-a", DEFAULT, NULL},
     {CONFIG_SPANSHIM_RESPONSE_HEADERS, "x-a", DEFAULT, NULL},
@@ -134,8 +139,8 @@ static void test_config_reads_ratios(void **state)
     struct config bad = READ("OTEL_TRACES_SAMPLER=traceidratio", "OTEL_TRACES_SAMPLER_ARG=many");
 
     (void)state;
-    assert_string_equal(meaning(&good), "off=0 sampler=0.75 formats=1 query=0 ip=0");
-    assert_string_equal(meaning(&bad), "off=0 sampler=0.00 formats=1 query=0 ip=0");
+    assert_string_equal(meaning(&good), "off=0 sampler=0.75 formats=17 query=0 ip=0");
+    assert_string_equal(meaning(&bad), "off=0 sampler=0.00 formats=17 query=0 ip=0");
     assert_int_equal(bad.bad, 1 << CONFIG_OTEL_TRACES_SAMPLER_ARG);
 }
 

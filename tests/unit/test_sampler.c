@@ -100,12 +100,12 @@ static void test_sampler_follows_a_parent_if_parent_based(void **state)
 {
     (void)state;
     struct sampler follows = {.parent_based = true, .threshold = NONE}, ignores = {.threshold = 0};
-    struct trace_context parent = {.valid = true, .flags = PROPAGATION_FLAG_RANDOM};
+    struct trace_context parent = {.decided = true, .flags = PROPAGATION_FLAG_RANDOM};
     assert_false(sampler_decide(&follows, &parent, id(0)));
     assert_true(sampler_decide(&ignores, &parent, id(0)));
     parent.flags |= PROPAGATION_FLAG_SAMPLED;
     assert_true(sampler_decide(&follows, &parent, id(0)));
-    parent.valid = false;
+    parent.decided = false;
     assert_false(sampler_decide(&follows, &parent, id(0)));
 }
 

@@ -220,10 +220,9 @@ static void test_settings_says_what_the_shim_cannot_say(void **state)
                      "OTEL_SDK_DISABLED: \"1\" is not one of true|false; false is used");
     assert_complaint(ENTRIES("SPANSHIM_QUERY=hide"),
                      "SPANSHIM_QUERY: \"hide\" is not one of redact|drop|keep; redact is used");
-    assert_complaint(
-        ENTRIES("OTEL_PROPAGATORS=tracecontext,b3"),
-        "OTEL_PROPAGATORS: \"tracecontext,b3\" has a word that is not one of tracecontext|baggage|none; it is "
-        "passed over");
+    assert_complaint(ENTRIES("OTEL_PROPAGATORS=tracecontext,jaeger"),
+                     "OTEL_PROPAGATORS: \"tracecontext,jaeger\" has a word that is not one of "
+                     "tracecontext|baggage|b3|b3multi|xray|none; it is passed over");
     assert_complaint(ENTRIES("OTEL_TRACES_SAMPLER=traceidratio", "OTEL_TRACES_SAMPLER_ARG=many"),
                      "OTEL_TRACES_SAMPLER_ARG: \"many\" is no number in 0..1; 1.0 is used");
 }
