@@ -14,8 +14,8 @@
 
 enum { METHOD_MAX = 20 };
 
-/* How most programs' first bytes differ from a request's: a method in capitals, one blank, a target's first byte. What
- * has come so far may end anywhere: shells read byte by byte. */
+/* How most programs' first bytes differ from a request's: a method in capitals, one blank, a target's first byte (any
+ * for CONNECT). What has come so far may end anywhere: shells read byte by byte. */
 static bool begins_request(const char *bytes, size_t length)
 {
     const char *end = bytes + (length < METHOD_MAX ? length : METHOD_MAX);
@@ -25,7 +25,8 @@ static bool begins_request(const char *bytes, size_t length)
         c++;
     if (c == bytes || (c < bytes + length && *c != ' ') || !http1_looks_like(HTTP1_REQUESTS, bytes, length))
         return false;
-    return c + 1 >= bytes + length || c[1] == '/' || c[1] == '*' || c[1] == 'h';
+    return c + 1 >= bytes + length || c[1] == '/' || c[1] == '*' || c[1] == 'h' ||
+           slice_equals((struct slice){bytes, (size_t)(c - bytes)}, "CONNECT", 7);
 }
 
 bool conn_begins_response(const struct iovec *iov, int count, ssize_t n)

@@ -517,6 +517,28 @@ static void test_conn_send_is_answered_before_it_asks(void **state)
     traffic_assert_nothing_open();
 }
 
+/* Through a proxy; the tunnel's bytes are none of ours. */
+static void test_conn_send_knows_tunnels(void **state)
+{
+    static const char head[] = "CONNECT a:443 HTTP/1.1\r\n";
+
+    (void)state;
+    connect_anew();
+    send_bytes("CONNECT a:443 HTTP/1.1\r\n\r\n", strlen(head) + 2);
+    traffic_receive(CLIENT_FD, "HTTP/1.1 200 OK\r\n\r\n");
+    assert_int_equal(kernel.length, strlen(head) + 2 + HEADER_LENGTH);
+    send_bytes(ALL, strlen(ALL));
+    assert_int_equal(kernel.length, strlen(head) + 2 + HEADER_LENGTH + strlen(ALL));
+    conn_closing(CLIENT_FD);
+    {
+        union shim_record record;
+
+        assert_true(traffic_next_span(&record));
+        assert_false(traffic_next_span(&record));
+    }
+    traffic_assert_nothing_open();
+}
+
 static void test_conn_send_leaves_alone_who_does_not_ask(void **state)
 {
     static const char *const other[] = {"EHLO a\r\n", "\x16\x03\x01\x02", "*1\r\n$4\r\nPING\r\n"};
@@ -554,6 +576,7 @@ int main(void)
         TEST(survives_a_jump),
         TEST(outlives_its_connection),
         TEST(is_answered_before_it_asks),
+        TEST(knows_tunnels),
         TEST(leaves_alone_who_does_not_ask),
     };
 
