@@ -34,7 +34,7 @@ static bool set_name(struct console_span *copy, const struct span *span)
     char name[sizeof(ARROW) + WIRE_RECORD_MAX + 1 + URL_SIZE];
     char *end = copy->is_client ? stpcpy(name, ARROW) : name;
 
-    end = put(end, method);
+    end = put(end, method.length > 0 ? method : (struct slice){"connect", strlen("connect")});
     *end++ = ' ';
     size_t length = copy->is_client ? url_write(span, URL_SCHEME_UNUSUAL, end) : 0;
     end = length > 0 ? end + length : put_target(end, span);

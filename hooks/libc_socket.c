@@ -2,9 +2,11 @@
 /* Which end of which connection. */
 #include "hooks/hook.h"
 
+#include "preload/clock.h"
 #include "preload/link.h"
 
 #include <stdint.h>
+#include <string.h>
 #include <sys/socket.h>
 
 /* What a server or client of ours could speak over. */
@@ -145,13 +147,33 @@ int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
 HOOK
 int connect(int fd, const struct sockaddr *address, socklen_t length)
 {
+    const uint64_t start_ns = hook_active() ? clock_mono_ns() : 0;
     int result = REAL(connect)(fd, address, length);
     int saved_errno = errno;
 
-    if ((result == 0 || saved_errno == EINPROGRESS || saved_errno == EINTR) && hook_active()) {
-        conn_connected(fd, address, length);
+    if (start_ns > 0) {
+        conn_connecting(fd, address, length, start_ns, result == 0 ? 0 : saved_errno);
         errno = saved_errno;
     }
+    return result;
+}
+
+/* SO_ERROR: what has become of a connection that was made without waiting, or that failed since. */
+HOOK
+int getsockopt(int fd, int level, int name, void *value, socklen_t *length)
+{
+    struct hook_call call;
+    int error;
+
+    if (level != SOL_SOCKET || name != SO_ERROR || !hook_enter(&call, fd))
+        return REAL(getsockopt)(fd, level, name, value, length);
+    int result = REAL(getsockopt)(fd, level, name, value, length);
+    hook_done(&call);
+    if (result == 0 && *length == sizeof(error)) {
+        memcpy(&error, value, sizeof(error));
+        conn_told(&call.conn, error);
+    }
+    hook_leave(&call);
     return result;
 }
 

@@ -3,7 +3,6 @@
 #include "preload/conn.h"
 
 #include "preload/arena.h"
-#include "preload/config.h"
 #include "preload/conn_internal.h"
 #include "preload/current.h"
 #include "preload/fdtab.h"
@@ -22,7 +21,7 @@
 
 static struct arena_pool conns = {.block_size = sizeof(struct conn)};
 
-static struct conn *conn_of(uint64_t entry)
+struct conn *conn_of(uint64_t entry)
 {
     uint32_t value = fdtab_value(entry);
 
@@ -94,6 +93,9 @@ struct conn *conn_new(enum conn_role role)
     conn->head = NULL;
     conn->asked_close = false;
     conn->begun_ns = 0;
+    conn->connect_start_ns = conn->connect_end_ns = conn->resolve_ns = 0;
+    conn->lookup = (struct lookup_ref){0};
+    atomic_store_explicit(&conn->sent_number, UINT32_MAX, memory_order_relaxed);
     conn->outgoing = NULL;
     conn->ahead = 0;
     atomic_store_explicit(&conn->sending, conn_idle(atomic_load_explicit(&conn->generation, memory_order_relaxed)),
@@ -240,6 +242,11 @@ static bool fd_name_conn(int fd, struct conn *conn, leave_function *leave)
     ring_drop(WIRE_DROP_FD_LIMIT);
     conn_unref(conn);
     return false;
+}
+
+bool conn_name(int fd, struct conn *conn)
+{
+    return fd_name_conn(fd, conn, conn_lose);
 }
 
 static void fd_clear(int fd, leave_function *leave)
@@ -519,28 +526,6 @@ void conn_accepted(int listener, int fd, const struct sockaddr *address, size_t 
         conn->local = from->local;
     if (fd_name_conn(fd, conn, conn_lose))
         ring_count(WIRE_COUNT_CONNECTIONS);
-}
-
-void conn_connected(int fd, const struct sockaddr *address, size_t length)
-{
-    uint64_t entry = fdtab_get(fd);
-    struct conn *conn = conn_of(entry);
-
-    if (fdtab_value(entry) == FDTAB_IGNORED || (conn && is_client(conn)))
-        return; /* a datagram socket; or it was begun before, and the program asks whether it is done */
-    if (config.client_mode == CLIENT_OFF) {
-        conn_ignore(fd);
-        return;
-    }
-    process_check_fork();
-    conn = conn_new(CONN_CLIENT);
-    if (!conn) {
-        conn_forget(fd);
-        return;
-    }
-    conn_address_set(&conn->peer, address, length);
-    tie_make(&conn->tie);
-    (void)fd_name_conn(fd, conn, conn_lose);
 }
 
 void conn_wakeup(int fd, int other)

@@ -7,6 +7,7 @@
 #include "preload/conn.h"
 #include "preload/current.h"
 #include "preload/http1.h"
+#include "preload/lookup.h"
 #include "preload/proxy_header.h"
 #include "preload/wire.h"
 
@@ -77,6 +78,12 @@ struct conn {
     struct tie tie; /* a client's or a wakeup's: whom it works for */
 
     /* A client's. */
+    uint64_t connect_start_ns; /* 0: not known */
+    uint64_t connect_end_ns;   /* 0: not known before the first request is sent */
+    uint64_t resolve_ns;       /* looking up the name; 0: none is known of */
+    struct lookup_ref lookup;  /* that look-up, until a request is made */
+    _Atomic uint32_t sent_number;
+    _Atomic uint64_t sent_ns; /* when all of that request was sent */
     /* The generation and, in the lowest bit, whether a call of the program's is under way: who makes it holds what
      * follows. By the generation, a call that outlives its connection can't take another's. */
     _Atomic uint64_t sending;
@@ -147,6 +154,22 @@ void conn_send_end(struct conn *conn);
 /* Bytes went out that are no HTTP: n as the call returned it. Context: hook; signal-safe. */
 void conn_written(const struct conn_ref *ref, ssize_t n);
 
+/* What an entry of the descriptor table names; NULL: no connection. Context: hook; signal-safe. */
+struct conn *conn_of(uint64_t entry);
+
+/* The descriptor names this connection from now on. False: it can't be noted, and the connection is gone. Context:
+ * hook; signal-safe. */
+bool conn_name(int fd, struct conn *conn);
+
+/* A client's first request begins. The requests are claimed. Context: hook; signal-safe. */
+void conn_first_request(struct conn *conn);
+
+/* A client's connection has been answered in HTTP, which is recorded. Context: hook; signal-safe. */
+void conn_answered(const struct conn *conn);
+
+/* Add what is known of the way to request `number` of a client's connection. The same. */
+void conn_add_way(struct conn *conn, uint32_t number, struct wire_slot *slot);
+
 /* A connection with one descriptor; NULL: there are too many, which is counted. Context: hook; signal-safe. */
 struct conn *conn_new(enum conn_role role);
 
@@ -207,6 +230,11 @@ void exchange_withhold(struct wire_slot *slot, enum wire_withhold reason);
 
 /* The youngest request never went out: it is none. The same. */
 void exchange_request_undo(struct conn *conn);
+
+/* It could not be connected, which the request that it was for waited for: a span of that. Context: hook; signal-safe.
+ */
+void exchange_not_connected(const struct wire_address *peer, const struct request_ref *cause, uint64_t start_ns,
+                            enum wire_error error);
 
 /* No more responses come: one that ends with the connection is complete. Both directions, or the responses', are
  * claimed. Context: hook; signal-safe. */

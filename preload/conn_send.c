@@ -4,6 +4,7 @@
 #include "preload/conn_internal.h"
 
 #include "preload/arena.h"
+#include "preload/clock.h"
 #include "preload/outgoing.h"
 #include "preload/ring.h"
 #include "preload/slice.h"
@@ -238,6 +239,17 @@ static bool undo(struct conn *conn)
     return !is_answered;
 }
 
+/* All of a request has been sent. */
+static void note_sent(struct conn *conn)
+{
+    uint32_t opened = atomic_load_explicit(&conn->opened, memory_order_relaxed);
+
+    if (conn->requests.parser.state != HTTP1_AT_START || conn->ahead > 0 || opened == 0)
+        return;
+    atomic_store_explicit(&conn->sent_ns, clock_mono_ns(), memory_order_relaxed);
+    atomic_store_explicit(&conn->sent_number, opened - 1, memory_order_release);
+}
+
 /* What the call left of what was prepared. */
 static enum exchange_result reckon(struct conn *conn, const struct iovec *iov, int count, ssize_t n)
 {
@@ -353,6 +365,8 @@ static void end(const struct conn_ref *ref, struct outgoing *outgoing, const str
             result = reckon(conn, iov, count, n);
         if (conn->outgoing && outgoing_is_over(conn->outgoing))
             give_back(conn);
+        if (n > 0 && !conn->outgoing)
+            note_sent(conn);
     } else if (conn_is_current(ref)) {
         conn_turn_passive(conn, WIRE_DROP_CONTENDED);
     }

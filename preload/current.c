@@ -137,6 +137,13 @@ void tie_make(struct tie *tie)
     own(tie, &maker);
 }
 
+struct request_ref tie_maker(const struct tie *tie)
+{
+    struct request_ref maker = tie_ref_get(&tie->made_for);
+
+    return request_live(&maker) ? maker : nobody;
+}
+
 void tie_end(struct tie *tie)
 {
     release(tie);
@@ -188,13 +195,10 @@ struct request_ref current_parent_for(const struct tie *tie, bool is_first)
 {
     struct request_ref parent;
 
-    if (is_first) {
-        parent = tie_ref_get(&tie->made_for);
-        if (!request_live(&parent))
-            parent = nobody;
-    } else {
+    if (is_first)
+        parent = tie_maker(tie);
+    else
         parent = current.takes_turns && current.via == tie ? nobody : current_certain();
-    }
     if (current.source == SOURCE_STARTER)
         current_clear();
     return parent;

@@ -69,6 +69,9 @@ struct tie {
 /* This thread makes it: connect(), pipe(). Whatever it was tied to is gone. */
 void tie_make(struct tie *tie);
 
+/* The request that was current when it was made, if it is alive. */
+struct request_ref tie_maker(const struct tie *tie);
+
 /* Nothing will come any more: it was closed. */
 void tie_end(struct tie *tie);
 

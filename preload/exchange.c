@@ -161,6 +161,8 @@ static void request_end(struct conn *conn, uint16_t flags, enum wire_error error
             flags |= WIRE_REQUEST_RESPONSE_BODY_SEEN;
         }
         request->flags |= flags | WIRE_REQUEST_BODY_SEEN;
+        if (is_client(conn))
+            conn_add_way(conn, number, slot);
         span_end(slot, moment(&conn->responses), error);
     }
     atomic_store_explicit(&conn->answered, number + 1, memory_order_release);
@@ -209,6 +211,8 @@ static struct wire_slot *open_span(struct conn *conn, uint32_t number)
     if (is_client(conn)) {
         ends.kind = WIRE_KIND_CLIENT;
         ends.parent = current_parent_for(&conn->tie, number == 0);
+        if (number == 0)
+            conn_first_request(conn);
     }
     return span_open(conn->head, conn->begun_ns ? conn->begun_ns : moment(&conn->requests), &ends);
 }
@@ -517,6 +521,9 @@ static enum exchange_result response_begin(struct conn *conn)
     /* Only a look from outside: the head belongs to the requests. */
     if (__atomic_load_n(&conn->head, __ATOMIC_ACQUIRE) && !head_cut_short(conn))
         return EXCHANGE_CONTENDED;
+    if (number == 0 && is_client(conn) && slot_of(open) &&
+        wire_slot_request(slot_of(open))->flags & WIRE_REQUEST_SAMPLED)
+        conn_answered(conn);
     conn->responses.parser.answers_head = (open & CONN_OPEN_HEAD) != 0;
     conn->responses.parser.answers_connect = (open & CONN_OPEN_CONNECT) != 0;
     if (slot_of(open) && (conn->responses.parser.status >= 200 || conn->responses.parser.status == 101)) {
@@ -652,6 +659,26 @@ bool exchange_answering(const struct conn *conn)
     return oldest(conn, &open) && slot_of(open) &&
            !was_ended_elsewhere(conn, atomic_load_explicit(&conn->answered, memory_order_relaxed)) &&
            wire_slot_request(slot_of(open))->first_byte_ns != 0;
+}
+
+void exchange_not_connected(const struct wire_address *peer, const struct request_ref *cause, uint64_t start_ns,
+                            enum wire_error error)
+{
+    static const struct wire_address none;
+    const struct span_ends ends = {
+        .kind = WIRE_KIND_CLIENT, .peer = peer, .local = &none, .client = &none, .parent = *cause};
+    struct span_head *head = arena_pool_get(&heads);
+    struct wire_slot *slot = head ? span_open(head, start_ns, &ends) : NULL;
+
+    if (slot) {
+        uint64_t now_ns = clock_mono_ns();
+
+        wire_slot_request(slot)->flags |= WIRE_REQUEST_NOT_CONNECTED;
+        span_head_end(slot, head);
+        span_end(slot, now_ns, error);
+    }
+    if (head)
+        arena_pool_put(&heads, head);
 }
 
 static void release_memory(struct conn *conn)

@@ -510,7 +510,8 @@ static void end_client_head(struct wire_request *request, struct span_head *head
     set_context(request, head);
     if (head->is_ignored || config.client_mode != CLIENT_ON)
         head->headers = SPAN_HEADERS_UNWANTED;
-    ring_count(WIRE_COUNT_CLIENT_REQUESTS);
+    if ((request->flags & WIRE_REQUEST_NOT_CONNECTED) == 0)
+        ring_count(WIRE_COUNT_CLIENT_REQUESTS);
 }
 
 void span_head_end(struct wire_slot *slot, struct span_head *head)
@@ -591,6 +592,21 @@ void span_response_field(struct wire_slot *slot, struct slice name, struct slice
 {
     if (name.length > 0 && config.captured_response_headers.count > 0)
         capture(wire_slot_request(slot), WIRE_TEXT_RESPONSE_HEADER, &config.captured_response_headers, name, value, 0);
+}
+
+void span_client(struct wire_slot *slot, const struct wire_client *client)
+{
+    struct wire_request *request = wire_slot_request(slot);
+    size_t room;
+    uint8_t *to;
+
+    if ((client->resend_count | client->resolve_ns | client->connect_ns | client->tls_ns | client->sent_ns) == 0)
+        return;
+    to = text_reserve(request, sizeof(*client), &room);
+    if (!to || room < sizeof(*client))
+        return;
+    memcpy(to, client, sizeof(*client));
+    text_commit(request, WIRE_TEXT_CLIENT, sizeof(*client));
 }
 
 void span_end(struct wire_slot *slot, uint64_t end_ns, enum wire_error error)

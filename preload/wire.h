@@ -226,7 +226,8 @@ enum wire_span_kind { WIRE_KIND_SERVER = 2, WIRE_KIND_CLIENT = 3 }; /* OTLP's nu
     X(PROCESS_EXITED, "process_exited")                                                                                \
     X(BAD_FRAMING, "bad_framing")                                                                                      \
     X(CONNECTION_REFUSED, "connection_refused")                                                                        \
-    X(OTHER, "_OTHER")
+    X(OTHER, "_OTHER")                                                                                                 \
+    X(HOST_UNREACHABLE, "host_unreachable")
 
 enum wire_error {
 #define X(NAME, text) WIRE_ERROR_##NAME,
@@ -259,6 +260,7 @@ enum wire_request_flag {
     WIRE_REQUEST_AFTER_CLOSE = 1 << 10,      /* the client had asked to close before it: none unless it is answered */
     WIRE_REQUEST_BY_CURL = 1 << 11,          /* seen by libcurl's interface, not by its bytes */
     WIRE_REQUEST_CREDENTIALS = 1 << 12,      /* the target had a user or a password: they are left out */
+    WIRE_REQUEST_NOT_CONNECTED = 1 << 13,    /* a client's: it could not connect, so there was no request */
 };
 
 /* Texts of a request: bytes already redacted, cut and bounded by the shim. Not NUL-terminated, not checked as UTF-8. */

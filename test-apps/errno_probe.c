@@ -3,6 +3,7 @@
  * errno after success must be what it was. */
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -175,6 +176,10 @@ int main(void)
 {
     pthread_attr_t huge;
     int ends[2], file = open("/dev/null", O_RDWR | O_CLOEXEC);
+    int unconnected = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const struct addrinfo literal = {.ai_flags = AI_NUMERICHOST};
+    struct addrinfo *found = NULL;
+    socklen_t length = sizeof bytes;
 
     (void)signal(SIGPIPE, on_pipe);
     (void)pthread_attr_init(&huge);
@@ -214,6 +219,14 @@ int main(void)
     TRY(close_range(500, 400, 0));
     TRY(close_range(500, 600, 0));
     TRY(connect(file, (const struct sockaddr *)bytes, 1));
+    TRY(getsockopt(-1, SOL_SOCKET, SO_ERROR, bytes, &length));
+    TRY(getsockopt(file, SOL_SOCKET, SO_ERROR, bytes, &length));
+    TRY(getsockopt(unconnected, SOL_SOCKET, SO_ERROR, nowhere, &length));
+    TRY(getsockopt(unconnected, SOL_SOCKET, SO_ERROR, bytes, (socklen_t *)nowhere));
+    TRY(getsockopt(unconnected, SOL_SOCKET, SO_ERROR, bytes, &length));
+    TRY(getaddrinfo("127.0.0.1", "80", NULL, &found) == 0 && found);
+    TRY(getaddrinfo("no.such.name.invalid.", NULL, &literal, &found));
+    TRY(getaddrinfo((const char *)nowhere, (const char *)nowhere, NULL, &found));
     TRY(socket(-1, SOCK_STREAM, 0));
     TRY(pipe(nowhere));
     TRY(pipe2(ends, -1));

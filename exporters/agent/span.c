@@ -145,9 +145,19 @@ static bool is_in_list(const char *list, struct slice word)
     return false;
 }
 
+static bool was_requested(const struct wire_request *request)
+{
+    return request->kind == WIRE_KIND_SERVER || (request->flags & WIRE_REQUEST_NOT_CONNECTED) == 0;
+}
+
 /* Known are those that the wire has a number for, unless the user has a list. */
 static void set_method(struct span *span)
 {
+    if (!was_requested(span->request)) {
+        span->method = span->method_original = (struct slice){0};
+        return;
+    }
+
     const char *list = span->process->known_methods;
     struct slice sent = sent_method(span);
     bool is_known = list != NULL ? sent.length <= SPAN_METHOD_MAX && is_in_list(list, sent)
@@ -182,8 +192,12 @@ size_t span_name(const struct span *span, char name[SPAN_NAME_SIZE])
 {
     bool is_other =
         span->method.length == strlen("_OTHER") && memcmp(span->method.bytes, "_OTHER", strlen("_OTHER")) == 0;
-    char *end = is_other ? stpcpy(name, "HTTP") : mempcpy(name, span->method.bytes, span->method.length);
+    char *end = name;
 
+    if (span->method.length == 0)
+        end = stpcpy(name, "connect");
+    else
+        end = is_other ? stpcpy(name, "HTTP") : mempcpy(name, span->method.bytes, span->method.length);
     if (span->route.length > 0) {
         *end++ = ' ';
         end = mempcpy(end, span->route.bytes, span->route.length);

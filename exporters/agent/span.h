@@ -30,10 +30,11 @@ struct span {
     uint64_t first_byte_unix_ns;        /* 0: none */
     uint64_t end_unix_ns;               /* never before the start */
     struct slice text[WIRE_TEXT_COUNT]; /* borrowed, raw bytes; length 0: absent; a repeated text: the first wins */
-    struct slice method;                /* a known one, or "_OTHER"; borrowed from the record, or for ever */
-    struct slice method_original;       /* what was sent in place of a known one; length 0: it is known */
-    struct slice route;                 /* borrowed from the settings; length 0: none */
-    struct wire_client client;          /* of a client's request; all zero: nothing is known */
+    struct slice method;          /* a known one, or "_OTHER"; borrowed from the record, or for ever; length 0: there
+                                   * was no request, for no connection could be made */
+    struct slice method_original; /* what was sent in place of a known one; length 0: it is known */
+    struct slice route;           /* borrowed from the settings; length 0: none */
+    struct wire_client client;    /* of a client's request; all zero: nothing is known */
     struct slice request_headers[SPAN_HEADERS_MAX]; /* "name: value" */
     struct slice response_headers[SPAN_HEADERS_MAX];
     uint32_t request_header_count;

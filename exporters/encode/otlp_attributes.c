@@ -149,6 +149,8 @@ static void add_request(struct otlp_attributes *attributes, const struct span *s
 {
     bool is_client = span->request->kind == WIRE_KIND_CLIENT;
 
+    if (span->method.length == 0)
+        return; /* there was none */
     add_text(attributes, OTLP_KEY_HTTP_REQUEST_METHOD, span->method);
     add_text(attributes, OTLP_KEY_HTTP_ROUTE, span->route);
     if (is_client)

@@ -67,7 +67,7 @@ static void connect_anew(void)
         .sin_family = AF_INET, .sin_port = 0x901f, .sin_addr.s_addr = 0x0100007f}; /* 127.0.0.1:8080 */
 
     conn_forget(CLIENT_FD);
-    conn_connected(CLIENT_FD, (const struct sockaddr *)&peer, sizeof(peer));
+    conn_connecting(CLIENT_FD, (const struct sockaddr *)&peer, sizeof(peer), 0, 0);
     memset(&kernel, 0, sizeof(kernel));
     kernel.takes = SIZE_MAX;
     kernel.error = EAGAIN;
