@@ -54,7 +54,7 @@ ssize_t write(int fd, const void *buf, size_t len)
 
     if (!hook_enter(&call, fd))
         return REAL(write)(fd, buf, len);
-    if (conn_asks(&call.conn))
+    if (conn_looks_ahead(&call.conn))
         return conn_send(&call.conn, &sender, &iov, 1);
     ssize_t n = REAL(write)(fd, buf, len);
     hook_done(&call);
@@ -90,7 +90,7 @@ ssize_t writev(int fd, const struct iovec *iov, int count)
 
     if (!hook_enter(&call, fd))
         return REAL(writev)(fd, iov, count);
-    if (conn_asks(&call.conn))
+    if (conn_looks_ahead(&call.conn))
         return conn_send(&call.conn, &sender, iov, count);
     ssize_t n = REAL(writev)(fd, iov, count);
     hook_done(&call);
@@ -142,7 +142,7 @@ ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int f
 
     if (offset != -1 || !hook_enter(&call, fd))
         return REAL(pwritev2)(fd, iov, count, offset, flags);
-    if (conn_asks(&call.conn))
+    if (conn_looks_ahead(&call.conn))
         return conn_send(&call.conn, &sender, iov, count);
     ssize_t n = REAL(pwritev2)(fd, iov, count, offset, flags);
     hook_done(&call);
@@ -164,7 +164,7 @@ ssize_t pwritev64v2(int fd, const struct iovec *iov, int count, off64_t offset, 
 
     if (offset != -1 || !hook_enter(&call, fd))
         return REAL(pwritev64v2)(fd, iov, count, offset, flags);
-    if (conn_asks(&call.conn))
+    if (conn_looks_ahead(&call.conn))
         return conn_send(&call.conn, &sender, iov, count);
     ssize_t n = REAL(pwritev64v2)(fd, iov, count, offset, flags);
     hook_done(&call);

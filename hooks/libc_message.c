@@ -199,7 +199,7 @@ ssize_t send(int fd, const void *buf, size_t len, int flags)
 
     if ((flags & MSG_OOB) || !hook_enter(&call, fd))
         return REAL(send)(fd, buf, len, flags);
-    if (conn_asks(&call.conn) && is_copied(flags))
+    if (conn_looks_ahead(&call.conn) && is_copied(flags))
         return conn_send(&call.conn, &sender, &iov, 1);
     if (!hook_send_owed(&call, flags))
         return -1;
@@ -226,7 +226,7 @@ ssize_t sendto(int fd, const void *buf, size_t len, int flags, const struct sock
 
     if ((flags & MSG_OOB) || !hook_enter(&call, fd))
         return REAL(sendto)(fd, buf, len, flags, to, to_length);
-    if (conn_asks(&call.conn) && is_copied(flags))
+    if (conn_looks_ahead(&call.conn) && is_copied(flags))
         return conn_send(&call.conn, &sender, &iov, 1);
     if (!hook_send_owed(&call, flags))
         return -1;
@@ -253,7 +253,7 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
     struct hook_call call;
     bool followed = !(flags & MSG_OOB) && hook_enter(&call, fd);
 
-    if (followed && conn_asks(&call.conn) && is_copied(flags) && outgoing_may_read(message, sizeof(*message)) &&
+    if (followed && conn_looks_ahead(&call.conn) && is_copied(flags) && outgoing_may_read(message, sizeof(*message)) &&
         message->msg_controllen == 0 && message->msg_iovlen <= OUTGOING_VECTOR_MAX)
         return conn_send(&call.conn, &sender, message->msg_iov, (int)message->msg_iovlen);
     if (followed && !hook_send_owed(&call, flags))

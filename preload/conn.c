@@ -3,6 +3,7 @@
 #include "preload/conn.h"
 
 #include "preload/arena.h"
+#include "preload/config.h"
 #include "preload/conn_internal.h"
 #include "preload/current.h"
 #include "preload/fdtab.h"
@@ -46,22 +47,11 @@ static bool has_role(const struct conn *conn, enum conn_role role)
     return atomic_load_explicit(&conn->role, memory_order_relaxed) == role;
 }
 
-static bool is_client(const struct conn *conn)
-{
-    return has_role(conn, CONN_CLIENT);
-}
-
 /* Is its traffic read as HTTP? */
 static bool is_followed(const struct conn *conn)
 {
     return (has_role(conn, CONN_SERVER) || has_role(conn, CONN_CLIENT)) &&
            !atomic_load_explicit(&conn->passive, memory_order_relaxed);
-}
-
-/* What goes out, and what comes in. */
-static struct conn_direction *outward(struct conn *conn)
-{
-    return is_client(conn) ? &conn->requests : &conn->responses;
 }
 
 struct conn *conn_new(enum conn_role role)
@@ -84,9 +74,11 @@ struct conn *conn_new(enum conn_role role)
     conn->forks = atomic_load_explicit(&process_page->forks, memory_order_relaxed);
     memset(&conn->peer, 0, sizeof(conn->peer));
     memset(&conn->local, 0, sizeof(conn->local));
-    conn->requests.parser =
-        (struct http1){.role = HTTP1_REQUESTS, .unreported = role == CONN_CLIENT ? 0 : span_unused_request_letters()};
+    conn->looks_ahead = role == CONN_CLIENT || (role == CONN_SERVER && config.response_lines != 0);
+    conn->requests.parser = (struct http1){.role = HTTP1_REQUESTS, .unreported = span_unused_request_letters()};
     conn->responses.parser = (struct http1){.role = HTTP1_RESPONSES, .unreported = span_unused_response_letters()};
+    if (conn->looks_ahead)
+        conn_outward(conn)->parser.unreported = 0;
     memset(&conn->client, 0, sizeof(conn->client));
     conn->proxy.state = role == CONN_CLIENT ? PROXY_OVER : PROXY_IN_HEADER;
     conn->proxy.length = 0;
@@ -97,7 +89,7 @@ struct conn *conn_new(enum conn_role role)
     conn->lookup = (struct lookup_ref){0};
     atomic_store_explicit(&conn->sent_number, UINT32_MAX, memory_order_relaxed);
     conn->outgoing = NULL;
-    conn->ahead = 0;
+    conn->ahead = conn->planned_to = 0;
     atomic_store_explicit(&conn->sending, conn_idle(atomic_load_explicit(&conn->generation, memory_order_relaxed)),
                           memory_order_relaxed);
     atomic_store_explicit(&conn->response_unseen, 0, memory_order_relaxed);
@@ -140,7 +132,7 @@ static void end_requests(struct conn *conn)
 
     if (error != WIRE_ERROR_NONE) {
         exchange_abandon(conn, error);
-    } else if (!is_client(conn)) {
+    } else if (!conn_is_client(conn)) {
         exchange_responses_end(conn);
         exchange_abandon(conn, peer_done ? WIRE_ERROR_CLIENT_CLOSED : WIRE_ERROR_NONE);
     } else if (peer_done) {
@@ -266,12 +258,12 @@ bool conn_capture(struct conn_ref *ref, int fd)
     process_check_fork();
     if (!ref->conn)
         return true;
-    return is_followed(ref->conn) || is_client(ref->conn) || has_role(ref->conn, CONN_WAKEUP);
+    return is_followed(ref->conn) || conn_is_client(ref->conn) || has_role(ref->conn, CONN_WAKEUP);
 }
 
-bool conn_asks(const struct conn_ref *ref)
+bool conn_looks_ahead(const struct conn_ref *ref)
 {
-    return ref->conn && is_client(ref->conn) && (is_followed(ref->conn) || ref->conn->outgoing);
+    return ref->conn && ref->conn->looks_ahead && (is_followed(ref->conn) || ref->conn->outgoing);
 }
 
 typedef enum exchange_result exchange_function(struct conn *conn, const char *bytes, size_t length);
@@ -292,7 +284,7 @@ __attribute__((always_inline)) static inline void move_bytes(const struct conn_r
     }
     if (conn_is_current(ref) && !atomic_load_explicit(&conn->passive, memory_order_relaxed)) {
         atomic_store_explicit(&conn->pid, process_pid(), memory_order_relaxed);
-        if (direction == outward(conn))
+        if (direction == conn_outward(conn))
             conn->sent += left;
         for (int i = 0; i < count && left > 0 && result == EXCHANGE_ON; i++) {
             size_t length = iov[i].iov_len < left ? iov[i].iov_len : left;
@@ -315,7 +307,7 @@ void conn_note_failure(const struct conn_ref *ref)
     if (errno == ECONNRESET)
         error = WIRE_ERROR_CONNECTION_RESET;
     else if (errno == EPIPE)
-        error = is_client(ref->conn) ? WIRE_ERROR_CONNECTION_RESET : WIRE_ERROR_CLIENT_CLOSED;
+        error = conn_is_client(ref->conn) ? WIRE_ERROR_CONNECTION_RESET : WIRE_ERROR_CLIENT_CLOSED;
     else if (errno == ECONNREFUSED)
         error = WIRE_ERROR_CONNECTION_REFUSED;
     else if (errno == ETIMEDOUT)
@@ -345,7 +337,7 @@ static void note_end(const struct conn_ref *ref, const struct iovec *iov, int co
     if (room == 0 || !conn_is_current(ref) || atomic_load_explicit(&ref->conn->deaf, memory_order_relaxed))
         return;
     atomic_store_explicit(&ref->conn->peer_done, 1, memory_order_relaxed);
-    if (is_client(ref->conn))
+    if (conn_is_client(ref->conn))
         end_response(ref->conn);
 }
 
@@ -398,7 +390,7 @@ void conn_data_in_vector(const struct conn_ref *ref, const struct iovec *iov, in
         if (!is_followed(known.conn))
             return;
     }
-    if (n > 0 && is_client(known.conn)) {
+    if (n > 0 && conn_is_client(known.conn)) {
         atomic_store_explicit(&known.conn->waited, 0, memory_order_relaxed);
         move_bytes(&known, &known.conn->responses, exchange_responses, iov, count, (size_t)n);
     } else if (n > 0) {
@@ -433,7 +425,7 @@ void conn_data_out_vector(const struct conn_ref *ref, const struct iovec *iov, i
         (void)fdtab_replace(ref->fd, ref->entry, FDTAB_IGNORED); /* who speaks first is no HTTP server */
     else if (!has_role(known.conn, CONN_SERVER) && !is_followed(known.conn))
         conn_written(&known, n);
-    else if (n > 0 && is_client(known.conn))
+    else if (n > 0 && conn_is_client(known.conn))
         move_bytes(&known, &known.conn->requests, exchange_requests, iov, count, (size_t)n);
     else if (n > 0)
         move_bytes(&known, &known.conn->responses, exchange_responses, iov, count, (size_t)n);
@@ -547,7 +539,7 @@ void conn_waited_in_vain(int fd)
 {
     struct conn *conn = fd < 0 ? NULL : conn_of(fdtab_get(fd));
 
-    if (conn && is_client(conn))
+    if (conn && conn_is_client(conn))
         atomic_store_explicit(&conn->waited, 1, memory_order_relaxed);
 }
 
@@ -610,7 +602,7 @@ void conn_shut_out(const struct conn_ref *ref)
 {
     struct conn *conn = ref->conn;
 
-    if (!conn || is_client(conn) || !conn_claim(&conn->responses))
+    if (!conn || conn_is_client(conn) || !conn_claim(&conn->responses))
         return;
     if (conn_is_current(ref)) {
         exchange_responses_end(conn);
@@ -651,7 +643,7 @@ void conn_closing(int fd)
     conn = conn_of(fdtab_clear(fd));
     if (!conn)
         return;
-    if (!is_client(conn) && is_busy(conn) && atomic_load_explicit(&conn->refs, memory_order_relaxed) == 1 &&
+    if (!conn_is_client(conn) && is_busy(conn) && atomic_load_explicit(&conn->refs, memory_order_relaxed) == 1 &&
         !left_to_other(conn))
         doubt_silence(conn, fd);
     conn_unref(conn);
@@ -694,7 +686,7 @@ void conn_at_exec(void)
         return; /* a fork's child that has done nothing */
     for (int fd = fdtab_next(0); fd >= 0; fd = fdtab_next(fd + 1))
         if (capture_waiting(&ref, fd)) {
-            if (is_client(ref.conn))
+            if (conn_is_client(ref.conn))
                 cancel_requests(ref.conn);
             else
                 conn_give_up(&ref);
@@ -710,7 +702,7 @@ static void end_at_exit(int fd)
 
     if (!capture_waiting(&ref, fd))
         return;
-    if (is_client(ref.conn)) {
+    if (conn_is_client(ref.conn)) {
         cancel_requests(ref.conn);
         return;
     }

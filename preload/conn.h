@@ -38,11 +38,12 @@ void conn_data_in_vector(const struct conn_ref *ref, const struct iovec *iov, in
 void conn_data_out(const struct conn_ref *ref, const void *bytes, ssize_t n);
 void conn_data_out_vector(const struct conn_ref *ref, const struct iovec *iov, int count, ssize_t n);
 
-/* Does the program send as a client? Then conn_send() makes the call. Context: hook; signal-safe. */
-bool conn_asks(const struct conn_ref *ref);
+/* May lines of ours be added to the heads that the program sends on it? Then conn_send() makes the call. Context: hook;
+ * signal-safe. */
+bool conn_looks_ahead(const struct conn_ref *ref);
 
-/* Send a client's bytes by the program's own call, with our trace header in a request's head. Returns what the program
- * is to be told, errno likewise: its own bytes only are counted. Context: hook; signal-safe. */
+/* Send the program's bytes by its own call, with our header lines in a head. Returns what the program is to be told,
+ * errno likewise: its own bytes only are counted. Context: hook; signal-safe. */
 ssize_t conn_send(const struct conn_ref *ref, const struct conn_sender *sender, const struct iovec *iov, int count);
 
 /* Before a call of another kind sends a client's bytes: if a header of ours is cut, its rest goes out first, and the

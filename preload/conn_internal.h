@@ -58,13 +58,13 @@ struct conn {
     _Atomic uint8_t failure;   /* enum wire_error of the last failed call, if it ends the connection */
     _Atomic uint32_t pid;      /* process that last moved bytes on it */
     uint32_t forks;            /* of that process when the connection was made */
+    bool looks_ahead;          /* lines of ours may be added to the heads that it sends; set when it is made */
     struct wire_address peer;
     struct wire_address local;
     struct wire_address client; /* by the PROXY protocol, else of no family; held with the requests */
     struct proxy_header proxy;  /* before the first request; held with the requests */
     struct conn_direction requests, responses;
-    uint64_t sent; /* bytes that hooks saw go out; held with the responses. A client's: since a head began, those that
-                    * were not looked at before they went out; held with the requests */
+    uint64_t sent; /* bytes that hooks saw go out; held with what goes out */
 
     /* The request whose head is on its way; held with the requests (release), looked at by the other (acquire). */
     struct span_head *head;        /* a pool's block until the head is complete, else NULL */
@@ -84,18 +84,24 @@ struct conn {
     struct lookup_ref lookup;  /* that look-up, until a request is made */
     _Atomic uint32_t sent_number;
     _Atomic uint64_t sent_ns; /* when all of that request was sent */
-    /* The generation and, in the lowest bit, whether a call of the program's is under way: who makes it holds what
+
+    /* The head that goes out: of a client's request, or of a server's response. First of all the generation and,
+     * in the lowest bit, whether a call of the program's is under way: who makes it holds what
      * follows. By the generation, a call that outlives its connection can't take another's. */
     _Atomic uint64_t sending;
     _Atomic uintptr_t sender;  /* whose call it is: a thread; relaxed */
     _Atomic uintptr_t frame;   /* where its stack stood; relaxed */
     struct outgoing *outgoing; /* a pool's block: what goes out in place of the program's bytes, else NULL */
     uint64_t ahead;            /* bytes the program still has to send that were parsed already */
-    struct http1 before;       /* the parser before the call that begins a request */
+    uint64_t planned_to;       /* `sent`, when all that had gone out of the head was planned */
+    struct http1 before;       /* the parser before the call that begins a head */
     uint32_t opened_before;    /* likewise */
+    uint16_t text_before;      /* likewise: the texts of the request that is answered */
     bool is_fresh;             /* that is the call under way */
+    bool is_settled;           /* what is added to it was decided */
     bool is_signed;            /* it has a signature that may cover all fields */
-    bool context_sent;         /* a trace header went out in an earlier call than the head's end */
+    bool is_cut;               /* part of it went out unseen, or a trace header did in an earlier call than its end */
+    uint8_t program_lines;     /* enum propagation_response: those that the program sends itself */
     uint16_t head_fields;      /* so far */
     uint32_t head_length;      /* the same, in bytes */
 
@@ -105,6 +111,17 @@ struct conn {
     _Atomic uint32_t answered;
     struct conn_open open[CONN_PIPELINE_MAX];
 };
+
+static inline bool conn_is_client(const struct conn *conn)
+{
+    return atomic_load_explicit(&conn->role, memory_order_relaxed) == CONN_CLIENT;
+}
+
+/* What goes out. */
+static inline struct conn_direction *conn_outward(struct conn *conn)
+{
+    return conn_is_client(conn) ? &conn->requests : &conn->responses;
+}
 
 static inline bool conn_claim(struct conn_direction *direction)
 {
@@ -209,15 +226,21 @@ enum wire_drop exchange_drop(enum exchange_result result);
 enum exchange_result exchange_requests(struct conn *conn, const char *bytes, size_t length);
 enum exchange_result exchange_responses(struct conn *conn, const char *bytes, size_t length);
 
-/* One event of a client's request whose head is going out: for who has to know where each line stands. At
- * HTTP1_HEAD_END the head is kept until exchange_head_release(). *ret_out is valid until the next step. The requests
- * are claimed. Context: hook; signal-safe. */
-enum exchange_result exchange_request_step(struct conn *conn, const char *bytes, size_t length, size_t *ret_used,
-                                           enum http1_event *ret_event, struct http1_out *ret_out);
+/* Bytes of the outward direction that went out. The same. */
+enum exchange_result exchange_sent(struct conn *conn, const char *bytes, size_t length);
+
+/* One event of a head that is about to go out: for who has to know where each line stands. At HTTP1_HEAD_END a client's
+ * head is kept until exchange_head_release(). *ret_out is valid until the next step. The outward direction is claimed.
+ * Context: hook; signal-safe. */
+enum exchange_result exchange_step(struct conn *conn, const char *bytes, size_t length, size_t *ret_used,
+                                   enum http1_event *ret_event, struct http1_out *ret_out);
 
 /* All fields were seen, only the line feed of the blank line is missing: as at HTTP1_HEAD_END. The same. */
-bool exchange_request_is_all_but_over(const struct conn *conn);
-void exchange_request_head_end(struct conn *conn);
+bool exchange_is_all_but_over(struct conn *conn);
+void exchange_head_end(struct conn *conn);
+
+/* The request that goes out, or whose answer does; NULL when there is none, or it has no slot. The same. */
+struct wire_slot *exchange_sending(struct conn *conn);
 
 /* The request whose head is on its way; NULL when there is none, or it has no slot. The same. */
 struct wire_slot *exchange_arriving(struct conn *conn);
@@ -225,11 +248,11 @@ struct wire_slot *exchange_arriving(struct conn *conn);
 /* Its head is done with. The same. */
 void exchange_head_release(struct conn *conn);
 
-/* It has no trace header of ours, for this reason. The same. */
+/* It, or its answer, has no trace header of ours, for this reason. The same. */
 void exchange_withhold(struct wire_slot *slot, enum wire_withhold reason);
 
-/* The youngest request never went out: it is none. The same. */
-void exchange_request_undo(struct conn *conn);
+/* Nothing of the head went out: the program may send another in its place. The same. */
+void exchange_undo(struct conn *conn);
 
 /* It could not be connected, which the request that it was for waited for: a span of that. Context: hook; signal-safe.
  */

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What a client sends. A request's head is parsed before it goes out: by then our trace header must stand in it, and
- * its answer may come, to another thread, before the call returns. */
+/* Heads with lines of ours: what a client sends, and a server if the settings want lines in responses. A head is parsed
+ * before it goes out: by then our lines must stand in it, and a request's answer may come, to another thread, before
+ * the call returns. */
 #include "preload/conn_internal.h"
 
 #include "preload/arena.h"
 #include "preload/clock.h"
+#include "preload/config.h"
 #include "preload/outgoing.h"
+#include "preload/process.h"
 #include "preload/ring.h"
 #include "preload/slice.h"
 #include "preload/span.h"
@@ -47,6 +50,17 @@ static bool is_signature(struct slice name, struct slice value)
             slice_is((struct slice){value.bytes, 10}, "signature "));
 }
 
+/* A trace header of a client's request. It ends with the bytes from..from + used. */
+static void plan_context(struct plan *plan, const char *from, size_t used, const struct http1_out *line)
+{
+    struct conn *conn = plan->conn;
+
+    if (line->a.bytes < from || line->a.bytes >= from + used || /* it began in an earlier call, or buffer */
+        !outgoing_omit(plan->outgoing, plan->at + (size_t)(line->a.bytes - from),
+                       used - (size_t)(line->a.bytes - from)))
+        conn->is_cut = true;
+}
+
 /* A line of the head, which ends with the bytes from..from + used. */
 static void plan_field(struct plan *plan, const char *from, size_t used, const struct http1_out *line)
 {
@@ -55,12 +69,10 @@ static void plan_field(struct plan *plan, const char *from, size_t used, const s
     conn->head_fields++;
     if (is_signature(line->a, line->b))
         conn->is_signed = true;
-    if (!conn->head || !conn->head->was_context)
-        return;
-    if (line->a.bytes < from || line->a.bytes >= from + used || /* it began in an earlier call, or buffer */
-        !outgoing_omit(plan->outgoing, plan->at + (size_t)(line->a.bytes - from),
-                       used - (size_t)(line->a.bytes - from)))
-        conn->context_sent = true;
+    if (!conn_is_client(conn))
+        conn->program_lines |= propagation_response_lines(line->a, line->b);
+    else if (conn->head && conn->head->was_context)
+        plan_context(plan, from, used, line);
 }
 
 /* How long the blank line is of which these are the last bytes; its CR may stand at the end of the buffer before. */
@@ -69,6 +81,45 @@ static size_t blank_line(const struct plan *plan, const char *from, size_t used)
     char before = used > 1 ? from[used - 2] : plan->last;
 
     return before == '\r' ? 2 : 1;
+}
+
+/* Is it an answer that another one follows (RFC 9110 15.2)? */
+static bool is_interim(const struct conn *conn)
+{
+    uint16_t status = conn->responses.parser.status;
+
+    return !conn_is_client(conn) && status < 200 && status != 101;
+}
+
+static void head_begins(struct conn *conn)
+{
+    conn->head_length = conn->head_fields = 0;
+    conn->is_settled = conn->is_cut = conn->is_signed = false;
+    conn->program_lines = 0;
+}
+
+/* Where the request that is answered can be set back to. */
+static void note_answered(struct conn *conn)
+{
+    struct wire_slot *slot = conn_is_client(conn) ? NULL : exchange_sending(conn);
+
+    if (slot)
+        conn->text_before = wire_slot_request(slot)->text_length;
+}
+
+static void plan_event(struct plan *plan, enum http1_event event, const char *from, size_t used,
+                       const struct http1_out *out)
+{
+    if (event == HTTP1_START_LINE) {
+        note_answered(plan->conn);
+    } else if (event == HTTP1_FIELD) {
+        plan_field(plan, from, used, out);
+    } else if (event == HTTP1_HEAD_END && is_interim(plan->conn)) {
+        head_begins(plan->conn);
+    } else if (event == HTTP1_HEAD_END) {
+        plan->is_over = true;
+        plan->own_before = plan->at + used - blank_line(plan, from, used);
+    }
 }
 
 /* Parse one buffer, to the head's end at most. */
@@ -81,14 +132,9 @@ static enum exchange_result plan_buffer(struct plan *plan, const char *bytes, si
     size_t used;
 
     while (length > 0 && result == EXCHANGE_ON && !plan->is_over) {
-        result = exchange_request_step(conn, bytes, length, &used, &event, &out);
+        result = exchange_step(conn, bytes, length, &used, &event, &out);
         conn->head_length += (uint32_t)used;
-        if (event == HTTP1_FIELD) {
-            plan_field(plan, bytes, used, &out);
-        } else if (event == HTTP1_HEAD_END) {
-            plan->is_over = true;
-            plan->own_before = plan->at + used - blank_line(plan, bytes, used);
-        }
+        plan_event(plan, event, bytes, used, &out);
         if (used > 0)
             plan->last = bytes[used - 1];
         plan->at += used;
@@ -103,17 +149,38 @@ static enum wire_withhold obstacle(const struct plan *plan, size_t own_length)
 {
     const struct conn *conn = plan->conn;
 
-    if (conn->context_sent || conn->sent > 0)
+    if (conn->is_cut)
         return WIRE_WITHHOLD_HEAD_CUT;
     if (conn->is_signed)
         return WIRE_WITHHOLD_SIGNED;
     if (own_length == 0)
         return WIRE_WITHHOLD_HEAD_TOO_LONG;
-    if (conn->head_fields >= OUTGOING_FIELDS_MAX)
+    if (conn->head_fields >= (conn_is_client(conn) ? OUTGOING_FIELDS_MAX : OUTGOING_RESPONSE_FIELDS_MAX))
         return WIRE_WITHHOLD_TOO_MANY_FIELDS;
     if (plan->count >= OUTGOING_VECTOR_MAX)
         return WIRE_WITHHOLD_TOO_MANY_BUFFERS;
     return WIRE_WITHHOLD_NONE;
+}
+
+/* Are there lines to be added at all? */
+static bool wants_lines(const struct conn *conn)
+{
+    if (conn_is_client(conn))
+        return conn->head && span_wants_headers(conn->head);
+    return conn->responses.parser.status >= 200 && (config.response_lines & ~conn->program_lines) != 0;
+}
+
+/* Put them behind the `head` bytes that the program's own are. Returns their length, 0: there is no room. */
+static size_t own_lines(struct plan *plan, struct wire_slot *slot, size_t head)
+{
+    struct conn *conn = plan->conn;
+    size_t most = conn_is_client(conn) ? OUTGOING_HEAD_MAX : OUTGOING_RESPONSE_HEAD_MAX;
+
+    if (head >= most)
+        return 0;
+    if (conn_is_client(conn))
+        return span_context_lines(slot, conn->head, plan->outgoing->own, most - head);
+    return span_response_lines(slot, conn->program_lines, plan->outgoing->own, most - head);
 }
 
 /* The head is complete: put together what goes out. False: the program's bytes go as they are. */
@@ -121,14 +188,13 @@ static bool plan_head(struct plan *plan)
 {
     struct conn *conn = plan->conn;
     struct outgoing *outgoing = plan->outgoing;
-    struct wire_slot *slot = exchange_arriving(conn);
-    size_t head = conn->head_length - outgoing->omitted_length, own = 0;
+    struct wire_slot *slot = exchange_sending(conn);
     enum wire_withhold reason;
+    size_t own;
 
-    if (!slot || !span_wants_headers(conn->head))
+    if (!slot || !wants_lines(conn))
         return false;
-    if (head < OUTGOING_HEAD_MAX)
-        own = span_context_lines(slot, conn->head, outgoing->own, OUTGOING_HEAD_MAX - head);
+    own = own_lines(plan, slot, conn->head_length - outgoing->omitted_length);
     reason = obstacle(plan, own);
     if (reason != WIRE_WITHHOLD_NONE) {
         exchange_withhold(slot, reason);
@@ -146,7 +212,7 @@ static enum exchange_result plan_call(struct plan *plan)
     enum exchange_result result = EXCHANGE_ON;
     uint64_t skip = conn->ahead;
 
-    conn->requests.moment_ns = 0;
+    conn_outward(conn)->moment_ns = 0;
     for (int i = 0; i < plan->count && result == EXCHANGE_ON && !plan->is_over; i++) {
         size_t skipped = skip < plan->iov[i].iov_len ? (size_t)skip : plan->iov[i].iov_len;
 
@@ -156,18 +222,19 @@ static enum exchange_result plan_call(struct plan *plan)
     }
     if (plan->at > conn->ahead)
         conn->ahead = plan->at;
-    if (result == EXCHANGE_ON && !plan->is_over && plan->at > 0 && exchange_request_is_all_but_over(conn)) {
-        exchange_request_head_end(conn);
+    if (result == EXCHANGE_ON && !plan->is_over && plan->at > 0 && exchange_is_all_but_over(conn) &&
+        !is_interim(conn)) {
+        exchange_head_end(conn);
         plan->is_over = true;
         plan->own_before = plan->at - 1;
     }
-    if (result == EXCHANGE_ON && plan->is_over && conn->head) {
+    if (result == EXCHANGE_ON && plan->is_over && !conn->is_settled) {
+        conn->is_settled = true;
         if (plan_head(plan))
             conn->outgoing = plan->outgoing;
-        exchange_head_release(conn);
+        if (conn_is_client(conn))
+            exchange_head_release(conn);
     }
-    if (result == EXCHANGE_ON && plan->is_over)
-        result = exchange_requests(conn, "", 0); /* one without a body is over */
     return result;
 }
 
@@ -184,19 +251,21 @@ static bool has_bytes(const struct iovec *iov, int count)
 static void prepare(struct conn *conn, const struct iovec *iov, int count)
 {
     struct plan plan = {.conn = conn, .iov = iov, .count = count};
+    struct conn_direction *direction = conn_outward(conn);
     enum exchange_result result;
 
-    if (!is_before_head_end(&conn->requests.parser) || !has_bytes(iov, count))
+    if (!is_before_head_end(&direction->parser) || !has_bytes(iov, count))
         return;
-    if (conn->requests.parser.state == HTTP1_AT_START) {
-        conn->head_length = conn->head_fields = 0;
-        conn->context_sent = conn->is_signed = false;
-        conn->sent = 0;
-        conn->before = conn->requests.parser;
+    if (direction->parser.state == HTTP1_AT_START) {
+        head_begins(conn);
+        conn->before = direction->parser;
         conn->opened_before = atomic_load_explicit(&conn->opened, memory_order_relaxed);
         conn->is_fresh = conn->ahead == 0;
+    } else if (conn->planned_to != conn->sent) {
+        head_begins(conn);
+        conn->is_cut = true;
     }
-    if (conn->is_fresh && conn->opened_before == 0 && !conn_begins_request(iov, count)) {
+    if (conn_is_client(conn) && conn->is_fresh && conn->opened_before == 0 && !conn_begins_request(iov, count)) {
         conn_turn_passive(conn, WIRE_DROP_COUNT);
         return;
     }
@@ -213,12 +282,25 @@ static void prepare(struct conn *conn, const struct iovec *iov, int count)
 
 static void give_back(struct conn *conn)
 {
+    uint64_t more = (uint64_t)conn->outgoing->sent - conn->outgoing->accepted;
+
+    conn->sent += more;
+    conn->planned_to += more;
     arena_pool_put(&outgoings, conn->outgoing);
     conn->outgoing = NULL;
 }
 
-/* Nothing of a request went out, and it may never: it is none yet. Not if it has an answer already. */
-static bool undo(struct conn *conn)
+/* Nothing of a head went out, and it may never. */
+static void undo_head(struct conn *conn)
+{
+    exchange_undo(conn);
+    conn->ahead = 0;
+    if (conn->outgoing)
+        give_back(conn);
+}
+
+/* A client's request is none yet then. Not if it has an answer already. */
+static bool undo_request(struct conn *conn)
 {
     uint32_t opened = atomic_load_explicit(&conn->opened, memory_order_relaxed), answered;
     bool is_answered;
@@ -229,12 +311,8 @@ static bool undo(struct conn *conn)
     is_answered =
         opened != conn->opened_before &&
         (answered == opened || (answered == conn->opened_before && conn->responses.parser.state != HTTP1_AT_START));
-    if (!is_answered) {
-        exchange_request_undo(conn);
-        conn->ahead = 0;
-        if (conn->outgoing)
-            give_back(conn);
-    }
+    if (!is_answered)
+        undo_head(conn);
     conn_unclaim(&conn->responses);
     return !is_answered;
 }
@@ -250,19 +328,35 @@ static void note_sent(struct conn *conn)
     atomic_store_explicit(&conn->sent_number, opened - 1, memory_order_release);
 }
 
+/* After a call that failed: the program may send something else now. A request that failed for good is one, an answer
+ * that nobody got is none. */
+static bool undo(struct conn *conn)
+{
+    if (!conn->is_fresh || (conn->outgoing && conn->outgoing->sent > 0))
+        return false;
+    if (conn_is_client(conn))
+        return (errno == EAGAIN || errno == EINTR || errno == ENOBUFS) && undo_request(conn);
+    undo_head(conn);
+    return true;
+}
+
 /* What the call left of what was prepared. */
 static enum exchange_result reckon(struct conn *conn, const struct iovec *iov, int count, ssize_t n)
 {
     uint64_t taken = n > 0 ? (uint64_t)n : 0, skip;
     enum exchange_result result = EXCHANGE_ON;
 
-    if (n < 0 && conn->is_fresh && (errno == EAGAIN || errno == EINTR || errno == ENOBUFS) &&
-        (!conn->outgoing || conn->outgoing->sent == 0) && undo(conn))
+    conn->sent += taken;
+    atomic_store_explicit(&conn->pid, process_pid(), memory_order_relaxed);
+    if (n < 0 && undo(conn))
         return EXCHANGE_ON;
     skip = conn->ahead < taken ? conn->ahead : taken;
     conn->ahead -= skip;
     taken -= skip;
-    conn->sent += taken;
+    if (taken == 0)
+        conn->planned_to = conn->sent;
+    if (skip > 0 && conn->ahead == 0)
+        result = exchange_sent(conn, "", 0); /* a message without a body is over */
     for (int i = 0; i < count && taken > 0 && result == EXCHANGE_ON; i++) {
         size_t skipped = skip < iov[i].iov_len ? (size_t)skip : iov[i].iov_len;
         size_t length = iov[i].iov_len - skipped;
@@ -271,7 +365,7 @@ static enum exchange_result reckon(struct conn *conn, const struct iovec *iov, i
         if (length > taken)
             length = (size_t)taken;
         if (length > 0)
-            result = exchange_requests(conn, (const char *)iov[i].iov_base + skipped, length);
+            result = exchange_sent(conn, (const char *)iov[i].iov_base + skipped, length);
         taken -= length;
     }
     return result;
@@ -328,16 +422,17 @@ static void cut(struct conn *conn, enum wire_drop cause)
 static struct outgoing *begin(const struct conn_ref *ref, const struct iovec *iov, int count)
 {
     struct conn *conn = ref->conn;
+    struct conn_direction *direction = conn_outward(conn); /* once: it may be another connection's, of another role */
     struct outgoing *outgoing;
 
-    if (!conn_claim(&conn->requests)) {
+    if (!conn_claim(direction)) {
         if (conn_is_current(ref))
             conn_turn_passive(conn, WIRE_DROP_CONTENDED);
         outgoing = conn->outgoing;
         return conn_is_current(ref) ? outgoing : NULL;
     }
     if (!conn_is_current(ref)) {
-        conn_unclaim(&conn->requests);
+        conn_unclaim(direction);
         return NULL;
     }
     conn->is_fresh = false;
@@ -346,7 +441,7 @@ static struct outgoing *begin(const struct conn_ref *ref, const struct iovec *io
     if (count > 0 && !is_passive(conn) && !conn->outgoing)
         prepare(conn, iov, count);
     outgoing = conn->outgoing;
-    conn_unclaim(&conn->requests);
+    conn_unclaim(direction);
     return outgoing;
 }
 
@@ -354,18 +449,19 @@ static struct outgoing *begin(const struct conn_ref *ref, const struct iovec *io
 static void end(const struct conn_ref *ref, struct outgoing *outgoing, const struct iovec *iov, int count, ssize_t n)
 {
     struct conn *conn = ref->conn;
+    struct conn_direction *direction = conn_outward(conn);
     enum exchange_result result = EXCHANGE_ON;
     bool is_claimed;
 
     if (n < 0)
         conn_note_failure(ref);
-    is_claimed = conn_claim(&conn->requests);
+    is_claimed = conn_claim(direction);
     if (is_claimed && conn_is_current(ref)) {
         if (!is_passive(conn))
             result = reckon(conn, iov, count, n);
         if (conn->outgoing && outgoing_is_over(conn->outgoing))
             give_back(conn);
-        if (n > 0 && !conn->outgoing)
+        if (n > 0 && !conn->outgoing && conn_is_client(conn))
             note_sent(conn);
     } else if (conn_is_current(ref)) {
         conn_turn_passive(conn, WIRE_DROP_CONTENDED);
@@ -377,10 +473,10 @@ static void end(const struct conn_ref *ref, struct outgoing *outgoing, const str
         conn_turn_passive(conn, exchange_drop(result));
     }
     if (is_claimed)
-        conn_unclaim(&conn->requests);
+        conn_unclaim(direction);
     if (!conn_is_current(ref))
         return;
-    if (is_passive(conn))
+    if (is_passive(conn) && conn_is_client(conn))
         conn_written(ref, n);
     conn_settle(conn);
 }
@@ -430,7 +526,7 @@ bool conn_send_owed(const struct conn_ref *ref, const struct conn_sender *sender
     int saved_errno = errno;
     ssize_t n = 0;
 
-    if (!ref->conn || !conn_asks(ref) || !ref->conn->outgoing || !sending_begin(ref))
+    if (!ref->conn || !conn_looks_ahead(ref) || !ref->conn->outgoing || !sending_begin(ref))
         return true;
     outgoing = begin(ref, NULL, 0);
     if (outgoing) {

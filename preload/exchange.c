@@ -34,11 +34,6 @@ enum wire_drop exchange_drop(enum exchange_result result)
     return WIRE_DROP_COUNT;
 }
 
-static bool is_client(const struct conn *conn)
-{
-    return atomic_load_explicit(&conn->role, memory_order_relaxed) == CONN_CLIENT;
-}
-
 /* The time of the bytes in hand, read once for all that they lead to. */
 static inline uint64_t moment(struct conn_direction *direction)
 {
@@ -137,8 +132,8 @@ static bool oldest(const struct conn *conn, uintptr_t *ret_open)
 /* Has a client all the answers that it waits for? */
 static void note_answered(struct conn *conn)
 {
-    if (is_client(conn) && atomic_load_explicit(&conn->answered, memory_order_relaxed) ==
-                               atomic_load_explicit(&conn->opened, memory_order_relaxed))
+    if (conn_is_client(conn) && atomic_load_explicit(&conn->answered, memory_order_relaxed) ==
+                                    atomic_load_explicit(&conn->opened, memory_order_relaxed))
         tie_answered(&conn->tie);
 }
 
@@ -161,7 +156,7 @@ static void request_end(struct conn *conn, uint16_t flags, enum wire_error error
             flags |= WIRE_REQUEST_RESPONSE_BODY_SEEN;
         }
         request->flags |= flags | WIRE_REQUEST_BODY_SEEN;
-        if (is_client(conn))
+        if (conn_is_client(conn))
             conn_add_way(conn, number, slot);
         span_end(slot, moment(&conn->responses), error);
     }
@@ -208,7 +203,7 @@ static struct wire_slot *open_span(struct conn *conn, uint32_t number)
     struct span_ends ends = {
         .kind = WIRE_KIND_SERVER, .peer = &conn->peer, .local = &conn->local, .client = &conn->client};
 
-    if (is_client(conn)) {
+    if (conn_is_client(conn)) {
         ends.kind = WIRE_KIND_CLIENT;
         ends.parent = current_parent_for(&conn->tie, number == 0);
         if (number == 0)
@@ -330,7 +325,7 @@ static inline void request_head_end(struct conn *conn, struct wire_slot *slot)
             wire_slot_request(slot)->flags |= WIRE_REQUEST_FRAMING_AMBIGUOUS;
         span_head_end(slot, conn->head);
     }
-    if (is_client(conn)) {
+    if (conn_is_client(conn)) {
         ask_for(conn, slot);
         return;
     }
@@ -358,12 +353,12 @@ static enum exchange_result request_event(struct conn *conn, enum http1_event ev
         if (conn->requests.parser.state == HTTP1_IN_START_LINE && conn->begun_ns == 0)
             conn->begun_ns = moment(&conn->requests);
         request_body(conn, false);
-        if (!is_client(conn))
+        if (!conn_is_client(conn))
             work_on_youngest(conn);
         return EXCHANGE_ON;
     case HTTP1_MESSAGE_END:
         request_body(conn, true);
-        if (!is_client(conn))
+        if (!conn_is_client(conn))
             work_on_youngest(conn);
         return EXCHANGE_ON;
     case HTTP1_NEED_STASH:
@@ -378,16 +373,20 @@ static enum exchange_result request_event(struct conn *conn, enum http1_event ev
 void exchange_withhold(struct wire_slot *slot, enum wire_withhold reason)
 {
     wire_slot_request(slot)->withheld = (uint8_t)reason;
-    ring_withhold(reason);
+    ring_withhold(wire_slot_request(slot)->kind == WIRE_KIND_CLIENT ? reason : WIRE_WITHHOLD_RESPONSE);
+}
+
+static enum wire_withhold late_reason(const struct conn *conn)
+{
+    return atomic_load_explicit(&conn->sending, memory_order_relaxed) & 1 ? WIRE_WITHHOLD_PIPELINED
+                                                                          : WIRE_WITHHOLD_UNSUITED_CALL;
 }
 
 /* The end of a client's head was found among bytes that have gone out already. */
 __attribute__((cold, noinline)) static void head_seen_late(struct conn *conn)
 {
     if (span_wants_headers(conn->head))
-        exchange_withhold(exchange_arriving(conn), atomic_load_explicit(&conn->sending, memory_order_relaxed) & 1
-                                                       ? WIRE_WITHHOLD_PIPELINED
-                                                       : WIRE_WITHHOLD_UNSUITED_CALL);
+        exchange_withhold(exchange_arriving(conn), late_reason(conn));
     exchange_head_release(conn);
 }
 
@@ -448,46 +447,6 @@ enum exchange_result exchange_requests(struct conn *conn, const char *bytes, siz
     return result;
 }
 
-enum exchange_result exchange_request_step(struct conn *conn, const char *bytes, size_t length, size_t *ret_used,
-                                           enum http1_event *ret_event, struct http1_out *ret_out)
-{
-    enum exchange_result result;
-
-    *ret_used = feed(&conn->requests, bytes, length, ret_event, ret_out);
-    result = request_event(conn, *ret_event, ret_out);
-    if (*ret_event != HTTP1_NEED_STASH)
-        feed_done(&conn->requests);
-    return result;
-}
-
-bool exchange_request_is_all_but_over(const struct conn *conn)
-{
-    return conn->requests.parser.state == HTTP1_IN_FIELDS && conn->requests.parser.stash_length == 1 &&
-           conn->requests.stash->bytes[0] == '\r';
-}
-
-void exchange_request_head_end(struct conn *conn)
-{
-    request_head_end(conn, exchange_arriving(conn));
-}
-
-void exchange_request_undo(struct conn *conn)
-{
-    uint32_t number = conn->opened_before;
-    struct wire_slot *slot = slot_of(conn->open[number % CONN_PIPELINE_MAX].slot);
-
-    if (atomic_load_explicit(&conn->opened, memory_order_relaxed) != number) {
-        if (slot)
-            span_discard(slot);
-        atomic_store_explicit(&conn->opened, number, memory_order_relaxed);
-    }
-    exchange_head_release(conn);
-    conn->begun_ns = 0;
-    conn->requests.parser.stash_length = 0;
-    feed_done(&conn->requests);
-    conn->requests.parser = conn->before;
-}
-
 /* Responses */
 
 /* An answer to a request whose head has not ended (it is too long, or broken): what came of it must do. */
@@ -521,7 +480,7 @@ static enum exchange_result response_begin(struct conn *conn)
     /* Only a look from outside: the head belongs to the requests. */
     if (__atomic_load_n(&conn->head, __ATOMIC_ACQUIRE) && !head_cut_short(conn))
         return EXCHANGE_CONTENDED;
-    if (number == 0 && is_client(conn) && slot_of(open) &&
+    if (number == 0 && conn_is_client(conn) && slot_of(open) &&
         wire_slot_request(slot_of(open))->flags & WIRE_REQUEST_SAMPLED)
         conn_answered(conn);
     conn->responses.parser.answers_head = (open & CONN_OPEN_HEAD) != 0;
@@ -606,6 +565,26 @@ __attribute__((cold)) static enum exchange_result response_unseen(struct conn *c
     return waiting == 1 ? EXCHANGE_ON : response_lost(conn);
 }
 
+/* The request that is answered, if this process still has it. */
+static struct wire_slot *answered_slot(const struct conn *conn)
+{
+    uintptr_t open;
+
+    if (!oldest(conn, &open) || was_ended_elsewhere(conn, atomic_load_explicit(&conn->answered, memory_order_relaxed)))
+        return NULL;
+    return slot_of(open);
+}
+
+/* The end of a final response's head was found among bytes that have gone out already: without the lines that responses
+ * were to have. */
+__attribute__((cold, noinline)) static void answer_seen_late(struct conn *conn)
+{
+    struct wire_slot *slot = answered_slot(conn);
+
+    if (slot && !conn_is_client(conn) && conn->responses.parser.status >= 200)
+        exchange_withhold(slot, late_reason(conn));
+}
+
 enum exchange_result exchange_responses(struct conn *conn, const char *bytes, size_t length)
 {
     struct http1_out out;
@@ -626,9 +605,87 @@ enum exchange_result exchange_responses(struct conn *conn, const char *bytes, si
         bytes += used;
         length -= used;
         result = response_event(conn, event, &out);
+        if (event == HTTP1_HEAD_END && conn->looks_ahead)
+            answer_seen_late(conn);
     } while (result == EXCHANGE_ON && !fed_up(&conn->responses, event, length));
     feed_done(&conn->responses);
     return result;
+}
+
+enum exchange_result exchange_sent(struct conn *conn, const char *bytes, size_t length)
+{
+    return conn_is_client(conn) ? exchange_requests(conn, bytes, length) : exchange_responses(conn, bytes, length);
+}
+
+enum exchange_result exchange_step(struct conn *conn, const char *bytes, size_t length, size_t *ret_used,
+                                   enum http1_event *ret_event, struct http1_out *ret_out)
+{
+    struct conn_direction *direction = conn_outward(conn);
+    enum exchange_result result;
+
+    *ret_used = feed(direction, bytes, length, ret_event, ret_out);
+    result =
+        conn_is_client(conn) ? request_event(conn, *ret_event, ret_out) : response_event(conn, *ret_event, ret_out);
+    if (*ret_event != HTTP1_NEED_STASH)
+        feed_done(direction);
+    return result;
+}
+
+bool exchange_is_all_but_over(struct conn *conn)
+{
+    const struct conn_direction *direction = conn_outward(conn);
+
+    return direction->parser.state == HTTP1_IN_FIELDS && direction->parser.stash_length == 1 &&
+           direction->stash->bytes[0] == '\r';
+}
+
+void exchange_head_end(struct conn *conn)
+{
+    if (conn_is_client(conn))
+        request_head_end(conn, exchange_arriving(conn));
+}
+
+struct wire_slot *exchange_sending(struct conn *conn)
+{
+    return conn_is_client(conn) ? exchange_arriving(conn) : answered_slot(conn);
+}
+
+static void request_undo(struct conn *conn)
+{
+    uint32_t number = conn->opened_before;
+    struct wire_slot *slot = slot_of(conn->open[number % CONN_PIPELINE_MAX].slot);
+
+    if (atomic_load_explicit(&conn->opened, memory_order_relaxed) != number) {
+        if (slot)
+            span_discard(slot);
+        atomic_store_explicit(&conn->opened, number, memory_order_relaxed);
+    }
+    exchange_head_release(conn);
+    conn->begun_ns = 0;
+}
+
+static void response_undo(struct conn *conn)
+{
+    struct wire_slot *slot = answered_slot(conn);
+
+    if (!slot || wire_slot_request(slot)->first_byte_ns == 0)
+        return;
+    wire_slot_request(slot)->first_byte_ns = 0;
+    wire_slot_request(slot)->status = 0;
+    wire_slot_request(slot)->text_length = conn->text_before;
+}
+
+void exchange_undo(struct conn *conn)
+{
+    struct conn_direction *direction = conn_outward(conn);
+
+    if (conn_is_client(conn))
+        request_undo(conn);
+    else
+        response_undo(conn);
+    direction->parser.stash_length = 0;
+    feed_done(direction);
+    direction->parser = conn->before;
 }
 
 void exchange_responses_end(struct conn *conn)

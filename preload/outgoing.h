@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The head of a client's request as it goes out in the place of the program's own: a copy in which lines are left out
- * and ours stand just before the blank line. The program never learns of it: what the kernel takes of the copy is told
- * to it as so many of its own bytes. What the kernel does not take waits here; the program offers those bytes again.
+/* A head (of a client's request, of a server's response) as it goes out in the place of the program's own: a copy in
+ * which lines are left out and ours stand just before the blank line. The program never learns of it: what the kernel
+ * takes of the copy is told to it as so many of its own bytes. What the kernel does not take waits here; the program
+ * offers those bytes again.
  *
  * One call's part of a head: what went out in earlier calls is not in it. Context of all: pure but for the real call;
  * signal-safe; one thread at a time. */
@@ -17,11 +18,13 @@
 #include <sys/uio.h>
 
 enum {
-    OUTGOING_HEAD_MAX = 7680,   /* bytes of a head with our lines: the smallest limits of servers are 8 KiB */
-    OUTGOING_FIELDS_MAX = 95,   /* the smallest limits are 100 */
-    OUTGOING_OMITTED_MAX = 16,  /* lines that are left out */
-    OUTGOING_BYTES = 32768,     /* of head and body in one piece, for calls that take one buffer */
-    OUTGOING_VECTOR_MAX = 1024, /* IOV_MAX */
+    OUTGOING_HEAD_MAX = 7680,          /* bytes of a head with our lines: the smallest limits of servers are 8 KiB */
+    OUTGOING_FIELDS_MAX = 95,          /* the smallest limits are 100 */
+    OUTGOING_RESPONSE_HEAD_MAX = 3840, /* the same of a response: nginx as a proxy takes 4 KiB */
+    OUTGOING_RESPONSE_FIELDS_MAX = 50, /* Varnish takes 59 */
+    OUTGOING_OMITTED_MAX = 16,         /* lines that are left out */
+    OUTGOING_BYTES = 32768,            /* of head and body in one piece, for calls that take one buffer */
+    OUTGOING_VECTOR_MAX = 1024,        /* IOV_MAX */
 };
 
 /* How the program sends: its own call, for other bytes than its own. */

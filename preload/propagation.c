@@ -168,6 +168,24 @@ size_t propagation_write(char *out, size_t room, unsigned formats, const struct 
     return lines.is_cut ? 0 : (size_t)(lines.at - out);
 }
 
+/* Server-Timing: a list of metrics, "name;desc=...;dur=...". */
+static bool has_traceparent_metric(struct slice metrics)
+{
+    struct slice metric, name;
+
+    while (slice_next(&metrics, ',', &metric))
+        if (slice_next(&metric, ';', &name) && slice_is(slice_trim(name), "traceparent"))
+            return true;
+    return false;
+}
+
+unsigned propagation_response_lines(struct slice name, struct slice value)
+{
+    if (slice_is(name, "server-timing") && has_traceparent_metric(value))
+        return PROPAGATION_RESPONSE_TRACEPARENT | PROPAGATION_RESPONSE_CORS;
+    return slice_is(name, "x-amzn-trace-id") ? PROPAGATION_RESPONSE_XRAY : 0;
+}
+
 size_t propagation_write_response(char *out, size_t room, unsigned which, const struct trace_context *context)
 {
     struct propagation_lines lines = {.at = out, .end = out + room};

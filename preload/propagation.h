@@ -133,6 +133,9 @@ enum propagation_response {
     PROPAGATION_RESPONSE_SAMPLED = 1 << 3,     /* which also says whether the request is recorded: that was asked */
 };
 
+/* Which of them are needless because the response has this field: the program's own. Context: pure; signal-safe. */
+unsigned propagation_response_lines(struct slice name, struct slice value);
+
 /* Write these lines, each with CR LF, for the server's span in `context`. Returns their length, 0 when there are none
  * or they don't fit. Context: pure; signal-safe. */
 size_t propagation_write_response(char *out, size_t room, unsigned lines, const struct trace_context *context);

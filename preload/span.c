@@ -568,13 +568,13 @@ size_t span_context_lines(struct wire_slot *slot, struct span_head *head, char *
     return propagation_write(out, room, formats, &context, &carried);
 }
 
-size_t span_response_lines(struct wire_slot *slot, char *out, size_t room)
+size_t span_response_lines(struct wire_slot *slot, unsigned except, char *out, size_t room)
 {
     const struct wire_request *request = wire_slot_request(slot);
     struct request_ref ref = {slot, request->start_ns};
     const struct carried *block = carried_of(&ref);
     struct trace_context context = context_of(request);
-    unsigned lines = config.response_lines;
+    unsigned lines = config.response_lines & ~except;
 
     if (block && block->xray_asked)
         lines |= PROPAGATION_RESPONSE_SAMPLED;

@@ -69,9 +69,10 @@ bool span_wants_headers(const struct span_head *head);
  * each with its end. Returns their length, 0: there are none, or no room for them. Context: hook; signal-safe. */
 size_t span_context_lines(struct wire_slot *slot, struct span_head *head, char *out, size_t room);
 
-/* The header lines that the settings want in the response to a server's request, each with its end: after its head is
- * complete. Returns their length, 0: there are none, or no room for them. Context: hook; signal-safe. */
-size_t span_response_lines(struct wire_slot *slot, char *out, size_t room);
+/* The header lines that the settings want in the response to a server's request, `except` those of enum
+ * propagation_response that it has already, each with its end: after its head is complete. Returns their length, 0:
+ * there are none, or no room for them. Context: hook; signal-safe. */
+size_t span_response_lines(struct wire_slot *slot, unsigned except, char *out, size_t room);
 
 /* The head is done with, or given up: what it holds is given back. Context: hook; signal-safe. */
 void span_head_release(struct span_head *head);

@@ -58,8 +58,8 @@ enum {
     X(RATE_LIMITED, rate_limited, "more spans in a second than SPANSHIM_MAX_SPANS_PER_SECOND allows")                  \
     X(BAGGAGE, baggage, "baggage was not passed on: requests brought too much of it at once")
 
-/* Why a request went out without our trace header, counted per lane by the shim. X(NAME, name in status and in the
- * span, what it means) */
+/* Why a request went out without our trace header, counted per lane by the shim; responses are counted as one, and
+ * their span has the reason. X(NAME, name in status and in the span, what it means) */
 #define WIRE_WITHHOLDS(X)                                                                                              \
     X(HEAD_TOO_LONG, head_too_long, "the head is near the length that servers refuse")                                 \
     X(TOO_MANY_FIELDS, too_many_fields, "the head is near the number of fields that servers refuse")                   \
@@ -68,7 +68,8 @@ enum {
     X(HEAD_CUT, head_cut, "the end of the head was on its way before all of it was seen")                              \
     X(PIPELINED, pipelined, "several requests went out in one call: only the first has the header")                    \
     X(UNSUITED_CALL, unsuited_call, "the call sends what must not be copied (MSG_ZEROCOPY, sendfile)")                 \
-    X(NO_MEMORY, no_memory, "no room was left to put the head together")
+    X(NO_MEMORY, no_memory, "no room was left to put the head together")                                               \
+    X(RESPONSE, response, "a response that was to have headers of ours, for one of the reasons above")
 
 enum wire_withhold {
     WIRE_WITHHOLD_NONE,
@@ -312,7 +313,7 @@ struct wire_request {
     uint8_t method;       /* enum wire_method */
     uint8_t version;      /* 10, 11, 20, 30; 0 unknown */
     uint8_t error;        /* enum wire_error */
-    uint8_t withheld;     /* enum wire_withhold: why a client's request has no trace header of ours */
+    uint8_t withheld;     /* enum wire_withhold: why a client's request, or a response, has no trace header of ours */
     struct wire_address peer;
     struct wire_address local;
     uint16_t text_length; /* bytes used of text[] */

@@ -6,6 +6,7 @@
 #include "preload/current.h"
 #include "preload/outgoing.h"
 #include "preload/ring.h"
+#include "tests/support/shim_kernel.h"
 #include "tests/support/shim_traffic.h"
 
 #include <errno.h>
@@ -27,40 +28,6 @@
 
 enum { CLIENT_FD = TRAFFIC_OTHER_FD, HEADER_LENGTH = 70 };
 
-/* What the kernel got; how much it takes of the next call: 0 fails with `error`. */
-static struct {
-    char bytes[65536];
-    size_t length, takes;
-    int error;
-    void (*meanwhile)(void); /* happens in the next call, before it takes anything */
-} kernel;
-
-static ssize_t kernel_send(const struct conn_sender *sender, const struct iovec *iov, int count)
-{
-    size_t room = kernel.takes, taken = 0;
-
-    void (*meanwhile)(void) = kernel.meanwhile;
-
-    (void)sender;
-    kernel.takes = SIZE_MAX;
-    kernel.meanwhile = NULL;
-    if (meanwhile)
-        meanwhile();
-    if (room == 0) {
-        errno = kernel.error;
-        return -1;
-    }
-    for (int i = 0; i < count && room > 0; i++) {
-        size_t length = iov[i].iov_len < room ? iov[i].iov_len : room;
-
-        memcpy(kernel.bytes + kernel.length, iov[i].iov_base, length);
-        kernel.length += length;
-        taken += length;
-        room -= length;
-    }
-    return (ssize_t)taken;
-}
-
 static void connect_anew(void)
 {
     static const struct sockaddr_in peer = {
@@ -68,36 +35,17 @@ static void connect_anew(void)
 
     conn_forget(CLIENT_FD);
     conn_connecting(CLIENT_FD, (const struct sockaddr *)&peer, sizeof(peer), 0, 0);
-    memset(&kernel, 0, sizeof(kernel));
-    kernel.takes = SIZE_MAX;
-    kernel.error = EAGAIN;
+    kernel_anew();
 }
 
-/* One call. */
 static ssize_t offer(const char *bytes, size_t length)
 {
-    const struct conn_sender sender = {.send = kernel_send, .takes_one = true};
-    struct iovec iov = {(void *)(uintptr_t)bytes, length};
-    struct conn_ref ref;
-
-    if (!conn_capture(&ref, CLIENT_FD) || !conn_asks(&ref))
-        return kernel_send(&sender, &iov, 1);
-    return conn_send(&ref, &sender, &iov, 1);
+    return kernel_offer(CLIENT_FD, bytes, length);
 }
 
-/* All of it, call by call, as a program does whose calls may fail or be cut short. */
 static void send_bytes(const char *bytes, size_t length)
 {
-    while (length > 0) {
-        ssize_t n = offer(bytes, length);
-
-        assert_int_not_equal(n, 0);
-        assert_true(n <= (ssize_t)length);
-        if (n > 0) {
-            bytes += n;
-            length -= (size_t)n;
-        }
-    }
+    kernel_offer_all(CLIENT_FD, bytes, length);
 }
 
 /* The kernel got this with one header of ours between the two parts, whose ids are the span's. */
