@@ -4,6 +4,7 @@
 
 #include "preload/clock.h"
 #include "preload/link.h"
+#include "preload/transfer.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -152,7 +153,10 @@ int connect(int fd, const struct sockaddr *address, socklen_t length)
     int saved_errno = errno;
 
     if (start_ns > 0) {
-        conn_connecting(fd, address, length, start_ns, result == 0 ? 0 : saved_errno);
+        if (transfer_is_libcurl(__builtin_return_address(0)))
+            conn_ignore(fd); /* its requests are seen above */
+        else
+            conn_connecting(fd, address, length, start_ns, result == 0 ? 0 : saved_errno);
         errno = saved_errno;
     }
     return result;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "preload/deepbind.h"
 
-#include "preload/real.h"
+#include "preload/provider.h"
 
 #include <dlfcn.h>
 #include <stdbool.h>
@@ -13,7 +13,7 @@ static enum deepbind_mode mode = DEEPBIND_KEEP;
  * Apache). So it exports them, whatever it is named. */
 static bool is_php(const void *code)
 {
-    return real_is_defined_by(code, "php_module_startup");
+    return provider_is_caller("php_module_startup", code);
 }
 
 void deepbind_init(enum deepbind_mode wanted)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The function behind each hook. Found at start by walking the loaded objects' own symbol tables: no dlsym (it
- * allocates on a miss and sets a floor for glibc's version), no heap, no lock of ours.
+/* The function behind each hook of libc (for other libraries see provider.h). Found at start by walking the loaded
+ * objects' own symbol tables: no dlsym (it allocates on a miss and sets a floor for glibc's version), no heap, no lock
+ * of ours.
  *
  * Before that, and when it can't be found, the original is a raw system call; never a null pointer. Even before our own
  * relocations are processed (a resolver of an indirect function may call read()) this holds. */
@@ -25,6 +26,13 @@ extern void *real_table[HOOK_COUNT] __attribute__((visibility("hidden")));
  * initialised yet. Written by real_init, then read-only. */
 extern __typeof__(&clock_gettime) real_clock __attribute__((visibility("hidden")));
 
+/* How many objects the program was started with, ours and the kernel's among them: the first ones of the loader's list.
+ * Written by real_init, then read-only. */
+extern int real_startup_objects __attribute__((visibility("hidden")));
+
+/* The symbols' names. */
+extern const char *const real_names[HOOK_COUNT] __attribute__((visibility("hidden")));
+
 /* Fill the table with the next definition after ours of each symbol. False when an older copy of this object is loaded
  * before ours: that one works, we only forward. Context: start. */
 bool real_init(void);
@@ -33,9 +41,9 @@ bool real_init(void);
  * Context: hook; signal-safe. */
 void *real_early(enum hook_id id);
 
-/* Does the object with this code export a symbol of this name? False when no object has it (code made at run time).
- * Context: hook; takes the loader's lock. */
-bool real_is_defined_by(const void *code, const char *name);
+/* What stands in for an original that can't be found: a raw system call, or a function that fails. Context: hook;
+ * signal-safe. */
+void *real_stand_in(enum hook_id id);
 
 /* The original, as the symbol's own type. */
 #define REAL(symbol)                                                                                                   \

@@ -22,6 +22,7 @@ enum {
     USER_AGENT_MAX_LENGTH = 256,
     METHOD_MAX_LENGTH = 32,
     HEADER_MAX_LENGTH = 256,
+    TEXT_MAX_LENGTH = 256,
     /* Captured request headers leave this to what comes after them: server, user agent, client, trace state. */
     CAPTURE_LEAVES = 512,
     TEXT_HEADER = 4, /* id, pad, length */
@@ -586,6 +587,11 @@ void span_head_release(struct span_head *head)
     if (__builtin_expect(head->propagation.carried != NULL, 0))
         carried_free(head->propagation.carried);
     head->propagation.carried = NULL;
+}
+
+void span_text(struct wire_slot *slot, enum wire_text id, struct slice text)
+{
+    text_add(wire_slot_request(slot), id, text, TEXT_MAX_LENGTH);
 }
 
 void span_response_field(struct wire_slot *slot, struct slice name, struct slice value)

@@ -77,6 +77,9 @@ size_t span_response_lines(struct wire_slot *slot, unsigned except, char *out, s
 /* The head is done with, or given up: what it holds is given back. Context: hook; signal-safe. */
 void span_head_release(struct span_head *head);
 
+/* Any other text of it, cut to what there is room for. Context: hook; signal-safe. */
+void span_text(struct wire_slot *slot, enum wire_text id, struct slice text);
+
 /* A header field of its response. Context: hook; signal-safe. */
 void span_response_field(struct wire_slot *slot, struct slice name, struct slice value);
 

@@ -11,6 +11,7 @@ class Curl(Client):
     """It follows redirects."""
 
     programs = ("curl",)
+    by_curl = True
     masks = ((rb"after \d+ m(illi)?s", b"after N ms"),)
 
     def command(self, verb, urls):

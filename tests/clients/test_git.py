@@ -44,6 +44,9 @@ class Git(Client):
 
     programs = ("git", BACKEND)
     is_crowd = True
+    by_curl = True
+    # Which of its handles is free for an object, and so with what options, varies.
+    wire_masks = ((rb"\r\nAccept-Encoding: [^\r]*", b""),)
 
 
 class GitTest(client_matrix.ClientTest):

@@ -25,6 +25,7 @@ class Streams(Php):
 
 class Curl(Php):
     library = "curl"
+    by_curl = True
     extensions = ("-d", "extension=curl")
 
 

@@ -12,6 +12,7 @@ class Pycurl(Script):
     """One of the ways that test-apps/clients/pycurl_client.py knows."""
 
     programs = ("/usr/lib/python3/dist-packages/curl/__init__.py",)
+    by_curl = True
     way = None
 
     def interpreter(self):

@@ -18,6 +18,7 @@ class Client:
     wire_masks = ()  # the same, in its requests
     is_crowd = False  # which connection makes which request varies
     environment = {}  # settings that it needs
+    by_curl = False  # its requests are seen by libcurl's interface, which does not tell all that bytes do
     at_once = False  # one process makes all cases
     # error.type of a request that it waits for in vain: it closes the connection itself, which may mean anything.
     gave_up = ("timeout", "no_response")

@@ -47,7 +47,8 @@ def preload_environment(library=LIBRARY):
 
 
 # Attributes whose value a client can't know.
-UNFORESEEN = ("spanshim.response.time_to_first_byte",)
+UNFORESEEN = ("spanshim.response.time_to_first_byte", "spanshim.dns.duration", "spanshim.connect.duration",
+              "spanshim.tls.duration")
 SPAN_KIND_SERVER, SPAN_KIND_CLIENT = 2, 3
 STATUS_UNSET, STATUS_ERROR = 0, 2
 

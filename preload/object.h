@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A loaded object's own tables: which functions it defines, and which it wants of others. Read where they are mapped,
+ * so without dlsym (it allocates on a miss, and waits for constructors that run) and without heap. */
+#ifndef SPANSHIM_OBJECT_H
+#define SPANSHIM_OBJECT_H
+
+#include <link.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Borrowed from the mapped object. */
+struct object {
+    const ElfW(Dyn) * dynamic;
+    const char *strings;
+    const ElfW(Sym) * symbols;
+    const uint32_t *gnu_hash;
+    const ElfW(Half) * versions;  /* of each symbol; NULL: unversioned */
+    const ElfW(Verdef) * defined; /* names of the versions it defines; NULL: none */
+    const ElfW(Verneed) * needed; /* of those it wants */
+    const char *soname;           /* NULL: none */
+    uintptr_t base;
+};
+
+/* False when it has no such tables. Context: within dl_iterate_phdr; signal-safe. */
+bool object_read(struct object *object, const struct dl_phdr_info *info);
+
+/* Is the address in it? Context: the same. */
+bool object_has_address(const struct dl_phdr_info *info, uintptr_t address);
+
+/* What a reference to this function and version binds to here, NULL: nothing. Without a version that is the default
+ * one. An object without versions fits any. Context: the same. */
+void *object_find(const struct object *object, const char *name, const char *version);
+
+/* Does it want this function of others? *ret_version is the version that it wants, NULL: none in particular.
+ * Context: the same. */
+bool object_wants(const struct object *object, const char *name, const char **ret_version);
+
+/* Is it linked to a library of this name? Context: the same. */
+bool object_needs(const struct object *object, const char *soname);
+
+#endif
