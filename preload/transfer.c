@@ -3,6 +3,7 @@
 
 #include "preload/arena.h"
 #include "preload/clock.h"
+#include "preload/config.h"
 #include "preload/current.h"
 #include "preload/link.h"
 #include "preload/process.h"
@@ -276,7 +277,7 @@ bool transfer_begin(CURL *handle, CURLM *multi, const void *caller)
     if (!transfer || transfer->legs || transfer->connects_only)
         return false;
     link_ensure();
-    if (is_active()) {
+    if (config.client_mode != CLIENT_OFF && is_active()) {
         process_check_fork();
         begins = follow(transfer, multi, caller);
     }

@@ -209,7 +209,7 @@ static struct curl_slist *make_list(struct transfer *transfer, struct span_head 
     size_t length = 0;
     int count;
 
-    if (head->headers != SPAN_HEADERS_PROGRAM)
+    if (span_wants_headers(head))
         length = span_context_lines(legs->slot, head, legs->lines, sizeof(legs->lines));
     if (length == 0)
         return NULL;
