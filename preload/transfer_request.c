@@ -401,6 +401,14 @@ static void leg_end_by_next(struct transfer_legs *legs, const struct source *sou
     leg_end(legs, WIRE_ERROR_NONE, next_ns);
 }
 
+static void head_put(struct span_head *head)
+{
+    if (!head)
+        return;
+    span_head_release(head);
+    arena_pool_put(&heads, head);
+}
+
 static void leg_begin(struct transfer *transfer, const struct source *source, const struct span_ends *ends,
                       const void *caller)
 {
@@ -417,8 +425,7 @@ static void leg_begin(struct transfer *transfer, const struct source *source, co
             ring_count(WIRE_COUNT_INJECTED);
     }
     set_list(transfer, list ? list : transfer->headers, caller);
-    if (head)
-        arena_pool_put(&heads, head);
+    head_put(head);
 }
 
 /* The place in time of a request that is about to be sent. libcurl tells how long ago it began the transfer. */
@@ -473,8 +480,7 @@ static void failed_leg(struct transfer *transfer, const struct source *source, C
         note_failure(transfer->legs->slot, error, result, caller);
         leg_end(transfer->legs, error, clock_mono_ns());
     }
-    if (head)
-        arena_pool_put(&heads, head);
+    head_put(head);
 }
 
 /* The program's mistake, or libcurl's own trouble: nothing was asked of any server. */
