@@ -5,12 +5,31 @@ would keep their traffic from being seen."""
 import re
 import shutil
 import subprocess
+import threading
 import unittest
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 from harness import APPS, ShimTest
 
 # What the probe's last line says when each object calls the function of its own, and when the first one's is called.
 DEEP, USUAL = "the second calls: other\n", "the second calls: plugin\n"
+SPAN_KIND_CLIENT = 3
+
+
+class Callee(BaseHTTPRequestHandler):
+    """Answers, and keeps the trace headers that it was sent."""
+
+    contexts = []
+
+    def do_GET(self):  # pylint: disable=invalid-name
+        """With two bytes."""
+        self.contexts.append(self.headers.get_all("traceparent", []))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, *_):  # pylint: disable=arguments-differ
+        """Silence."""
 
 
 class DeepBindingTest(ShimTest):
@@ -58,6 +77,22 @@ class DeepBindingTest(ShimTest):
                                      self._bound_to_shim([shutil.which(program, path="/usr/sbin:/usr/bin"), "-m"]))
                 self.assertEqual(set(), self._bound_to_shim([shutil.which(program, path="/usr/sbin:/usr/bin"), "-m"],
                                                             SPANSHIM_DEEPBIND="keep"))
+
+    def test_php_curl_makes_client_spans(self):
+        self.needs_programs("php")
+        self.needs_spans()
+        with HTTPServer(("127.0.0.1", 0), Callee) as callee:
+            thread = threading.Thread(target=callee.serve_forever)
+            thread.start()
+            self.addCleanup(Callee.contexts.clear)
+            script = f"echo curl_exec(curl_init('http://127.0.0.1:{callee.server_port}/x'));"
+            for mode in ("keep", "auto"):
+                self.assertEqual((0, "ok1", ""), self._run(["php", "-r", script], SPANSHIM_DEEPBIND=mode))
+            callee.shutdown()
+            thread.join()
+        self.assertTrue(self.spanshim.flush())
+        span, = (span for span in self.sink.spans if span["kind"] == SPAN_KIND_CLIENT)
+        self.assertEqual([[], [f"00-{span['trace_id']}-{span['span_id']}-03"]], Callee.contexts)
 
 
 if __name__ == "__main__":
