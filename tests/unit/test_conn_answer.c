@@ -28,6 +28,7 @@
 #define EXPOSE      "Access-Control-Expose-Headers: Server-Timing\r\n"
 
 #define CONTINUE "HTTP/1.1 100 Continue\r\n\r\n"
+#define HINTS    "HTTP/1.1 103 Early Hints\r\nServer-Timing: traceparent;desc=x\r\n\r\n"
 
 enum { SERVER_FD = TRAFFIC_FD, TIMING_LENGTH = 33 + 55 + 3 };
 
@@ -162,7 +163,7 @@ static void test_conn_answer_survives_single_bytes(void **state)
 /* Only the last one is the answer, whether they go out together or not. */
 static void test_conn_answer_passes_over_interim_ones(void **state)
 {
-    static const char all[] = CONTINUE CONTINUE ANSWER;
+    static const char all[] = CONTINUE HINTS ANSWER;
     struct wire_request request;
 
     (void)state;
@@ -172,7 +173,7 @@ static void test_conn_answer_passes_over_interim_ones(void **state)
         answer_bytes(all, cut);
         answer_bytes(&all[cut], strlen(all) - cut);
         request = traffic_assert_span("/one", 200, WIRE_ERROR_NONE);
-        assert_answered(CONTINUE CONTINUE ANSWER_HEAD, "", ANSWER_REST, &request);
+        assert_answered(CONTINUE HINTS ANSWER_HEAD, "", ANSWER_REST, &request);
     }
 }
 
