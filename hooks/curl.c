@@ -70,9 +70,9 @@ CURLcode curl_easy_perform(CURL *handle)
 
     if (!transfer_enter(&call, CALLER))
         return REAL_FOR(curl_easy_perform, CALLER)(handle);
-    bool begins = transfer_begin(handle, NULL, CALLER);
+    call.is_followed = transfer_begin(handle, NULL, CALLER);
     CURLcode result = REAL_FOR(curl_easy_perform, CALLER)(handle);
-    if (begins)
+    if (call.is_followed)
         transfer_end(handle, result, CALLER);
     transfer_leave(&call);
     return result;

@@ -49,6 +49,7 @@ bool transfer_enter(struct transfer_call *call, const void *caller)
 
     if (outer && provider_is_caller(landmark, caller))
         return false;
+    call->is_followed = true;
     call->outer = outer;
     inside = call;
     return true;
@@ -61,7 +62,9 @@ void transfer_leave(struct transfer_call *call)
 
 bool transfer_is_libcurl(const void *code)
 {
-    return outer_of(__builtin_frame_address(0)) && atomic_load_explicit(&is_called_back, memory_order_relaxed) &&
+    const struct transfer_call *call = outer_of(__builtin_frame_address(0));
+
+    return call && call->is_followed && atomic_load_explicit(&is_called_back, memory_order_relaxed) &&
            provider_is_caller(landmark, code);
 }
 

@@ -18,6 +18,7 @@
 
 /* A call of the program's that makes libcurl work; lies on the stack of that call. */
 struct transfer_call {
+    bool is_followed;            /* what libcurl connects within it is left to us; transfer_enter assumes so */
     struct transfer_call *outer; /* one in whose callback the program made this one, or NULL */
 };
 

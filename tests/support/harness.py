@@ -48,7 +48,7 @@ def preload_environment(library=LIBRARY):
 
 # Attributes whose value a client can't know.
 UNFORESEEN = ("spanshim.response.time_to_first_byte", "spanshim.dns.duration", "spanshim.connect.duration",
-              "spanshim.tls.duration")
+              "spanshim.tls.duration", "spanshim.request.time_to_last_byte")
 SPAN_KIND_SERVER, SPAN_KIND_CLIENT = 2, 3
 STATUS_UNSET, STATUS_ERROR = 0, 2
 

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""libcurl by its interface: what programs do with its handles and lists, two libcurls at once, TLS and HTTP/2. The curl
+program, git and pycurl are in the clients' matrix (tests/clients)."""
+
+import collections
+import re
+import subprocess
+import unittest
+
+from exact_server import ExactServer
+from harness import APPS, BARE, SPAN_KIND_CLIENT, ShimTest
+from processes import free_port
+from servers import fill_in
+
+TRACEPARENT = re.compile(rb"\r\ntraceparent: 00-([0-9a-f]{32})-([0-9a-f]{16})-0[0-3](?=\r\n)")
+LIVES = ("lists", "own_header", "copies", "resets", "callbacks", "multi_perform", "multi_socket", "threads", "others")
+OWN_TRACE, OWN_SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
+
+class CurlTest(ShimTest):
+    """Programs, bare and under the shim."""
+
+    def setUp(self):
+        super().setUp()
+        self.server = ExactServer()
+        self.addCleanup(self.server.close)
+        self.url = f"http://127.0.0.1:{self.server.port}"
+
+    def run_once(self, argv, preload):
+        """Exit status, output and errors; and the heads that came, in an order that does not depend on connections."""
+        self.server.clear()
+        self.sink.clear()
+        process = self.run_program(argv, env=self.spanshim.env(preload=preload))
+        status = process.wait(120)
+        self.server.settle()
+        self.assertEqual([], self.server.violations)
+        return (status, process.out, process.err), [request.head for request in self.server.requests]
+
+    def check(self, *argv, count=None):
+        """The same bare and under the shim, but for one header for each request and its span. The client spans."""
+        bare, bare_heads = self.run_once(argv, preload=False)
+        self.assertEqual(0, bare[0], bare)
+        shimmed, heads = self.run_once(argv, preload=True)
+        self.assertEqual(bare, shimmed)
+        self.assertEqual(sorted(bare_heads), sorted(self.without_ours(head) for head in heads))
+        return self.check_spans_of(heads, len(bare_heads) if count is None else count)
+
+    @staticmethod
+    def without_ours(head):
+        """The head, without our header: the program's own stays."""
+        return head if OWN_TRACE.encode() in head else TRACEPARENT.sub(b"", head)
+
+    def check_spans_of(self, heads, count):
+        """One header for each head, which names its span."""
+        if BARE:
+            return []
+        spans = self.spans(count, SPAN_KIND_CLIENT)
+        self.assertEqual(count, len(spans))
+        named = []
+        for head in heads:
+            found = TRACEPARENT.findall(head)
+            self.assertEqual(1, len(found), head)
+            named.append(tuple(part.decode() for part in found[0]))
+        ids = [(span["trace_id"], span["span_id"]) for span in spans]
+        own = [span for span in spans if span["parent_span_id"] == OWN_SPAN]
+        self.assertEqual(sorted(set(named) - {(OWN_TRACE, OWN_SPAN)}),
+                         sorted(set(ids) - {(span["trace_id"], span["span_id"]) for span in own}))
+        self.assertEqual(named.count((OWN_TRACE, OWN_SPAN)), len(own))
+        self.assertEqual({OWN_TRACE} if own else set(), {span["trace_id"] for span in own})
+        return spans
+
+    def check_scopes(self, spans, scope="spanshim.curl"):
+        self.assertEqual({scope} if spans else set(), {span["scope"]["name"] for span in spans})
+
+    def test_each_life(self):
+        for life in LIVES:
+            with self.subTest(life=life):
+                spans = self.check(APPS / "curl_lives", self.url, life)
+                if life != "others":
+                    self.check_scopes(spans)
+
+    def test_resend_counts(self):
+        """A redirect is a request of its own, and says which it is."""
+        spans = self.check(APPS / "curl_lives", self.url, "lists")
+        counts = collections.Counter(span["attributes"].get("http.request.resend_count") for span in spans)
+        self.assertEqual({} if BARE else {None: 6, 1: 6}, dict(counts))
+
+    def test_what_the_program_says_itself(self):
+        """CURLOPT_CONNECT_ONLY: the bytes are the program's, and seen as such."""
+        spans = self.check(APPS / "curl_lives", self.url, "others")
+        self.check_scopes(spans, "spanshim.http")
+
+    def test_taken_back(self):
+        """A transfer that the program takes back is no failure."""
+        spans = self.check(APPS / "curl_lives", self.url, "taken_back")
+        for span in spans:
+            self.assertNotIn("error.type", span["attributes"])
+
+    def test_memory(self):
+        """No list is lost, freed twice or read after its end."""
+        self.needs_programs("valgrind")
+        argv = ["valgrind", "-q", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite",
+                APPS / "curl_lives", self.url, *LIVES, "taken_back"]
+        (status, _, errors), heads = self.run_once(argv, preload=True)
+        self.assertEqual((0, b""), (status, errors))
+        self.assertTrue(BARE or all(TRACEPARENT.search(head) for head in heads))
+
+    def test_two_libcurls(self):
+        """Loaded where nobody else sees them, both at once, unloaded and loaded again: each caller reaches its own."""
+        plugins = [APPS / f"libcurl_plugin_{name}.so" for name in ("openssl", "gnutls")]
+        self.needs_programs(*map(str, plugins))
+        for order in (plugins, plugins[::-1], plugins[:1], plugins[1:]):
+            with self.subTest(order=[plugin.stem for plugin in order]):
+                self.check_scopes(self.check(APPS / "curl_plugins", f"{self.url}/size/9", *order))
+
+    def test_failures(self):
+        """libcurl's result and its text."""
+        refused = free_port()
+        cases = (
+            (f"http://127.0.0.1:{refused}/", 7, "connection_refused", "Couldn't connect to server"),
+            ("http://name.invalid/", 6, "CURLE_COULDNT_RESOLVE_HOST", "Couldn't resolve host name"),
+            (f"{self.url}/hang", 28, "timeout", "Timeout was reached"),
+            (f"{self.url}/drop", 52, "no_response", "Server returned nothing (no headers, no data)"),
+        )
+        for url, status, error, text in cases:
+            with self.subTest(url=url):
+                (code, _, _), _ = self.run_once(["curl", "-q", "-s", "-m", "2", url], preload=True)
+                self.assertEqual(status, code)
+                for span in self.spans(1, SPAN_KIND_CLIENT):
+                    self.assertEqual(error, span["attributes"]["error.type"])
+                    self.assertEqual(text, span["status"]["message"])
+                    self.assertEqual(url, span["attributes"]["url.full"])
+
+
+class TlsTest(ShimTest):
+    """TLS and HTTP/2, of which no hook sees a byte in clear; nginx tells what came."""
+
+    def setUp(self):
+        self.needs_programs("nginx", "openssl", "curl")
+        super().setUp()
+        self.port = free_port()
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj",
+                        "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", self.directory / "key.pem",
+                        "-out", self.directory / "cert.pem"], check=True, capture_output=True)
+        fill_in("nginx/h2.conf", self.directory / "nginx.conf", PORT=self.port, DIR=self.directory)
+        nginx = self.run_program(["/usr/sbin/nginx", "-e", self.directory / "error.log", "-p", self.directory, "-c",
+                                  self.directory / "nginx.conf"], env=self.spanshim.env(preload=False))
+        nginx.wait_listening(self.port)
+
+    def test_versions(self):
+        url = f"https://localhost:{self.port}/a?b=c"
+        for option, version in (("--http1.1", "1.1"), ("--http2", "2")):
+            with self.subTest(option=option):
+                self.sink.clear()
+                argv = ["curl", "-q", "-sS", option, "--cacert", self.directory / "cert.pem", url, url]
+                bare = self.run_program(argv, env=self.spanshim.env(preload=False))
+                self.assertEqual((0, b"- -\n- -\n"), (bare.wait(60), bare.out), bare.err)
+                process = self.run_program(argv, env=self.spanshim.env())
+                self.assertEqual(0, process.wait(60), process.err)
+                if BARE:
+                    continue
+                spans = {span["span_id"]: span for span in self.spans(2, SPAN_KIND_CLIENT)}
+                lines = process.out.decode().split("\n")[:-1]
+                self.assertEqual(sorted(spans), sorted(line.split("-")[2] for line in lines))
+                for span in spans.values():
+                    self.assertEqual(version, span["attributes"]["network.protocol.version"])
+                    self.assertEqual(url, span["attributes"]["url.full"])
+                    self.assertEqual(200, span["attributes"]["http.response.status_code"])
+                    self.assertEqual("spanshim.curl", span["scope"]["name"])
+                self.assertEqual(1, sum("spanshim.tls.duration" in span["attributes"] for span in spans.values()))
+
+    def test_certificate(self):
+        """A certificate that nobody vouches for."""
+        process = self.run_program(["curl", "-q", "-sS", f"https://localhost:{self.port}/"], env=self.spanshim.env())
+        self.assertEqual(60, process.wait(60))
+        for span in self.spans(1, SPAN_KIND_CLIENT):
+            self.assertEqual("CURLE_PEER_FAILED_VERIFICATION", span["attributes"]["error.type"])
+            self.assertEqual("SSL peer certificate or SSH remote key was not OK", span["status"]["message"])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
