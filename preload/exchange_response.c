@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The responses on a connection. */
+#include "preload/exchange_internal.h"
+
+/* An answer to a request whose head has not ended (it is too long, or broken): what came of it must do. */
+__attribute__((cold)) static bool head_cut_short(struct conn *conn)
+{
+    uint32_t number = atomic_load_explicit(&conn->answered, memory_order_relaxed);
+
+    if (number + 1 != atomic_load_explicit(&conn->opened, memory_order_acquire))
+        return true;
+    if (atomic_exchange_explicit(&conn->requests.claimed, 1, memory_order_acquire) != 0)
+        return false;
+    if (conn->head) {
+        span_head_end(exchange_arriving(conn), conn->head);
+        exchange_head_release(conn);
+        conn->requests.parser.state = HTTP1_FAILED;
+        atomic_store_explicit(&conn->requests_over, 1, memory_order_relaxed);
+    }
+    atomic_store_explicit(&conn->requests.claimed, 0, memory_order_release);
+    return true;
+}
+
+static enum exchange_result response_begin(struct conn *conn)
+{
+    uint32_t number = atomic_load_explicit(&conn->answered, memory_order_relaxed);
+    uintptr_t open;
+
+    while (exchange_oldest(conn, &open) && exchange_was_ended_elsewhere(conn, number)) /* that answer isn't this one */
+        atomic_store_explicit(&conn->answered, ++number, memory_order_release);
+    if (!exchange_oldest(conn, &open))
+        return EXCHANGE_OVER; /* a protocol in which the server speaks first */
+    /* Only a look from outside: the head belongs to the requests. */
+    if (__atomic_load_n(&conn->head, __ATOMIC_ACQUIRE) && !head_cut_short(conn))
+        return EXCHANGE_CONTENDED;
+    if (number == 0 && conn_is_client(conn) && exchange_slot(open) &&
+        wire_slot_request(exchange_slot(open))->flags & WIRE_REQUEST_SAMPLED)
+        conn_answered(conn);
+    conn->responses.parser.answers_head = (open & CONN_OPEN_HEAD) != 0;
+    conn->responses.parser.answers_connect = (open & CONN_OPEN_CONNECT) != 0;
+    if (exchange_slot(open) && (conn->responses.parser.status >= 200 || conn->responses.parser.status == 101)) {
+        struct wire_request *request = wire_slot_request(exchange_slot(open));
+
+        request->first_byte_ns = exchange_moment(&conn->responses);
+        request->status = conn->responses.parser.status;
+    }
+    return EXCHANGE_ON;
+}
+
+/* A response that can't be followed to its end, or to its beginning. */
+__attribute__((cold)) static enum exchange_result response_lost(struct conn *conn)
+{
+    if (exchange_answering(conn))
+        exchange_request_end(conn, WIRE_REQUEST_FRAMING_INVALID, WIRE_ERROR_BAD_FRAMING);
+    return EXCHANGE_DOUBT;
+}
+
+enum exchange_result exchange_response_event(struct conn *conn, enum http1_event event, const struct http1_out *out)
+{
+    uint16_t status = conn->responses.parser.status;
+    bool tunnel = conn->responses.parser.state == HTTP1_TUNNEL;
+    uintptr_t open;
+
+    switch (event) {
+    case HTTP1_START_LINE:
+        return response_begin(conn);
+    case HTTP1_FIELD:
+        if (exchange_oldest(conn, &open) && exchange_slot(open))
+            span_response_field(exchange_slot(open), out->a, out->b);
+        return EXCHANGE_ON;
+    case HTTP1_HEAD_END:
+        if (conn->responses.parser.ambiguous && exchange_oldest(conn, &open) && exchange_slot(open))
+            wire_slot_request(exchange_slot(open))->flags |= WIRE_REQUEST_FRAMING_AMBIGUOUS;
+        return EXCHANGE_ON;
+    case HTTP1_NEED_MORE:
+    case HTTP1_NEED_STASH:
+        return EXCHANGE_ON;
+    case HTTP1_MESSAGE_END:
+        if (status < 200 && status != 101)
+            return EXCHANGE_ON; /* the final response is still to come */
+        exchange_request_end(conn, tunnel ? WIRE_REQUEST_UPGRADED : 0, WIRE_ERROR_NONE);
+        if (tunnel ||
+            (atomic_load_explicit(&conn->requests_over, memory_order_relaxed) && !exchange_oldest(conn, &open)))
+            return EXCHANGE_OVER;
+        return EXCHANGE_ON;
+    case HTTP1_NOT_MINE:
+        return exchange_oldest(conn, &open) ? EXCHANGE_DOUBT : EXCHANGE_OVER;
+    case HTTP1_BAD:
+        break;
+    }
+    return response_lost(conn);
+}
+
+/* When a response whose framing isn't seen ends is the time of the last bytes before something else happens. */
+__attribute__((cold, noinline)) static void note_last_bytes(struct conn *conn)
+{
+    (void)exchange_moment(&conn->responses);
+}
+
+/* Bytes that nobody saw are more than what is left of the body or chunk. Of a chunked response it can be chunks with
+ * their lines: from here on its end is told by what follows. If another request is waiting, nothing tells it. */
+__attribute__((cold)) static enum exchange_result response_unseen(struct conn *conn)
+{
+    uint32_t waiting;
+    uintptr_t open;
+
+    if (!exchange_answering(conn) || conn->responses.parser.framing != HTTP1_CHUNKED ||
+        atomic_exchange_explicit(&conn->requests.claimed, 1, memory_order_acquire) != 0)
+        return response_lost(conn);
+    waiting = atomic_load_explicit(&conn->opened, memory_order_relaxed) -
+              atomic_load_explicit(&conn->answered, memory_order_relaxed);
+    if (waiting == 1 && exchange_oldest(conn, &open)) {
+        wire_slot_request(exchange_slot(open))->flags |= WIRE_REQUEST_FRAMING_UNSEEN;
+        conn->responses.parser.state = HTTP1_UNTIL_CLOSE;
+        note_last_bytes(conn);
+        atomic_store_explicit(&conn->response_unseen, 1, memory_order_relaxed);
+    }
+    atomic_store_explicit(&conn->requests.claimed, 0, memory_order_release);
+    return waiting == 1 ? EXCHANGE_ON : response_lost(conn);
+}
+
+/* The end of a final response's head was found among bytes that have gone out already: without the lines that responses
+ * were to have. */
+__attribute__((cold, noinline)) static void answer_seen_late(struct conn *conn)
+{
+    struct wire_slot *slot = exchange_answered(conn);
+
+    if (slot && !conn_is_client(conn) && conn->responses.parser.status >= 200)
+        exchange_withhold(slot, exchange_late_reason(conn));
+}
+
+enum exchange_result exchange_responses(struct conn *conn, const char *bytes, size_t length)
+{
+    struct http1_out out;
+    enum http1_event event;
+    enum exchange_result result;
+
+    conn->responses.moment_ns = 0;
+    if (__builtin_expect(atomic_load_explicit(&conn->response_unseen, memory_order_relaxed), 0))
+        note_last_bytes(conn);
+    if (!bytes) {
+        if (http1_skip(&conn->responses.parser, length, &event) < 0)
+            return response_unseen(conn);
+        return exchange_response_event(conn, event, NULL);
+    }
+    do {
+        size_t used = exchange_feed(&conn->responses, bytes, length, &event, &out);
+
+        bytes += used;
+        length -= used;
+        result = exchange_response_event(conn, event, &out);
+        if (event == HTTP1_HEAD_END && conn->looks_ahead)
+            answer_seen_late(conn);
+    } while (result == EXCHANGE_ON && !exchange_fed_up(&conn->responses, event, length));
+    exchange_feed_done(&conn->responses);
+    return result;
+}
+
+void exchange_response_undo(struct conn *conn)
+{
+    struct wire_slot *slot = exchange_answered(conn);
+
+    if (!slot || wire_slot_request(slot)->first_byte_ns == 0)
+        return;
+    wire_slot_request(slot)->first_byte_ns = 0;
+    wire_slot_request(slot)->status = 0;
+    wire_slot_request(slot)->text_length = conn->text_before;
+}
+
+void exchange_responses_end(struct conn *conn)
+{
+    uintptr_t open;
+
+    if (!atomic_exchange_explicit(&conn->response_unseen, 0, memory_order_relaxed))
+        conn->responses.moment_ns = 0;
+    if (exchange_oldest(conn, &open) && conn->responses.parser.state == HTTP1_UNTIL_CLOSE &&
+        http1_end(&conn->responses.parser) == HTTP1_MESSAGE_END)
+        exchange_request_end(conn, 0, WIRE_ERROR_NONE);
+}
