@@ -139,6 +139,32 @@ static inline uint64_t conn_idle(uint32_t generation)
     return (uint64_t)generation << 1;
 }
 
+static inline bool conn_has_role(const struct conn *conn, enum conn_role role)
+{
+    return atomic_load_explicit(&conn->role, memory_order_relaxed) == role;
+}
+
+/* Is its traffic read as HTTP? */
+static inline bool conn_is_followed(const struct conn *conn)
+{
+    return (conn_has_role(conn, CONN_SERVER) || conn_has_role(conn, CONN_CLIENT)) &&
+           !atomic_load_explicit(&conn->passive, memory_order_relaxed);
+}
+
+/* Does a request wait for its answer? Only a look: by the next moment it may be answered. */
+static inline bool conn_is_busy(const struct conn *conn)
+{
+    return atomic_load_explicit(&conn->opened, memory_order_relaxed) !=
+           atomic_load_explicit(&conn->answered, memory_order_relaxed);
+}
+
+/* Another process goes on with the connection: one that moved bytes on it after us, or a child that it was left to
+ * (made since, while nobody had given the request up and no answer had begun). Context: hook; signal-safe. */
+bool conn_left_to_other(const struct conn *conn);
+
+/* What is open on it ends with it. Context: hook; signal-safe. */
+void conn_end_requests(struct conn *conn);
+
 /* Is what the hook found before its call still there? Context: hook; signal-safe. */
 static inline bool conn_is_current(const struct conn_ref *ref)
 {

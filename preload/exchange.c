@@ -71,7 +71,7 @@ bool exchange_was_ended_elsewhere(const struct conn *conn, uint32_t number)
 
     if (!slot)
         return false;
-    if (wire_slot_request(slot)->start_ns != open->start_ns)
+    if (request_start(slot) != open->start_ns)
         return true;
     /* acquire: when its head has ended it is seen open */
     if (__atomic_load_n(&conn->head, __ATOMIC_ACQUIRE) &&

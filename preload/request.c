@@ -36,8 +36,8 @@ enum { SEARCH_MAX = 1024 };
 
 struct wire_request *request_live(const struct request_ref *ref)
 {
-    if (!ref->slot || wire_slot_request(ref->slot)->start_ns != ref->start_ns ||
-        atomic_load_explicit(&ref->slot->open, memory_order_acquire) != WIRE_SLOT_OPEN)
+    if (!ref->slot || atomic_load_explicit(&ref->slot->open, memory_order_acquire) != WIRE_SLOT_OPEN ||
+        request_start(ref->slot) != ref->start_ns)
         return NULL;
     return wire_slot_request(ref->slot);
 }
@@ -127,7 +127,7 @@ static bool is_adrift(struct wire_slot *slot)
 {
     uint64_t state = atomic_load_explicit(&states[slot->index % WIRE_SLOTS_MAX], memory_order_seq_cst);
 
-    return is_unanswered(slot) && ((state & PLACED) == 0 || state >> 32 != (uint32_t)wire_slot_request(slot)->start_ns);
+    return is_unanswered(slot) && ((state & PLACED) == 0 || state >> 32 != (uint32_t)request_start(slot));
 }
 
 /* The slot with this index, if it is in use. */

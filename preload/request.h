@@ -26,9 +26,15 @@ static inline bool request_is_same(const struct request_ref *a, const struct req
     return a->slot == b->slot && a->start_ns == b->start_ns;
 }
 
+/* When what stands in the slot began; another request's may begin there in the same moment. */
+static inline uint64_t request_start(struct wire_slot *slot)
+{
+    return __atomic_load_n(&wire_slot_request(slot)->start_ns, __ATOMIC_RELAXED);
+}
+
 static inline struct request_ref request_in(struct wire_slot *slot)
 {
-    return (struct request_ref){slot, wire_slot_request(slot)->start_ns};
+    return (struct request_ref){slot, request_start(slot)};
 }
 
 /* The request as long as it lives; NULL when it has ended. */

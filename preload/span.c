@@ -96,8 +96,10 @@ struct wire_slot *span_open(struct span_head *head, uint64_t start_ns, const str
 
     struct wire_request *request = wire_slot_request(slot);
 
-    memset(request, 0, sizeof(*request));
-    request->start_ns = start_ns;
+    /* Another thread may be looking whether the slot is still the request that it was: the start is stored whole. */
+    memset(request, 0, offsetof(struct wire_request, start_ns));
+    __atomic_store_n(&request->start_ns, start_ns, __ATOMIC_RELAXED);
+    memset(&request->first_byte_ns, 0, sizeof(*request) - offsetof(struct wire_request, first_byte_ns));
     request->kind = (uint8_t)ends->kind;
     request->local = *ends->local;
     set_peer(request, ends);
@@ -348,7 +350,7 @@ static bool origin_of_parent(const struct span_head *head, struct origin *ret)
     ret->context.valid = ret->context.decided = true;
     ret->is_remote = false;
     ret->tracestate = text_of(parent, WIRE_TEXT_TRACESTATE);
-    return true;
+    return request_live(&head->parent) != NULL; /* it may have ended meanwhile, and the slot be another's */
 }
 
 /* A client's: trace headers that came in with a request and go out as they came name that request. Others are the

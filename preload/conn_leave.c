@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The program leaves its connections: closes them, becomes another program, or ends. */
+#include "preload/conn_internal.h"
+
+#include "preload/fdtab.h"
+#include "preload/process.h"
+#include "preload/ring.h"
+#include "preload/socket.h"
+
+#include <netinet/in.h>
+
+/* Did the program write more than hooks saw (io_uring, AIO, assembly)? Also when the number is no socket any more. */
+static bool has_written_unseen(const struct conn *conn, int fd)
+{
+    uint64_t written;
+
+    return !socket_is_stream(fd) || (socket_written(fd, &written) && written > conn->sent);
+}
+
+/* Its last descriptor is about to be closed while a request waits for its answer: is it certain that none was given? */
+__attribute__((cold)) static void doubt_silence(struct conn *conn, int fd)
+{
+    if (!socket_may_ask() || !conn_claim(&conn->responses))
+        return;
+    if (has_written_unseen(conn, fd))
+        conn_turn_passive(conn, WIRE_DROP_BLIND);
+    conn_unclaim(&conn->responses);
+}
+
+void conn_closing(int fd)
+{
+    struct conn *conn;
+
+    if (fdtab_value(fdtab_get(fd)) == FDTAB_UNKNOWN)
+        return;
+    process_check_fork();
+    conn = conn_of(fdtab_clear(fd));
+    if (!conn)
+        return;
+    if (!conn_is_client(conn) && conn_is_busy(conn) && atomic_load_explicit(&conn->refs, memory_order_relaxed) == 1 &&
+        !conn_left_to_other(conn))
+        doubt_silence(conn, fd);
+    conn_unref(conn);
+}
+
+void conn_closing_range(unsigned first, unsigned last)
+{
+    for (int fd = first < FDTAB_LIMIT ? fdtab_next((int)first) : -1; fd >= 0 && (unsigned)fd <= last;
+         fd = fdtab_next(fd + 1))
+        conn_closing(fd);
+}
+
+/* A connection on which a request that this process read waits for its answer? */
+static bool capture_waiting(struct conn_ref *ref, int fd)
+{
+    return conn_capture(ref, fd) && ref->conn && conn_is_busy(ref->conn) &&
+           atomic_load_explicit(&ref->conn->pid, memory_order_relaxed) == process_pid();
+}
+
+/* The program leaves without waiting for its answers. */
+static void cancel_requests(struct conn *conn)
+{
+    if (conn_claim(&conn->requests)) {
+        if (conn_claim(&conn->responses)) {
+            if (!conn_left_to_other(conn))
+                conn_end_requests(conn);
+            conn_unclaim(&conn->responses);
+        }
+        conn_unclaim(&conn->requests);
+    }
+    conn_settle(conn);
+}
+
+/* Another program goes on with the connection, and knows nothing of the request. */
+void conn_at_exec(void)
+{
+    struct conn_ref ref;
+
+    if (!atomic_load_explicit(&process_page->valid, memory_order_relaxed))
+        return; /* a fork's child that has done nothing */
+    for (int fd = fdtab_next(0); fd >= 0; fd = fdtab_next(fd + 1))
+        if (capture_waiting(&ref, fd)) {
+            if (conn_is_client(ref.conn))
+                cancel_requests(ref.conn);
+            else
+                conn_give_up(&ref);
+        }
+}
+
+/* The kernel is about to close it. What is still open then is reported by the agent: the process died. That must not be
+ * said of a request that was answered, by a child or by this program's stdio, nor of an answer that ends with the
+ * connection. */
+static void end_at_exit(int fd)
+{
+    struct conn_ref ref;
+
+    if (!capture_waiting(&ref, fd))
+        return;
+    if (conn_is_client(ref.conn)) {
+        cancel_requests(ref.conn);
+        return;
+    }
+    if (conn_left_to_other(ref.conn))
+        conn_turn_passive(ref.conn, WIRE_DROP_BLIND);
+    else
+        doubt_silence(ref.conn, fd);
+    if (atomic_load_explicit(&ref.conn->passive, memory_order_relaxed))
+        conn_settle(ref.conn);
+    else
+        conn_shut_out(&ref);
+}
+
+/* inetd's way with programs that use stdio: the connection is standard input and output, and no hook ever saw its
+ * bytes. */
+static bool was_served_by_stdio(void)
+{
+    struct sockaddr_in6 peer;
+
+    return fdtab_value(fdtab_get(0)) == FDTAB_UNKNOWN && fdtab_value(fdtab_get(1)) == FDTAB_UNKNOWN &&
+           socket_may_ask() && socket_is_internet(0) && socket_is_same(0, 1) && socket_peer(0, &peer) > 0;
+}
+
+void conn_at_exit(void)
+{
+    if (!atomic_load_explicit(&process_page->valid, memory_order_relaxed))
+        return; /* a fork's child that has done nothing */
+    for (int fd = fdtab_next(0); fd >= 0; fd = fdtab_next(fd + 1))
+        end_at_exit(fd);
+    exchange_at_exit();
+    if (was_served_by_stdio())
+        ring_drop(WIRE_DROP_BLIND);
+}
