@@ -41,7 +41,7 @@ static enum exchange_result response_begin(struct conn *conn)
     if (exchange_slot(open) && (conn->responses.parser.status >= 200 || conn->responses.parser.status == 101)) {
         struct wire_request *request = wire_slot_request(exchange_slot(open));
 
-        request->first_byte_ns = exchange_moment(&conn->responses);
+        request_note_answer(exchange_slot(open), exchange_moment(&conn->responses));
         request->status = conn->responses.parser.status;
     }
     return EXCHANGE_ON;
@@ -160,9 +160,9 @@ void exchange_response_undo(struct conn *conn)
 {
     struct wire_slot *slot = exchange_answered(conn);
 
-    if (!slot || wire_slot_request(slot)->first_byte_ns == 0)
+    if (!slot || request_answered(slot) == 0)
         return;
-    wire_slot_request(slot)->first_byte_ns = 0;
+    request_note_answer(slot, 0);
     wire_slot_request(slot)->status = 0;
     wire_slot_request(slot)->text_length = conn->text_before;
 }

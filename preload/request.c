@@ -103,7 +103,7 @@ bool request_leave(const struct request_ref *ref)
     if (!request_live(ref))
         return false;
     state = state_add(ref, -HELD, WAITS - 1);
-    return state != 0 && (state & PLACED) == 0 && wire_slot_request(ref->slot)->first_byte_ns == 0;
+    return state != 0 && (state & PLACED) == 0 && request_answered(ref->slot) == 0;
 }
 
 void request_wait(const struct request_ref *ref)
@@ -119,7 +119,7 @@ void request_go_on(const struct request_ref *ref)
 /* Is it open, without an answer? */
 static bool is_unanswered(struct wire_slot *slot)
 {
-    return is_open_server(slot) && wire_slot_request(slot)->first_byte_ns == 0;
+    return is_open_server(slot) && request_answered(slot) == 0;
 }
 
 /* Is it, and does it go on nobody knows where? */

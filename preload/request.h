@@ -32,6 +32,17 @@ static inline uint64_t request_start(struct wire_slot *slot)
     return __atomic_load_n(&wire_slot_request(slot)->start_ns, __ATOMIC_RELAXED);
 }
 
+/* When its answer began; 0: it has none yet. Stored and looked at by several threads. */
+static inline uint64_t request_answered(struct wire_slot *slot)
+{
+    return __atomic_load_n(&wire_slot_request(slot)->first_byte_ns, __ATOMIC_RELAXED);
+}
+
+static inline void request_note_answer(struct wire_slot *slot, uint64_t first_byte_ns)
+{
+    __atomic_store_n(&wire_slot_request(slot)->first_byte_ns, first_byte_ns, __ATOMIC_RELAXED);
+}
+
 static inline struct request_ref request_in(struct wire_slot *slot)
 {
     return (struct request_ref){slot, request_start(slot)};

@@ -96,10 +96,11 @@ struct wire_slot *span_open(struct span_head *head, uint64_t start_ns, const str
 
     struct wire_request *request = wire_slot_request(slot);
 
-    /* Another thread may be looking whether the slot is still the request that it was: the start is stored whole. */
+    /* Another thread may be looking whether the slot is still the request that it was: these are stored whole. */
     memset(request, 0, offsetof(struct wire_request, start_ns));
     __atomic_store_n(&request->start_ns, start_ns, __ATOMIC_RELAXED);
-    memset(&request->first_byte_ns, 0, sizeof(*request) - offsetof(struct wire_request, first_byte_ns));
+    request_note_answer(slot, 0);
+    memset(&request->end_ns, 0, sizeof(*request) - offsetof(struct wire_request, end_ns));
     request->kind = (uint8_t)ends->kind;
     request->local = *ends->local;
     set_peer(request, ends);

@@ -67,6 +67,7 @@ class Spanshim:
     """A private agent: runtime folder, state and receiver of its own."""
 
     def __init__(self, directory, endpoint):
+        self.settings = {}  # of all programs
         self.directory = Path(directory)
         self.runtime = self.directory / "run"
         self.state = self.directory / "state"
@@ -84,7 +85,7 @@ class Spanshim:
     def env(self, preload=True, **settings):
         """The environment of a program to be traced; settings may be None to be left out."""
         env = self.base_env()
-        env.update(OTEL_EXPORTER_OTLP_ENDPOINT=self.endpoint, OTEL_TRACES_EXPORTER="otlp")
+        env.update(OTEL_EXPORTER_OTLP_ENDPOINT=self.endpoint, OTEL_TRACES_EXPORTER="otlp", **self.settings)
         if preload and not BARE:
             env.update(preload_environment())
         for name, value in settings.items():

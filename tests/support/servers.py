@@ -74,7 +74,7 @@ def reload_nginx(process):
 def gunicorn(test, kind="sync", workers=2, env=None, log=None):
     """gunicorn with the Flask application; kind is sync or gthread, log the access log's path."""
     port = free_port()
-    arguments = ["-w", workers, "-k", kind, "-b", f"127.0.0.1:{port}", "--chdir", SCRIPTS, "flask_app:app"]
+    arguments = ["--keep-alive", "60", "-w", workers, "-k", kind, "-b", f"127.0.0.1:{port}", "--chdir", SCRIPTS, "flask_app:app"]
     if kind == "gthread":
         arguments = ["--threads", "4", *arguments]
     if log:
