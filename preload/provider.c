@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { CACHE_SIZE = 256 };
+enum { CACHE_SIZE = 256, CACHE_WAYS = 4 }; /* an answer stands in one of so many places that follow each other */
 
 /* What to look for. */
 enum want {
@@ -105,12 +105,12 @@ static void *look_up(const char *name, uintptr_t caller, enum want want)
     return search.found;
 }
 
-static struct answer *place_of(uintptr_t caller, uintptr_t question)
+static unsigned place_of(uintptr_t caller, uintptr_t question)
 {
-    return &cache[((caller ^ question * 5) * UINT64_C(0x9e3779b97f4a7c15)) >> 56];
+    return (unsigned)(((caller ^ question * 5) * UINT64_C(0x9e3779b97f4a7c15)) >> 56);
 }
 
-static bool cache_read(struct answer *place, uintptr_t caller, uintptr_t question, void **ret_function)
+static inline bool cache_read(struct answer *place, uintptr_t caller, uintptr_t question, void **ret_function)
 {
     uint32_t sequence = atomic_load_explicit(&place->sequence, memory_order_acquire);
     uintptr_t function = atomic_load_explicit(&place->function, memory_order_relaxed);
@@ -124,6 +124,18 @@ static bool cache_read(struct answer *place, uintptr_t caller, uintptr_t questio
         return false;
     *ret_function = (void *)function;
     return true;
+}
+
+/* A place whose answer is void, or else the first. */
+static struct answer *cache_victim(unsigned place, uint32_t now)
+{
+    for (unsigned way = 0; way < CACHE_WAYS; way++) {
+        struct answer *answer = &cache[(place + way) % CACHE_SIZE];
+
+        if (atomic_load_explicit(&answer->generation, memory_order_relaxed) != now)
+            return answer;
+    }
+    return &cache[place];
 }
 
 /* `now` was read before the search: what was unloaded meanwhile has made the answer void. */
@@ -145,16 +157,17 @@ static void cache_write(struct answer *place, uintptr_t caller, uintptr_t questi
 static void *ask(const char *name, const void *caller, enum want want)
 {
     uintptr_t question = (uintptr_t)name * 2 + want;
-    struct answer *place = place_of((uintptr_t)caller, question);
+    unsigned place = place_of((uintptr_t)caller, question);
     void *function;
 
-    if (__builtin_expect(cache_read(place, (uintptr_t)caller, question, &function), 1))
-        return function;
+    for (unsigned way = 0; way < CACHE_WAYS; way++)
+        if (cache_read(&cache[(place + way) % CACHE_SIZE], (uintptr_t)caller, question, &function))
+            return function;
 
     uint32_t now = atomic_load_explicit(&generation, memory_order_acquire);
 
     function = look_up(name, (uintptr_t)caller, want);
-    cache_write(place, (uintptr_t)caller, question, function, now);
+    cache_write(cache_victim(place, now), (uintptr_t)caller, question, function, now);
     return function;
 }
 

@@ -135,6 +135,7 @@ static void options_reset(struct transfer *transfer)
     transfer->prereq = NULL;
     transfer->prereq_data = NULL;
     transfer->connects_only = false;
+    transfer->calls_back = false;
 }
 
 void transfer_born(CURL *handle)
@@ -176,6 +177,8 @@ bool transfer_option(CURL *handle, CURLoption option, void *value)
     switch ((int)option) {
     case CURLOPT_HTTPHEADER:
         transfer->headers = value;
+        if (transfer->legs)
+            transfer->legs->has_list = false;
         return false;
     case CURLOPT_USERAGENT:
         agent_set(transfer, value, value ? strnlen(value, TRANSFER_AGENT_SIZE) : 0);
@@ -190,19 +193,19 @@ bool transfer_option(CURL *handle, CURLoption option, void *value)
         transfer->prereq_data = value;
         break;
     }
-    return transfer->legs != NULL;
+    return transfer->calls_back;
 }
 
-/* What the program had set, for a handle that has ours. */
-static void options_restore(const struct transfer *transfer, CURL *handle, const void *caller)
+/* What the program had set, for a copy of a handle that has ours. */
+static void options_restore(const struct transfer *original, CURL *copy, const void *caller)
 {
     __typeof__(&curl_easy_setopt) setopt = provider_function("curl_easy_setopt", caller);
 
     if (!setopt)
         return;
-    (void)setopt(handle, CURLOPT_HTTPHEADER, transfer->headers);
-    (void)setopt(handle, (CURLoption)LIBCURL_OPT_PREREQFUNCTION, transfer->prereq);
-    (void)setopt(handle, (CURLoption)LIBCURL_OPT_PREREQDATA, transfer->prereq_data);
+    (void)setopt(copy, CURLOPT_HTTPHEADER, original->headers);
+    (void)setopt(copy, (CURLoption)LIBCURL_OPT_PREREQFUNCTION, original->prereq);
+    (void)setopt(copy, (CURLoption)LIBCURL_OPT_PREREQDATA, original->prereq_data);
 }
 
 void transfer_copied(CURL *of, CURL *copy, const void *caller)
@@ -214,7 +217,7 @@ void transfer_copied(CURL *of, CURL *copy, const void *caller)
         return; /* the copy's options are as unknown */
     transfer_born(copy);
     transfer = find(copy);
-    if (original->legs)
+    if (original->calls_back)
         options_restore(original, copy, caller);
     if (!transfer)
         return;
@@ -243,14 +246,17 @@ static int on_request(void *data, char *peer_ip, char *local_ip, int peer_port, 
     return verdict;
 }
 
-/* Give libcurl our callback. False when it doesn't know such a thing. */
+/* Give libcurl our callback, which stays with the handle. False when it doesn't know such a thing. */
 static bool call_back(struct transfer *transfer, const void *caller)
 {
     __typeof__(&curl_easy_setopt) setopt = provider_function("curl_easy_setopt", caller);
 
+    if (transfer->calls_back)
+        return true;
     if (!setopt || setopt(transfer->handle, (CURLoption)LIBCURL_OPT_PREREQFUNCTION, on_request) != CURLE_OK)
         return false;
     (void)setopt(transfer->handle, (CURLoption)LIBCURL_OPT_PREREQDATA, transfer);
+    transfer->calls_back = true;
     atomic_store_explicit(&is_called_back, 1, memory_order_relaxed);
     return true;
 }
@@ -289,8 +295,9 @@ bool transfer_begin(CURL *handle, CURLM *multi, const void *caller)
 }
 
 /* Its handle is as the program made it. */
-static void finish(struct transfer *transfer)
+static void finish(struct transfer *transfer, const void *caller)
 {
+    transfer_list_restore(transfer, caller);
     transfer_legs_free(transfer->legs);
     transfer->legs = NULL;
     atomic_store_explicit(&transfer->multi, NULL, memory_order_relaxed);
@@ -304,8 +311,7 @@ void transfer_end(CURL *handle, CURLcode result, const void *caller)
     if (!transfer || !transfer->legs)
         return;
     transfer_request_end(transfer, result, caller);
-    options_restore(transfer, handle, caller);
-    finish(transfer);
+    finish(transfer, caller);
     errno = saved_errno;
 }
 
@@ -314,8 +320,7 @@ static void cancel(struct transfer *transfer, const void *caller)
     int saved_errno = errno;
 
     transfer_request_cancel(transfer, caller);
-    options_restore(transfer, transfer->handle, caller);
-    finish(transfer);
+    finish(transfer, caller);
     errno = saved_errno;
 }
 

@@ -107,26 +107,31 @@ static void address_set(struct wire_address *address, const char *text, int port
     memcpy(address->ip, ip.bytes, ip.length);
 }
 
-/* What libcurl has counted until now, of a request that it is about to send or that failed before. */
+/* What libcurl has counted until now, of a request that it is about to send or that failed before. Only where it made a
+ * connection for it: on one that it kept the counters tell nothing. */
+static void note_connection(struct transfer_legs *legs, const struct source *source, struct wire_client *client)
+{
+    curl_off_t resolved = ask_count(source, CURLINFO_NAMELOOKUP_TIME_T) - legs->resolved_us;
+    curl_off_t connected = ask_count(source, CURLINFO_CONNECT_TIME_T) - legs->connected_us;
+    curl_off_t agreed = ask_count(source, CURLINFO_APPCONNECT_TIME_T) - legs->agreed_us;
+
+    client->resolve_ns = resolved > 0 ? after(0, resolved) : 0;
+    client->connect_ns = connected > resolved ? after(0, connected - resolved) : 0;
+    client->tls_ns = agreed > connected ? after(0, agreed - connected) : 0;
+    legs->resolved_us += resolved;
+    legs->connected_us += connected;
+    legs->agreed_us += agreed;
+}
+
 static void note_client(struct transfer_legs *legs, const struct source *source)
 {
     struct wire_client client = {.resend_count = legs->count};
-    curl_off_t resolved = ask_count(source, CURLINFO_NAMELOOKUP_TIME_T);
-    curl_off_t connected = ask_count(source, CURLINFO_CONNECT_TIME_T);
-    curl_off_t agreed = ask_count(source, CURLINFO_APPCONNECT_TIME_T);
     long connections = ask_number(source, CURLINFO_NUM_CONNECTS);
 
-    if (connections != legs->connections) {
-        curl_off_t resolve = resolved - legs->resolved_us, connect = connected - legs->connected_us,
-                   agree = agreed - legs->agreed_us;
-
-        client.resolve_ns = resolve > 0 ? after(0, resolve) : 0;
-        client.connect_ns = connect > resolve ? after(0, connect - resolve) : 0;
-        client.tls_ns = agree > connect ? after(0, agree - connect) : 0;
-    }
-    legs->resolved_us = resolved;
-    legs->connected_us = connected;
-    legs->agreed_us = agreed;
+    if (connections != legs->connections)
+        note_connection(legs, source, &client);
+    else if (legs->count == 0)
+        return; /* nothing to tell */
     legs->connections = connections;
     span_text(legs->slot, WIRE_TEXT_CLIENT, (struct slice){(const char *)&client, sizeof(client)});
 }
@@ -221,12 +226,19 @@ static struct curl_slist *make_list(struct transfer *transfer, struct span_head 
     return &legs->nodes[0];
 }
 
-static void set_list(const struct transfer *transfer, struct curl_slist *list, const void *caller)
+/* Give libcurl our list, or NULL: the program's, if it has another now. */
+static void set_list(struct transfer *transfer, struct curl_slist *list, const void *caller)
 {
     __typeof__(&curl_easy_setopt) setopt = provider_function("curl_easy_setopt", caller);
 
-    if (setopt)
-        (void)setopt(transfer->handle, CURLOPT_HTTPHEADER, list);
+    if (setopt && (list || transfer->legs->has_list))
+        (void)setopt(transfer->handle, CURLOPT_HTTPHEADER, list ? list : transfer->headers);
+    transfer->legs->has_list = list != NULL;
+}
+
+void transfer_list_restore(struct transfer *transfer, const void *caller)
+{
+    set_list(transfer, NULL, caller);
 }
 
 /* A request begins, in a slot of the in-flight table; false: there is no room for it. */
@@ -303,10 +315,11 @@ static const char *failure_name(CURLcode result)
 /* A failure that has a name of its own, else OTHER. */
 static enum wire_error error_of(const struct source *source, CURLcode result)
 {
-    long cause = ask_number(source, CURLINFO_OS_ERRNO);
+    long cause;
 
     if (result == CURLE_OK || result == CURLE_HTTP_RETURNED_ERROR) /* the status says it */
         return WIRE_ERROR_NONE;
+    cause = ask_number(source, CURLINFO_OS_ERRNO);
     if (result == CURLE_OPERATION_TIMEDOUT)
         return WIRE_ERROR_TIMEOUT;
     if (result == CURLE_COULDNT_CONNECT && cause == ECONNREFUSED)
@@ -424,7 +437,7 @@ static void leg_begin(struct transfer *transfer, const struct source *source, co
         if (list)
             ring_count(WIRE_COUNT_INJECTED);
     }
-    set_list(transfer, list ? list : transfer->headers, caller);
+    set_list(transfer, list, caller);
     head_put(head);
 }
 

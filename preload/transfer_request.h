@@ -25,6 +25,7 @@ struct transfer_legs {
     /* libcurl's counters when it began: they add up over the requests of a transfer. */
     curl_off_t redirect_us, resolved_us, connected_us, agreed_us, first_byte_us;
     long connections;
+    bool has_list; /* libcurl has our list */
     /* The list that libcurl is given: our lines, each without its end, then the program's own list. */
     struct curl_slist nodes[TRANSFER_NODES_MAX];
     char lines[TRANSFER_LINES_SIZE];
@@ -48,6 +49,7 @@ struct transfer {
     struct transfer_agent *agent; /* a pool's block, or NULL */
     struct transfer_legs *legs;   /* a pool's block while a transfer is on, else NULL */
     bool connects_only;           /* the program speaks for itself */
+    bool calls_back;              /* libcurl has our callback in place of the program's */
 };
 
 /* A transfer begins. NULL: the arena is used up. */
@@ -57,6 +59,9 @@ void transfer_legs_free(struct transfer_legs *legs);
 /* libcurl is about to send a request; the one before, if any, has ended. */
 void transfer_request_begin(struct transfer *transfer, const char *peer_ip, int peer_port, const char *local_ip,
                             int local_port, const void *caller);
+
+/* Give libcurl the program's list again, if it has ours. */
+void transfer_list_restore(struct transfer *transfer, const void *caller);
 
 /* The transfer has ended. If it failed before there was any request, it is one that failed. */
 void transfer_request_end(struct transfer *transfer, CURLcode result, const void *caller);
