@@ -20,19 +20,23 @@ class Python(Script):
 
 
 class Urllib(Python):
+    without = ("hints",)  # 103 is a final answer to http.client, which reads of the next what happens to be there
     library = "urllib"
 
 
 class HttpClient(Python):
+    without = ("hints",)  # 103 is a final answer to http.client, which reads of the next what happens to be there
     library = "http_client"
 
 
 class Requests(Python):
+    without = ("hints",)  # 103 is a final answer to http.client, which reads of the next what happens to be there
     programs = (f"{PACKAGES}/requests",)
     library = "requests"
 
 
 class Urllib3(Python):
+    without = ("hints",)  # 103 is a final answer to http.client, which reads of the next what happens to be there
     programs = (f"{PACKAGES}/urllib3",)
     library = "urllib3"
 
