@@ -47,6 +47,8 @@ class Httpx(Python):
 
 
 class Aiohttp(Python):
+    without = ("moved",)  # it reads of the redirecting answer what happens to be there
+    is_crowd = True
     programs = (f"{PACKAGES}/aiohttp",)
     library = "aiohttp"
 
