@@ -247,6 +247,20 @@ static bool has_bytes(const struct iovec *iov, int count)
     return length > 0;
 }
 
+/* Of a request's body a call's bytes are counted before it is made: who reads the answer may be sooner than its return.
+ */
+static void count_ahead(struct conn *conn, const struct iovec *iov, int count)
+{
+    size_t length = 0;
+
+    for (int i = 0; i < count; i++)
+        length += iov[i].iov_len;
+    if (conn->requests.parser.state != HTTP1_IN_BODY || length == 0 || length > conn->requests.parser.remaining)
+        return;
+    if (exchange_requests(conn, NULL, length) == EXCHANGE_ON)
+        conn->ahead = length;
+}
+
 /* Before the real call. */
 static void prepare(struct conn *conn, const struct iovec *iov, int count)
 {
@@ -254,7 +268,12 @@ static void prepare(struct conn *conn, const struct iovec *iov, int count)
     struct conn_direction *direction = conn_outward(conn);
     enum exchange_result result;
 
-    if (!is_before_head_end(&direction->parser) || !has_bytes(iov, count))
+    if (!is_before_head_end(&direction->parser)) {
+        if (conn_is_client(conn) && conn->ahead == 0)
+            count_ahead(conn, iov, count);
+        return;
+    }
+    if (!has_bytes(iov, count))
         return;
     if (direction->parser.state == HTTP1_AT_START) {
         head_begins(conn);

@@ -465,6 +465,17 @@ static void test_conn_send_is_answered_before_it_asks(void **state)
     traffic_assert_nothing_open();
 }
 
+/* Another thread has read the whole answer before the call returns that sent the body's end. */
+static void test_conn_send_counts_a_body_ahead(void **state)
+{
+    (void)state;
+    connect_anew();
+    send_bytes(ALL, strlen(ALL) - 2);
+    kernel.meanwhile = answer;
+    send_bytes(&ALL[strlen(ALL) - 2], 2);
+    assert_int_equal(traffic_assert_span("/one", 200, WIRE_ERROR_NONE).request_body_size, 4);
+}
+
 /* Through a proxy; the tunnel's bytes are none of ours. */
 static void test_conn_send_knows_tunnels(void **state)
 {
@@ -524,6 +535,7 @@ int main(void)
         TEST(survives_a_jump),
         TEST(outlives_its_connection),
         TEST(is_answered_before_it_asks),
+        TEST(counts_a_body_ahead),
         TEST(knows_tunnels),
         TEST(leaves_alone_who_does_not_ask),
     };
