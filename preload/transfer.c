@@ -45,12 +45,10 @@ static const char landmark[] = "curl_easy_perform"; /* whoever defines it is a l
 
 bool transfer_enter(struct transfer_call *call, const void *caller)
 {
-    struct transfer_call *outer = outer_of(call);
-
-    if (outer && provider_is_caller(landmark, caller))
+    if (provider_is_caller(landmark, caller))
         return false;
     call->is_followed = true;
-    call->outer = outer;
+    call->outer = outer_of(call);
     inside = call;
     return true;
 }

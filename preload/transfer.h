@@ -22,8 +22,8 @@ struct transfer_call {
     struct transfer_call *outer; /* one in whose callback the program made this one, or NULL */
 };
 
-/* Such a call begins. False when it is libcurl that calls, out of such a call: nothing is to be noted then. Whoever
- * gets true calls transfer_leave. */
+/* Such a call begins. False when it is libcurl that calls, out of such a call or of one that went past the hooks:
+ * nothing is to be noted then. Whoever gets true calls transfer_leave. */
 bool transfer_enter(struct transfer_call *call, const void *caller);
 void transfer_leave(struct transfer_call *call);
 

@@ -4,6 +4,7 @@
  * What it prints depends on nothing but the answers. The server's paths are those of tests/support/exact_server.py. */
 #include <curl/curl.h>
 
+#include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,6 +88,22 @@ static void lists(void)
     list = curl_slist_append(NULL, "X-Last: 4");
     curl_easy_setopt(fetch.easy, CURLOPT_HTTPHEADER, list);
     perform("another", &fetch);
+    curl_easy_cleanup(fetch.easy);
+    curl_slist_free_all(list);
+}
+
+/* A transfer that is begun past everything that may stand before libcurl, after one that was not. */
+static void past_hooks(void)
+{
+    CURLcode (*real_perform)(CURL *) =
+        (CURLcode(*)(CURL *))dlsym(dlopen("libcurl.so.4", RTLD_NOW | RTLD_NOLOAD), "curl_easy_perform");
+    struct curl_slist *list = curl_slist_append(NULL, "X-First: 1");
+    struct fetch fetch;
+
+    fetch_init(&fetch, "/size/10");
+    curl_easy_setopt(fetch.easy, CURLOPT_HTTPHEADER, list);
+    perform("as ever", &fetch);
+    tell("past hooks", &fetch, real_perform(fetch.easy));
     curl_easy_cleanup(fetch.easy);
     curl_slist_free_all(list);
 }
@@ -425,6 +442,7 @@ int main(int argc, char **argv)
     } lives[] = {
         {"lists", lists},
         {"own_header", own_header},
+        {"past_hooks", past_hooks},
         {"copies", copies},
         {"resets", resets},
         {"callbacks", callbacks},

@@ -96,6 +96,14 @@ class CurlTest(ShimTest):
         for span in spans:
             self.assertNotIn("error.type", span["attributes"])
 
+    def test_list_is_given_back(self):
+        """After a transfer libcurl has the program's own list: one that no hook sees sends just that."""
+        bare = self.run_once([APPS / "curl_lives", self.url, "past_hooks"], preload=False)
+        (status, out, errors), heads = self.run_once([APPS / "curl_lives", self.url, "past_hooks"], preload=True)
+        self.assertEqual(bare[0], (status, out, errors))
+        self.assertEqual(BARE, TRACEPARENT.search(heads[0]) is None)
+        self.assertEqual([bare[1][0], bare[1][1]], [self.without_ours(heads[0]), heads[1]])
+
     def test_memory(self):
         """No list is lost, freed twice or read after its end."""
         self.needs_programs("valgrind")
