@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What conn.c (life and ownership of connections), conn_adopt.c (those that nobody accepted here) and exchange.c (the
- * messages on them) share. */
+/* What the conn_*.c (life, bytes, sending and leaving of connections, those that nobody accepted here) and the
+ * exchange*.c (the messages on them) share. */
 #ifndef SPANSHIM_CONN_INTERNAL_H
 #define SPANSHIM_CONN_INTERNAL_H
 
