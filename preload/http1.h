@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* HTTP/1.x, one direction of one connection, as a pure push parser: no I/O, no allocation, no copies of bodies.
- * exchange_internal.h feeds it the bytes a hook saw; tests and the fuzzer feed it anything. Source of the rules: RFC 9110, RFC 9112.
+ * exchange_internal.h feeds it the bytes a hook saw; tests and the fuzzer feed it anything. Source of the rules: RFC
+ * 9110, RFC 9112.
  *
  * What the RFC lets a recipient accept is accepted, for the program behind may accept it: line ends without CR, blank
  * lines between messages, odd blanks in start lines, continued fields. What it calls invalid is HTTP1_BAD.
