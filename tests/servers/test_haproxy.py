@@ -16,6 +16,7 @@ class HaproxyHttp(Server):
     programs = ("haproxy",)
     template = "haproxy/http.cfg"
     splice = None  # in HTTP mode heads are read always, whatever is spliced
+    logs_all = False  # a thread that finds another one writing its line tries a few times, then drops its own
 
     def start(self):
         config = self.fill_in(self.template, SPLICE=self.splice, BEHIND=self.backend())
@@ -35,7 +36,6 @@ class HaproxyTcp(HaproxyHttp):
 
     template = "haproxy/tcp.cfg"
     splice = "splice-auto"  # it decides by how the bytes flow
-    logs_all = False
 
 
 class HaproxySplicing(HaproxyTcp):
