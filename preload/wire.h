@@ -5,8 +5,10 @@
  * a thing out once, then checks it. A change of layout raises WIRE_VERSION; an agent reads its own version and the one
  * before.
  *
- *   mapping:  wire_ring | lane 0 | lane 1 | ...      one per executed image, a memfd sealed against resizing
- *   lane:     wire_lane | slots[slot_count] | cells[cell_count]      one per process, claimed by compare-and-swap
+ *   mapping:  wire_ring | lane 0 | lane 1 | ... | copies of stacks      one per executed image, a memfd sealed against
+ *             resizing
+ *   lane:     wire_lane | slots[slot_count] | cells[cell_count] | wire_crash     one per process, claimed by
+ *             compare-and-swap
  *   control:  wire_control                           one page, written by the agent, mapped read-only by the shim
  */
 #ifndef SPANSHIM_WIRE_H
@@ -104,7 +106,12 @@ struct wire_ring {
     /* The same moment on both clocks; ns since the epoch, ns of CLOCK_MONOTONIC. */
     uint64_t anchor_wall_ns;
     uint64_t anchor_mono_ns;
-    uint8_t pad1[56];
+    /* Room for a crash; all zero in a mapping that has none. */
+    uint64_t crash_offset;          /* of the struct wire_crash within a lane */
+    uint64_t copies_offset;         /* of the first copy area, in the mapping */
+    uint32_t copy_count;            /* at most WIRE_CRASH_COPIES_MAX; each WIRE_CRASH_COPY_SIZE bytes */
+    _Atomic uint32_t copy_owner[4]; /* 0: free, else a lane's number plus one. The shim claims, the agent frees */
+    uint8_t pad1[20];
     /* 1 while the agent sleeps. A producer that sees 1 exchanges it for 0 and wakes one waiter (FUTEX_WAKE, shared).
      * Agent stores 1 (seq_cst), then looks at all heads again before it waits. */
     _Atomic uint32_t asleep;
@@ -350,14 +357,77 @@ static inline struct wire_request *wire_slot_request(struct wire_slot *slot)
     return (struct wire_request *)(void *)slot->request;
 }
 
+/* a crash */
+
+enum {
+    WIRE_CRASH_STACK = 2048,
+    WIRE_CRASH_TEXT = 512,
+    WIRE_CRASH_REGISTERS = 23, /* as ucontext_t has them: gregs[], by REG_R8 and so on */
+    WIRE_CRASH_SIGINFO = 128,
+    WIRE_CRASH_COPIES_MAX = 4,
+    WIRE_CRASH_COPY_SIZE = 256 * 1024,
+};
+
+/* Whose turn it is. The dying process waits on the word (FUTEX_WAIT, shared), bounded; the agent stores and wakes. Each
+ * step is a compare-and-swap from the one before: who is late has lost.
+ *
+ *   shim:   NONE -> FILLING -> READY, then wakes the agent
+ *   agent:  READY -> READING; READING -> REFUSED when it may not read the process's memory; READING or COPIED -> DONE
+ *   shim:   REFUSED -> COPIED; READY, READING or COPIED -> ALONE when its time is over
+ *   agent:  to NONE after the crash of a vfork's child: the parent, whose lane this is, lives on
+ *
+ * After the process's death whatever stands here is the agent's. */
+enum wire_crash_state {
+    WIRE_CRASH_NONE,
+    WIRE_CRASH_FILLING, /* one thread writes; the others that crash wait for their end */
+    WIRE_CRASH_READY,   /* complete: the process waits for the agent */
+    WIRE_CRASH_READING, /* the agent has it */
+    WIRE_CRASH_REFUSED, /* the agent asks for more of the stack */
+    WIRE_CRASH_COPIED,  /* it is there, or there was no room: copy_number is 0 */
+    WIRE_CRASH_DONE,    /* the agent needs the process no more */
+    WIRE_CRASH_ALONE,   /* the process waits no more */
+};
+
+enum wire_crash_flag {
+    WIRE_CRASH_HANDLED = 1 << 0,    /* the program's own handler ran, and did not help: `death` is what came of it */
+    WIRE_CRASH_EXITED = 1 << 1,     /* that handler ended the process by exit: `death_signal` is 0 */
+    WIRE_CRASH_VFORK_CHILD = 1 << 2 /* pid is a vfork child's, not the lane's owner's */
+};
+
+/* In each lane, at crash_offset. One crash per process; hostile as all else. */
+struct wire_crash {
+    _Atomic uint32_t state; /* enum wire_crash_state */
+    uint32_t flags;         /* enum wire_crash_flag */
+    uint32_t pid, tid;      /* of the crashed thread, in its own namespace */
+    int32_t death_signal;   /* that the process dies of */
+    int32_t pad0;
+    uint64_t mono_ns;        /* CLOCK_MONOTONIC of the fault */
+    uint64_t thread_pointer; /* fs base */
+    uint64_t handler;        /* the program's own that ran since the fault; 0: none */
+    uint8_t trace_id[16];    /* of the request that the thread worked on; zero: none */
+    uint8_t span_id[8];
+    uint8_t siginfo[WIRE_CRASH_SIGINFO];      /* as the kernel gave it at the fault */
+    uint64_t registers[WIRE_CRASH_REGISTERS]; /* at the fault */
+    uint64_t stack_at;                        /* address of stack[0]; 0: none */
+    uint64_t copy_at;                         /* address of the copy area's first byte */
+    uint32_t stack_length;
+    uint32_t copy_length;
+    uint32_t copy_number; /* of the copy area plus one; 0: none */
+    uint32_t text_length;
+    char text[WIRE_CRASH_TEXT];      /* libc's last words: what it says when it aborts */
+    uint8_t stack[WIRE_CRASH_STACK]; /* from the stack pointer (less the red zone) up */
+};
+static_assert(sizeof(struct wire_crash) <= WIRE_PAGE, "wire_crash");
+
 /* control page */
 
 /* Written by the agent, read-only in the target. All zero is valid and means "as started". */
 struct wire_control {
-    _Atomic uint32_t version;  /* WIRE_VERSION once an agent has taken the ring */
-    _Atomic uint32_t disabled; /* 1: hooks only forward */
-    uint64_t agent_counts[8];  /* the agent's own notes, for the worker that comes after this one */
-    uint8_t pad[WIRE_PAGE - 8 - 8 * sizeof(uint64_t)];
+    _Atomic uint32_t version;      /* WIRE_VERSION once an agent has taken the ring */
+    _Atomic uint32_t disabled;     /* 1: hooks only forward */
+    uint64_t agent_counts[8];      /* the agent's own notes, for the worker that comes after this one */
+    _Atomic uint32_t crash_wanted; /* 1: a crash is read by the agent, so waiting for it makes sense */
+    uint8_t pad[WIRE_PAGE - 12 - 8 * sizeof(uint64_t)];
 };
 static_assert(sizeof(struct wire_control) == WIRE_PAGE, "wire_control");
 

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A report: all that is known of one crash, of a death that could not be caught, or a message. It is a JSON object
+ * (jansson), the same from the helper that reads the dying process to the local file, the spool and the destinations.
+ * What isn't known is left out; texts are UTF-8, addresses are strings in hexadecimal ("0x7f.."); times are ns since
+ * the epoch. Users read it too (spanshim crashes --json): keys are never renamed, only added.
+ *
+ *   version            1
+ *   kind               "crash"; "death": no handler ran, only the wait status is known; "message": a person sent it
+ *   uuid               random (version 4), chosen once: the same in every copy and every attempt to send it
+ *   time_unix_ns       of the fault, the death, the message
+ *   level              "critical" "error" "warning" "info" "debug"
+ *   title              one line: "SIGSEGV in parse_header: write to 0x0 (null pointer)"
+ *   signal             { number, name "SIGSEGV", code "SEGV_MAPERR", address, cause "write to 0x0 (null pointer)",
+ *                      sender_pid, sender_uid, core_dumped }
+ *   exception          { class "SIGSEGV" or "std::out_of_range" or "panic", message }
+ *   abort_message      what libc said when it aborted
+ *   handler            { function, module }: the program's own handler that ran before the end
+ *   exit               { signal, status, core_dumped }: how the process ended in fact
+ *   process            { pid, executable, build_id, command, argv [..], cwd, uid, started_unix_ns, interpreter }
+ *   threads            [ { id, name, crashed, state, registers { rip .. }, frames [..], frames_left_out } ], the
+ * crashed one first a frame          { address, module, build_id, offset, function, function_offset, file, line,
+ * column, inlined, found_by "context" "cfi" "frame_pointer" "scan" }, the innermost call first; module is a path,
+ *                      offset counts from the module's start as its file's program headers do
+ *   modules            [ { path, build_id, base, size } ]
+ *   service            { name, version, namespace, environment, instance_id }
+ *   host               { name }
+ *   request            the one that the crashed thread worked on, else the only one that was open:
+ *                      { trace_id, span_id, parent_span_id, method, url, path, query, route, scheme, server_address,
+ *                      server_port, client_address, user_agent, headers { }, user_id, started_unix_ns, certain }
+ *   open_requests      [ the same ]: those that were open when it died, that one included, at most 32
+ *   recent_requests    [ { method, url, status, started_unix_ns, ended_unix_ns, trace_id, span_id, error } ]: the
+ *                      process's last ones, oldest first, at most 50
+ *   held_ns            how long the process was kept from dying
+ *   incomplete         [ text ]: what is missing, and why
+ *   user               { id }: of the request's user, where SPANSHIM_USER_HEADER names its header */
+#ifndef SPANSHIM_REPORT_H
+#define SPANSHIM_REPORT_H
+
+enum { REPORT_VERSION = 1 };
+
+#endif
