@@ -115,7 +115,10 @@ struct wire_ring {
     /* 1 while the agent sleeps. A producer that sees 1 exchanges it for 0 and wakes one waiter (FUTEX_WAKE, shared).
      * Agent stores 1 (seq_cst), then looks at all heads again before it waits. */
     _Atomic uint32_t asleep;
-    uint8_t pad2[60];
+    /* A dying process raises it by one and wakes a waiter (FUTEX_WAKE, shared) when it has stored READY or COPIED: the
+     * agent waits for it at all times, for between two rounds it would hold the process too long. */
+    _Atomic uint32_t crash_bell;
+    uint8_t pad2[56];
 };
 static_assert(sizeof(struct wire_ring) == 192, "wire_ring");
 static_assert(offsetof(struct wire_ring, asleep) == 128, "wire_ring.asleep");
@@ -371,9 +374,9 @@ enum {
 /* Whose turn it is. The dying process waits on the word (FUTEX_WAIT, shared), bounded; the agent stores and wakes. Each
  * step is a compare-and-swap from the one before: who is late has lost.
  *
- *   shim:   NONE -> FILLING -> READY, then wakes the agent
+ *   shim:   NONE -> FILLING -> READY, then rings the crash bell
  *   agent:  READY -> READING; READING -> REFUSED when it may not read the process's memory; READING or COPIED -> DONE
- *   shim:   REFUSED -> COPIED; READY, READING or COPIED -> ALONE when its time is over
+ *   shim:   REFUSED -> COPIED, and rings again; READY, READING or COPIED -> ALONE when its time is over
  *   agent:  to NONE after the crash of a vfork's child: the parent, whose lane this is, lives on
  *
  * After the process's death whatever stands here is the agent's. */
