@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/agent/deliver.h"
 
+#include "exporters/agent/journal.h"
 #include "exporters/agent/log.h"
 #include "exporters/agent/loop.h"
 #include "exporters/agent/span.h"
-#include "exporters/agent/spool.h"
 #include "exporters/encode/utf8.h"
 
 #include <errno.h>
@@ -74,7 +74,7 @@ static void proceed(struct deliver *deliver);
 
 static uint64_t dropped_total(const struct deliver *deliver)
 {
-    uint64_t total = spool_lost(deliver->options.spool, deliver->options.consumer) - deliver->saved;
+    uint64_t total = journal_lost(deliver->options.journal, deliver->options.consumer) - deliver->saved;
 
     for (size_t i = 0; i < DROP_COUNT; i++)
         total += deliver->dropped[i];
@@ -83,12 +83,12 @@ static uint64_t dropped_total(const struct deliver *deliver)
 
 static uint64_t waiting_count(const struct deliver *deliver)
 {
-    return spool_depth(deliver->options.spool, deliver->options.consumer);
+    return journal_depth(deliver->options.journal, deliver->options.consumer);
 }
 
 static uint64_t position(const struct deliver *deliver)
 {
-    return spool_position(deliver->options.spool, deliver->options.consumer);
+    return journal_position(deliver->options.journal, deliver->options.consumer);
 }
 
 static void set_timer(struct deliver *deliver, uint64_t delay_ms)
@@ -170,13 +170,13 @@ static uint32_t next_backoff_ms(struct deliver *deliver)
 
 static void skip_to(struct deliver *deliver, uint64_t end)
 {
-    spool_ack(deliver->options.spool, deliver->options.consumer, end);
+    journal_ack(deliver->options.journal, deliver->options.consumer, end);
 }
 
 static void finish_accepted(struct deliver *deliver, const struct exporter_result *result)
 {
     uint64_t rejected = result->rejected_count;
-    uint64_t lost = spool_lost(deliver->options.spool, deliver->options.consumer) - deliver->batch_lost;
+    uint64_t lost = journal_lost(deliver->options.journal, deliver->options.consumer) - deliver->batch_lost;
 
     deliver->saved += lost < deliver->batch_count ? lost : deliver->batch_count;
     deliver->exported += deliver->batch_count - rejected;
@@ -192,7 +192,7 @@ static void finish_accepted(struct deliver *deliver, const struct exporter_resul
 
 static void finish_refused(struct deliver *deliver, const struct exporter_result *result)
 {
-    uint64_t lost = spool_lost(deliver->options.spool, deliver->options.consumer) - deliver->batch_lost;
+    uint64_t lost = journal_lost(deliver->options.journal, deliver->options.consumer) - deliver->batch_lost;
 
     deliver->saved += lost < deliver->batch_count ? lost : deliver->batch_count;
     deliver->dropped[DROP_REFUSED] += deliver->batch_count;
@@ -249,7 +249,7 @@ static void on_result(void *arg, const struct exporter_result *result)
     proceed(deliver);
 }
 
-static bool read_span(const struct deliver *deliver, const struct spool_entry *entry, struct span *span)
+static bool read_span(const struct deliver *deliver, const struct journal_entry *entry, struct span *span)
 {
     const struct process *process = deliver->options.host->process_find(&entry->origin);
     struct wire_record record;
@@ -266,10 +266,10 @@ static size_t take_batch(struct deliver *deliver)
 {
     size_t most = batch_size(deliver);
     size_t count = 0;
-    struct spool_entry entry;
+    struct journal_entry entry;
 
     deliver->batch_end = position(deliver);
-    while (count < most && spool_read(deliver->options.spool, deliver->batch_end, &entry) > 0) {
+    while (count < most && journal_read(deliver->options.journal, deliver->batch_end, &entry) > 0) {
         if (read_span(deliver, &entry, &batch[count])) {
             batch_list[count] = &batch[count];
             count++;
@@ -286,11 +286,11 @@ static void trim_queue(struct deliver *deliver)
 {
     uint64_t most = deliver->options.settings->queue_size;
     uint64_t count = waiting_count(deliver);
-    struct spool_entry entry;
+    struct journal_entry entry;
 
     if (most == 0)
         return;
-    for (; count > most && spool_read(deliver->options.spool, position(deliver), &entry) > 0; count--) {
+    for (; count > most && journal_read(deliver->options.journal, position(deliver), &entry) > 0; count--) {
         deliver->dropped[DROP_QUEUE_FULL]++;
         skip_to(deliver, entry.next);
     }
@@ -299,7 +299,7 @@ static void trim_queue(struct deliver *deliver)
 static void drop_all(struct deliver *deliver, enum drop cause)
 {
     deliver->dropped[cause] += waiting_count(deliver);
-    skip_to(deliver, spool_end(deliver->options.spool));
+    skip_to(deliver, journal_end(deliver->options.journal));
 }
 
 static void send_batch(struct deliver *deliver)
@@ -314,7 +314,7 @@ static void send_batch(struct deliver *deliver)
     for (struct flush *flush = deliver->flushes; flush != NULL; flush = flush->next)
         flush->was_tried = true;
     deliver->batch_count = count;
-    deliver->batch_lost = spool_lost(deliver->options.spool, deliver->options.consumer);
+    deliver->batch_lost = journal_lost(deliver->options.journal, deliver->options.consumer);
     deliver->state = SENDING;
     deliver->has_result = false;
     deliver->is_in_send = true;
@@ -431,7 +431,7 @@ void deliver_flush(struct deliver *deliver, uint32_t timeout_ms, destinations_fl
     *flush = (struct flush){
         .next = deliver->flushes,
         .deliver = deliver,
-        .target = spool_end(deliver->options.spool),
+        .target = journal_end(deliver->options.journal),
         .exported_before = deliver->exported,
         .dropped_before = dropped_total(deliver),
         .timer = {.fn = on_flush_timeout, .arg = flush},
@@ -476,7 +476,7 @@ static const char *state_name(const struct deliver *deliver)
 json_t *deliver_status(const struct deliver *deliver)
 {
     const struct deliver_options *options = &deliver->options;
-    uint64_t lost = spool_lost(options->spool, options->consumer) - deliver->saved;
+    uint64_t lost = journal_lost(options->journal, options->consumer) - deliver->saved;
     char described[160] = "";
     char target[160];
 

@@ -20,8 +20,8 @@ struct deliver_options {
     const struct destinations_host *host;
     const struct exporter *exporter;
     const struct settings *settings;
-    struct spool *spool;
-    unsigned consumer;        /* its number in the spool */
+    struct journal *journal;
+    unsigned consumer;        /* its number in the journal */
     deliver_idle_fn *on_idle; /* nothing waits any more; may not free the queue */
     void *arg;
 };

@@ -2,9 +2,9 @@
 #include "exporters/agent/destinations.h"
 
 #include "exporters/agent/deliver.h"
+#include "exporters/agent/journal.h"
 #include "exporters/agent/log.h"
 #include "exporters/agent/loop.h"
-#include "exporters/agent/spool.h"
 #include "exporters/agent/users.h"
 #include "exporters/console.h"
 #include "exporters/exporter.h"
@@ -22,7 +22,7 @@ enum { LINGER_S = 30, GIVE_UP_S = 300, CONSOLE_END_MS = 1000 };
 struct destinations {
     struct destinations *next;
     struct settings *settings;
-    struct spool *spool;
+    struct journal *journal;
     struct deliver *delivers[SETTINGS_EXPORTERS_MAX];
     size_t deliver_count;
     uint32_t refs;
@@ -95,7 +95,7 @@ static bool is_delivered(const struct destinations *set)
 static void on_timer(void *arg)
 {
     struct destinations *set = arg;
-    struct spool *spool = set->spool;
+    struct journal *journal = set->journal;
     uint64_t unused_ns = loop_now_ns(host.loop) - set->unused_since_ns;
 
     if (unused_ns >= GIVE_UP_S * NS_PER_S)
@@ -106,7 +106,7 @@ static void on_timer(void *arg)
         return;
     }
     free_set(set);
-    host.spool_drop(spool);
+    host.journal_drop(journal);
 }
 
 /* Memory of what was delivered goes back when the last of the queues is done. */
@@ -115,7 +115,7 @@ static void on_idle(void *arg)
     struct destinations *set = arg;
 
     if (is_delivered(set))
-        spool_trim(set->spool);
+        journal_trim(set->journal);
 }
 
 static int open_queues(struct destinations *set)
@@ -123,13 +123,13 @@ static int open_queues(struct destinations *set)
     const struct settings *settings = set->settings;
 
     /* Before the queues look at their positions. */
-    spool_set_consumers(set->spool, (unsigned)settings->exporter_count);
+    journal_set_consumers(set->journal, (unsigned)settings->exporter_count);
     for (size_t i = 0; i < settings->exporter_count; i++) {
         struct deliver_options options = {
             .host = &host,
             .exporter = find_exporter(settings->exporters[i]),
             .settings = settings,
-            .spool = set->spool,
+            .journal = set->journal,
             .consumer = (unsigned)i,
             .on_idle = on_idle,
             .arg = set,
@@ -151,11 +151,11 @@ static struct destinations *make_set(struct settings *settings)
         return NULL;
     set->settings = settings_ref(settings);
     set->timer = (struct loop_timer){.fn = on_timer, .arg = set};
-    r = host.spool_obtain(settings->digest, settings->queue_bytes, &set->spool);
+    r = host.journal_obtain(settings->digest, settings->queue_bytes, &set->journal);
     if (r == 0) {
         r = open_queues(set);
         if (r < 0)
-            host.spool_drop(set->spool);
+            host.journal_drop(set->journal);
     }
     if (r < 0) {
         free_set(set);
@@ -215,9 +215,9 @@ void destinations_unref(struct destinations *set)
         destinations_end_console(set->settings->console_session, CONSOLE_END_MS, forget_flushed, NULL);
 }
 
-struct spool *destinations_spool(struct destinations *set)
+struct journal *destinations_journal(struct destinations *set)
 {
-    return set->spool;
+    return set->journal;
 }
 
 void destinations_wake(struct destinations *set)

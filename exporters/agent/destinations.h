@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Destination sets: one for each distinct way to export (the digest of the settings), shared by all processes that
  * export so. A set owns a journal and one deliver queue for each of its exporters. Called by intake.c (for, unref),
- * drain.c (spool, wake) and command.c (flush, status). */
+ * drain.c (journal, wake) and command.c (flush, status). */
 #ifndef SPANSHIM_DESTINATIONS_H
 #define SPANSHIM_DESTINATIONS_H
 
@@ -17,17 +17,17 @@ struct destinations;
 struct http_client;
 struct loop;
 struct process;
-struct spool;
-struct spool_origin;
+struct journal;
+struct journal_origin;
 
 /* What the agent gives to the sets; copied. */
 struct destinations_host {
     struct loop *loop;
     struct http_client *http;
-    /* spools_obtain, spools_drop and process_find (spools.h, process.h), or a test's own. */
-    int (*spool_obtain)(const uint8_t key[SETTINGS_DIGEST_SIZE], size_t capacity, struct spool **ret_spool);
-    void (*spool_drop)(struct spool *spool);
-    struct process *(*process_find)(const struct spool_origin *origin);
+    /* journals_obtain, journals_drop and process_find (journals.h, process.h), or a test's own. */
+    int (*journal_obtain)(const uint8_t key[SETTINGS_DIGEST_SIZE], size_t capacity, struct journal **ret_journal);
+    void (*journal_drop)(struct journal *journal);
+    struct process *(*process_find)(const struct journal_origin *origin);
 };
 
 /* Once, before the first set is made. Context: loop. */
@@ -47,8 +47,8 @@ struct destinations *destinations_for(struct settings *settings);
  * minutes. Context: loop. */
 void destinations_unref(struct destinations *destinations);
 
-/* Its journal; its exporters are consumers 0 .. n - 1, told to the spool already. Context: loop. */
-struct spool *destinations_spool(struct destinations *destinations);
+/* Its journal; its exporters are consumers 0 .. n - 1, told to the journal already. Context: loop. */
+struct journal *destinations_journal(struct destinations *destinations);
 
 /* Records were appended to its journal. Cheap: once per pass over the rings. Context: loop. */
 void destinations_wake(struct destinations *destinations);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/agent/drain.h"
 
+#include "exporters/agent/journal.h"
 #include "exporters/agent/process.h"
 #include "exporters/agent/source.h"
-#include "exporters/agent/spool.h"
 #include "preload/wire.h"
 
 #include <string.h>
@@ -34,23 +34,23 @@ static void publish_tail(struct source *source, uint32_t lane)
 
 /* records */
 
-static void spool_record(struct source *source, uint32_t lane, uint64_t position, uint32_t cells,
-                         const struct record *record)
+static void append_record(struct source *source, uint32_t lane, uint64_t position, uint32_t cells,
+                          const struct record *record)
 {
     struct source_lane *state = &source->lanes[lane];
-    struct spool_origin origin = {.source = source->id,
-                                  .lane = lane,
-                                  .generation = generation_of(state->owner),
-                                  .cells = cells,
-                                  .position = position,
-                                  .pid = state->process ? state->process->pid : 0};
+    struct journal_origin origin = {.source = source->id,
+                                    .lane = lane,
+                                    .generation = generation_of(state->owner),
+                                    .cells = cells,
+                                    .position = position,
+                                    .pid = state->process ? state->process->pid : 0};
 
-    if (!source->spool)
+    if (!source->journal)
         return;
-    (void)spool_append(source->spool, &origin, record, sizeof(record->header) + record->header.length);
-    source->spool_end = spool_end(source->spool);
+    (void)journal_append(source->journal, &origin, record, sizeof(record->header) + record->header.length);
+    source->journal_end = journal_end(source->journal);
     if (state->process)
-        state->process->spool_end = source->spool_end;
+        state->process->journal_end = source->journal_end;
 }
 
 /* Copy one ready cell's payload behind what is there. The cell is read once: its owner may change it meanwhile. How
@@ -108,7 +108,7 @@ static void take_record(struct source *source, uint32_t lane, uint64_t position,
     }
     if (record->header.type == WIRE_RECORD_DIAGNOSTIC)
         return;
-    spool_record(source, lane, position, parts, record);
+    append_record(source, lane, position, parts, record);
     source->counts->taken_count++;
 }
 
@@ -305,7 +305,7 @@ static bool drain_slot(struct source *source, uint32_t lane, uint32_t slot, uint
     /* No sampled flag: it would have made no record either. */
     if (!(((struct wire_request *)(void *)record.payload)->flags & WIRE_REQUEST_SAMPLED))
         return false;
-    spool_record(source, lane, slot, 0, &record);
+    append_record(source, lane, slot, 0, &record);
     return true;
 }
 
@@ -362,12 +362,12 @@ void drain_release(struct source *source, uint32_t lane)
 
 /* after a restart */
 
-static void resume_entry(struct source *source, const struct spool_entry *entry)
+static void resume_entry(struct source *source, const struct journal_entry *entry)
 {
-    const struct spool_origin *origin = &entry->origin;
+    const struct journal_origin *origin = &entry->origin;
     struct source_lane *state;
 
-    source->spool_end = entry->next;
+    source->journal_end = entry->next;
     if (!source->map || origin->lane >= source->lane_count)
         return;
     state = &source->lanes[origin->lane];
@@ -404,11 +404,11 @@ static void finish_lane(struct source *source, uint32_t lane)
 
 void drain_resume(struct source *source)
 {
-    struct spool_entry entry;
+    struct journal_entry entry;
 
-    if (!source->spool)
+    if (!source->journal)
         return;
-    for (uint64_t position = 0; spool_read(source->spool, position, &entry); position = entry.next)
+    for (uint64_t position = 0; journal_read(source->journal, position, &entry); position = entry.next)
         if (entry.origin.source == source->id)
             resume_entry(source, &entry);
     for (uint32_t lane = 0; source->map && lane < source->lane_count; lane++)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads a lane as wire.h says a reader must, and appends what it finds to the source's spool. Knows no process, no
+/* Reads a lane as wire.h says a reader must, and appends what it finds to the source's journal. Knows no process, no
  * clock and no destination; rounds.c says when, and whether the owner still lives. */
 #ifndef SPANSHIM_DRAIN_H
 #define SPANSHIM_DRAIN_H

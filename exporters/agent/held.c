@@ -64,17 +64,17 @@ struct held *held_find(const struct held_list *list, uint32_t id)
 {
     struct held *held = list->first;
 
-    while (held && (held->packet.id != id || held->packet.type == LINK_SPOOL))
+    while (held && (held->packet.id != id || held->packet.type == LINK_JOURNAL))
         held = held->next;
     return held;
 }
 
-struct held *held_find_spool(const struct held_list *list, const void *key, size_t length)
+struct held *held_find_journal(const struct held_list *list, const void *key, size_t length)
 {
     struct held *held = list->first;
 
-    while (held &&
-           (held->packet.type != LINK_SPOOL || held->packet.length != length || memcmp(held->bytes, key, length) != 0))
+    while (held && (held->packet.type != LINK_JOURNAL || held->packet.length != length ||
+                    memcmp(held->bytes, key, length) != 0))
         held = held->next;
     return held;
 }
@@ -84,7 +84,7 @@ size_t held_count_of(const struct held_list *list, uint32_t uid)
     size_t count = 0;
 
     for (const struct held *held = list->first; held; held = held->next)
-        count += held->packet.uid == uid && held->packet.type != LINK_SPOOL;
+        count += held->packet.uid == uid && held->packet.type != LINK_JOURNAL;
     return count;
 }
 

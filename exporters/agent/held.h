@@ -36,9 +36,9 @@ void held_remove(struct held_list *list, struct held *held);
 /* The first of this type that this worker hasn't had; type 0: of any. NULL: none. Context: loop. */
 struct held *held_next_unsent(const struct held_list *list, uint32_t type);
 
-/* By its number; spools by their key. NULL: none. Context: loop. */
+/* By its number; journals by their key. NULL: none. Context: loop. */
 struct held *held_find(const struct held_list *list, uint32_t id);
-struct held *held_find_spool(const struct held_list *list, const void *key, size_t length);
+struct held *held_find_journal(const struct held_list *list, const void *key, size_t length);
 
 /* How many of this user. Context: loop. */
 size_t held_count_of(const struct held_list *list, uint32_t uid);

@@ -5,6 +5,7 @@
 #include "exporters/agent/complaints.h"
 #include "exporters/agent/destinations.h"
 #include "exporters/agent/drain.h"
+#include "exporters/agent/journal.h"
 #include "exporters/agent/log.h"
 #include "exporters/agent/owner.h"
 #include "exporters/agent/proc.h"
@@ -14,7 +15,6 @@
 #include "exporters/agent/rounds.h"
 #include "exporters/agent/settings.h"
 #include "exporters/agent/source.h"
-#include "exporters/agent/spool.h"
 #include "exporters/agent/status.h"
 #include "exporters/agent/users.h"
 #include "preload/wire.h"
@@ -249,7 +249,7 @@ static void connect_source(struct source *source)
     if (!source->destinations && errno)
         log_line(LOG_LEVEL_WARN, "process %d (%s): not traced: no way to export can be made: %s", (int)source->pid,
                  source->executable, strerror(errno));
-    source->spool = source->destinations ? destinations_spool(source->destinations) : NULL;
+    source->journal = source->destinations ? destinations_journal(source->destinations) : NULL;
     if (source->resumed)
         drain_resume(source);
 }
@@ -265,7 +265,7 @@ static void start_source(struct source *source)
         rounds_add(source);
         return;
     }
-    /* Its image is gone; its records are still in a spool, and who they were of is all that is needed. */
+    /* Its image is gone; its records are still in a journal, and who they were of is all that is needed. */
     if (source->destinations)
         destinations_unref(source->destinations); /* it lives until they are delivered */
     source->destinations = NULL;
@@ -362,7 +362,7 @@ size_t intake_sweep(void)
         next = source->next;
         if (source->map)
             continue;
-        if (!source->spool || spool_done(source->spool) >= source->spool_end)
+        if (!source->journal || journal_done(source->journal) >= source->journal_end)
             drop(source);
         else
             left_count++;
@@ -370,15 +370,15 @@ size_t intake_sweep(void)
     return left_count;
 }
 
-void intake_spool_dropped(const struct spool *spool)
+void intake_journal_dropped(const struct journal *journal)
 {
     struct source *next;
 
     for (struct source *source = sources; source; source = next) {
         next = source->next;
-        if (source->spool != spool)
+        if (source->journal != journal)
             continue;
-        source->spool = NULL;
+        source->journal = NULL;
         if (!source->map)
             drop(source);
     }

@@ -11,7 +11,7 @@
 
 struct loop;
 struct source;
-struct spool;
+struct journal;
 
 /* What the worker does for it; copied. */
 struct intake_host {
@@ -28,7 +28,7 @@ struct intake_handover {
     const uint8_t *message; /* struct wire_message and its text */
     size_t length;
     int ring, control, pidfd;
-    bool finished; /* its image is gone: no ring, only records in a spool */
+    bool finished; /* its image is gone: no ring, only records in a journal */
     bool resumed;  /* of the worker before: intake_resume will follow */
 };
 
@@ -39,8 +39,8 @@ void intake_deinit(void);
 /* Take a hand-over: 0, or -errno and it was dropped. What it complains about is logged. Context: loop. */
 int intake_take(const struct intake_handover *handover);
 
-/* All that the worker before had was taken: look into the spools for what was read already, then go on. Not one by one:
- * a spool's records are delivered as soon as somebody uses it, and each must find whose it is. Context: loop. */
+/* All that the worker before had was taken: look into the journals for what was read already, then go on. Not one by
+ * one: a journal's records are delivered as soon as somebody uses it, and each must find whose it is. Context: loop. */
 void intake_resume(void);
 
 /* By the keeper's number; NULL when there is none. Context: loop. */
@@ -56,8 +56,8 @@ void intake_finish(struct source *source);
 /* Drop finished sources whose records are delivered. How many finished ones are left. Context: loop. */
 size_t intake_sweep(void);
 
-/* This spool goes, delivered or not: so do the sources that only its records kept. Context: loop. */
-void intake_spool_dropped(const struct spool *spool);
+/* This journal goes, delivered or not: so do the sources that only its records kept. Context: loop. */
+void intake_journal_dropped(const struct journal *journal);
 
 /* CLOCK_REALTIME minus CLOCK_MONOTONIC, now. Context: loop. */
 int64_t intake_wall_offset_ns(void);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The half of the agent that lives on: socket, descriptors of rings, spools and unanswered commands. Forks the worker
+/* The half of the agent that lives on: socket, descriptors of rings, journals and unanswered commands. Forks the worker
  * and hands it everything again when it dies. Looks at no more of a message than its header. */
 #ifndef SPANSHIM_KEEPER_H
 #define SPANSHIM_KEEPER_H

@@ -11,18 +11,18 @@
 enum link_type {
     /* keeper to worker, after its start in this order */
     LINK_HELLO = 1, /* bytes: struct link_hello */
-    LINK_SPOOL,     /* bytes: the key; descriptor: the memfd */
+    LINK_JOURNAL,   /* bytes: the key; descriptor: the memfd */
     LINK_SOURCE,    /* bytes: the hand-over; descriptors: ring, control, and the pidfd if there is one */
-    LINK_FINISHED,  /* bytes: the hand-over of an image that is gone but still has records in a spool */
+    LINK_FINISHED,  /* bytes: the hand-over of an image that is gone but still has records in a journal */
     LINK_READY,     /* that was all there was before this worker */
     LINK_COMMAND,   /* bytes: the message; descriptors: the connection, and what came with the message */
     LINK_STOP,      /* deliver what can be and end */
     /* worker to keeper */
-    LINK_KEEP_SPOOL, /* bytes: the key; descriptor: the memfd */
-    LINK_DROP_SPOOL, /* bytes: the key */
-    LINK_UNMAPPED,   /* id: the image is gone, only the message is needed still */
-    LINK_DROP,       /* id: the source or command is done with */
-    LINK_IDLE,       /* id: how many sources and commands this worker has had; nothing is left to do. May be refused */
+    LINK_KEEP_JOURNAL, /* bytes: the key; descriptor: the memfd */
+    LINK_DROP_JOURNAL, /* bytes: the key */
+    LINK_UNMAPPED,     /* id: the image is gone, only the message is needed still */
+    LINK_DROP,         /* id: the source or command is done with */
+    LINK_IDLE, /* id: how many sources and commands this worker has had; nothing is left to do. May be refused */
 };
 
 enum { LINK_FDS_MAX = 3, LINK_BYTES_MAX = WIRE_MESSAGE_MAX };

@@ -2,11 +2,11 @@
 #include "exporters/agent/process.h"
 
 #include "exporters/agent/intake.h"
+#include "exporters/agent/journal.h"
 #include "exporters/agent/owner.h"
 #include "exporters/agent/proc.h"
 #include "exporters/agent/settings.h"
 #include "exporters/agent/source.h"
-#include "exporters/agent/spool.h"
 #include "exporters/agent/user_name.h"
 
 #include <stdlib.h>
@@ -124,7 +124,7 @@ struct process *process_new(struct source *source, uint32_t lane, uint32_t gener
     return process;
 }
 
-struct process *process_find(const struct spool_origin *origin)
+struct process *process_find(const struct journal_origin *origin)
 {
     struct process *process = look_up(origin->source, origin->lane, origin->generation);
     struct source *source;
@@ -136,7 +136,7 @@ struct process *process_find(const struct spool_origin *origin)
     process = source ? process_new(source, origin->lane, origin->generation, origin->pid) : NULL;
     if (process) {
         process->ended = true;
-        process->spool_end = source->spool_end;
+        process->journal_end = source->journal_end;
     }
     return process;
 }
@@ -200,10 +200,10 @@ static size_t remove_where(bool (*gone)(const struct process *process, const voi
 
 static bool is_delivered(const struct process *process, const void *arg)
 {
-    const struct spool *spool = process->from->spool;
+    const struct journal *journal = process->from->journal;
 
     (void)arg;
-    return process->ended && (!spool || spool_done(spool) >= process->spool_end);
+    return process->ended && (!journal || journal_done(journal) >= process->journal_end);
 }
 
 static bool is_of(const struct process *process, const void *source)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An instrumented process as the agent knows it: whose record is this, what describes it, where does it go.
- * Made for each process that claims a lane of a ring; kept while records that name it are in a spool.
+ * Made for each process that claims a lane of a ring; kept while records that name it are in a journal.
  * The identity comes from the kernel; the facts come from the hand-over and from nothing in the records. */
 #ifndef SPANSHIM_PROCESS_H
 #define SPANSHIM_PROCESS_H
@@ -16,7 +16,7 @@ struct destinations;
 struct resource;
 struct routes;
 struct source;
-struct spool_origin;
+struct journal_origin;
 
 struct process {
     struct process *next;     /* in its bucket of the table */
@@ -32,7 +32,7 @@ struct process {
     uint64_t started_unix_ns;
     bool is_start_known;     /* else started_unix_ns is when it was met */
     bool ended;              /* and gone from its lane: kept for its records only */
-    uint64_t spool_end;      /* position after its newest record in the spool */
+    uint64_t journal_end;    /* position after its newest record in the journal */
     uint8_t instance_id[16]; /* UUID of service.instance.id: one per process, the same after a restart of the worker */
     int64_t wall_offset_ns;  /* wall clock minus its CLOCK_MONOTONIC */
     const struct resource *resource;   /* owned by the source: shared by the image's processes */
@@ -41,9 +41,9 @@ struct process {
     struct destinations *destinations; /* where its records go */
 };
 
-/* The process a spooled record came from; NULL when its ring is not known any more. Borrowed until the entry has been
+/* The process a journaled record came from; NULL when its ring is not known any more. Borrowed until the entry has been
  * acknowledged by all consumers. Context: loop. */
-struct process *process_find(const struct spool_origin *origin);
+struct process *process_find(const struct journal_origin *origin);
 
 /* Once, before any process is made: what tells the instance ids of this agent from another's. Context: start. */
 void process_init(const uint8_t seed[16]);

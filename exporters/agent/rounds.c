@@ -5,6 +5,7 @@
 #include "exporters/agent/destinations.h"
 #include "exporters/agent/drain.h"
 #include "exporters/agent/intake.h"
+#include "exporters/agent/journals.h"
 #include "exporters/agent/log.h"
 #include "exporters/agent/loop.h"
 #include "exporters/agent/owner.h"
@@ -12,7 +13,6 @@
 #include "exporters/agent/reading.h"
 #include "exporters/agent/reclaim.h"
 #include "exporters/agent/source.h"
-#include "exporters/agent/spools.h"
 #include "exporters/agent/users.h"
 #include "exporters/agent/waiter.h"
 #include "preload/wire.h"
@@ -394,8 +394,8 @@ static void read_source(struct source *source, uint64_t now_ns)
     source->pending = look.pending;
     check_quiet(source, &look, now_ns);
     reading_end(before);
-    if (source->destinations && source->spool_end > source->spool_woken) {
-        source->spool_woken = source->spool_end;
+    if (source->destinations && source->journal_end > source->journal_woken) {
+        source->journal_woken = source->journal_end;
         destinations_wake(source->destinations);
     }
 }
@@ -493,7 +493,7 @@ void rounds_drain_all(void)
 static void keep_house(void *arg)
 {
     size_t left_count = intake_sweep();
-    bool empty = spools_trim();
+    bool empty = journals_trim();
 
     (void)arg;
     if (left_count || !empty)

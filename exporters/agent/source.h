@@ -17,7 +17,7 @@ struct destinations;
 struct process;
 struct resource;
 struct settings;
-struct spool;
+struct journal;
 
 /* What the agent knows of a lane; the truth is here, what stands in the mapping is only published. */
 struct source_lane {
@@ -73,12 +73,12 @@ struct source {
     struct settings *settings;
     struct resource *resource;
     struct destinations *destinations; /* NULL: nothing is exported */
-    struct spool *spool;               /* of the destinations */
-    uint64_t spool_end;                /* position after its newest record there */
+    struct journal *journal;           /* of the destinations */
+    uint64_t journal_end;              /* position after its newest record there */
     struct source_counts *counts;      /* in the control page: the next worker goes on with them; NULL: not mapped */
 
     bool pressed, pending;   /* what the last look came to */
-    uint64_t spool_woken;    /* the spool's end when the destinations were told */
+    uint64_t journal_woken;  /* the journal's end when the destinations were told */
     bool asleep;             /* `asleep` is set in the mapping and the waiter watches it */
     uint64_t last_active_ns; /* something was taken */
     uint64_t quiet_since_ns; /* since when nobody is known to be left; 0: somebody is */

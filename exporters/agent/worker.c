@@ -5,12 +5,12 @@
 #include "exporters/agent/destinations.h"
 #include "exporters/agent/http_client.h"
 #include "exporters/agent/intake.h"
+#include "exporters/agent/journals.h"
 #include "exporters/agent/link.h"
 #include "exporters/agent/log.h"
 #include "exporters/agent/loop.h"
 #include "exporters/agent/process.h"
 #include "exporters/agent/rounds.h"
-#include "exporters/agent/spools.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -55,17 +55,17 @@ static int tell(uint32_t type, uint32_t id, const void *bytes, size_t length, co
 
 /* what the parts ask of the keeper */
 
-static int keep_spool(void *arg, const uint8_t key[SPOOLS_KEY_SIZE], int memfd)
+static int keep_journal(void *arg, const uint8_t key[JOURNALS_KEY_SIZE], int memfd)
 {
     (void)arg;
-    return tell(LINK_KEEP_SPOOL, 0, key, SPOOLS_KEY_SIZE, &memfd);
+    return tell(LINK_KEEP_JOURNAL, 0, key, JOURNALS_KEY_SIZE, &memfd);
 }
 
-static void spool_dropped(void *arg, const uint8_t key[SPOOLS_KEY_SIZE], struct spool *spool)
+static void journal_dropped(void *arg, const uint8_t key[JOURNALS_KEY_SIZE], struct journal *journal)
 {
     (void)arg;
-    intake_spool_dropped(spool);
-    (void)tell(LINK_DROP_SPOOL, 0, key, SPOOLS_KEY_SIZE, NULL);
+    intake_journal_dropped(journal);
+    (void)tell(LINK_DROP_JOURNAL, 0, key, JOURNALS_KEY_SIZE, NULL);
 }
 
 static void source_unmapped(void *arg, uint32_t id)
@@ -185,12 +185,12 @@ static void take_message(struct link_message *message)
     case LINK_HELLO:
         take_hello(message);
         break;
-    case LINK_SPOOL:
-        if (message->fd_count == 1 && message->packet.length == SPOOLS_KEY_SIZE) {
-            int error = spools_restore(message->bytes, message->fds[0]);
+    case LINK_JOURNAL:
+        if (message->fd_count == 1 && message->packet.length == JOURNALS_KEY_SIZE) {
+            int error = journals_restore(message->bytes, message->fds[0]);
 
             if (error)
-                log_line(LOG_LEVEL_ERROR, "a spool could not be taken over: %s", strerror(-error));
+                log_line(LOG_LEVEL_ERROR, "a journal could not be taken over: %s", strerror(-error));
         }
         break;
     case LINK_SOURCE:
@@ -200,7 +200,7 @@ static void take_message(struct link_message *message)
     case LINK_READY:
         worker.ready = true;
         intake_resume();
-        spools_drop_unclaimed();
+        journals_drop_unclaimed();
         destinations_start();
         watch_for_idle();
         break;
@@ -210,8 +210,8 @@ static void take_message(struct link_message *message)
     case LINK_STOP:
         stop();
         break;
-    case LINK_KEEP_SPOOL:
-    case LINK_DROP_SPOOL:
+    case LINK_KEEP_JOURNAL:
+    case LINK_DROP_JOURNAL:
     case LINK_UNMAPPED:
     case LINK_DROP:
     case LINK_IDLE:
@@ -243,10 +243,10 @@ static void on_link(void *arg, int fd, uint32_t events)
 
 static int start(void)
 {
-    const struct spools_host spools = {.keep = keep_spool, .dropped = spool_dropped};
+    const struct journals_host journals = {.keep = keep_journal, .dropped = journal_dropped};
     const struct intake_host intake = {.unmapped = source_unmapped, .dropped = entry_dropped};
     struct destinations_host destinations = {
-        .spool_obtain = spools_obtain, .spool_drop = spools_drop, .process_find = process_find};
+        .journal_obtain = journals_obtain, .journal_drop = journals_drop, .process_find = process_find};
     int error = loop_new(&worker.loop);
 
     if (error)
@@ -260,7 +260,7 @@ static int start(void)
     destinations.loop = worker.loop;
     destinations.http = worker.http;
     destinations_init(&destinations);
-    spools_init(&spools);
+    journals_init(&journals);
     intake_init(&intake);
     worker.idle_timer.fn = check_idle;
     error = rounds_init(worker.loop);
@@ -286,7 +286,7 @@ int worker_run(int link)
     rounds_deinit();
     destinations_deinit(); /* ends the flushes that commands wait for */
     command_deinit();
-    spools_deinit();
+    journals_deinit();
     http_client_free(worker.http);
     loop_free(worker.loop);
     free(worker.message);

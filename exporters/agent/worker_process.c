@@ -37,7 +37,7 @@ static const uint64_t stop_ns = 5000 * MS;
 static const uint64_t restart_first_ns = 10 * MS, restart_max_ns = 1000 * MS, restart_good_ns = 200 * MS;
 
 /* What was said to this worker already, in order. */
-enum phase { PHASE_HELLO, PHASE_SPOOLS, PHASE_SOURCES, PHASE_READY, PHASE_LIVE };
+enum phase { PHASE_HELLO, PHASE_JOURNALS, PHASE_SOURCES, PHASE_READY, PHASE_LIVE };
 
 /* The worker; loop only. */
 static struct {
@@ -77,7 +77,7 @@ static int send_held(uint32_t type)
             return error;
         held->sent = true;
         held->sent_count++;
-        if (held->packet.type != LINK_SPOOL)
+        if (held->packet.type != LINK_JOURNAL)
             worker.sent_count++;
     }
     return 0;
@@ -90,8 +90,8 @@ static int feed_phase(void)
     switch (worker.phase) {
     case PHASE_HELLO:
         return send_plain(LINK_HELLO, &worker.hello, sizeof(worker.hello));
-    case PHASE_SPOOLS:
-        return send_held(LINK_SPOOL);
+    case PHASE_JOURNALS:
+        return send_held(LINK_JOURNAL);
     case PHASE_SOURCES:
         error = send_held(LINK_SOURCE);
         return error ? error : send_held(LINK_FINISHED);
@@ -123,9 +123,9 @@ void worker_process_feed(void)
 
 /* what it says */
 
-static void keep_spool(struct link_message *message)
+static void keep_journal(struct link_message *message)
 {
-    struct link_packet packet = {.type = LINK_SPOOL, .length = message->packet.length};
+    struct link_packet packet = {.type = LINK_JOURNAL, .length = message->packet.length};
     struct held *held;
 
     if (message->fd_count != 1) {
@@ -156,11 +156,11 @@ static void unmap_held(uint32_t id)
 static void hear_worker(struct link_message *message)
 {
     switch ((enum link_type)message->packet.type) {
-    case LINK_KEEP_SPOOL:
-        keep_spool(message);
+    case LINK_KEEP_JOURNAL:
+        keep_journal(message);
         return;
-    case LINK_DROP_SPOOL:
-        drop_held(held_find_spool(worker.options.held, message->bytes, message->packet.length));
+    case LINK_DROP_JOURNAL:
+        drop_held(held_find_journal(worker.options.held, message->bytes, message->packet.length));
         break;
     case LINK_UNMAPPED:
         unmap_held(message->packet.id);
@@ -172,7 +172,7 @@ static void hear_worker(struct link_message *message)
         worker.options.on_idle(message->packet.id);
         break;
     case LINK_HELLO:
-    case LINK_SPOOL:
+    case LINK_JOURNAL:
     case LINK_SOURCE:
     case LINK_FINISHED:
     case LINK_READY:

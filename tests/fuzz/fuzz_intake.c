@@ -3,13 +3,13 @@
  * changed. Input: a byte that tells how many times 8 bytes of text follow, the text, then changes: offset (3 bytes),
  * value. */
 #include "exporters/agent/intake.h"
+#include "exporters/agent/journal.h"
 #include "exporters/agent/log.h"
 #include "exporters/agent/loop.h"
 #include "exporters/agent/process.h"
 #include "exporters/agent/rounds.h"
 #include "exporters/agent/source.h"
 #include "exporters/agent/span.h"
-#include "exporters/agent/spool.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/support/wire_writer.h"
 
@@ -21,7 +21,7 @@
 enum { LANES = 2, SLOTS = 64, CELLS = 16 };
 
 static struct loop *loop;
-static struct spool *spool;
+static struct journal *journal;
 
 static void ignore(void *arg, uint32_t id)
 {
@@ -37,9 +37,9 @@ static void start_once(void)
     if (loop)
         return;
     log_set_level((enum log_level)0);
-    if (loop_new(&loop) || rounds_init(loop) || spool_create(1 << 20, &memfd) || spool_open(memfd, &spool))
+    if (loop_new(&loop) || rounds_init(loop) || journal_create(1 << 20, &memfd) || journal_open(memfd, &journal))
         abort();
-    spool_set_consumers(spool, 1);
+    journal_set_consumers(journal, 1);
     intake_init(&host);
 }
 
@@ -81,14 +81,14 @@ static size_t write_message(uint8_t *message, const uint8_t *text, size_t length
     return sizeof(head) + sizeof(nothing) + length;
 }
 
-static void read_spool(void)
+static void read_journal(void)
 {
     static const struct process process = {.wall_offset_ns = 1};
-    struct spool_entry entry;
+    struct journal_entry entry;
     struct span span;
     char buf[8];
 
-    while (spool_read(spool, spool_position(spool, 0), &entry)) {
+    while (journal_read(journal, journal_position(journal, 0), &entry)) {
         const uint8_t *payload = (const uint8_t *)entry.record + sizeof(struct wire_record);
 
         if (span_parse(&process, payload, entry.length - sizeof(struct wire_record), &span) == 0) {
@@ -96,7 +96,7 @@ static void read_spool(void)
             if (span.end_unix_ns < span.start_unix_ns)
                 abort();
         }
-        spool_ack(spool, 0, entry.next);
+        journal_ack(journal, 0, entry.next);
     }
 }
 
@@ -120,10 +120,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     handover.ring = writer.ring_memfd;
     handover.control = writer.control_memfd;
     if (intake_take(&handover) == 0) {
-        intake_first()->spool = spool;
+        intake_first()->journal = journal;
         rounds_drain_all();
         rounds_drain_all();
-        read_spool();
+        read_journal();
     }
     intake_deinit();
     close(writer.ring_memfd);

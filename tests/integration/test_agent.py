@@ -443,7 +443,7 @@ class RecordTest(AgentTest):
         self.assertEqual(5000, self.ask(STATUS)["rings"][0]["counts"]["taken"])
 
     def test_memory_goes_back_when_all_is_quiet(self):
-        """The ring's is charged to the target, the spool's to the agent."""
+        """The ring's is charged to the target, the journal's to the agent."""
         agent = self.start("--stay")
         program = self.program()
         worker = self.worker(agent)
@@ -460,7 +460,7 @@ class RecordTest(AgentTest):
         os.kill(worker, signal.SIGCONT)
         self.assertEqual("ok", self.ask(FLUSH)["result"])
         wait_until(lambda: held("wire-writer") < 75000, what="less memory of the ring")
-        wait_until(lambda: held("spanshim-spool") < 100000, what="less memory of the spool")
+        wait_until(lambda: held("spanshim-journal") < 100000, what="less memory of the journal")
         program.do("write", 400, 1000)
         self.assertEqual("ok", self.ask(FLUSH)["result"])
         self.assertEqual(list(range(1400)), numbers_of(self.sink.spans))

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/agent/deliver.h"
 
+#include "exporters/agent/journal.h"
 #include "exporters/agent/loop.h"
 #include "exporters/agent/process.h"
 #include "exporters/agent/span.h"
-#include "exporters/agent/spool.h"
 #include "tests/support/sample_request.h"
 
 #include <errno.h>
@@ -36,8 +36,8 @@ static struct {
 } fake;
 
 static struct loop *loop;
-static struct spool *spool;
-static int spool_fd;
+static struct journal *journal;
+static int journal_fd;
 static struct process process;
 static struct destinations_host host;
 static struct settings *settings;
@@ -110,7 +110,7 @@ static const struct exporter exporter_fake = {.name = "fake",
                                               .send = fake_send,
                                               .close = fake_close};
 
-static struct process *find_process(const struct spool_origin *origin)
+static struct process *find_process(const struct journal_origin *origin)
 {
     return origin->source != GONE ? &process : NULL;
 }
@@ -129,9 +129,9 @@ static int set_up(void **state)
     fake.answer_count = 1;
     idle_count = appended = 0;
     assert_int_equal(loop_new(&loop), 0);
-    assert_int_equal(spool_create(1 << 20, &spool_fd), 0);
-    assert_int_equal(spool_open(spool_fd, &spool), 0);
-    spool_set_consumers(spool, 1);
+    assert_int_equal(journal_create(1 << 20, &journal_fd), 0);
+    assert_int_equal(journal_open(journal_fd, &journal), 0);
+    journal_set_consumers(journal, 1);
     host = (struct destinations_host){.loop = loop, .process_find = find_process};
     settings = settings_new(NULL, 0, NULL);
     settings->batch_delay_ms = FOREVER_MS;
@@ -145,8 +145,8 @@ static int tear_down(void **state)
     deliver_free(deliver);
     deliver = NULL;
     settings_unref(settings);
-    spool_close(spool);
-    (void)close(spool_fd);
+    journal_close(journal);
+    (void)close(journal_fd);
     loop_free(loop);
     return 0;
 }
@@ -154,7 +154,7 @@ static int tear_down(void **state)
 static void start(void)
 {
     struct deliver_options options = {
-        .host = &host, .exporter = &exporter_fake, .settings = settings, .spool = spool, .on_idle = on_idle};
+        .host = &host, .exporter = &exporter_fake, .settings = settings, .journal = journal, .on_idle = on_idle};
 
     assert_int_equal(deliver_new(&options, &deliver), 0);
 }
@@ -167,12 +167,12 @@ static void append_from(uint32_t source, unsigned count)
     } record;
 
     for (unsigned i = 0; i < count; i++) {
-        struct spool_origin origin = {.source = source, .position = appended};
+        struct journal_origin origin = {.source = source, .position = appended};
 
         sample_fill(&record.sample.request, ++appended);
         size_t length = sample_size(&record.sample.request);
         record.header = (struct wire_record){.type = WIRE_RECORD_REQUEST, .length = (uint16_t)length};
-        assert_int_equal(spool_append(spool, &origin, &record, sizeof(record.header) + length), 0);
+        assert_int_equal(journal_append(journal, &origin, &record, sizeof(record.header) + length), 0);
     }
 }
 
@@ -259,7 +259,7 @@ static void test_deliver_sends_full_batches_at_once_and_the_rest_after_the_delay
     assert_true(deliver_is_idle(deliver));
     assert_int_equal(idle_count, 1);
     assert_int_equal(count_of("exported", NULL), 7);
-    assert_int_equal(spool_depth(spool, 0), 0);
+    assert_int_equal(journal_depth(journal, 0), 0);
 }
 
 static void test_deliver_sends_one_batch_at_a_time(void **state)
@@ -273,7 +273,7 @@ static void test_deliver_sends_one_batch_at_a_time(void **state)
     deliver_wake(deliver);
     assert_int_equal(fake.batch_count, 1);
     assert_state("sending");
-    assert_int_equal(spool_depth(spool, 0), 6); /* not given up before it is accepted */
+    assert_int_equal(journal_depth(journal, 0), 6); /* not given up before it is accepted */
     release();
     assert_int_equal(fake.batch_count, 2);
     release();
@@ -407,7 +407,7 @@ static void test_deliver_flush_tries_once_though_backing_off(void **state)
     assert_int_equal(flushes.last.failed, 4);
     assert_string_equal(flushes.last.error, "nothing listens");
     assert_state("retrying");
-    assert_int_equal(spool_depth(spool, 0), 4);
+    assert_int_equal(journal_depth(journal, 0), 4);
 }
 
 static void test_deliver_flush_has_an_attempt_of_its_own(void **state)
@@ -469,7 +469,7 @@ static void test_deliver_freed_with_a_flush_ends_it(void **state)
     deliver = NULL;
     assert_int_equal(flushes.count, 1);
     assert_int_equal(flushes.last.failed, 3);
-    assert_int_equal(spool_depth(spool, 0), 3); /* for the next worker */
+    assert_int_equal(journal_depth(journal, 0), 3); /* for the next worker */
 }
 
 static void test_deliver_keeps_to_the_queue_size(void **state)

@@ -2,10 +2,10 @@
 /* Sets with the console as their exporter: what arrives is read from the other end of a pipe. */
 #include "exporters/agent/destinations.h"
 
+#include "exporters/agent/journal.h"
 #include "exporters/agent/loop.h"
 #include "exporters/agent/process.h"
 #include "exporters/agent/resource.h"
-#include "exporters/agent/spool.h"
 #include "exporters/console.h"
 #include "tests/support/sample_request.h"
 
@@ -26,27 +26,27 @@ static struct settings *settings;
 static struct resource *resource;
 static struct process process;
 static bool knows_processes;
-static struct spool *spools[4];
+static struct journal *journals[4];
 static unsigned obtained_count;
 
-static int obtain_spool(const uint8_t key[SETTINGS_DIGEST_SIZE], size_t capacity, struct spool **ret_spool)
+static int obtain_journal(const uint8_t key[SETTINGS_DIGEST_SIZE], size_t capacity, struct journal **ret_journal)
 {
     int fd;
 
     (void)key;
-    assert_int_equal(spool_create(capacity, &fd), 0);
-    assert_int_equal(spool_open(fd, ret_spool), 0);
+    assert_int_equal(journal_create(capacity, &fd), 0);
+    assert_int_equal(journal_open(fd, ret_journal), 0);
     (void)close(fd);
-    spools[obtained_count++] = *ret_spool;
+    journals[obtained_count++] = *ret_journal;
     return 0;
 }
 
-static void drop_spool(struct spool *spool)
+static void drop_journal(struct journal *journal)
 {
-    (void)spool; /* closed with the test */
+    (void)journal; /* closed with the test */
 }
 
-static struct process *find_process(const struct spool_origin *origin)
+static struct process *find_process(const struct journal_origin *origin)
 {
     return knows_processes && origin->source == KNOWN ? &process : NULL;
 }
@@ -67,7 +67,7 @@ static int set_up(void **state)
     knows_processes = true;
     assert_int_equal(loop_new(&loop), 0);
     destinations_init(&(struct destinations_host){
-        .loop = loop, .spool_obtain = obtain_spool, .spool_drop = drop_spool, .process_find = find_process});
+        .loop = loop, .journal_obtain = obtain_journal, .journal_drop = drop_journal, .process_find = find_process});
     destinations_start();
     settings = make_settings("one");
     resource = resource_new(&(struct resource_facts){.executable = "/x/shop"}, settings);
@@ -80,7 +80,7 @@ static int tear_down(void **state)
     (void)state;
     destinations_deinit();
     while (obtained_count > 0)
-        spool_close(spools[--obtained_count]);
+        journal_close(journals[--obtained_count]);
     resource_free(resource);
     settings_unref(settings);
     loop_free(loop);
@@ -93,12 +93,12 @@ static void append(struct destinations *set, unsigned n)
         struct wire_record header;
         union sample_request sample;
     } record;
-    struct spool_origin origin = {.source = KNOWN, .position = n};
+    struct journal_origin origin = {.source = KNOWN, .position = n};
 
     sample_fill(&record.sample.request, n);
     size_t length = sample_size(&record.sample.request);
     record.header = (struct wire_record){.type = WIRE_RECORD_REQUEST, .length = (uint16_t)length};
-    assert_int_equal(spool_append(destinations_spool(set), &origin, &record, sizeof(record.header) + length), 0);
+    assert_int_equal(journal_append(destinations_journal(set), &origin, &record, sizeof(record.header) + length), 0);
     destinations_wake(set);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/agent/drain.h"
 
+#include "exporters/agent/journal.h"
 #include "exporters/agent/source.h"
-#include "exporters/agent/spool.h"
 #include "tests/support/wire_writer.h"
 
 #include <setjmp.h>
@@ -20,15 +20,15 @@ enum { CELLS = 64, SLOTS = 64, PID = 4711 };
 struct fixture {
     struct wire_writer writer;
     struct source source;
-    struct spool *spool;
-    int spool_memfd;
+    struct journal *journal;
+    int journal_memfd;
 };
 
 static void take_over(struct fixture *fixture)
 {
     assert_int_equal(source_map(&fixture->source, fixture->writer.ring_memfd, fixture->writer.control_memfd), 0);
     fixture->source.id = 1;
-    fixture->source.spool = fixture->spool;
+    fixture->source.journal = fixture->journal;
     drain_start(&fixture->source);
     fixture->source.lanes[0].owner = atomic_load(&wire_writer_lane(&fixture->writer, 0)->owner);
 }
@@ -39,9 +39,9 @@ static int setup(void **state)
 
     assert_int_equal(wire_writer_open(&fixture->writer, 2, SLOTS, CELLS), 0);
     assert_true(wire_writer_claim(&fixture->writer, 0, PID));
-    assert_int_equal(spool_create(1 << 20, &fixture->spool_memfd), 0);
-    assert_int_equal(spool_open(fixture->spool_memfd, &fixture->spool), 0);
-    spool_set_consumers(fixture->spool, 1);
+    assert_int_equal(journal_create(1 << 20, &fixture->journal_memfd), 0);
+    assert_int_equal(journal_open(fixture->journal_memfd, &fixture->journal), 0);
+    journal_set_consumers(fixture->journal, 1);
     take_over(fixture);
     *state = fixture;
     return 0;
@@ -52,8 +52,8 @@ static int teardown(void **state)
     struct fixture *fixture = *state;
 
     source_unmap(&fixture->source);
-    spool_close(fixture->spool);
-    close(fixture->spool_memfd);
+    journal_close(fixture->journal);
+    close(fixture->journal_memfd);
     wire_writer_close(&fixture->writer);
     free(fixture);
     return 0;
@@ -67,14 +67,14 @@ static bool write_number(struct fixture *fixture, uint64_t number, size_t path_l
     return wire_writer_write(&fixture->writer, 0, WIRE_RECORD_REQUEST, bytes, length, slot);
 }
 
-/* The next number in the spool; UINT64_MAX: none. The record is borrowed until the next append. */
+/* The next number in the journal; UINT64_MAX: none. The record is borrowed until the next append. */
 static uint64_t next_record(struct fixture *fixture, const struct wire_request **ret_request)
 {
-    struct spool_entry entry;
+    struct journal_entry entry;
 
-    if (!spool_read(fixture->spool, spool_position(fixture->spool, 0), &entry))
+    if (!journal_read(fixture->journal, journal_position(fixture->journal, 0), &entry))
         return UINT64_MAX;
-    spool_ack(fixture->spool, 0, entry.next);
+    journal_ack(fixture->journal, 0, entry.next);
     if (ret_request)
         *ret_request = (const void *)((const uint8_t *)entry.record + sizeof(struct wire_record));
     return wire_writer_number((const uint8_t *)entry.record + sizeof(struct wire_record),
@@ -88,7 +88,7 @@ static uint64_t next_number(struct fixture *fixture)
 
 static void assert_empty(struct fixture *fixture)
 {
-    assert_int_equal(spool_depth(fixture->spool, 0), 0);
+    assert_int_equal(journal_depth(fixture->journal, 0), 0);
 }
 
 static uint64_t shared_tail(struct fixture *fixture)

@@ -3,10 +3,10 @@
  * promised is that nothing is read out of bounds (sanitizers), that it ends, and that what comes out is within its
  * limits. */
 #include "exporters/agent/drain.h"
+#include "exporters/agent/journal.h"
 #include "exporters/agent/process.h"
 #include "exporters/agent/source.h"
 #include "exporters/agent/span.h"
-#include "exporters/agent/spool.h"
 #include "tests/support/wire_writer.h"
 
 #include <setjmp.h>
@@ -77,13 +77,13 @@ static void check_span(const struct span *span, const uint8_t *bytes, size_t len
     assert_true(span->request_header_count <= SPAN_HEADERS_MAX);
 }
 
-static void read_spool(struct spool *spool, uint64_t *accepted_count)
+static void read_journal(struct journal *journal, uint64_t *accepted_count)
 {
     static const struct process process = {.wall_offset_ns = 1};
-    struct spool_entry entry;
+    struct journal_entry entry;
     struct span span;
 
-    while (spool_read(spool, spool_position(spool, 0), &entry)) {
+    while (journal_read(journal, journal_position(journal, 0), &entry)) {
         /* A copy of its own size: a read beyond it is found. */
         size_t length = entry.length - sizeof(struct wire_record);
         uint8_t *bytes = malloc(length);
@@ -96,7 +96,7 @@ static void read_spool(struct spool *spool, uint64_t *accepted_count)
             (*accepted_count)++;
         }
         free(bytes);
-        spool_ack(spool, 0, entry.next);
+        journal_ack(journal, 0, entry.next);
     }
 }
 
@@ -104,17 +104,17 @@ static void test_drain_hostile_records(void **state)
 {
     struct wire_writer writer;
     struct source source = {0};
-    struct spool *spool;
+    struct journal *journal;
     uint64_t accepted_count = 0;
     int memfd;
 
     (void)state;
     assert_int_equal(wire_writer_open(&writer, 1, SLOTS, CELLS), 0);
     assert_int_equal(source_map(&source, writer.ring_memfd, writer.control_memfd), 0);
-    assert_int_equal(spool_create(1 << 20, &memfd), 0);
-    assert_int_equal(spool_open(memfd, &spool), 0);
-    spool_set_consumers(spool, 1);
-    source.spool = spool;
+    assert_int_equal(journal_create(1 << 20, &memfd), 0);
+    assert_int_equal(journal_open(memfd, &journal), 0);
+    journal_set_consumers(journal, 1);
+    source.journal = journal;
     for (unsigned i = 0; i < RECORDS; i++) {
         uint64_t position = atomic_load(&wire_writer_lane(&writer, 0)->head);
         _Alignas(8) uint8_t bytes[WIRE_RECORD_MAX];
@@ -132,7 +132,7 @@ static void test_drain_hostile_records(void **state)
             drain_start(&source);
             drain_resume(&source);
         }
-        read_spool(spool, &accepted_count);
+        read_journal(journal, &accepted_count);
     }
     print_message("%d records changed: %llu taken, %llu spans, %llu corrupt\n", RECORDS,
                   (unsigned long long)source.counts->taken_count, (unsigned long long)accepted_count,
@@ -140,7 +140,7 @@ static void test_drain_hostile_records(void **state)
     assert_true(accepted_count > RECORDS / 4); /* the test would be worth little if nothing came through */
     assert_true(source.counts->corrupt_count > 1000);
     source_unmap(&source);
-    spool_close(spool);
+    journal_close(journal);
     close(memfd);
     wire_writer_close(&writer);
 }

@@ -2,8 +2,8 @@
 #include "exporters/agent/reclaim.h"
 
 #include "exporters/agent/drain.h"
+#include "exporters/agent/journal.h"
 #include "exporters/agent/source.h"
-#include "exporters/agent/spool.h"
 #include "tests/support/wire_writer.h"
 
 #include <pthread.h>
@@ -23,8 +23,8 @@ enum { CELLS = 2048, SLOTS = 256, PID = 4711, CELLS_SIZE = CELLS * WIRE_CELL_SIZ
 struct fixture {
     struct wire_writer writer;
     struct source source;
-    struct spool *spool;
-    int spool_memfd;
+    struct journal *journal;
+    int journal_memfd;
     uint64_t written, taken;
 };
 
@@ -34,12 +34,12 @@ static int setup(void **state)
 
     assert_int_equal(wire_writer_open(&fixture->writer, 2, SLOTS, CELLS), 0);
     assert_true(wire_writer_claim(&fixture->writer, 0, PID));
-    assert_int_equal(spool_create(4 << 20, &fixture->spool_memfd), 0);
-    assert_int_equal(spool_open(fixture->spool_memfd, &fixture->spool), 0);
-    spool_set_consumers(fixture->spool, 1);
+    assert_int_equal(journal_create(4 << 20, &fixture->journal_memfd), 0);
+    assert_int_equal(journal_open(fixture->journal_memfd, &fixture->journal), 0);
+    journal_set_consumers(fixture->journal, 1);
     assert_int_equal(source_map(&fixture->source, fixture->writer.ring_memfd, fixture->writer.control_memfd), 0);
     fixture->source.id = 1;
-    fixture->source.spool = fixture->spool;
+    fixture->source.journal = fixture->journal;
     drain_start(&fixture->source);
     fixture->source.lanes[0].owner = atomic_load(&wire_writer_lane(&fixture->writer, 0)->owner);
     *state = fixture;
@@ -51,8 +51,8 @@ static int teardown(void **state)
     struct fixture *fixture = *state;
 
     source_unmap(&fixture->source);
-    spool_close(fixture->spool);
-    close(fixture->spool_memfd);
+    journal_close(fixture->journal);
+    close(fixture->journal_memfd);
     wire_writer_close(&fixture->writer);
     free(fixture);
     return 0;
@@ -94,15 +94,15 @@ static uint64_t now_ns(void)
 /* All that came is whole, in order, and nothing is missing. */
 static void read_all(struct fixture *fixture)
 {
-    struct spool_entry entry;
+    struct journal_entry entry;
 
     (void)drain_lane(&fixture->source, 0, now_ns());
-    while (spool_read(fixture->spool, spool_position(fixture->spool, 0), &entry)) {
+    while (journal_read(fixture->journal, journal_position(fixture->journal, 0), &entry)) {
         assert_int_equal(wire_writer_number((const uint8_t *)entry.record + sizeof(struct wire_record),
                                             entry.length - sizeof(struct wire_record)),
                          fixture->taken);
         fixture->taken++;
-        spool_ack(fixture->spool, 0, entry.next);
+        journal_ack(fixture->journal, 0, entry.next);
     }
 }
 

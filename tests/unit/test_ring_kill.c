@@ -2,10 +2,10 @@
 /* Servers killed at any moment, with requests open, three at a time on one ring. The shim's own code writes, the
  * agent's own code reads: no lane is blocked, no record torn, no request is lost and none comes twice. */
 #include "exporters/agent/drain.h"
+#include "exporters/agent/journal.h"
 #include "exporters/agent/process.h"
 #include "exporters/agent/source.h"
 #include "exporters/agent/span.h"
-#include "exporters/agent/spool.h"
 #include "preload/conn.h"
 #include "preload/ring.h"
 #include "tests/support/shim_core.h"
@@ -56,7 +56,7 @@ struct server {
 static struct {
     struct wire_writer shared; /* the mapping */
     struct source source;
-    struct spool *spool;
+    struct journal *journal;
     struct server servers[SERVERS];
     uint64_t came_count, exited_count;
 } test;
@@ -191,16 +191,16 @@ static void check_request(const struct wire_request *request, size_t length)
     test.exited_count += exited;
 }
 
-static void check_spool(void)
+static void check_journal(void)
 {
-    struct spool_entry entry;
+    struct journal_entry entry;
 
-    while (spool_read(test.spool, spool_position(test.spool, 0), &entry)) {
+    while (journal_read(test.journal, journal_position(test.journal, 0), &entry)) {
         check_request((const void *)((const char *)entry.record + sizeof(struct wire_record)),
                       entry.length - sizeof(struct wire_record));
-        spool_ack(test.spool, 0, entry.next);
+        journal_ack(test.journal, 0, entry.next);
     }
-    assert_int_equal(spool_lost(test.spool, 0), 0);
+    assert_int_equal(journal_lost(test.journal, 0), 0);
 }
 
 /* A time that doesn't pass: the living are waited for. */
@@ -208,7 +208,7 @@ static void read_lane(uint32_t lane)
 {
     test.source.lanes[lane].owner = atomic_load(&source_lane(&test.source, lane)->owner);
     (void)drain_lane(&test.source, lane, 1);
-    check_spool();
+    check_journal();
 }
 
 static void bury(pid_t pid)
@@ -222,7 +222,7 @@ static void bury(pid_t pid)
         read_lane(lane);
         assert_int_equal(state->tail, atomic_load(&source_lane(&test.source, lane)->head));
         (void)drain_open_requests(&test.source, lane, 1);
-        check_spool();
+        check_journal();
         for (int cause = 0; cause < WIRE_DROP_COUNT; cause++)
             assert_int_equal(source_lane(&test.source, lane)->dropped[cause], 0);
         drain_release(&test.source, lane);
@@ -266,13 +266,13 @@ static int setup(void **state)
     (void)state;
     opened = mmap(NULL, SERVERS * sizeof(*opened), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (!shim_core_init(environment) || wire_writer_open(&test.shared, LANES, SLOTS, CELLS) ||
-        source_map(&test.source, test.shared.ring_memfd, test.shared.control_memfd) || spool_create(1 << 20, &memfd) ||
-        spool_open(memfd, &test.spool))
+        source_map(&test.source, test.shared.ring_memfd, test.shared.control_memfd) ||
+        journal_create(1 << 20, &memfd) || journal_open(memfd, &test.journal))
         return -1;
     close(memfd);
     ring_adopt(test.shared.ring);
-    spool_set_consumers(test.spool, 1);
-    test.source.spool = test.spool;
+    journal_set_consumers(test.journal, 1);
+    test.source.journal = test.journal;
     srand(1);
     return 0;
 }
@@ -287,7 +287,7 @@ static int teardown(void **state)
         waitpid(test.servers[i].pid, NULL, 0);
     }
     source_unmap(&test.source);
-    spool_close(test.spool);
+    journal_close(test.journal);
     wire_writer_close(&test.shared);
     return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "exporters/agent/spool.h"
+#include "exporters/agent/journal.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -12,8 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SPOOL_MAGIC   0x4c4f4f50u /* "POOL" */
-#define SPOOL_VERSION 1u
+#define JOURNAL_MAGIC   0x4c4e524au /* "JRNL" */
+#define JOURNAL_VERSION 1u
 
 enum { HEADER_SIZE = 4096, CAPACITY_MIN = 64 << 10, LENGTH_MAX = 8 << 10, ALIGNMENT = 8 };
 
@@ -30,7 +30,7 @@ struct header {
     struct {
         _Atomic uint64_t position;
         _Atomic uint64_t lost;
-    } consumers[SPOOL_CONSUMERS_MAX];
+    } consumers[JOURNAL_CONSUMERS_MAX];
 };
 static_assert(sizeof(struct header) <= HEADER_SIZE, "header");
 
@@ -38,13 +38,13 @@ struct entry {
     uint32_t size; /* to the next entry */
     uint32_t length;
     uint64_t sequence; /* tells how many entries lie between two positions */
-    struct spool_origin origin;
+    struct journal_origin origin;
     uint8_t record[];
 };
-static_assert(sizeof(struct spool_origin) == 32, "spool_origin");
+static_assert(sizeof(struct journal_origin) == 32, "journal_origin");
 static_assert(sizeof(struct entry) == 48, "entry");
 
-struct spool {
+struct journal {
     struct header *header;
     uint8_t *data; /* mapped twice in a row: an entry never wraps */
     uint64_t capacity;
@@ -61,14 +61,14 @@ static void store(_Atomic uint64_t *word, uint64_t value)
     atomic_store_explicit(word, value, memory_order_release);
 }
 
-static struct entry *entry_at(const struct spool *spool, uint64_t position)
+static struct entry *entry_at(const struct journal *journal, uint64_t position)
 {
-    return (struct entry *)(void *)(spool->data + position % spool->capacity);
+    return (struct entry *)(void *)(journal->data + position % journal->capacity);
 }
 
 /* opening */
 
-int spool_create(size_t capacity, int *ret_memfd)
+int journal_create(size_t capacity, int *ret_memfd)
 {
     struct header *header;
     int memfd, error;
@@ -76,7 +76,7 @@ int spool_create(size_t capacity, int *ret_memfd)
     if (capacity < CAPACITY_MIN)
         capacity = CAPACITY_MIN;
     capacity = (capacity + HEADER_SIZE - 1) / HEADER_SIZE * HEADER_SIZE;
-    memfd = memfd_create("spanshim-spool", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    memfd = memfd_create("spanshim-journal", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (memfd < 0)
         return -errno;
     if (ftruncate(memfd, (off_t)(HEADER_SIZE + capacity)) ||
@@ -89,9 +89,9 @@ int spool_create(size_t capacity, int *ret_memfd)
         error = -errno;
         goto close_memfd;
     }
-    header->version = SPOOL_VERSION;
+    header->version = JOURNAL_VERSION;
     header->capacity = capacity;
-    header->magic = SPOOL_MAGIC;
+    header->magic = JOURNAL_MAGIC;
     (void)munmap(header, HEADER_SIZE);
     *ret_memfd = memfd;
     return 0;
@@ -100,170 +100,170 @@ close_memfd:
     return error;
 }
 
-static int map_data(struct spool *spool, int memfd)
+static int map_data(struct journal *journal, int memfd)
 {
-    uint8_t *data = mmap(NULL, 2 * spool->capacity, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uint8_t *data = mmap(NULL, 2 * journal->capacity, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     if (data == MAP_FAILED)
         return -errno;
-    spool->data = data;
+    journal->data = data;
     for (int half = 0; half < 2; half++)
-        if (mmap(data + half * spool->capacity, spool->capacity, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, memfd,
-                 HEADER_SIZE) == MAP_FAILED)
+        if (mmap(data + half * journal->capacity, journal->capacity, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+                 memfd, HEADER_SIZE) == MAP_FAILED)
             return -errno;
     return 0;
 }
 
 /* Walk what is there once: every entry whole, sequence without a gap. */
-static int check_entries(struct spool *spool)
+static int check_entries(struct journal *journal)
 {
-    struct header *header = spool->header;
+    struct header *header = journal->header;
     uint64_t position = load(&header->oldest);
     uint64_t head = load(&header->head);
     bool first = true;
 
-    if (position % ALIGNMENT || head % ALIGNMENT || head - position > spool->capacity)
+    if (position % ALIGNMENT || head % ALIGNMENT || head - position > journal->capacity)
         return -EBADMSG;
     while (position < head) {
-        const struct entry *entry = entry_at(spool, position);
+        const struct entry *entry = entry_at(journal, position);
 
         if (entry->size < sizeof(*entry) || entry->size % ALIGNMENT || entry->size > head - position ||
             entry->length > entry->size - sizeof(*entry) || entry->length > LENGTH_MAX)
             return -EBADMSG;
-        if (!first && entry->sequence != spool->next_sequence)
+        if (!first && entry->sequence != journal->next_sequence)
             return -EBADMSG;
         first = false;
-        spool->next_sequence = entry->sequence + 1;
+        journal->next_sequence = entry->sequence + 1;
         position += entry->size;
     }
     return 0;
 }
 
-static int check_header(struct spool *spool, int memfd)
+static int check_header(struct journal *journal, int memfd)
 {
-    struct header *header = spool->header;
+    struct header *header = journal->header;
     struct stat status;
 
     if (fstat(memfd, &status))
         return -errno;
-    if (header->magic != SPOOL_MAGIC || header->version != SPOOL_VERSION || header->capacity < CAPACITY_MIN ||
+    if (header->magic != JOURNAL_MAGIC || header->version != JOURNAL_VERSION || header->capacity < CAPACITY_MIN ||
         header->capacity % HEADER_SIZE || (uint64_t)status.st_size != HEADER_SIZE + header->capacity)
         return -EBADMSG;
-    if (load(&header->oldest) > load(&header->head)) /* killed within spool_trim */
+    if (load(&header->oldest) > load(&header->head)) /* killed within journal_trim */
         store(&header->head, load(&header->oldest));
-    if (atomic_load(&header->consumer_count) > SPOOL_CONSUMERS_MAX)
+    if (atomic_load(&header->consumer_count) > JOURNAL_CONSUMERS_MAX)
         return -EBADMSG;
-    for (unsigned i = 0; i < SPOOL_CONSUMERS_MAX; i++)
+    for (unsigned i = 0; i < JOURNAL_CONSUMERS_MAX; i++)
         if (load(&header->consumers[i].position) > load(&header->head))
             store(&header->consumers[i].position, load(&header->head));
-    spool->capacity = header->capacity;
+    journal->capacity = header->capacity;
     return 0;
 }
 
-int spool_open(int memfd, struct spool **ret_spool)
+int journal_open(int memfd, struct journal **ret_journal)
 {
-    struct spool *spool = calloc(1, sizeof(*spool));
+    struct journal *journal = calloc(1, sizeof(*journal));
     struct stat status;
     int error;
 
-    if (!spool)
+    if (!journal)
         return -ENOMEM;
     if (fstat(memfd, &status) || status.st_size < HEADER_SIZE) {
-        free(spool);
+        free(journal);
         return -EBADMSG;
     }
-    spool->header = mmap(NULL, HEADER_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
-    if (spool->header == MAP_FAILED) {
+    journal->header = mmap(NULL, HEADER_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
+    if (journal->header == MAP_FAILED) {
         error = -errno;
-        free(spool);
+        free(journal);
         return error;
     }
-    error = check_header(spool, memfd);
+    error = check_header(journal, memfd);
     if (!error)
-        error = map_data(spool, memfd);
+        error = map_data(journal, memfd);
     if (!error)
-        error = check_entries(spool);
+        error = check_entries(journal);
     if (error) {
-        spool_close(spool);
+        journal_close(journal);
         return error;
     }
-    *ret_spool = spool;
+    *ret_journal = journal;
     return 0;
 }
 
-void spool_close(struct spool *spool)
+void journal_close(struct journal *journal)
 {
-    if (!spool)
+    if (!journal)
         return;
-    if (spool->data)
-        (void)munmap(spool->data, 2 * spool->capacity);
-    (void)munmap(spool->header, HEADER_SIZE);
-    free(spool);
+    if (journal->data)
+        (void)munmap(journal->data, 2 * journal->capacity);
+    (void)munmap(journal->header, HEADER_SIZE);
+    free(journal);
 }
 
 /* consumers */
 
-static unsigned consumer_count(const struct spool *spool)
+static unsigned consumer_count(const struct journal *journal)
 {
-    return atomic_load_explicit(&spool->header->consumer_count, memory_order_relaxed);
+    return atomic_load_explicit(&journal->header->consumer_count, memory_order_relaxed);
 }
 
-void spool_set_consumers(struct spool *spool, unsigned count)
+void journal_set_consumers(struct journal *journal, unsigned count)
 {
-    struct header *header = spool->header;
+    struct header *header = journal->header;
 
-    if (count > SPOOL_CONSUMERS_MAX)
-        count = SPOOL_CONSUMERS_MAX;
-    for (unsigned i = consumer_count(spool); i < count; i++) {
+    if (count > JOURNAL_CONSUMERS_MAX)
+        count = JOURNAL_CONSUMERS_MAX;
+    for (unsigned i = consumer_count(journal); i < count; i++) {
         store(&header->consumers[i].position, load(&header->oldest));
         store(&header->consumers[i].lost, 0);
     }
     atomic_store(&header->consumer_count, count);
 }
 
-uint64_t spool_position(const struct spool *spool, unsigned consumer)
+uint64_t journal_position(const struct journal *journal, unsigned consumer)
 {
-    uint64_t position = load(&spool->header->consumers[consumer].position);
-    uint64_t oldest = load(&spool->header->oldest);
+    uint64_t position = load(&journal->header->consumers[consumer].position);
+    uint64_t oldest = load(&journal->header->oldest);
 
     return position < oldest ? oldest : position;
 }
 
-void spool_ack(struct spool *spool, unsigned consumer, uint64_t position)
+void journal_ack(struct journal *journal, unsigned consumer, uint64_t position)
 {
-    uint64_t head = load(&spool->header->head);
+    uint64_t head = load(&journal->header->head);
 
     if (position > head)
         position = head;
-    if (position > spool_position(spool, consumer))
-        store(&spool->header->consumers[consumer].position, position);
+    if (position > journal_position(journal, consumer))
+        store(&journal->header->consumers[consumer].position, position);
 }
 
-uint64_t spool_depth(const struct spool *spool, unsigned consumer)
+uint64_t journal_depth(const struct journal *journal, unsigned consumer)
 {
-    uint64_t position = spool_position(spool, consumer);
+    uint64_t position = journal_position(journal, consumer);
 
-    if (position >= load(&spool->header->head))
+    if (position >= load(&journal->header->head))
         return 0;
-    return spool->next_sequence - entry_at(spool, position)->sequence;
+    return journal->next_sequence - entry_at(journal, position)->sequence;
 }
 
-uint64_t spool_lost(const struct spool *spool, unsigned consumer)
+uint64_t journal_lost(const struct journal *journal, unsigned consumer)
 {
-    return load(&spool->header->consumers[consumer].lost);
+    return load(&journal->header->consumers[consumer].lost);
 }
 
-uint64_t spool_end(const struct spool *spool)
+uint64_t journal_end(const struct journal *journal)
 {
-    return load(&spool->header->head);
+    return load(&journal->header->head);
 }
 
-uint64_t spool_done(const struct spool *spool)
+uint64_t journal_done(const struct journal *journal)
 {
-    uint64_t done = load(&spool->header->head);
+    uint64_t done = load(&journal->header->head);
 
-    for (unsigned i = 0; i < consumer_count(spool); i++) {
-        uint64_t position = spool_position(spool, i);
+    for (unsigned i = 0; i < consumer_count(journal); i++) {
+        uint64_t position = journal_position(journal, i);
 
         if (position < done)
             done = position;
@@ -273,50 +273,50 @@ uint64_t spool_done(const struct spool *spool)
 
 /* entries */
 
-static void evict_oldest(struct spool *spool)
+static void evict_oldest(struct journal *journal)
 {
-    struct header *header = spool->header;
+    struct header *header = journal->header;
     uint64_t oldest = load(&header->oldest);
-    uint64_t next = oldest + entry_at(spool, oldest)->size;
+    uint64_t next = oldest + entry_at(journal, oldest)->size;
 
-    for (unsigned i = 0; i < consumer_count(spool); i++)
+    for (unsigned i = 0; i < consumer_count(journal); i++)
         if (load(&header->consumers[i].position) <= oldest)
             atomic_fetch_add_explicit(&header->consumers[i].lost, 1, memory_order_relaxed);
     store(&header->oldest, next);
 }
 
-int spool_append(struct spool *spool, const struct spool_origin *origin, const void *record, size_t length)
+int journal_append(struct journal *journal, const struct journal_origin *origin, const void *record, size_t length)
 {
-    struct header *header = spool->header;
+    struct header *header = journal->header;
     uint64_t head = load(&header->head);
     uint64_t size = (sizeof(struct entry) + length + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     struct entry *entry;
 
     if (length > LENGTH_MAX)
         return -EMSGSIZE;
-    while (head + size - load(&header->oldest) > spool->capacity)
-        evict_oldest(spool);
-    entry = entry_at(spool, head);
+    while (head + size - load(&header->oldest) > journal->capacity)
+        evict_oldest(journal);
+    entry = entry_at(journal, head);
     entry->size = (uint32_t)size;
     entry->length = (uint32_t)length;
-    entry->sequence = spool->next_sequence;
+    entry->sequence = journal->next_sequence;
     entry->origin = *origin;
     memcpy(entry->record, record, length);
     store(&header->head, head + size); /* from here on it counts, whoever is killed */
-    spool->next_sequence++;
+    journal->next_sequence++;
     return 0;
 }
 
-int spool_read(struct spool *spool, uint64_t position, struct spool_entry *ret_entry)
+int journal_read(struct journal *journal, uint64_t position, struct journal_entry *ret_entry)
 {
-    uint64_t oldest = load(&spool->header->oldest);
+    uint64_t oldest = load(&journal->header->oldest);
     const struct entry *entry;
 
     if (position < oldest)
         position = oldest;
-    if (position >= load(&spool->header->head))
+    if (position >= load(&journal->header->head))
         return 0;
-    entry = entry_at(spool, position);
+    entry = entry_at(journal, position);
     ret_entry->origin = entry->origin;
     ret_entry->record = entry->record;
     ret_entry->length = entry->length;
@@ -324,18 +324,18 @@ int spool_read(struct spool *spool, uint64_t position, struct spool_entry *ret_e
     return 1;
 }
 
-void spool_trim(struct spool *spool)
+void journal_trim(struct journal *journal)
 {
-    struct header *header = spool->header;
+    struct header *header = journal->header;
     uint64_t head = load(&header->head);
-    uint64_t start = (head + spool->capacity - 1) / spool->capacity * spool->capacity;
+    uint64_t start = (head + journal->capacity - 1) / journal->capacity * journal->capacity;
 
-    if (head == load(&header->oldest) || spool_done(spool) < head)
+    if (head == load(&header->oldest) || journal_done(journal) < head)
         return;
     /* Go on at the start of the data. Everything is done with: a kill between two of these loses nothing. */
     store(&header->oldest, start);
     store(&header->head, start);
-    for (unsigned i = 0; i < consumer_count(spool); i++)
+    for (unsigned i = 0; i < consumer_count(journal); i++)
         store(&header->consumers[i].position, start);
-    (void)madvise(spool->data, spool->capacity, MADV_REMOVE);
+    (void)madvise(journal->data, journal->capacity, MADV_REMOVE);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "exporters/agent/spools.h"
+#include "exporters/agent/journals.h"
 
-#include "exporters/agent/spool.h"
+#include "exporters/agent/journal.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -11,38 +11,38 @@
 
 struct kept {
     struct kept *next;
-    uint8_t key[SPOOLS_KEY_SIZE];
-    struct spool *spool;
+    uint8_t key[JOURNALS_KEY_SIZE];
+    struct journal *journal;
     bool claimed;
 };
 
 static struct kept *list; /* loop only */
-static struct spools_host host;
+static struct journals_host host;
 
-void spools_init(const struct spools_host *with)
+void journals_init(const struct journals_host *with)
 {
     host = *with;
 }
 
-void spools_deinit(void)
+void journals_deinit(void)
 {
     while (list) {
         struct kept *kept = list;
 
         list = kept->next;
-        spool_close(kept->spool);
+        journal_close(kept->journal);
         free(kept);
     }
 }
 
-static int add(const uint8_t key[SPOOLS_KEY_SIZE], int memfd, struct kept **ret_kept)
+static int add(const uint8_t key[JOURNALS_KEY_SIZE], int memfd, struct kept **ret_kept)
 {
     struct kept *kept = calloc(1, sizeof(*kept));
     int error;
 
     if (!kept)
         return -ENOMEM;
-    error = spool_open(memfd, &kept->spool);
+    error = journal_open(memfd, &kept->journal);
     if (error) {
         free(kept);
         return error;
@@ -54,14 +54,14 @@ static int add(const uint8_t key[SPOOLS_KEY_SIZE], int memfd, struct kept **ret_
     return 0;
 }
 
-int spools_restore(const uint8_t key[SPOOLS_KEY_SIZE], int memfd)
+int journals_restore(const uint8_t key[JOURNALS_KEY_SIZE], int memfd)
 {
     struct kept *kept;
 
     return add(key, memfd, &kept);
 }
 
-static struct kept *find(const uint8_t key[SPOOLS_KEY_SIZE])
+static struct kept *find(const uint8_t key[JOURNALS_KEY_SIZE])
 {
     struct kept *kept = list;
 
@@ -70,10 +70,10 @@ static struct kept *find(const uint8_t key[SPOOLS_KEY_SIZE])
     return kept;
 }
 
-static int make(const uint8_t key[SPOOLS_KEY_SIZE], size_t capacity, struct kept **ret_kept)
+static int make(const uint8_t key[JOURNALS_KEY_SIZE], size_t capacity, struct kept **ret_kept)
 {
     int memfd;
-    int error = spool_create(capacity, &memfd);
+    int error = journal_create(capacity, &memfd);
 
     if (error)
         return error;
@@ -84,7 +84,7 @@ static int make(const uint8_t key[SPOOLS_KEY_SIZE], size_t capacity, struct kept
     return error;
 }
 
-int spools_obtain(const uint8_t key[SPOOLS_KEY_SIZE], size_t capacity, struct spool **ret_spool)
+int journals_obtain(const uint8_t key[JOURNALS_KEY_SIZE], size_t capacity, struct journal **ret_journal)
 {
     struct kept *kept = find(key);
 
@@ -95,43 +95,43 @@ int spools_obtain(const uint8_t key[SPOOLS_KEY_SIZE], size_t capacity, struct sp
             return error;
     }
     kept->claimed = true;
-    *ret_spool = kept->spool;
+    *ret_journal = kept->journal;
     return 0;
 }
 
-void spools_drop(struct spool *spool)
+void journals_drop(struct journal *journal)
 {
     for (struct kept **link = &list; *link; link = &(*link)->next) {
         struct kept *kept = *link;
 
-        if (kept->spool != spool)
+        if (kept->journal != journal)
             continue;
         *link = kept->next;
-        host.dropped(host.arg, kept->key, spool);
-        spool_close(spool);
+        host.dropped(host.arg, kept->key, journal);
+        journal_close(journal);
         free(kept);
         return;
     }
 }
 
-void spools_drop_unclaimed(void)
+void journals_drop_unclaimed(void)
 {
     struct kept *next;
 
     for (struct kept *kept = list; kept; kept = next) {
         next = kept->next;
         if (!kept->claimed)
-            spools_drop(kept->spool);
+            journals_drop(kept->journal);
     }
 }
 
-bool spools_trim(void)
+bool journals_trim(void)
 {
     bool all = true;
 
     for (const struct kept *kept = list; kept; kept = kept->next) {
-        if (spool_done(kept->spool) == spool_end(kept->spool))
-            spool_trim(kept->spool);
+        if (journal_done(kept->journal) == journal_end(kept->journal))
+            journal_trim(kept->journal);
         else
             all = false;
     }

@@ -6,18 +6,18 @@
  *
  * Entries are committed by one store of the head; the newest worker is the only writer. When it is full the oldest
  * entries go, counted per consumer that had not yet had them. */
-#ifndef SPANSHIM_SPOOL_H
-#define SPANSHIM_SPOOL_H
+#ifndef SPANSHIM_JOURNAL_H
+#define SPANSHIM_JOURNAL_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-struct spool;
+struct journal;
 
-enum { SPOOL_CONSUMERS_MAX = 8 };
+enum { JOURNAL_CONSUMERS_MAX = 8 };
 
 /* Where a record came from. */
-struct spool_origin {
+struct journal_origin {
     uint32_t source; /* the keeper's number of the ring */
     uint32_t lane;
     uint32_t generation; /* of the lane */
@@ -27,43 +27,43 @@ struct spool_origin {
     uint32_t pad;
 };
 
-struct spool_entry {
-    struct spool_origin origin;
+struct journal_entry {
+    struct journal_origin origin;
     const void *record; /* borrowed: a struct wire_record and its payload; until the next append */
     size_t length;
-    uint64_t next; /* position of the entry after it: what spool_ack takes */
+    uint64_t next; /* position of the entry after it: what journal_ack takes */
 };
 
-/* Map a journal: memfd as spool_create made it (the keeper's, after a restart). The descriptor is borrowed.
+/* Map a journal: memfd as journal_create made it (the keeper's, after a restart). The descriptor is borrowed.
  * -EBADMSG when its content is not a journal. Context: loop. */
-int spool_create(size_t capacity, int *ret_memfd);
-int spool_open(int memfd, struct spool **ret_spool);
-void spool_close(struct spool *spool);
+int journal_create(size_t capacity, int *ret_memfd);
+int journal_open(int memfd, struct journal **ret_journal);
+void journal_close(struct journal *journal);
 
-/* How many consumers read it (1 .. SPOOL_CONSUMERS_MAX; 0 at first: nothing is kept for anybody). A new one starts at
+/* How many consumers read it (1 .. JOURNAL_CONSUMERS_MAX; 0 at first: nothing is kept for anybody). A new one starts at
  * the oldest entry. Context: loop. */
-void spool_set_consumers(struct spool *spool, unsigned count);
+void journal_set_consumers(struct journal *journal, unsigned count);
 
-/* Add a record; the oldest go when there is no room. Invalidates what spool_read lent. Context: loop. */
-int spool_append(struct spool *spool, const struct spool_origin *origin, const void *record, size_t length);
+/* Add a record; the oldest go when there is no room. Invalidates what journal_read lent. Context: loop. */
+int journal_append(struct journal *journal, const struct journal_origin *origin, const void *record, size_t length);
 
 /* Where the next entry will be, and up to where all consumers are done. Context: loop. */
-uint64_t spool_end(const struct spool *spool);
-uint64_t spool_done(const struct spool *spool);
+uint64_t journal_end(const struct journal *journal);
+uint64_t journal_done(const struct journal *journal);
 
 /* Give memory back when every consumer is done. Context: loop. */
-void spool_trim(struct spool *spool);
+void journal_trim(struct journal *journal);
 
-/* The entry at `position` (start with spool_position of the consumer). 1 and the entry; 0 at the end. An older position
- * than the oldest entry reads the oldest. Context: loop. */
-int spool_read(struct spool *spool, uint64_t position, struct spool_entry *ret_entry);
+/* The entry at `position` (start with journal_position of the consumer). 1 and the entry; 0 at the end. An older
+ * position than the oldest entry reads the oldest. Context: loop. */
+int journal_read(struct journal *journal, uint64_t position, struct journal_entry *ret_entry);
 
 /* How far consumer n has got; everything before `position` is done with. Context: loop. */
-uint64_t spool_position(const struct spool *spool, unsigned consumer);
-void spool_ack(struct spool *spool, unsigned consumer, uint64_t position);
+uint64_t journal_position(const struct journal *journal, unsigned consumer);
+void journal_ack(struct journal *journal, unsigned consumer, uint64_t position);
 
 /* Records added and not yet had by consumer n, and those it lost because the journal was full. Context: loop. */
-uint64_t spool_depth(const struct spool *spool, unsigned consumer);
-uint64_t spool_lost(const struct spool *spool, unsigned consumer);
+uint64_t journal_depth(const struct journal *journal, unsigned consumer);
+uint64_t journal_lost(const struct journal *journal, unsigned consumer);
 
 #endif
