@@ -403,7 +403,9 @@ struct wire_crash {
     uint32_t flags;         /* enum wire_crash_flag */
     uint32_t pid, tid;      /* of the crashed thread, in its own namespace */
     int32_t death_signal;   /* that the process dies of */
-    int32_t pad0;
+    /* Of the text of /proc/self/maps, which is in the copy area behind the stack (rounded up to 8): who is refused the
+     * memory is refused the maps, too. 0: none. */
+    uint32_t maps_length;
     uint64_t mono_ns;        /* CLOCK_MONOTONIC of the fault */
     uint64_t thread_pointer; /* fs base */
     uint64_t handler;        /* the program's own that ran since the fault; 0: none */
