@@ -237,8 +237,8 @@ static bool add_span(struct console *console, const struct span *span)
     return true;
 }
 
-static void console_send(void *instance, const struct span *const *spans, size_t span_count, exporter_done *done,
-                         void *arg)
+static void console_send_spans(void *instance, const struct span *const *spans, size_t span_count, exporter_done *done,
+                               void *arg)
 {
     struct console *console = instance;
     struct exporter_result result = {.outcome = EXPORTER_SENT};
@@ -355,11 +355,10 @@ void console_detach(const char *name)
 
 const struct exporter exporter_console = {
     .name = "console",
-    .signals = EXPORTER_TRACES,
     .max_delay_ms = DELAY_MS,
     .describe = console_describe,
     .open = console_open,
-    .send = console_send,
+    .send_spans = console_send_spans,
     .flush = console_flush,
     .close = console_close,
 };

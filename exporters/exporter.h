@@ -3,23 +3,26 @@
  * row in exporters.def. It maps and encodes; queueing, retry, back-off and counting are deliver.c's; HTTP is
  * http_client.c's.
  *
+ * What it encodes may wait on the disk, and be sent by another agent days later: whatever is in a payload must be all
+ * that send() needs but the settings, and no secret (send() adds the headers).
+ *
  * Context: everything here runs on the agent's loop thread and must not block: an answer that takes time comes later,
  * through `done`. */
 #ifndef SPANSHIM_EXPORTER_H
 #define SPANSHIM_EXPORTER_H
 
+#include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
 
+struct buffer; /* encode/buffer.h */
 struct span;
 struct settings;    /* agent/settings.h: one hand-over's settings, parsed by config.def */
 struct http_client; /* agent/http_client.h */
 struct loop;        /* agent/loop.h */
 
-enum exporter_signal { EXPORTER_TRACES = 1 << 0, EXPORTER_LOGS = 1 << 1, EXPORTER_CRASHES = 1 << 2 };
-
 enum exporter_outcome {
-    EXPORTER_SENT,  /* accepted; rejected_count of them were refused for good */
+    EXPORTER_SENT,  /* accepted; rejected_count of its items were refused for good */
     EXPORTER_RETRY, /* not accepted now; retry_after_ms says when to come again, 0: by back-off */
     EXPORTER_DROP,  /* refused for good */
 };
@@ -27,7 +30,7 @@ enum exporter_outcome {
 struct exporter_result {
     enum exporter_outcome outcome;
     uint32_t retry_after_ms;
-    uint64_t rejected_count;
+    uint64_t rejected_count; /* as the receiver said */
     char error[256]; /* empty, or one line for people, with the remedy: "401: the header x-honeycomb-team is empty" */
 };
 
@@ -41,16 +44,26 @@ struct exporter_host {
 
 struct exporter {
     const char *name;      /* as OTEL_TRACES_EXPORTER and SPANSHIM_EXPORTERS spell it */
-    unsigned signals;      /* enum exporter_signal */
     uint32_t max_delay_ms; /* a batch waits no longer than this; 0: as the settings say */
     /* Where it sends to, for people: no user, no password, no query. */
     void (*describe)(const struct settings *settings, char *text, size_t size);
+    /* What the form of its payloads depends on: "http/json, gzip". NULL: it has one form. */
+    void (*describe_form)(const struct settings *settings, char *text, size_t size);
     /* An instance for these settings (borrowed; outlive it). 0, or -errno with one line in `error`. */
     int (*open)(const struct exporter_host *host, const struct settings *settings, void **ret_instance,
                 char error[256]);
-    /* One batch: encode it before returning (spans are borrowed); call done(arg, ...) exactly once, now or later. At
-     * most one send is under way per instance. */
-    void (*send)(void *instance, const struct span *const *spans, size_t span_count, exporter_done *done, void *arg);
+    /* A batch as one payload, appended to `payload` (empty when called). 0; -ENOMEM: to be tried again; else -errno:
+     * the batch is dropped, counted. NULL: it takes no spans, or by send_spans. */
+    int (*encode_spans)(void *instance, const struct span *const *spans, size_t count, struct buffer *payload);
+    /* A report (crash/report.h) likewise. -ECANCELED: it is not to be sent, by a limit of the exporter's own, which it
+     * has counted. NULL: it takes no reports. */
+    int (*encode_report)(void *instance, const json_t *report, struct buffer *payload);
+    /* Send a payload that is borrowed until done, or close; call done(arg, ...) exactly once, now or later. At most one
+     * send is under way per instance. */
+    void (*send)(void *instance, const void *payload, size_t length, exporter_done *done, void *arg);
+    /* For a destination on this machine, which needs no queue on the disk, in place of encode_spans: take the batch
+     * (borrowed until this returns), then as send. */
+    void (*send_spans)(void *instance, const struct span *const *spans, size_t count, exporter_done *done, void *arg);
     /* Hand out now what the instance holds back for a while after done(). NULL: it holds nothing back. */
     void (*flush)(void *instance);
     /* Free the instance; a send under way is abandoned and its done is not called. NULL is accepted. */

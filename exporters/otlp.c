@@ -23,14 +23,12 @@
 struct otlp {
     const struct settings *settings;
     struct otlp_encoder *encoder;
-    struct buffer json;
-    struct buffer body; /* compressed, framed */
+    struct buffer json; /* before it is compressed or framed */
     struct http_endpoint *endpoint;
     struct otlp_limits limits;
     bool is_json;
     bool is_grpc;
     bool is_gzip;
-    size_t span_count; /* of the batch under way */
     exporter_done *done;
     void *arg;
     char shown_url[128];
@@ -55,6 +53,11 @@ static void otlp_describe(const struct settings *settings, char *text, size_t si
         *path = '\0';
 }
 
+static void otlp_describe_form(const struct settings *settings, char *text, size_t size)
+{
+    (void)snprintf(text, size, "%s, %s", settings->otlp_protocol, settings->otlp_compression);
+}
+
 static void otlp_close(void *instance)
 {
     struct otlp *otlp = instance;
@@ -64,7 +67,6 @@ static void otlp_close(void *instance)
     http_endpoint_close(otlp->endpoint);
     otlp_encoder_free(otlp->encoder);
     buffer_deinit(&otlp->json);
-    buffer_deinit(&otlp->body);
     free(otlp);
 }
 
@@ -165,15 +167,15 @@ static void on_response(void *arg, const struct http_response *response)
     struct otlp *otlp = arg;
     struct exporter_result result;
 
-    otlp_answer_read(otlp->settings, otlp->shown_url, response, otlp->span_count, &result);
+    otlp_answer_read(otlp->settings, otlp->shown_url, response, &result);
     otlp->done(otlp->arg, &result);
 }
 
 /* The batch in the encoding that was asked for. Limits count before compression. */
-static int encode(struct otlp *otlp, const struct span *const *spans, size_t span_count, const uint8_t **ret_bytes,
+static int encode(struct otlp *otlp, const struct span *const *spans, size_t count, const uint8_t **ret_bytes,
                   size_t *ret_length)
 {
-    int r = otlp_trace_encode(otlp->encoder, spans, span_count, &otlp->limits, ret_bytes, ret_length);
+    int r = otlp_trace_encode(otlp->encoder, spans, count, &otlp->limits, ret_bytes, ret_length);
 
     if (r < 0 || !otlp->is_json)
         return r;
@@ -185,43 +187,34 @@ static int encode(struct otlp *otlp, const struct span *const *spans, size_t spa
 }
 
 /* The request's body, made of the batch: compressed and framed, where that is wanted. */
-static int pack(struct otlp *otlp, const uint8_t **bytes, size_t *length)
+static int pack(const struct otlp *otlp, const uint8_t *bytes, size_t length, struct buffer *body)
 {
     static const uint8_t no_frame[GRPC_FRAME_SIZE];
-    struct buffer *body = &otlp->body;
-    int r = 0;
+    int r = otlp->is_grpc ? buffer_append(body, no_frame, sizeof(no_frame)) : 0;
 
-    if (!otlp->is_grpc && !otlp->is_gzip)
-        return 0;
-    body->length = 0;
-    if (otlp->is_grpc)
-        r = buffer_append(body, no_frame, sizeof(no_frame));
     if (r == 0)
-        r = otlp->is_gzip ? gzip_append(body, *bytes, *length) : buffer_append(body, *bytes, *length);
-    if (r < 0)
-        return r;
-    if (otlp->is_grpc)
+        r = otlp->is_gzip ? gzip_append(body, bytes, length) : buffer_append(body, bytes, length);
+    if (r == 0 && otlp->is_grpc)
         otlp_grpc_frame(body->bytes, otlp->is_gzip, body->length - GRPC_FRAME_SIZE);
-    *bytes = body->bytes;
-    *length = body->length;
-    return 0;
+    return r;
 }
 
-static void otlp_send(void *instance, const struct span *const *spans, size_t span_count, exporter_done *done,
-                      void *arg)
+static int otlp_encode_spans(void *instance, const struct span *const *spans, size_t count, struct buffer *payload)
 {
-    struct otlp *otlp = instance;
     const uint8_t *bytes;
     size_t length;
-    int r = encode(otlp, spans, span_count, &bytes, &length);
+    int r = encode(instance, spans, count, &bytes, &length);
 
-    otlp->span_count = span_count;
+    return r == 0 ? pack(instance, bytes, length, payload) : r;
+}
+
+static void otlp_send(void *instance, const void *payload, size_t length, exporter_done *done, void *arg)
+{
+    struct otlp *otlp = instance;
+
     otlp->done = done;
     otlp->arg = arg;
-    if (r == 0)
-        r = pack(otlp, &bytes, &length);
-    if (r == 0)
-        r = http_endpoint_post(otlp->endpoint, bytes, length, on_response, otlp);
+    int r = http_endpoint_post(otlp->endpoint, payload, length, on_response, otlp);
     if (r == 0)
         return;
 
@@ -232,9 +225,10 @@ static void otlp_send(void *instance, const struct span *const *spans, size_t sp
 
 const struct exporter exporter_otlp = {
     .name = "otlp",
-    .signals = EXPORTER_TRACES,
     .describe = otlp_describe,
+    .describe_form = otlp_describe_form,
     .open = otlp_open,
+    .encode_spans = otlp_encode_spans,
     .send = otlp_send,
     .close = otlp_close,
 };

@@ -92,7 +92,7 @@ static void read_json_remark(const struct http_response *response, struct remark
     json_decref(message);
 }
 
-static void read_accepted(const struct http_response *response, size_t span_count, struct exporter_result *result)
+static void read_accepted(const struct http_response *response, struct exporter_result *result)
 {
     struct remark remark = {0};
 
@@ -101,7 +101,7 @@ static void read_accepted(const struct http_response *response, size_t span_coun
     else if (has_type(response, "application/json"))
         read_json_remark(response, &remark);
     if (remark.rejected > 0)
-        result->rejected_count = (uint64_t)remark.rejected < span_count ? (uint64_t)remark.rejected : span_count;
+        result->rejected_count = (uint64_t)remark.rejected;
     if (remark.rejected > 0 || remark.words[0] != '\0')
         say(result->error, sizeof(result->error), "%s: %s",
             remark.rejected > 0 ? "the receiver refused some spans" : "the receiver warns", remark.words);
@@ -225,7 +225,7 @@ static void read_unanswered(const struct settings *settings, const char *shown_u
 }
 
 void otlp_answer_read(const struct settings *settings, const char *shown_url, const struct http_response *response,
-                      size_t span_count, struct exporter_result *ret_result)
+                      struct exporter_result *ret_result)
 {
     struct otlp_refusal refusal = {0};
 
@@ -244,5 +244,5 @@ void otlp_answer_read(const struct settings *settings, const char *shown_url, co
     if (refusal.status != 0)
         write_refused(settings, shown_url, &refusal, ret_result);
     else
-        read_accepted(response, span_count, ret_result);
+        read_accepted(response, ret_result);
 }

@@ -28,6 +28,6 @@ void otlp_answer_words(const char *words, size_t length, char out[OTLP_WORDS_MAX
 
 /* shown_url: the receiver, for people. Context: loop. */
 void otlp_answer_read(const struct settings *settings, const char *shown_url, const struct http_response *response,
-                      size_t span_count, struct exporter_result *ret_result);
+                      struct exporter_result *ret_result);
 
 #endif

@@ -162,8 +162,8 @@ static void write_text(struct otlp_file *file, struct exporter_result *result)
     }
 }
 
-static void otlp_file_send(void *instance, const struct span *const *spans, size_t span_count, exporter_done *done,
-                           void *arg)
+static void otlp_file_send_spans(void *instance, const struct span *const *spans, size_t span_count,
+                                 exporter_done *done, void *arg)
 {
     struct otlp_file *file = instance;
     struct exporter_result result = {.outcome = EXPORTER_SENT};
@@ -180,9 +180,8 @@ static void otlp_file_send(void *instance, const struct span *const *spans, size
 
 const struct exporter exporter_otlp_file = {
     .name = "otlp_file",
-    .signals = EXPORTER_TRACES,
     .describe = otlp_file_describe,
     .open = otlp_file_open,
-    .send = otlp_file_send,
+    .send_spans = otlp_file_send_spans,
     .close = otlp_file_close,
 };

@@ -5,6 +5,7 @@
 #include "exporters/agent/log.h"
 #include "exporters/agent/loop.h"
 #include "exporters/agent/span.h"
+#include "exporters/encode/buffer.h"
 #include "exporters/encode/utf8.h"
 
 #include <errno.h>
@@ -16,7 +17,14 @@
 
 #define NS_PER_MS UINT64_C(1000000)
 
-enum { BATCH_MAX = 2048, BACKOFF_FIRST_MS = 1000, BACKOFF_MAX_MS = 30000, LOG_BURST = 5, LOG_INTERVAL_S = 60 };
+enum {
+    BATCH_MAX = 2048,
+    REPORTS_MAX = 64,
+    BACKOFF_FIRST_MS = 1000,
+    BACKOFF_MAX_MS = 30000,
+    LOG_BURST = 5,
+    LOG_INTERVAL_S = 60
+};
 
 enum state {
     IDLE,        /* nothing waits; no timer */
@@ -40,6 +48,12 @@ struct flush {
     void *arg;
 };
 
+/* An encoded report that waits. */
+struct report {
+    struct report *next;
+    struct buffer payload;
+};
+
 struct deliver {
     struct deliver_options options;
     struct exporter_host exporter_host;
@@ -48,7 +62,11 @@ struct deliver {
     struct loop_timer timer;
     uint32_t backoff_ms;
     struct flush *flushes;
-    /* The batch under way. */
+    struct report *reports; /* the oldest first; they go before spans */
+    size_t report_count;
+    /* The batch under way, or the first report. */
+    bool is_report;
+    struct buffer payload;
     uint64_t batch_end;
     size_t batch_count;
     uint64_t batch_lost; /* the journal's losses when it was taken */
@@ -83,7 +101,7 @@ static uint64_t dropped_total(const struct deliver *deliver)
 
 static uint64_t waiting_count(const struct deliver *deliver)
 {
-    return journal_depth(deliver->options.journal, deliver->options.consumer);
+    return journal_depth(deliver->options.journal, deliver->options.consumer) + deliver->report_count;
 }
 
 static uint64_t position(const struct deliver *deliver)
@@ -173,15 +191,36 @@ static void skip_to(struct deliver *deliver, uint64_t end)
     journal_ack(deliver->options.journal, deliver->options.consumer, end);
 }
 
-static void finish_accepted(struct deliver *deliver, const struct exporter_result *result)
+static void remove_report(struct deliver *deliver)
 {
-    uint64_t rejected = result->rejected_count;
+    struct report *report = deliver->reports;
+
+    deliver->reports = report->next;
+    deliver->report_count--;
+    buffer_deinit(&report->payload);
+    free(report);
+}
+
+/* What was under way is done with, accepted or not. */
+static void take_off(struct deliver *deliver)
+{
     uint64_t lost = journal_lost(deliver->options.journal, deliver->options.consumer) - deliver->batch_lost;
 
+    if (deliver->is_report) {
+        remove_report(deliver);
+        return;
+    }
     deliver->saved += lost < deliver->batch_count ? lost : deliver->batch_count;
+    skip_to(deliver, deliver->batch_end);
+}
+
+static void finish_accepted(struct deliver *deliver, const struct exporter_result *result)
+{
+    uint64_t rejected = result->rejected_count < deliver->batch_count ? result->rejected_count : deliver->batch_count;
+
     deliver->exported += deliver->batch_count - rejected;
     deliver->dropped[DROP_REJECTED] += rejected;
-    skip_to(deliver, deliver->batch_end);
+    take_off(deliver);
     deliver->backoff_ms = 0;
     if (deliver->is_failing)
         log_line(LOG_LEVEL_INFO, "%s: spans are accepted again", deliver->options.exporter->name);
@@ -192,11 +231,8 @@ static void finish_accepted(struct deliver *deliver, const struct exporter_resul
 
 static void finish_refused(struct deliver *deliver, const struct exporter_result *result)
 {
-    uint64_t lost = journal_lost(deliver->options.journal, deliver->options.consumer) - deliver->batch_lost;
-
-    deliver->saved += lost < deliver->batch_count ? lost : deliver->batch_count;
     deliver->dropped[DROP_REFUSED] += deliver->batch_count;
-    skip_to(deliver, deliver->batch_end);
+    take_off(deliver);
     deliver->backoff_ms = 0;
     deliver->is_failing = true;
     note_error(deliver, result->error);
@@ -235,7 +271,7 @@ static void finish(struct deliver *deliver, const struct exporter_result *result
         deliver->state = IDLE;
 }
 
-/* An exporter may answer within send(): then send_batch() goes on, or a long queue would become a deep stack. */
+/* An exporter may answer within send(): then send_next() goes on, or a long queue would become a deep stack. */
 static void on_result(void *arg, const struct exporter_result *result)
 {
     struct deliver *deliver = arg;
@@ -285,7 +321,7 @@ static size_t take_batch(struct deliver *deliver)
 static void trim_queue(struct deliver *deliver)
 {
     uint64_t most = deliver->options.settings->queue_size;
-    uint64_t count = waiting_count(deliver);
+    uint64_t count = journal_depth(deliver->options.journal, deliver->options.consumer);
     struct journal_entry entry;
 
     if (most == 0)
@@ -296,29 +332,68 @@ static void trim_queue(struct deliver *deliver)
     }
 }
 
+static bool takes_spans(const struct deliver *deliver)
+{
+    const struct exporter *exporter = deliver->options.exporter;
+
+    return exporter->encode_spans != NULL || exporter->send_spans != NULL;
+}
+
 static void drop_all(struct deliver *deliver, enum drop cause)
 {
     deliver->dropped[cause] += waiting_count(deliver);
     skip_to(deliver, journal_end(deliver->options.journal));
+    while (deliver->reports != NULL)
+        remove_report(deliver);
 }
 
-static void send_batch(struct deliver *deliver)
+/* Hand over to the exporter what `deliver` describes as under way. */
+static void send_payload(struct deliver *deliver, const struct buffer *payload)
 {
-    size_t count = take_batch(deliver);
+    deliver->options.exporter->send(deliver->instance, payload->bytes, payload->length, on_result, deliver);
+}
 
-    if (count == 0) {
+static void send_spans(struct deliver *deliver)
+{
+    const struct exporter *exporter = deliver->options.exporter;
+    struct exporter_result result = {.outcome = EXPORTER_DROP};
+
+    if (exporter->send_spans != NULL) {
+        exporter->send_spans(deliver->instance, batch_list, deliver->batch_count, on_result, deliver);
+        return;
+    }
+    deliver->payload.length = 0;
+    int r = exporter->encode_spans(deliver->instance, batch_list, deliver->batch_count, &deliver->payload);
+    if (r == 0) {
+        send_payload(deliver, &deliver->payload);
+        return;
+    }
+    if (r == -ENOMEM)
+        result.outcome = EXPORTER_RETRY;
+    (void)snprintf(result.error, sizeof(result.error), "the batch can't be encoded: %s", strerror(-r));
+    on_result(deliver, &result);
+}
+
+/* The oldest report, else a batch of spans. */
+static void send_next(struct deliver *deliver)
+{
+    deliver->is_report = deliver->reports != NULL;
+    deliver->batch_count = deliver->is_report ? 1 : take_batch(deliver);
+    if (deliver->batch_count == 0) {
         skip_to(deliver, deliver->batch_end);
         end_flushes(deliver, false);
         return;
     }
     for (struct flush *flush = deliver->flushes; flush != NULL; flush = flush->next)
         flush->was_tried = true;
-    deliver->batch_count = count;
     deliver->batch_lost = journal_lost(deliver->options.journal, deliver->options.consumer);
     deliver->state = SENDING;
     deliver->has_result = false;
     deliver->is_in_send = true;
-    deliver->options.exporter->send(deliver->instance, batch_list, count, on_result, deliver);
+    if (deliver->is_report)
+        send_payload(deliver, &deliver->reports->payload);
+    else
+        send_spans(deliver);
     deliver->is_in_send = false;
     if (deliver->has_result)
         finish(deliver, &deliver->result);
@@ -326,7 +401,8 @@ static void send_batch(struct deliver *deliver)
 
 static bool is_batch_due(const struct deliver *deliver, uint64_t waiting)
 {
-    return deliver->flushes != NULL || waiting >= batch_size(deliver) || delay_ms(deliver) == 0;
+    return deliver->flushes != NULL || deliver->reports != NULL || waiting >= batch_size(deliver) ||
+           delay_ms(deliver) == 0;
 }
 
 static void become_idle(struct deliver *deliver)
@@ -339,6 +415,8 @@ static void become_idle(struct deliver *deliver)
 /* Send what is due; then wait for more, for the delay, or for the answer. */
 static void proceed(struct deliver *deliver)
 {
+    if (!takes_spans(deliver))
+        skip_to(deliver, journal_end(deliver->options.journal));
     while (deliver->state == IDLE || deliver->state == COLLECTING) {
         if (deliver->instance == NULL) {
             drop_all(deliver, DROP_REFUSED);
@@ -358,7 +436,7 @@ static void proceed(struct deliver *deliver)
             return;
         }
         loop_timer_clear(deliver->options.host->loop, &deliver->timer);
-        send_batch(deliver);
+        send_next(deliver);
     }
 }
 
@@ -370,7 +448,7 @@ static void on_timer(void *arg)
     deliver->state = IDLE;
     trim_queue(deliver);
     if (waiting_count(deliver) > 0)
-        send_batch(deliver);
+        send_next(deliver);
     proceed(deliver);
 }
 
@@ -402,7 +480,44 @@ void deliver_free(struct deliver *deliver)
         end_flush(deliver->flushes, "the agent stopped");
     loop_timer_clear(deliver->options.host->loop, &deliver->timer);
     deliver->options.exporter->close(deliver->instance);
+    while (deliver->reports != NULL)
+        remove_report(deliver);
+    buffer_deinit(&deliver->payload);
     free(deliver);
+}
+
+static int keep_report(struct deliver *deliver, const json_t *report)
+{
+    struct report *kept = calloc(1, sizeof(*kept));
+    struct report **end = &deliver->reports;
+
+    if (kept == NULL)
+        return -ENOMEM;
+    int r = deliver->options.exporter->encode_report(deliver->instance, report, &kept->payload);
+    if (r < 0) {
+        buffer_deinit(&kept->payload);
+        free(kept);
+        return r;
+    }
+    while (*end != NULL)
+        end = &(*end)->next;
+    *end = kept;
+    deliver->report_count++;
+    return 0;
+}
+
+void deliver_report(struct deliver *deliver, const json_t *report)
+{
+    char error[64];
+
+    if (deliver->options.exporter->encode_report == NULL || deliver->instance == NULL)
+        return;
+    int r = deliver->report_count < REPORTS_MAX ? keep_report(deliver, report) : -ENOBUFS;
+    if (r == 0 || r == -ECANCELED)
+        return;
+    deliver->dropped[r == -ENOBUFS ? DROP_QUEUE_FULL : DROP_REFUSED]++;
+    (void)snprintf(error, sizeof(error), "a report is dropped: %s", strerror(-r));
+    note_error(deliver, error);
 }
 
 void deliver_wake(struct deliver *deliver)

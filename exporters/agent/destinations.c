@@ -226,6 +226,13 @@ void destinations_wake(struct destinations *set)
         deliver_wake(set->delivers[i]);
 }
 
+void destinations_report(struct destinations *set, const json_t *report)
+{
+    for (size_t i = 0; i < set->deliver_count; i++)
+        deliver_report(set->delivers[i], report);
+    destinations_wake(set);
+}
+
 bool destinations_busy(void)
 {
     for (const struct destinations *set = sets; set != NULL; set = set->next)

@@ -53,6 +53,10 @@ struct journal *destinations_journal(struct destinations *destinations);
 /* Records were appended to its journal. Cheap: once per pass over the rings. Context: loop. */
 void destinations_wake(struct destinations *destinations);
 
+/* A report (crash/report.h) for those of its exporters that take reports: encoded and kept before this returns, sent at
+ * once. Context: loop. */
+void destinations_report(struct destinations *destinations, const json_t *report);
+
 /* Does any set still have something to deliver? What keeps an agent without processes alive. Context: loop. */
 bool destinations_busy(void);
 

@@ -5,6 +5,7 @@
 #include "exporters/agent/loop.h"
 #include "exporters/agent/process.h"
 #include "exporters/agent/span.h"
+#include "exporters/encode/buffer.h"
 #include "tests/support/sample_request.h"
 
 #include <errno.h>
@@ -26,6 +27,7 @@ static struct {
     size_t answer_count;
     bool holds_back; /* the test answers by release() */
     bool fails_to_open;
+    int encode_error;
     exporter_done *done;
     void *arg;
     size_t batch_count;
@@ -65,14 +67,41 @@ static int fake_open(const struct exporter_host *exporter_host, const struct set
     return 0;
 }
 
-static void fake_send(void *instance, const struct span *const *spans, size_t count, exporter_done *done, void *arg)
+/* A payload: the first span's number, and how many there are; or a report's own number, and 0. */
+struct parcel {
+    unsigned first, count;
+};
+
+static int fake_encode_spans(void *instance, const struct span *const *spans, size_t count, struct buffer *payload)
 {
+    struct parcel parcel = {.count = (unsigned)count};
+
+    assert_ptr_equal(instance, &fake);
+    assert_int_equal(payload->length, 0);
+    memcpy(&parcel.first, spans[0]->request->span_id, sizeof(parcel.first));
+    return fake.encode_error != 0 ? fake.encode_error : buffer_append(payload, &parcel, sizeof(parcel));
+}
+
+static int fake_encode_report(void *instance, const json_t *report, struct buffer *payload)
+{
+    struct parcel parcel = {.first = (unsigned)json_integer_value(report)};
+
+    assert_ptr_equal(instance, &fake);
+    return fake.encode_error != 0 ? fake.encode_error : buffer_append(payload, &parcel, sizeof(parcel));
+}
+
+static void fake_send(void *instance, const void *payload, size_t length, exporter_done *done, void *arg)
+{
+    struct parcel parcel;
+
     assert_ptr_equal(instance, &fake);
     assert_null(fake.done); /* never two at once */
     assert_true(fake.batch_count < BATCHES_MAX);
-    memcpy(&fake.first_of_batch[fake.batch_count], spans[0]->request->span_id, sizeof(unsigned));
+    assert_int_equal(length, sizeof(parcel));
+    memcpy(&parcel, payload, length);
+    fake.first_of_batch[fake.batch_count] = parcel.first;
     fake.sent_at_ns[fake.batch_count] = loop_now_ns(loop);
-    fake.batch_sizes[fake.batch_count++] = count;
+    fake.batch_sizes[fake.batch_count++] = parcel.count;
     if (fake.batch_count == fake.wanted)
         loop_stop(loop);
     if (fake.holds_back) {
@@ -104,9 +133,10 @@ static void fake_describe(const struct settings *given, char *text, size_t size)
 }
 
 static const struct exporter exporter_fake = {.name = "fake",
-                                              .signals = EXPORTER_TRACES,
                                               .describe = fake_describe,
                                               .open = fake_open,
+                                              .encode_spans = fake_encode_spans,
+                                              .encode_report = fake_encode_report,
                                               .send = fake_send,
                                               .close = fake_close};
 
@@ -544,6 +574,63 @@ static void test_deliver_gives_up_what_waits(void **state)
     assert_int_equal(count_of("dropped", "given_up"), 3);
 }
 
+static void report(unsigned number)
+{
+    json_t *json = json_integer(number);
+
+    deliver_report(deliver, json);
+    json_decref(json);
+}
+
+static void test_deliver_sends_reports_at_once_and_oldest_first(void **state)
+{
+    (void)state;
+    fake.holds_back = true;
+    start();
+    append(1);
+    report(100);
+    report(101);
+    deliver_wake(deliver);
+    assert_int_equal(fake.batch_count, 1);
+    release();
+    assert_int_equal(fake.batch_count, 2);
+    release();
+    assert_int_equal(fake.batch_count, 2); /* the span waits for its delay */
+    assert_int_equal(fake.first_of_batch[0], 100);
+    assert_int_equal(fake.first_of_batch[1], 101);
+    assert_int_equal(count_of("exported", NULL), 2);
+    assert_int_equal(journal_depth(journal, 0), 1);
+}
+
+static void test_deliver_passes_over_reports_that_are_not_to_be_sent(void **state)
+{
+    (void)state;
+    start();
+    fake.encode_error = -ECANCELED;
+    report(1);
+    assert_int_equal(count_of("dropped", "refused"), 0);
+    fake.encode_error = -EINVAL;
+    report(1);
+    assert_int_equal(count_of("dropped", "refused"), 1);
+    deliver_wake(deliver);
+    assert_int_equal(fake.batch_count, 0);
+}
+
+static void test_deliver_drops_spans_that_cannot_be_encoded(void **state)
+{
+    (void)state;
+    start();
+    append(3);
+    fake.encode_error = -EFBIG;
+    deliver_wake(deliver);
+    assert_int_equal(count_of("dropped", "refused"), 3);
+    append(3);
+    fake.encode_error = -ENOMEM;
+    deliver_wake(deliver);
+    assert_state("retrying");
+    assert_int_equal(journal_depth(journal, 0), 3);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -565,6 +652,9 @@ int main(void)
         TEST(test_deliver_counts_an_overrun_batch_once),
         TEST(test_deliver_without_a_destination_drops_and_says_why),
         TEST(test_deliver_gives_up_what_waits),
+        TEST(test_deliver_sends_reports_at_once_and_oldest_first),
+        TEST(test_deliver_passes_over_reports_that_are_not_to_be_sent),
+        TEST(test_deliver_drops_spans_that_cannot_be_encoded),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

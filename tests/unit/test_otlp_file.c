@@ -71,7 +71,7 @@ static enum exporter_outcome send_one(void)
     const struct span *list = &span;
 
     assert_int_equal(span_parse(&process, &record, sample_size(&record.request), &span), 0);
-    exporter_otlp_file.send(instance, &list, 1, on_done, NULL);
+    exporter_otlp_file.send_spans(instance, &list, 1, on_done, NULL);
     return last.outcome;
 }
 
