@@ -234,6 +234,7 @@ static void *kill_main(void *arg)
 {
     pthread_t main_thread = *(pthread_t *)arg;
 
+    (void)usleep(50000); /* it is asleep by then */
     (void)pthread_kill(main_thread, SIGTRAP);
     await_death();
     return NULL;
