@@ -9,8 +9,10 @@ import os
 import subprocess
 import sys
 
-REGISTERS = "rax rbx rcx rdx rsi rdi rbp rsp r8 r9 r10 r11 r12 r13 r14 r15 rip".split()
-NEAR_STACK = 1 << 20
+# Those that a called function keeps, and what is computed with. The rest may hold what a hook left in them, as it may.
+REGISTERS = "rax rbx rbp rsp r12 r13 r14 r15 rip".split()
+NEAR_STACK = 2048
+MODULE_TLS = 4096
 FRAMES = 12
 
 
@@ -43,8 +45,10 @@ def _name(value, stack, mappings):
     for start, end, offset, file in mappings:
         if start <= value < end:
             return f"{file}+{value - start + offset:#x}"
-    if abs(value - stack) < NEAR_STACK:
+    if abs(value - stack) < NEAR_STACK:  # further up there are things whose place depends on what is loaded
         return f"sp{value - stack:+#x}"
+    if value > -MODULE_TLS % (1 << 64):
+        return "thread-local offset"
     try:
         gdb.selected_inferior().read_memory(value, 1)
         return "memory"
@@ -53,12 +57,11 @@ def _name(value, stack, mappings):
 
 
 def _frames(stack, mappings):
-    """The innermost calls: function and place in it, and how far up the stack."""
+    """The innermost calls: function and place in it."""
     frames = []
     frame = gdb.newest_frame()
     while frame and len(frames) < FRAMES:
-        up = int(frame.read_register("rsp")) % (1 << 64) - stack
-        frames.append([frame.name() or "?", _name(frame.pc(), stack, mappings), up])
+        frames.append([frame.name() or "?", _name(frame.pc(), stack, mappings)])
         try:
             frame = frame.older()
         except gdb.error:
