@@ -126,7 +126,7 @@ int main(int argc, char **argv)
 {
     const char *only = argc > 1 ? argv[1] : NULL;
     int rounds = argc > 2 ? atoi(argv[2]) : 200000;
-    struct ring_geometry geometry = {1, 2048, WIRE_CELLS_MAX};
+    struct ring_geometry geometry = {1, 2048, WIRE_CELLS_MAX, 0};
     struct wire_ring *ring = calloc(1, ring_size(&geometry));
     struct sockaddr_in peer = {.sin_family = AF_INET, .sin_port = htons(40000), .sin_addr.s_addr = htonl(0x7f000001)};
 

@@ -91,7 +91,7 @@ static bool ring_make(struct handover *handover)
 {
     enum { SMALLEST = 3 };
     static const struct ring_geometry geometries[SMALLEST + 1] = {
-        {16, 2048, WIRE_CELLS_MAX}, {4, 2048, WIRE_CELLS_MAX}, {2, 512, 2048}, {1, 128, 512}};
+        {16, 2048, WIRE_CELLS_MAX, 4}, {4, 2048, WIRE_CELLS_MAX, 2}, {2, 512, 2048, 1}, {1, 128, 512, 0}};
     struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
 
     (void)sys_call4(SYS_prlimit64, 0, RLIMIT_FSIZE, 0, (long)&limit);

@@ -20,15 +20,26 @@ static uint64_t round_up(uint64_t n, uint64_t unit)
     return (n + unit - 1) / unit * unit;
 }
 
-static uint64_t lane_stride(const struct ring_geometry *geometry)
+/* Where a lane's crash is, and so how long all before it is. */
+static uint64_t crash_offset(const struct ring_geometry *geometry)
 {
     return round_up(sizeof(struct wire_lane), WIRE_PAGE) + (uint64_t)geometry->slot_count * WIRE_SLOT_SIZE +
            (uint64_t)geometry->cell_count * WIRE_CELL_SIZE;
 }
 
-uint64_t ring_size(const struct ring_geometry *geometry)
+static uint64_t lane_stride(const struct ring_geometry *geometry)
+{
+    return crash_offset(geometry) + WIRE_PAGE;
+}
+
+static uint64_t copies_offset(const struct ring_geometry *geometry)
 {
     return WIRE_PAGE + geometry->lane_count * lane_stride(geometry);
+}
+
+uint64_t ring_size(const struct ring_geometry *geometry)
+{
+    return copies_offset(geometry) + (uint64_t)geometry->copy_count * WIRE_CRASH_COPY_SIZE;
 }
 
 void ring_format(struct wire_ring *ring, const struct ring_geometry *geometry)
@@ -42,6 +53,9 @@ void ring_format(struct wire_ring *ring, const struct ring_geometry *geometry)
     ring->slots_offset = round_up(sizeof(struct wire_lane), WIRE_PAGE);
     ring->cells_offset = ring->slots_offset + (uint64_t)geometry->slot_count * WIRE_SLOT_SIZE;
     ring->mapping_size = ring_size(geometry);
+    ring->crash_offset = crash_offset(geometry);
+    ring->copies_offset = copies_offset(geometry);
+    ring->copy_count = geometry->copy_count;
     ring->anchor_mono_ns = clock_mono_ns();
     ring->anchor_wall_ns = clock_read_ns(CLOCK_REALTIME);
     ring->magic = WIRE_MAGIC;
@@ -75,7 +89,12 @@ static struct wire_lane *lane_at(struct wire_ring *ring, uint32_t index)
     return (struct wire_lane *)((char *)ring + ring->header_size + index * ring->lane_stride);
 }
 
-static bool lane_claim(struct wire_lane *lane, uint32_t pid)
+static struct wire_crash *crash_of(struct wire_ring *ring, struct wire_lane *lane)
+{
+    return ring->crash_offset ? (struct wire_crash *)((char *)lane + ring->crash_offset) : NULL;
+}
+
+static bool lane_claim(struct wire_ring *ring, struct wire_lane *lane, uint32_t pid)
 {
     uint64_t owner = atomic_load_explicit(&lane->owner, memory_order_acquire);
 
@@ -84,6 +103,10 @@ static bool lane_claim(struct wire_lane *lane, uint32_t pid)
     if (!atomic_compare_exchange_strong_explicit(&lane->owner, &owner, owner | pid, memory_order_seq_cst,
                                                  memory_order_relaxed))
         return false;
+    /* The memory that a crash will need is there from now on; the agent has read what the former owner left in it. */
+    struct wire_crash *crash = crash_of(ring, lane);
+    if (crash)
+        atomic_store_explicit(&crash->state, WIRE_CRASH_NONE, memory_order_relaxed);
     /* Only the owner may: a loser's older time would make the winner, if it was forked since, look like another process
      * with its number. Until it is there the agent waits. */
     __atomic_store_n(&lane->claimed_boot_ns, clock_read_ns(CLOCK_BOOTTIME), __ATOMIC_RELAXED);
@@ -100,7 +123,7 @@ __attribute__((cold)) static struct wire_lane *lane_find(void)
     for (uint32_t i = 0; i < ring->lane_count; i++) {
         struct wire_lane *lane = lane_at(ring, i);
 
-        if (!lane_claim(lane, process_pid()))
+        if (!lane_claim(ring, lane, process_pid()))
             continue;
         if (atomic_compare_exchange_strong_explicit(&lane_of_process, &none, lane, memory_order_release,
                                                     memory_order_acquire)) {
@@ -128,6 +151,31 @@ static inline struct wire_lane *own_lane(void)
 struct wire_lane *ring_lane(void)
 {
     return own_lane();
+}
+
+struct wire_crash *ring_crash(void)
+{
+    struct wire_lane *lane = own_lane();
+
+    return lane ? crash_of(ring_current(), lane) : NULL;
+}
+
+void *ring_copy_take(uint32_t *ret_number)
+{
+    struct wire_ring *ring = ring_current();
+    struct wire_lane *lane = own_lane();
+    uint32_t number = (uint32_t)(((uint64_t)((char *)lane - (char *)ring) - ring->header_size) / ring->lane_stride) + 1;
+
+    for (uint32_t i = 0; i < ring->copy_count; i++) {
+        uint32_t nobody = 0;
+
+        if (!atomic_compare_exchange_strong_explicit(&ring->copy_owner[i], &nobody, number, memory_order_acquire,
+                                                     memory_order_relaxed))
+            continue;
+        *ret_number = i + 1;
+        return (char *)ring + ring->copies_offset + (uint64_t)i * WIRE_CRASH_COPY_SIZE;
+    }
+    return NULL;
 }
 
 void ring_count(enum wire_count what)

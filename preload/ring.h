@@ -11,6 +11,7 @@
 /* What a mapping is cut into. */
 struct ring_geometry {
     uint32_t lane_count, slot_count, cell_count;
+    uint32_t copy_count; /* areas for copies of stacks; WIRE_CRASH_COPIES_MAX at most */
 };
 
 /* Bytes of a mapping with this geometry. Context: pure. */
@@ -36,6 +37,13 @@ void ring_after_fork(void);
 /* This process's lane, claimed if need be; NULL when there is no ring or no lane is free. Context: hook; signal-safe.
  */
 struct wire_lane *ring_lane(void);
+
+/* Where this process's crash goes: memory that is there already. NULL: as ring_lane(). Context: hook; signal-safe. */
+struct wire_crash *ring_crash(void);
+
+/* An area for a copy of the stack, WIRE_CRASH_COPY_SIZE bytes that are not there before they are touched, and its
+ * number plus one. NULL: all are taken. Called by a process that has a lane. Context: hook; signal-safe. */
+void *ring_copy_take(uint32_t *ret_number);
 
 /* Add one to a counter of the lane, if there is one. Context: hook; signal-safe. */
 void ring_count(enum wire_count what);

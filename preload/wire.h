@@ -422,6 +422,7 @@ struct wire_crash {
     char text[WIRE_CRASH_TEXT];      /* libc's last words: what it says when it aborts */
     uint8_t stack[WIRE_CRASH_STACK]; /* from the stack pointer (less the red zone) up */
 };
+static_assert(WIRE_CRASH_COPIES_MAX == sizeof(((struct wire_ring *)0)->copy_owner) / sizeof(uint32_t), "copies");
 static_assert(sizeof(struct wire_crash) <= WIRE_PAGE, "wire_crash");
 
 /* control page */

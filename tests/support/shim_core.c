@@ -28,7 +28,7 @@ bool shim_core_init(char *const *envp)
 
 struct wire_ring *shim_core_ring(uint32_t lane_count, uint32_t slot_count, uint32_t cell_count)
 {
-    const struct ring_geometry geometry = {lane_count, slot_count, cell_count};
+    const struct ring_geometry geometry = {lane_count, slot_count, cell_count, SHIM_CORE_COPIES};
     struct wire_ring *ring =
         mmap(NULL, ring_size(&geometry), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
@@ -42,6 +42,11 @@ struct wire_ring *shim_core_ring(uint32_t lane_count, uint32_t slot_count, uint3
 struct wire_lane *shim_core_lane(struct wire_ring *ring, uint32_t index)
 {
     return (struct wire_lane *)(void *)((char *)ring + ring->header_size + index * ring->lane_stride);
+}
+
+struct wire_crash *shim_core_crash(struct wire_ring *ring, uint32_t lane)
+{
+    return (struct wire_crash *)(void *)((char *)shim_core_lane(ring, lane) + ring->crash_offset);
 }
 
 struct wire_slot *shim_core_slot(struct wire_ring *ring, uint32_t lane, uint32_t index)

@@ -21,10 +21,13 @@ union shim_record {
 /* Start the core with these variables as its environment (NULL: none). False when it can't be. Once per process. */
 bool shim_core_init(char *const *envp);
 
+enum { SHIM_CORE_COPIES = 2 }; /* of stacks, in such a ring */
+
 /* A zeroed, formatted ring that forked processes share; the core's own from now on. */
 struct wire_ring *shim_core_ring(uint32_t lane_count, uint32_t slot_count, uint32_t cell_count);
 
 struct wire_lane *shim_core_lane(struct wire_ring *ring, uint32_t index);
+struct wire_crash *shim_core_crash(struct wire_ring *ring, uint32_t lane);
 struct wire_slot *shim_core_slot(struct wire_ring *ring, uint32_t lane, uint32_t index);
 struct wire_cell *shim_core_cell(struct wire_ring *ring, uint32_t lane, uint64_t position);
 

@@ -72,18 +72,43 @@ static void assert_none_ready(void)
 
 static void test_ring_describes_itself(void **state)
 {
-    uint64_t size = ring_size(&(struct ring_geometry){3, SLOTS, CELLS});
+    uint64_t size = ring_size(&(struct ring_geometry){3, SLOTS, CELLS, SHIM_CORE_COPIES});
 
     (void)state;
     assert_int_equal(ring->magic, WIRE_MAGIC);
     assert_int_equal(ring->version, WIRE_VERSION);
     assert_int_equal(ring->mapping_size, size);
-    assert_int_equal(ring->header_size + 3 * ring->lane_stride, size);
+    assert_int_equal(ring->copies_offset, ring->header_size + 3 * ring->lane_stride);
+    assert_int_equal(ring->copies_offset + SHIM_CORE_COPIES * WIRE_CRASH_COPY_SIZE, size);
     assert_true(ring->slots_offset >= sizeof(struct wire_lane));
     assert_int_equal(ring->cells_offset, ring->slots_offset + SLOTS * WIRE_SLOT_SIZE);
-    assert_int_equal(ring->lane_stride, ring->cells_offset + CELLS * WIRE_CELL_SIZE);
+    assert_int_equal(ring->crash_offset, ring->cells_offset + CELLS * WIRE_CELL_SIZE);
+    assert_int_equal(ring->lane_stride, ring->crash_offset + WIRE_PAGE);
     assert_in_range(ring_wall_seconds(ring->anchor_mono_ns + 5000000000u), (uint64_t)time(NULL) + 3,
                     (uint64_t)time(NULL) + 6);
+}
+
+static void test_ring_has_room_for_a_crash_in_each_lane(void **state)
+{
+    uint32_t first = 0;
+    uint32_t second = 0;
+    uint32_t none = 0;
+
+    (void)state;
+    shim_core_crash(ring, 0)->state = WIRE_CRASH_DONE; /* of the lane's former owner */
+    assert_ptr_equal(ring_crash(), shim_core_crash(ring, 0));
+    assert_int_equal(ring_crash()->state, WIRE_CRASH_NONE);
+
+    char *area = ring_copy_take(&first);
+    assert_ptr_equal(area, (char *)ring + ring->copies_offset);
+    assert_ptr_equal(ring_copy_take(&second), area + WIRE_CRASH_COPY_SIZE);
+    assert_int_equal(first, 1);
+    assert_int_equal(second, 2);
+    assert_int_equal(ring->copy_owner[0], 1); /* the lane's number plus one */
+    assert_null(ring_copy_take(&none));
+
+    ring->copy_owner[1] = 0; /* as the agent does */
+    assert_ptr_equal(ring_copy_take(&none), area + WIRE_CRASH_COPY_SIZE);
 }
 
 static void test_ring_claims_a_lane_when_it_needs_one(void **state)
@@ -508,6 +533,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_ring_does_nothing_before_it_is_there),
         TEST(test_ring_describes_itself),
+        TEST(test_ring_has_room_for_a_crash_in_each_lane),
         TEST(test_ring_claims_a_lane_when_it_needs_one),
         TEST(test_ring_keeps_a_lanes_generation),
         TEST(test_ring_does_without_a_lane),
