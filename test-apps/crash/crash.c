@@ -22,9 +22,7 @@ const struct crash_row *crash_find(const struct crash_row *rows, const char *nam
 {
     while (rows->name && strcmp(rows->name, name) != 0)
         rows++;
-    if (!rows->name)
-        errx(2, "no such row: %s", name);
-    return rows;
+    return rows->name ? rows : NULL;
 }
 
 void crash_say(const char *line)
@@ -40,12 +38,26 @@ void crash_say(const char *line)
         return; /* a closed descriptor is a condition that the tests make */
 }
 
+static void find_fault(const char *name)
+{
+    fault = crash_find(crash_faults, name);
+    if (!fault)
+        errx(2, "no such fault");
+}
+
+static const struct crash_row *find_place(const char *name)
+{
+    const struct crash_row *place = crash_find(crash_places, name);
+
+    return place ? place : crash_find(crash_conditions, name);
+}
+
 /* Libraries crash before main as well: libc gives constructors the arguments. */
 __attribute__((constructor)) static void before_main(int argc, char **argv)
 {
     if (argc < 3 || strcmp(argv[2], "constructor") != 0)
         return;
-    fault = crash_find(crash_faults, argv[1]);
+    find_fault(argv[1]);
     crash_fault();
 }
 
@@ -63,15 +75,21 @@ static void at_exit(void)
 
 int main(int argc, char **argv)
 {
+    const struct crash_row *place, *handler;
+
     if (argc < 2)
         errx(2, "usage: crasher FAULT [PLACE [HANDLER]]");
-    fault = crash_find(crash_faults, argv[1]);
+    find_fault(argv[1]);
+    place = find_place(argc > 2 ? argv[2] : "main");
+    handler = argc > 3 ? crash_find(crash_handlers, argv[3]) : NULL;
+    if (!place || (argc > 3 && !handler))
+        errx(2, "no such place or handler");
     (void)printf("left in the buffer: written by those who end in order\n");
     if (atexit(at_exit) != 0)
         err(1, "atexit");
-    if (argc > 3)
-        crash_find(crash_handlers, argv[3])->run();
-    crash_find(crash_places, argc > 2 ? argv[2] : "main")->run();
+    if (handler)
+        handler->run();
+    place->run();
     crash_say("survived");
     return 0;
 }

@@ -11,8 +11,10 @@ struct crash_row {
     void (*run)(void);
 };
 
-extern const struct crash_row crash_faults[];   /* do what is wrong; may return */
-extern const struct crash_row crash_places[];   /* call crash_fault() somewhere */
+extern const struct crash_row crash_faults[]; /* do what is wrong; may return */
+extern const struct crash_row crash_places[]; /* call crash_fault() somewhere */
+extern const struct crash_row
+    crash_conditions[];                         /* call it after something that makes its report harder: also places */
 extern const struct crash_row crash_handlers[]; /* install a handler for the signals of crash_signals */
 
 /* The signals of crashes; ends in 0. */
@@ -25,7 +27,7 @@ extern enum crash_moment crash_moment;
 /* Do what the command line asks for. Context: any. */
 void crash_fault(void);
 
-/* The row of this name; ends the program when there is none. Context: any. */
+/* The row of this name, or NULL. Context: any. */
 const struct crash_row *crash_find(const struct crash_row *rows, const char *name);
 
 /* Write a line to standard output, at once. Context: signal-safe. */
