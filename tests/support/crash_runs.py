@@ -11,6 +11,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from processes import wait_until
+
 ADDR_NO_RANDOMIZE = 0x0040000
 AT_ONCE = 3
 TIME_LIMIT_S = 60
@@ -20,6 +22,7 @@ TIME_LIMIT_S = 60
 class Run:
     """A program that has ended."""
 
+    pid: int
     argv: list
     directory: Path
     wait_status: int
@@ -64,15 +67,21 @@ def cores_missing():
     return ""
 
 
-def run(argv, directory, env, copied=False, **options):
-    """Run a program to its end, in a new folder."""
+def run(argv, directory, env, copied=False, between=None, **options):
+    """Run a program to its end, in a new folder. One that waits to be told is told after between(pid)."""
     directory.mkdir(parents=True)
+    directory.chmod(0o777)
     if copied:
         argv = [shutil.copy(argv[0], directory), *argv[1:]]
     with open(directory / "stdout", "wb") as out, open(directory / "stderr", "wb") as err:
-        process = subprocess.Popen(argv, cwd=directory, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=err, **options)
+        process = subprocess.Popen(argv, cwd=directory, env=env, stdin=subprocess.PIPE, stdout=out, stderr=err, **options)
+        with process.stdin:
+            if between:
+                wait_until((directory / "stdout").read_bytes, what=f"{argv} is ready")
+                between(process.pid)
+                process.stdin.write(b"\n")
         wait_status = _wait(process)
-    return Run(argv, directory, wait_status, *(_without_number(directory / name, process.pid) for name in ("stdout", "stderr")))
+    return Run(process.pid, argv, directory, wait_status, *(_without_number(directory / name, process.pid) for name in ("stdout", "stderr")))
 
 
 def _without_number(path, pid):
