@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What was read of a process while it was held: raw, without names. */
+#ifndef SPANSHIM_CRASH_CAPTURE_H
+#define SPANSHIM_CRASH_CAPTURE_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "exporters/crash/last_words.h"
+#include "exporters/crash/maps.h"
+#include "exporters/crash/memory.h"
+#include "exporters/crash/modules.h"
+#include "exporters/crash/process_facts.h"
+#include "exporters/crash/threads.h"
+
+struct wire_crash;
+
+enum { CAPTURE_VDSO_MAX = 64 << 10 };
+
+struct capture {
+    const struct wire_crash *crash;
+    siginfo_t siginfo;
+    pid_t pid;
+    pid_t number; /* in our /proc */
+    bool live;    /* read from the process itself, not from its copy */
+    struct memory memory;
+    struct maps maps;
+    struct modules modules;
+    struct threads threads; /* list[0] is the crashed one, always */
+    struct last_words words;
+    struct process_facts facts;
+    uint64_t captured_ns; /* how long that took */
+};
+
+#endif

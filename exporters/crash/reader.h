@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reads a process that crashed and waits to die, from outside, in two steps: what only it has, quickly, while it is
+ * held; then, when it may be gone, the names for that and the report. What is read is hostile, and so are the files:
+ * the caller runs this in a single-threaded process of its own, with limits of time and memory, which may crash itself.
+ */
+#ifndef SPANSHIM_CRASH_READER_H
+#define SPANSHIM_CRASH_READER_H
+
+#include <jansson.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct capture;
+struct wire_crash;
+
+struct reader_options {
+    pid_t pid;                      /* of the process, in our namespace */
+    int pidfd;                      /* of the same; -1: none */
+    const struct wire_crash *crash; /* a copy of ours, not the one in the mapping; until reader_free() */
+    const uint8_t *copy;            /* WIRE_CRASH_COPY_SIZE bytes of the copy area, or NULL; until reader_free() */
+    uint64_t limit_ns;              /* for reader_capture(); 0: a second */
+};
+
+/* Registers, frames, modules, last words of the process, while it waits. 0; -EPERM: its memory may not be read, and
+ * there is no copy (call again with one); -ESRCH: it is gone; -ENOMEM. Context: helper. */
+int reader_capture(const struct reader_options *options, struct capture **ret_capture);
+
+/* The report as report.h has it, but for what only the agent knows (service, requests, host). Slow: reads debug
+ * information. NULL: no memory. Context: helper. */
+json_t *reader_report(struct capture *capture);
+
+/* Context: helper. */
+void reader_free(struct capture *capture);
+
+#endif
