@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real servers struck by SIGSEGV while they serve: the report names the request that was in flight, and its span ends as an
+error of the same trace."""
+
+import os
+import secrets
+import signal
+import unittest
+from pathlib import Path
+
+import servers
+from harness import STATUS_ERROR, ShimTest
+from http_client import Connection, request_bytes
+from processes import children, descriptors, free_port
+
+SLOW = "/delay/30000"
+
+
+def serving_pid(server_pid, port, client_port):
+    """Which of a server's processes has the other end of this connection."""
+    socket_name = f"socket:[{_socket_inode(port, client_port)}]"
+    found = [server_pid]
+    for pid in found:
+        found += children(pid)
+    return next(pid for pid in reversed(found) if socket_name in descriptors(pid).values())
+
+
+def _socket_inode(port, client_port):
+    """The server's end as the kernel numbers it."""
+    for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines():
+        fields = line.split()
+        if fields[1].endswith(f":{port:04X}") and fields[2].endswith(f":{client_port:04X}"):
+            return fields[9]
+    raise LookupError("no such connection")
+
+
+class StruckTest(ShimTest):
+    """One request each."""
+
+    def nginx(self):
+        backend = servers.httpd(self, "--threads", env=self.spanshim.env(preload=False))[1]
+        return servers.nginx(self, "proxy.conf", BEHIND=backend)
+
+    def apache(self):
+        folder = self.directory / "apache"
+        folder.mkdir()
+        folder.chmod(0o755)
+        port = free_port()
+        config = servers.fill_in("apache/matrix.conf", folder / "apache.conf", PORT=port, DIR=folder, MPM="prefork", CGI="cgi",
+                                 MODULES="/usr/lib/apache2/modules", ROOT=servers.matrix_files(folder), BEHIND=free_port(),
+                                 CGI_BIN=servers.SCRIPTS / "cgi",
+                                 USER="User www-data\nGroup www-data" if os.getuid() == 0 else "")
+        process = self.run_program(["/usr/sbin/apache2", "-f", config, "-D", "FOREGROUND"])
+        return process, process.wait_listening(port)
+
+    def _strike(self, start, *programs):
+        """Start the server, ask for something slow, and kill the process that has the connection."""
+        self.needs_programs(*programs)
+        process, port = start()
+        trace = secrets.token_hex(16)
+        with Connection(port) as connection:
+            fields = [("traceparent", f"00-{trace}-{secrets.token_hex(8)}-01"), ("User-Agent", "struck/1")]
+            connection.send(request_bytes("GET", SLOW, fields=fields, host=connection.host))
+            connection.wait_until_read()
+            self.wait_for_requests(1)
+            os.kill(serving_pid(process.pid, port, connection.local_port), signal.SIGSEGV)
+            self._await_end(connection)
+        return self._check_span(trace, port)
+
+    def _await_end(self, connection):
+        try:
+            self.assertEqual(b"", connection.socket.recv(1))
+        except ConnectionResetError:
+            pass
+
+    def _check_span(self, trace, port):
+        span, = [one for one in self.spans(1) if one["trace_id"] == trace]
+        self.assertEqual(STATUS_ERROR, span["status"]["code"])
+        self.assertEqual(SLOW, span["attributes"]["url.path"])
+        return span
+
+    def test_nginx(self):
+        self._strike(self.nginx, "nginx")
+
+    def test_apache(self):
+        self._strike(self.apache, "apache2")
+
+    def test_gunicorn(self):
+        self._strike(lambda: servers.gunicorn(self, workers=1), "gunicorn")
+
+    def test_node(self):
+        self._strike(lambda: servers.node(self), "node")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
