@@ -123,12 +123,16 @@ __attribute__((always_inline)) static inline enum taken take_line(struct feed *f
         return LINE_MISSING;
 
     const char *stop = scan_line(feed->start, start, feed->end);
-    const char *newline = stop + (feed->end - stop >= 2 && *stop == '\r');
-    size_t used = (size_t)(newline - start) + 1;
-    if (newline == feed->end || *newline != '\n' || parser->stash_length > 0 || used > HTTP1_STASH_SIZE)
-        return take_unusual_line(feed, ret_line);
-    feed->at += used;
-    *ret_line = (struct http1_line){start, (size_t)(stop - start), NULL, newline != stop};
+    bool is_crlf = feed->end - stop >= 2 && memcmp(stop, "\r\n", 2) == 0;
+    bool is_plain = is_crlf || (stop < feed->end && *stop == '\n');
+    if (__builtin_expect(!is_plain || parser->stash_length > 0 || stop - start > HTTP1_STASH_SIZE - 2, 0)) {
+        struct http1_line line; /* not the caller's: it may stay in registers */
+        enum taken taken = take_unusual_line(feed, &line);
+        *ret_line = line;
+        return taken;
+    }
+    feed->at = stop + 1 + is_crlf;
+    *ret_line = (struct http1_line){start, (size_t)(stop - start), NULL, is_crlf};
     return LINE_TAKEN;
 }
 
@@ -163,30 +167,6 @@ static void begin_message(struct http1 *parser)
     parser->content_length = 0;
 }
 
-/* The first byte decides between a blank line and a message: that one has begun is known with it. RFC 9112 2.2 lets
- * blank lines stand before requests; clients pass over them before responses, too. */
-static enum http1_event feed_at_start(struct feed *feed)
-{
-    struct http1 *parser = feed->parser;
-    if (feed->at == feed->end)
-        return HTTP1_NEED_MORE;
-
-    bool in_blank = parser->flags & HTTP1_BLANK_BEGUN;
-    if (*feed->at == '\n') {
-        parser->flags &= (uint16_t)~HTTP1_BLANK_BEGUN;
-        feed->at++;
-    } else if (in_blank) {
-        begin_message(parser);
-        return fail_start(parser);
-    } else if (*feed->at == '\r') {
-        parser->flags |= HTTP1_BLANK_BEGUN;
-        feed->at++;
-    } else {
-        begin_message(parser);
-    }
-    return HTTP1_NEED_MORE;
-}
-
 /* What is no HTTP may never send a line end: it is said before. */
 static enum http1_event no_start_line(struct feed *feed, enum taken taken)
 {
@@ -219,6 +199,31 @@ static enum http1_event feed_start_line(struct feed *feed)
     parser->state = HTTP1_IN_FIELDS;
     feed->out->truncated = line.tail != NULL;
     return HTTP1_START_LINE;
+}
+
+/* The first byte decides between a blank line and a message: that one has begun is known with it. RFC 9112 2.2 lets
+ * blank lines stand before requests; clients pass over them before responses, too. */
+static enum http1_event feed_at_start(struct feed *feed)
+{
+    struct http1 *parser = feed->parser;
+    if (feed->at == feed->end)
+        return HTTP1_NEED_MORE;
+
+    bool in_blank = parser->flags & HTTP1_BLANK_BEGUN;
+    if (*feed->at == '\n') {
+        parser->flags &= (uint16_t)~HTTP1_BLANK_BEGUN;
+        feed->at++;
+    } else if (in_blank) {
+        begin_message(parser);
+        return fail_start(parser);
+    } else if (*feed->at == '\r') {
+        parser->flags |= HTTP1_BLANK_BEGUN;
+        feed->at++;
+    } else {
+        begin_message(parser);
+        return feed_start_line(feed);
+    }
+    return HTTP1_NEED_MORE;
 }
 
 /* Fields */
@@ -325,7 +330,8 @@ static enum http1_event feed_fields(struct feed *feed)
             return head_end(parser);
         size_t name = http1_name_length(line.bytes, line.length);
         if (name == 0) {
-            enum http1_event event = odd_line(feed, &line);
+            struct http1_line odd = line;
+            enum http1_event event = odd_line(feed, &odd);
             if (event == HTTP1_NEED_MORE)
                 continue;
             return event;
@@ -337,8 +343,10 @@ static enum http1_event feed_fields(struct feed *feed)
             continue;
         return field(feed, &line, name, name);
     }
-    if (__builtin_expect(taken == LINE_WITH_CR, 0))
-        return line_with_cr(feed, &line);
+    if (__builtin_expect(taken == LINE_WITH_CR, 0)) {
+        struct http1_line odd = line;
+        return line_with_cr(feed, &odd);
+    }
     return no_line(parser, taken);
 }
 

@@ -154,13 +154,12 @@ static bool read_decimal(struct slice digits, uint64_t *ret_value)
     for (size_t i = 0; i < digits.length; i++) {
         if (digits.bytes[i] < '0' || digits.bytes[i] > '9')
             return false;
-        uint64_t digit = (uint64_t)(digits.bytes[i] - '0');
-        if (value > (length_max - digit) / 10)
+        if (__builtin_mul_overflow(value, 10, &value) ||
+            __builtin_add_overflow(value, (uint64_t)(digits.bytes[i] - '0'), &value))
             return false;
-        value = value * 10 + digit;
     }
     *ret_value = value;
-    return true;
+    return value <= length_max;
 }
 
 /* A list of equal values is one value (RFC 9112 6.3, rule 5); empty elements of a list count for nothing (RFC 9110
@@ -219,16 +218,25 @@ static void read_transfer_encoding(struct http1 *parser, struct slice value)
     }
 }
 
+static bool read_connection_option(struct http1 *parser, struct slice option)
+{
+    if (slice_is(option, "close"))
+        parser->flags |= HTTP1_SEEN_CLOSE;
+    else if (slice_is(option, "keep-alive"))
+        parser->flags |= HTTP1_SEEN_KEEP_ALIVE;
+    else
+        return false;
+    return true;
+}
+
+/* Hardly ever a list of several. */
 static void read_connection(struct http1 *parser, struct slice value)
 {
     struct slice piece;
-    while (slice_next(&value, ',', &piece)) {
-        piece = slice_trim(piece);
-        if (slice_is(piece, "close"))
-            parser->flags |= HTTP1_SEEN_CLOSE;
-        else if (slice_is(piece, "keep-alive"))
-            parser->flags |= HTTP1_SEEN_KEEP_ALIVE;
-    }
+    if (read_connection_option(parser, value))
+        return;
+    while (slice_next(&value, ',', &piece))
+        (void)read_connection_option(parser, slice_trim(piece));
 }
 
 /* The last field can't be understood. */

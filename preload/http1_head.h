@@ -81,7 +81,7 @@ bool http1_read_status_line(struct http1 *parser, const struct http1_line *line,
 
 /* The length of the name of a field line, not empty; 0 when it is no field. An illegal name is the server's to refuse
  * and puts no framing in doubt, but a blank or control byte does. Context: pure; signal-safe. */
-static inline size_t http1_name_length(const char *line, size_t length)
+__attribute__((always_inline)) static inline size_t http1_name_length(const char *line, size_t length)
 {
     const char *stop = scan_name(line, line + length);
 

@@ -7,27 +7,35 @@
 
 enum { GROUPS = 8 };
 
-static bool parse_octet(struct slice text, uint8_t *ret_octet)
+/* The octet that the text begins with; returns its length, 0 for none. */
+static size_t parse_octet(const char *text, size_t length, uint8_t *ret_octet)
 {
     unsigned value = 0;
-    if (text.length == 0 || text.length > 3 || (text.length > 1 && text.bytes[0] == '0'))
-        return false; /* a leading zero is octal to some */
-    for (size_t i = 0; i < text.length; i++) {
-        if (text.bytes[i] < '0' || text.bytes[i] > '9')
-            return false;
-        value = value * 10 + (unsigned)(text.bytes[i] - '0');
+    size_t i = 0;
+    for (; i < length && i < 3; i++) {
+        unsigned digit = (unsigned)(uint8_t)text[i] - '0';
+        if (digit > 9)
+            break;
+        value = value * 10 + digit;
     }
     *ret_octet = (uint8_t)value;
-    return value <= UINT8_MAX;
+    if (value > UINT8_MAX || (i > 1 && text[0] == '0'))
+        return 0; /* a leading zero is octal to some */
+    return i;
 }
 
 static bool parse_v4(struct slice text, uint8_t ret_bytes[4])
 {
-    struct slice piece;
-    for (size_t i = 0; i < 4; i++)
-        if (!slice_next(&text, '.', &piece) || !parse_octet(piece, &ret_bytes[i]))
+    const char *at = text.bytes, *end = at + text.length;
+    for (size_t i = 0; i < 4; i++) {
+        if (i > 0 && (at == end || *at++ != '.'))
             return false;
-    return !text.bytes;
+        size_t length = parse_octet(at, (size_t)(end - at), &ret_bytes[i]);
+        if (length == 0)
+            return false;
+        at += length;
+    }
+    return at == end;
 }
 
 static bool parse_group(struct slice text, uint16_t *ret_group)

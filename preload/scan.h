@@ -8,6 +8,7 @@
 #include <emmintrin.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 enum { SCAN_WIDTH = 16 };
 
@@ -16,6 +17,36 @@ struct scan_set {
     bool (*has)(char c);
     unsigned (*among)(__m128i bytes);
 };
+
+/* The same of fewer than 16 bytes: of its first `width` bytes and its last ones, 8 or 4, in one look. */
+__attribute__((always_inline)) static inline const char *scan_ends(struct scan_set set, const char *from,
+                                                                   const char *end, unsigned width, __m128i both)
+{
+    unsigned found = set.among(both) & ((1u << 2 * width) - 1);
+
+    if (found & ((1u << width) - 1))
+        return from + __builtin_ctz(found);
+    return found ? end - 2 * width + __builtin_ctz(found) : end;
+}
+
+__attribute__((always_inline)) static inline const char *scan_short(struct scan_set set, const char *from,
+                                                                    const char *end)
+{
+    int first, last;
+
+    if (end - from >= 8)
+        return scan_ends(set, from, end, 8,
+                         _mm_unpacklo_epi64(_mm_loadl_epi64((const __m128i *)(const void *)from),
+                                            _mm_loadl_epi64((const __m128i *)(const void *)(end - 8))));
+    if (end - from >= 4) {
+        memcpy(&first, from, sizeof(first));
+        memcpy(&last, end - sizeof(last), sizeof(last));
+        return scan_ends(set, from, end, 4, _mm_unpacklo_epi32(_mm_cvtsi32_si128(first), _mm_cvtsi32_si128(last)));
+    }
+    while (from < end && !set.has(*from))
+        from++;
+    return from;
+}
 
 /* The first byte of from..end that is in the set, else `end`. What begins at `start` may be read. Always inlined, so
  * that the set is no call. */
@@ -39,9 +70,7 @@ __attribute__((always_inline)) static inline const char *scan_until(struct scan_
         found >>= SCAN_WIDTH - (end - from);
         return found ? from + __builtin_ctz(found) : end;
     }
-    while (from < end && !set.has(*from))
-        from++;
-    return from;
+    return scan_short(set, from, end);
 }
 
 static inline __m128i scan_equal(__m128i bytes, char c)
@@ -88,12 +117,12 @@ static inline unsigned scan_ends_target_among(__m128i bytes)
     return (unsigned)_mm_movemask_epi8(_mm_or_si128(low, scan_equal(bytes, 0x7f)));
 }
 
-static inline const char *scan_line(const char *start, const char *from, const char *end)
+__attribute__((always_inline)) static inline const char *scan_line(const char *start, const char *from, const char *end)
 {
     return scan_until((struct scan_set){scan_ends_line, scan_ends_line_among}, start, from, end);
 }
 
-static inline const char *scan_name(const char *from, const char *end)
+__attribute__((always_inline)) static inline const char *scan_name(const char *from, const char *end)
 {
     return scan_until((struct scan_set){scan_ends_name, scan_ends_name_among}, from, from, end);
 }
@@ -117,6 +146,22 @@ static inline unsigned scan_ends_path_among(__m128i bytes)
 static inline const char *scan_path(const char *from, const char *end)
 {
     return scan_until((struct scan_set){scan_ends_path, scan_ends_path_among}, from, from, end);
+}
+
+/* What follows a URL's authority. */
+static inline bool scan_ends_authority(char c)
+{
+    return c == '/' || scan_ends_path(c);
+}
+
+static inline unsigned scan_ends_authority_among(__m128i bytes)
+{
+    return scan_ends_path_among(bytes) | (unsigned)_mm_movemask_epi8(scan_equal(bytes, '/'));
+}
+
+static inline const char *scan_authority(const char *from, const char *end)
+{
+    return scan_until((struct scan_set){scan_ends_authority, scan_ends_authority_among}, from, from, end);
 }
 
 /* What a key, a URL or an encoded byte in a target can't be without. */

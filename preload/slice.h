@@ -106,28 +106,39 @@ static inline bool slice_next(struct slice *rest, char separator, struct slice *
     return true;
 }
 
+/* Copy the first `width` bytes and the last ones, which may have bytes in common. `width`: a constant, 16 at most. */
+__attribute__((always_inline)) static inline void slice_copy_ends(char *to, const char *from, size_t length,
+                                                                  size_t width)
+{
+    char first[16], last[16];
+
+    memcpy(first, from, width);
+    memcpy(last, from + length - width, width);
+    memcpy(to, first, width);
+    memcpy(to + length - width, last, width);
+}
+
 /* memcpy() for the short texts of a head: inline, since a call through the linkage table is an indirect jump, which is
- * hardly ever predicted after a system call. The last bytes are copied together with some from before them.
- * Context: pure; signal-safe. */
+ * hardly ever predicted after a system call. Context: pure; signal-safe. */
 static inline void slice_copy(void *to, const void *from, size_t length)
 {
     char *out = to;
     const char *in = from;
-    uint64_t wide[2];
 
-    if (length < sizeof(wide)) {
+    if (length > 16) {
+        for (; length > 32; length -= 16, in += 16, out += 16)
+            memcpy(out, in, 16);
+        slice_copy_ends(out, in, length, 16);
+    } else if (length >= 8) {
+        slice_copy_ends(out, in, length, 8);
+    } else if (length >= 4) {
+        slice_copy_ends(out, in, length, 4);
+    } else {
         for (size_t i = 0; i < length; i++) {
             out[i] = in[i];
             __asm__("" : : "r"(i)); /* or the compiler makes it a call of memcpy() */
         }
-        return;
     }
-    for (size_t at = 0; at < length - sizeof(wide); at += sizeof(wide)) {
-        memcpy(wide, in + at, sizeof(wide));
-        memcpy(out + at, wide, sizeof(wide));
-    }
-    memcpy(wide, in + length - sizeof(wide), sizeof(wide));
-    memcpy(out + length - sizeof(wide), wide, sizeof(wide));
 }
 
 /* Context: pure; signal-safe. */

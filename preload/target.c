@@ -19,16 +19,17 @@ static struct slice slice_from(struct slice text, const char *start)
 /* Digits; none at all is "not given" (RFC 3986 3.2.3). */
 static bool read_port(struct slice digits, uint16_t *ret_port)
 {
-    unsigned port = 0;
+    uint64_t port = 0;
+    if (digits.length > 19) /* as many as the number holds */
+        return false;
     for (size_t i = 0; i < digits.length; i++) {
-        if (digits.bytes[i] < '0' || digits.bytes[i] > '9')
+        unsigned digit = (unsigned)(uint8_t)digits.bytes[i] - '0';
+        if (digit > 9)
             return false;
-        port = port * 10 + (unsigned)(digits.bytes[i] - '0');
-        if (port > UINT16_MAX)
-            return false;
+        port = port * 10 + digit;
     }
     *ret_port = (uint16_t)port;
-    return true;
+    return port <= UINT16_MAX;
 }
 
 /* RFC 3986's reg-name, and underscores, which host names in use have; percent-encoding and UTF-8 are passed on. */
@@ -129,14 +130,14 @@ static void split_path(struct slice text, struct target *target)
 /* ALPHA *( ALPHA / DIGIT / "+" / "-" / "." ) "://" (RFC 3986 3.1). Returns the scheme's length, 0 for none. */
 static size_t scheme_length(struct slice text)
 {
+    static const bool is_scheme_byte[256] = {
+        ['+'] = true, ['-' ... '.'] = true, ['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true,
+    };
     size_t i = 0;
-    for (; i < text.length; i++) {
-        char c = slice_lower(text.bytes[i]);
-        bool is_alpha = c >= 'a' && c <= 'z';
-        bool is_other = (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
-        if (!is_alpha && (i == 0 || !is_other))
-            break;
-    }
+    while (i < text.length && is_scheme_byte[(uint8_t)text.bytes[i]])
+        i++;
+    if (i == 0 || slice_lower(text.bytes[0]) < 'a')
+        return 0;
     return text.length - i >= 3 && memcmp(text.bytes + i, "://", 3) == 0 ? i : 0;
 }
 
@@ -146,9 +147,7 @@ static bool split_absolute(struct slice text, struct target *target)
     if (scheme == 0)
         return false;
     struct slice rest = slice_from(text, text.bytes + scheme + 3);
-    size_t authority = 0;
-    while (authority < rest.length && !strchr("/?#", rest.bytes[authority]))
-        authority++;
+    size_t authority = (size_t)(scan_authority(rest.bytes, rest.bytes + rest.length) - rest.bytes);
 
     target->form = TARGET_ABSOLUTE;
     target->scheme = (struct slice){text.bytes, scheme};

@@ -27,8 +27,8 @@ static const struct scanner {
     const char *(*scan)(const char *from, const char *end);
     bool (*stops)(char c);
 } scanners[] = {
-    {scan_line_at, scan_ends_line}, {scan_name, scan_ends_name}, {scan_target_at, scan_ends_target},
-    {scan_path, scan_ends_path},    {scan_key, scan_marks_key},
+    {scan_line_at, scan_ends_line}, {scan_name, scan_ends_name},           {scan_target_at, scan_ends_target},
+    {scan_path, scan_ends_path},    {scan_authority, scan_ends_authority}, {scan_key, scan_marks_key},
 };
 
 /* A page that ends where nothing may be read. */
