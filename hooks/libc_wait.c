@@ -46,9 +46,15 @@ struct awaited {
     bool connections, requests;
 };
 
+/* A look ahead of the calls for it: most descriptors that programs wait for are none of ours. */
+static inline bool is_known(int fd)
+{
+    return fd >= 0 && fdtab_value(fdtab_get(fd)) >= FDTAB_CONN;
+}
+
 static inline void await(struct awaited *awaited, int fd)
 {
-    enum conn_work work = conn_brings(fd);
+    enum conn_work work = is_known(fd) ? conn_brings(fd) : CONN_BRINGS_NONE;
 
     awaited->count++;
     awaited->last = fd;
@@ -67,10 +73,11 @@ static void turn(const struct awaited *awaited)
 }
 
 /* Nothing came before the time was up. */
-__attribute__((cold)) static void in_vain(const struct pollfd *list, nfds_t count)
+static void in_vain(const struct pollfd *list, nfds_t count)
 {
     for (nfds_t i = 0; i < count; i++)
-        conn_waited_in_vain(list[i].fd);
+        if (is_known(list[i].fd))
+            conn_waited_in_vain(list[i].fd);
 }
 
 /* poll() leaves its list of descriptors as it was, so that can be read when the kernel has found it readable. */
@@ -78,9 +85,11 @@ static int polled(const struct pollfd *list, nfds_t count, int result)
 {
     struct awaited awaited = {0};
 
-    if (result == 0 && hook_active())
+    if (result < 0 || !hook_active())
+        return result;
+    if (result == 0)
         in_vain(list, count);
-    if (result < 0 || !hook_active() || !current_would_turn())
+    if (!current_would_turn())
         return result;
     for (nfds_t i = 0; i < count && !(awaited.requests && awaited.count > 1); i++)
         await(&awaited, list[i].fd);

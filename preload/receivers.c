@@ -109,6 +109,14 @@ static bool is_under(struct slice path, struct slice beginning)
            (path.length == beginning.length || beginning.length == 0 || path.bytes[beginning.length] == '/');
 }
 
+bool receivers_use_port(const struct receivers *receivers, uint16_t port)
+{
+    for (uint32_t i = 0; i < receivers->count; i++)
+        if (receivers->list[i].port == port)
+            return true;
+    return false;
+}
+
 bool receivers_match(const struct receivers *receivers, struct slice host, uint16_t port, struct slice path)
 {
     for (uint32_t i = 0; i < receivers->count; i++) {

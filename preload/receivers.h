@@ -31,6 +31,10 @@ void receivers_add(struct receivers *receivers, const char *entry);
 /* After the last one: the defaults of those that were not set. Context: start; pure. */
 void receivers_settle(struct receivers *receivers);
 
+/* Do any of them listen at this port? Most requests go elsewhere, and need not be looked at. Context: pure;
+ * signal-safe. */
+bool receivers_use_port(const struct receivers *receivers, uint16_t port);
+
 /* Does a request for this path of this server go to one of them? Context: pure; signal-safe. */
 bool receivers_match(const struct receivers *receivers, struct slice host, uint16_t port, struct slice path);
 

@@ -457,13 +457,19 @@ __attribute__((cold, noinline)) static bool is_ignored_host(const struct wire_re
     return glob_list_matches(&config.ignored_hosts, (struct slice){text, ip_format(&ip, text)}, GLOB_ANY_CASE);
 }
 
-/* Is a client's request none of ours? The program's own telemetry, and what the user says. */
+/* Is it the program's own telemetry? */
+static bool is_telemetry(const struct wire_request *request)
+{
+    return receivers_use_port(&config.receivers, request->server_port) &&
+           receivers_match(&config.receivers, text_of(request, WIRE_TEXT_SERVER_ADDRESS), request->server_port,
+                           text_of(request, WIRE_TEXT_PATH));
+}
+
+/* Is a client's request none of ours? */
 static bool is_left_alone(const struct wire_request *request)
 {
-    struct slice host = text_of(request, WIRE_TEXT_SERVER_ADDRESS);
-
-    return receivers_match(&config.receivers, host, request->server_port, text_of(request, WIRE_TEXT_PATH)) ||
-           (config.ignored_hosts.count > 0 && is_ignored_host(request, host));
+    return is_telemetry(request) ||
+           (config.ignored_hosts.count > 0 && is_ignored_host(request, text_of(request, WIRE_TEXT_SERVER_ADDRESS)));
 }
 
 static void set_server_port(struct wire_request *request, const struct span_head *head)
