@@ -9,6 +9,10 @@
 
 #define CALLER __builtin_return_address(0)
 
+/* A call that makes libcurl work, and the original in it, as the symbol's own type. */
+#define ENTER(call, symbol)   transfer_enter(&(call), HOOK_##symbol, CALLER)
+#define REAL_IN(call, symbol) ((__typeof__(&(symbol)))(call).real)
+
 HOOK
 CURL *curl_easy_init(void)
 {
@@ -41,12 +45,9 @@ void curl_easy_cleanup(CURL *handle)
 {
     struct transfer_call call;
 
-    if (!transfer_enter(&call, CALLER)) {
-        REAL_FOR(curl_easy_cleanup, CALLER)(handle);
-        return;
-    }
-    transfer_gone(handle, CALLER);
-    REAL_FOR(curl_easy_cleanup, CALLER)(handle);
+    if (ENTER(call, curl_easy_cleanup))
+        transfer_gone(handle);
+    REAL_IN(call, curl_easy_cleanup)(handle);
     transfer_leave(&call);
 }
 
@@ -67,13 +68,13 @@ HOOK
 CURLcode curl_easy_perform(CURL *handle)
 {
     struct transfer_call call;
+    bool begins = false;
 
-    if (!transfer_enter(&call, CALLER))
-        return REAL_FOR(curl_easy_perform, CALLER)(handle);
-    call.is_followed = transfer_begin(handle, NULL, CALLER);
-    CURLcode result = REAL_FOR(curl_easy_perform, CALLER)(handle);
-    if (call.is_followed)
-        transfer_end(handle, result, CALLER);
+    if (ENTER(call, curl_easy_perform))
+        call.is_followed = begins = transfer_begin(handle, NULL, CALLER);
+    CURLcode result = REAL_IN(call, curl_easy_perform)(handle);
+    if (begins)
+        transfer_end(handle, result);
     transfer_leave(&call);
     return result;
 }
@@ -82,13 +83,11 @@ HOOK
 CURLMcode curl_multi_add_handle(CURLM *multi, CURL *handle)
 {
     struct transfer_call call;
+    bool begins = ENTER(call, curl_multi_add_handle) && transfer_begin(handle, multi, CALLER);
+    CURLMcode result = REAL_IN(call, curl_multi_add_handle)(multi, handle);
 
-    if (!transfer_enter(&call, CALLER))
-        return REAL_FOR(curl_multi_add_handle, CALLER)(multi, handle);
-    bool begins = transfer_begin(handle, multi, CALLER);
-    CURLMcode result = REAL_FOR(curl_multi_add_handle, CALLER)(multi, handle);
     if (begins && result != CURLM_OK)
-        transfer_cancel(handle, CALLER);
+        transfer_cancel(handle);
     transfer_leave(&call);
     return result;
 }
@@ -97,12 +96,11 @@ HOOK
 CURLMcode curl_multi_remove_handle(CURLM *multi, CURL *handle)
 {
     struct transfer_call call;
+    bool ends = ENTER(call, curl_multi_remove_handle);
+    CURLMcode result = REAL_IN(call, curl_multi_remove_handle)(multi, handle);
 
-    if (!transfer_enter(&call, CALLER))
-        return REAL_FOR(curl_multi_remove_handle, CALLER)(multi, handle);
-    CURLMcode result = REAL_FOR(curl_multi_remove_handle, CALLER)(multi, handle);
-    if (result == CURLM_OK)
-        transfer_cancel(handle, CALLER);
+    if (ends && result == CURLM_OK)
+        transfer_cancel(handle);
     transfer_leave(&call);
     return result;
 }
@@ -112,9 +110,8 @@ CURLMcode curl_multi_perform(CURLM *multi, int *running)
 {
     struct transfer_call call;
 
-    if (!transfer_enter(&call, CALLER))
-        return REAL_FOR(curl_multi_perform, CALLER)(multi, running);
-    CURLMcode result = REAL_FOR(curl_multi_perform, CALLER)(multi, running);
+    (void)ENTER(call, curl_multi_perform);
+    CURLMcode result = REAL_IN(call, curl_multi_perform)(multi, running);
     transfer_leave(&call);
     return result;
 }
@@ -124,9 +121,8 @@ CURLMcode curl_multi_socket_action(CURLM *multi, curl_socket_t fd, int events, i
 {
     struct transfer_call call;
 
-    if (!transfer_enter(&call, CALLER))
-        return REAL_FOR(curl_multi_socket_action, CALLER)(multi, fd, events, running);
-    CURLMcode result = REAL_FOR(curl_multi_socket_action, CALLER)(multi, fd, events, running);
+    (void)ENTER(call, curl_multi_socket_action);
+    CURLMcode result = REAL_IN(call, curl_multi_socket_action)(multi, fd, events, running);
     transfer_leave(&call);
     return result;
 }
@@ -138,9 +134,8 @@ CURLMcode curl_multi_socket(CURLM *multi, curl_socket_t fd, int *running)
 {
     struct transfer_call call;
 
-    if (!transfer_enter(&call, CALLER))
-        return REAL_FOR(curl_multi_socket, CALLER)(multi, fd, running);
-    CURLMcode result = REAL_FOR(curl_multi_socket, CALLER)(multi, fd, running);
+    (void)ENTER(call, curl_multi_socket);
+    CURLMcode result = REAL_IN(call, curl_multi_socket)(multi, fd, running);
     transfer_leave(&call);
     return result;
 }
@@ -150,9 +145,8 @@ CURLMcode curl_multi_socket_all(CURLM *multi, int *running)
 {
     struct transfer_call call;
 
-    if (!transfer_enter(&call, CALLER))
-        return REAL_FOR(curl_multi_socket_all, CALLER)(multi, running);
-    CURLMcode result = REAL_FOR(curl_multi_socket_all, CALLER)(multi, running);
+    (void)ENTER(call, curl_multi_socket_all);
+    CURLMcode result = REAL_IN(call, curl_multi_socket_all)(multi, running);
     transfer_leave(&call);
     return result;
 }
@@ -161,12 +155,11 @@ HOOK
 CURLMsg *curl_multi_info_read(CURLM *multi, int *left)
 {
     struct transfer_call call;
+    bool is_programs = ENTER(call, curl_multi_info_read);
+    CURLMsg *message = REAL_IN(call, curl_multi_info_read)(multi, left);
 
-    if (!transfer_enter(&call, CALLER))
-        return REAL_FOR(curl_multi_info_read, CALLER)(multi, left);
-    CURLMsg *message = REAL_FOR(curl_multi_info_read, CALLER)(multi, left);
-    if (message && message->msg == CURLMSG_DONE)
-        transfer_end(message->easy_handle, message->data.result, CALLER);
+    if (is_programs && message && message->msg == CURLMSG_DONE)
+        transfer_end(message->easy_handle, message->data.result);
     transfer_leave(&call);
     return message;
 }
@@ -176,10 +169,9 @@ CURLMcode curl_multi_cleanup(CURLM *multi)
 {
     struct transfer_call call;
 
-    if (!transfer_enter(&call, CALLER))
-        return REAL_FOR(curl_multi_cleanup, CALLER)(multi);
-    transfer_multi_gone(multi, CALLER);
-    CURLMcode result = REAL_FOR(curl_multi_cleanup, CALLER)(multi);
+    if (ENTER(call, curl_multi_cleanup))
+        transfer_multi_gone(multi);
+    CURLMcode result = REAL_IN(call, curl_multi_cleanup)(multi);
     transfer_leave(&call);
     return result;
 }

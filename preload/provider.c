@@ -10,19 +10,16 @@
 
 enum { CACHE_SIZE = 256, CACHE_WAYS = 4 }; /* an answer stands in one of so many places that follow each other */
 
-/* What to look for. */
-enum want {
-    WANT_FUNCTION,
-    WANT_OWN
-}; /* what the caller's reference is bound to; a definition of the caller's object */
+/* Beside a function's address, which has no such bit: the caller's own object defines it. */
+#define OWN ((uintptr_t)1 << 63)
 
 /* One answer. Read and written by any thread: whoever sees `sequence` odd or changed has read nothing. */
 struct answer {
     _Atomic uint32_t sequence;
     _Atomic uint32_t generation;
     _Atomic uintptr_t caller;
-    _Atomic uintptr_t question; /* the name's address, and enum want in the low bit */
-    _Atomic uintptr_t function;
+    _Atomic uintptr_t name;
+    _Atomic uintptr_t function; /* and OWN */
 };
 
 static struct answer cache[CACHE_SIZE];
@@ -89,7 +86,7 @@ static int definition_visit(struct dl_phdr_info *info, size_t size, void *arg)
 }
 
 /* A library that calls its own function by name gets that: its own version, which it doesn't want of others. */
-static void *look_up(const char *name, uintptr_t caller, enum want want)
+static uintptr_t look_up(const char *name, uintptr_t caller)
 {
     struct search search = {.name = name, .caller = caller};
     void *own = NULL;
@@ -97,32 +94,33 @@ static void *look_up(const char *name, uintptr_t caller, enum want want)
     (void)dl_iterate_phdr(caller_visit, &search);
     if (search.from.dynamic)
         own = object_find(&search.from, name, NULL);
-    if (own || want == WANT_OWN)
-        return own;
+    if (own)
+        return (uintptr_t)own | OWN;
     if (search.from.dynamic)
         (void)object_wants(&search.from, name, &search.version);
     (void)dl_iterate_phdr(definition_visit, &search);
-    return search.found;
+    return (uintptr_t)search.found;
 }
 
-static unsigned place_of(uintptr_t caller, uintptr_t question)
+static unsigned place_of(uintptr_t caller, uintptr_t name)
 {
-    return (unsigned)(((caller ^ question * 5) * UINT64_C(0x9e3779b97f4a7c15)) >> 56);
+    return (unsigned)(((caller ^ name * 5) * UINT64_C(0x9e3779b97f4a7c15)) >> 56);
 }
 
-static inline bool cache_read(struct answer *place, uintptr_t caller, uintptr_t question, void **ret_function)
+static inline bool cache_read(struct answer *place, uintptr_t caller, uintptr_t name, uintptr_t *ret_function)
 {
     uint32_t sequence = atomic_load_explicit(&place->sequence, memory_order_acquire);
     uintptr_t function = atomic_load_explicit(&place->function, memory_order_relaxed);
-    bool fits = atomic_load_explicit(&place->caller, memory_order_relaxed) == caller &&
-                atomic_load_explicit(&place->question, memory_order_relaxed) == question &&
-                atomic_load_explicit(&place->generation, memory_order_relaxed) ==
-                    atomic_load_explicit(&generation, memory_order_relaxed);
 
-    atomic_thread_fence(memory_order_acquire);
-    if (!fits || (sequence & 1) || atomic_load_explicit(&place->sequence, memory_order_relaxed) != sequence)
+    if (atomic_load_explicit(&place->caller, memory_order_relaxed) != caller ||
+        atomic_load_explicit(&place->name, memory_order_relaxed) != name ||
+        atomic_load_explicit(&place->generation, memory_order_relaxed) !=
+            atomic_load_explicit(&generation, memory_order_relaxed))
         return false;
-    *ret_function = (void *)function;
+    atomic_thread_fence(memory_order_acquire);
+    if ((sequence & 1) || atomic_load_explicit(&place->sequence, memory_order_relaxed) != sequence)
+        return false;
+    *ret_function = function;
     return true;
 }
 
@@ -139,7 +137,7 @@ static struct answer *cache_victim(unsigned place, uint32_t now)
 }
 
 /* `now` was read before the search: what was unloaded meanwhile has made the answer void. */
-static void cache_write(struct answer *place, uintptr_t caller, uintptr_t question, void *function, uint32_t now)
+static void cache_write(struct answer *place, uintptr_t caller, uintptr_t name, uintptr_t function, uint32_t now)
 {
     uint32_t sequence = atomic_load_explicit(&place->sequence, memory_order_relaxed) & ~1u;
 
@@ -148,44 +146,66 @@ static void cache_write(struct answer *place, uintptr_t caller, uintptr_t questi
         return; /* another thread writes here */
     atomic_thread_fence(memory_order_release);
     atomic_store_explicit(&place->caller, caller, memory_order_relaxed);
-    atomic_store_explicit(&place->question, question, memory_order_relaxed);
+    atomic_store_explicit(&place->name, name, memory_order_relaxed);
     atomic_store_explicit(&place->generation, now, memory_order_relaxed);
-    atomic_store_explicit(&place->function, (uintptr_t)function, memory_order_relaxed);
+    atomic_store_explicit(&place->function, function, memory_order_relaxed);
     atomic_store_explicit(&place->sequence, sequence + 2, memory_order_release);
 }
 
-static void *ask(const char *name, const void *caller, enum want want)
+/* The answer that is not in its first place. */
+__attribute__((noinline)) static uintptr_t ask_further(const char *name, uintptr_t caller, unsigned place)
 {
-    uintptr_t question = (uintptr_t)name * 2 + want;
-    unsigned place = place_of((uintptr_t)caller, question);
-    void *function;
+    uintptr_t function;
 
-    for (unsigned way = 0; way < CACHE_WAYS; way++)
-        if (cache_read(&cache[(place + way) % CACHE_SIZE], (uintptr_t)caller, question, &function))
+    for (unsigned way = 1; way < CACHE_WAYS; way++)
+        if (cache_read(&cache[(place + way) % CACHE_SIZE], caller, (uintptr_t)name, &function))
             return function;
 
     uint32_t now = atomic_load_explicit(&generation, memory_order_acquire);
 
-    function = look_up(name, (uintptr_t)caller, want);
-    cache_write(cache_victim(place, now), (uintptr_t)caller, question, function, now);
+    function = look_up(name, caller);
+    cache_write(cache_victim(place, now), caller, (uintptr_t)name, function, now);
     return function;
+}
+
+static inline uintptr_t ask(const char *name, const void *caller)
+{
+    unsigned place = place_of((uintptr_t)caller, (uintptr_t)name);
+    uintptr_t function;
+
+    if (__builtin_expect(cache_read(&cache[place], (uintptr_t)caller, (uintptr_t)name, &function), 1))
+        return function;
+    return ask_further(name, (uintptr_t)caller, place);
+}
+
+static inline void *function_of(uintptr_t answer)
+{
+    return (void *)(answer & ~OWN);
 }
 
 void *provider_hook(enum hook_id id, const void *caller)
 {
-    void *function = ask(real_names[id], caller, WANT_FUNCTION);
+    void *function = function_of(ask(real_names[id], caller));
 
     return function ? function : real_stand_in(id);
 }
 
+void *provider_hook_or_own(enum hook_id id, const void *caller, bool *ret_is_own)
+{
+    uintptr_t answer = ask(real_names[id], caller);
+
+    *ret_is_own = (answer & OWN) != 0;
+    return function_of(answer) ? function_of(answer) : real_stand_in(id);
+}
+
 void *provider_function(const char *name, const void *caller)
 {
-    return ask(name, caller, WANT_FUNCTION);
+    return function_of(ask(name, caller));
 }
 
 bool provider_is_caller(const char *name, const void *caller)
 {
-    return ask(name, caller, WANT_OWN) != NULL;
+    return (ask(name, caller) & OWN) != 0;
 }
 
 void provider_forget(void)

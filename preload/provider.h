@@ -15,6 +15,9 @@
 /* The original of a hook for this caller; where there is none a function that fails. Never NULL. Context: hook. */
 void *provider_hook(enum hook_id id, const void *caller);
 
+/* The same, and whether the caller's object defines it itself: a library that calls its own function. Context: hook. */
+void *provider_hook_or_own(enum hook_id id, const void *caller, bool *ret_is_own);
+
 /* A library's function that is not hooked; NULL when no object has it. `name` is a literal. Context: hook. */
 void *provider_function(const char *name, const void *caller);
 

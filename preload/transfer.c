@@ -41,11 +41,13 @@ static struct transfer_call *outer_of(const void *frame)
     return (uintptr_t)inside > (uintptr_t)frame ? inside : NULL;
 }
 
-static const char landmark[] = "curl_easy_perform"; /* whoever defines it is a libcurl */
-
-bool transfer_enter(struct transfer_call *call, const void *caller)
+bool transfer_enter(struct transfer_call *call, enum hook_id id, const void *caller)
 {
-    if (provider_is_caller(landmark, caller))
+    bool is_libcurls;
+
+    call->real = provider_hook_or_own(id, caller, &is_libcurls);
+    call->is_programs = !is_libcurls;
+    if (is_libcurls)
         return false;
     call->is_followed = true;
     call->outer = outer_of(call);
@@ -53,13 +55,15 @@ bool transfer_enter(struct transfer_call *call, const void *caller)
     return true;
 }
 
-void transfer_leave(struct transfer_call *call)
+void transfer_leave(const struct transfer_call *call)
 {
-    inside = call->outer;
+    if (call->is_programs)
+        inside = call->outer;
 }
 
 bool transfer_is_libcurl(const void *code)
 {
+    static const char landmark[] = "curl_easy_perform"; /* whoever defines it is a libcurl */
     const struct transfer_call *call = outer_of(__builtin_frame_address(0));
 
     return call && call->is_followed && atomic_load_explicit(&is_called_back, memory_order_relaxed) &&
@@ -238,7 +242,7 @@ static int on_request(void *data, char *peer_ip, char *local_ip, int peer_port, 
         verdict = transfer->prereq(transfer->prereq_data, peer_ip, local_ip, peer_port, local_port);
     if (verdict == 0 && transfer->legs) {
         saved_errno = errno;
-        transfer_request_begin(transfer, peer_ip, peer_port, local_ip, local_port, __builtin_return_address(0));
+        transfer_request_begin(transfer, peer_ip, peer_port, local_ip, local_port);
         errno = saved_errno;
     }
     return verdict;
@@ -247,10 +251,11 @@ static int on_request(void *data, char *peer_ip, char *local_ip, int peer_port, 
 /* Give libcurl our callback, which stays with the handle. False when it doesn't know such a thing. */
 static bool call_back(struct transfer *transfer, const void *caller)
 {
-    __typeof__(&curl_easy_setopt) setopt = provider_function("curl_easy_setopt", caller);
+    __typeof__(&curl_easy_setopt) setopt;
 
     if (transfer->calls_back)
         return true;
+    setopt = provider_function("curl_easy_setopt", caller);
     if (!setopt || setopt(transfer->handle, (CURLoption)LIBCURL_OPT_PREREQFUNCTION, on_request) != CURLE_OK)
         return false;
     (void)setopt(transfer->handle, (CURLoption)LIBCURL_OPT_PREREQDATA, transfer);
@@ -263,7 +268,7 @@ static bool follow(struct transfer *transfer, CURLM *multi, const void *caller)
 {
     struct request_ref parent = current_get();
 
-    transfer->legs = transfer_legs_new(&parent, clock_mono_ns());
+    transfer->legs = transfer_legs_new(&parent, clock_mono_ns(), caller);
     if (!transfer->legs)
         return false;
     if (!call_back(transfer, caller)) {
@@ -293,60 +298,60 @@ bool transfer_begin(CURL *handle, CURLM *multi, const void *caller)
 }
 
 /* Its handle is as the program made it. */
-static void finish(struct transfer *transfer, const void *caller)
+static void finish(struct transfer *transfer)
 {
-    transfer_list_restore(transfer, caller);
+    transfer_list_restore(transfer);
     transfer_legs_free(transfer->legs);
     transfer->legs = NULL;
     atomic_store_explicit(&transfer->multi, NULL, memory_order_relaxed);
 }
 
-void transfer_end(CURL *handle, CURLcode result, const void *caller)
+void transfer_end(CURL *handle, CURLcode result)
 {
     struct transfer *transfer = find(handle);
     int saved_errno = errno;
 
     if (!transfer || !transfer->legs)
         return;
-    transfer_request_end(transfer, result, caller);
-    finish(transfer, caller);
+    transfer_request_end(transfer, result);
+    finish(transfer);
     errno = saved_errno;
 }
 
-static void cancel(struct transfer *transfer, const void *caller)
+static void cancel(struct transfer *transfer)
 {
     int saved_errno = errno;
 
-    transfer_request_cancel(transfer, caller);
-    finish(transfer, caller);
+    transfer_request_cancel(transfer);
+    finish(transfer);
     errno = saved_errno;
 }
 
-void transfer_cancel(CURL *handle, const void *caller)
+void transfer_cancel(CURL *handle)
 {
     struct transfer *transfer = find(handle);
 
     if (transfer && transfer->legs)
-        cancel(transfer, caller);
+        cancel(transfer);
 }
 
-void transfer_gone(CURL *handle, const void *caller)
+void transfer_gone(CURL *handle)
 {
     struct transfer *transfer = find(handle);
 
     if (!transfer)
         return;
     if (transfer->legs)
-        cancel(transfer, caller);
+        cancel(transfer);
     options_reset(transfer);
     atomic_store_explicit(&transfer->handle, NULL, memory_order_release);
 }
 
-void transfer_multi_gone(CURLM *multi, const void *caller)
+void transfer_multi_gone(CURLM *multi)
 {
     for (int i = 0; i < BUCKETS; i++)
         for (struct transfer *transfer = atomic_load_explicit(&buckets[i], memory_order_acquire); transfer;
              transfer = transfer->next)
             if (atomic_load_explicit(&transfer->multi, memory_order_relaxed) == multi && transfer->legs)
-                cancel(transfer, caller);
+                cancel(transfer);
 }

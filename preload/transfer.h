@@ -13,19 +13,22 @@
 #define SPANSHIM_TRANSFER_H
 
 #include "preload/libcurl.h"
+#include "preload/real.h"
 
 #include <stdbool.h>
 
 /* A call of the program's that makes libcurl work; lies on the stack of that call. */
 struct transfer_call {
+    void *real;                  /* the function that is called */
+    bool is_programs;            /* else libcurl's own, and nothing below is set */
     bool is_followed;            /* what libcurl connects within it is left to us; transfer_enter assumes so */
     struct transfer_call *outer; /* one in whose callback the program made this one, or NULL */
 };
 
-/* Such a call begins. False when it is libcurl that calls, out of such a call or of one that went past the hooks:
- * nothing is to be noted then. Whoever gets true calls transfer_leave. */
-bool transfer_enter(struct transfer_call *call, const void *caller);
-void transfer_leave(struct transfer_call *call);
+/* Such a call begins, of this function. False when it is libcurl that calls, out of such a call or of one that went
+ * past the hooks: nothing is to be noted then. transfer_leave is called in both cases. */
+bool transfer_enter(struct transfer_call *call, enum hook_id id, const void *caller);
+void transfer_leave(const struct transfer_call *call);
 
 /* Is this an address in libcurl, which works for the program right now, on this thread? What it connects is its own. */
 bool transfer_is_libcurl(const void *code);
@@ -34,7 +37,7 @@ bool transfer_is_libcurl(const void *code);
 void transfer_born(CURL *handle);
 void transfer_copied(CURL *of, CURL *copy, const void *caller);
 void transfer_reset(CURL *handle);
-void transfer_gone(CURL *handle, const void *caller);
+void transfer_gone(CURL *handle);
 
 /* An option that concerns us is noted. True: libcurl need not be told now, it is when the transfer is over. Before the
  * real call. */
@@ -44,12 +47,12 @@ bool transfer_option(CURL *handle, CURLoption option, void *value);
 bool transfer_begin(CURL *handle, CURLM *multi, const void *caller);
 
 /* It has ended, with this result. */
-void transfer_end(CURL *handle, CURLcode result, const void *caller);
+void transfer_end(CURL *handle, CURLcode result);
 
 /* It was taken back before its end was told, if there was one. */
-void transfer_cancel(CURL *handle, const void *caller);
+void transfer_cancel(CURL *handle);
 
 /* The multi handle is about to go; transfers that are still with it are taken back. */
-void transfer_multi_gone(CURLM *multi, const void *caller);
+void transfer_multi_gone(CURLM *multi);
 
 #endif

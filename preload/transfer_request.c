@@ -25,10 +25,10 @@ struct source {
     getinfo_function getinfo;
 };
 
-static bool source_open(struct source *source, const struct transfer *transfer, const void *caller)
+static bool source_open(struct source *source, const struct transfer *transfer)
 {
     source->handle = transfer->handle;
-    source->getinfo = provider_function("curl_easy_getinfo", caller);
+    source->getinfo = provider_function("curl_easy_getinfo", transfer->legs->caller);
     return source->getinfo && transfer->legs->pid == process_pid();
 }
 
@@ -56,7 +56,7 @@ static struct slice ask_text(const struct source *source, CURLINFO what)
     return (struct slice){text, strlen(text)};
 }
 
-struct transfer_legs *transfer_legs_new(const struct request_ref *parent, uint64_t now_ns)
+struct transfer_legs *transfer_legs_new(const struct request_ref *parent, uint64_t now_ns, const void *caller)
 {
     struct transfer_legs *legs = arena_pool_get(&all_legs);
 
@@ -64,6 +64,7 @@ struct transfer_legs *transfer_legs_new(const struct request_ref *parent, uint64
         return NULL;
     memset(legs, 0, offsetof(struct transfer_legs, nodes));
     legs->pid = process_pid();
+    legs->caller = caller;
     legs->parent = *parent;
     legs->start_ns = now_ns;
     return legs;
@@ -227,18 +228,21 @@ static struct curl_slist *make_list(struct transfer *transfer, struct span_head 
 }
 
 /* Give libcurl our list, or NULL: the program's, if it has another now. */
-static void set_list(struct transfer *transfer, struct curl_slist *list, const void *caller)
+static void set_list(struct transfer *transfer, struct curl_slist *list)
 {
-    __typeof__(&curl_easy_setopt) setopt = provider_function("curl_easy_setopt", caller);
+    __typeof__(&curl_easy_setopt) setopt;
 
-    if (setopt && (list || transfer->legs->has_list))
+    if (!list && !transfer->legs->has_list)
+        return;
+    setopt = provider_function("curl_easy_setopt", transfer->legs->caller);
+    if (setopt)
         (void)setopt(transfer->handle, CURLOPT_HTTPHEADER, list ? list : transfer->headers);
     transfer->legs->has_list = list != NULL;
 }
 
-void transfer_list_restore(struct transfer *transfer, const void *caller)
+void transfer_list_restore(struct transfer *transfer)
 {
-    set_list(transfer, NULL, caller);
+    set_list(transfer, NULL);
 }
 
 /* A request begins, in a slot of the in-flight table; false: there is no room for it. */
@@ -338,14 +342,14 @@ static struct slice text_slice(const char *text)
     return (struct slice){text, text ? strlen(text) : 0};
 }
 
-static void note_failure(struct wire_slot *slot, enum wire_error error, CURLcode result, const void *caller)
+static void note_failure(const struct transfer_legs *legs, enum wire_error error, CURLcode result)
 {
-    __typeof__(&curl_easy_strerror) strerror = provider_function("curl_easy_strerror", caller);
+    __typeof__(&curl_easy_strerror) strerror = provider_function("curl_easy_strerror", legs->caller);
 
     if (error == WIRE_ERROR_OTHER)
-        span_text(slot, WIRE_TEXT_ERROR_TYPE, text_slice(failure_name(result)));
+        span_text(legs->slot, WIRE_TEXT_ERROR_TYPE, text_slice(failure_name(result)));
     if (strerror)
-        span_text(slot, WIRE_TEXT_ERROR_MESSAGE, text_slice(strerror(result)));
+        span_text(legs->slot, WIRE_TEXT_ERROR_MESSAGE, text_slice(strerror(result)));
 }
 
 static uint8_t version_of(long version)
@@ -422,8 +426,7 @@ static void head_put(struct span_head *head)
     arena_pool_put(&heads, head);
 }
 
-static void leg_begin(struct transfer *transfer, const struct source *source, const struct span_ends *ends,
-                      const void *caller)
+static void leg_begin(struct transfer *transfer, const struct source *source, const struct span_ends *ends)
 {
     struct span_head *head = arena_pool_get(&heads);
     struct curl_slist *list = NULL;
@@ -437,7 +440,7 @@ static void leg_begin(struct transfer *transfer, const struct source *source, co
         if (list)
             ring_count(WIRE_COUNT_INJECTED);
     }
-    set_list(transfer, list, caller);
+    set_list(transfer, list);
     head_put(head);
 }
 
@@ -462,23 +465,23 @@ static void place_leg(struct transfer_legs *legs, const struct source *source, u
 }
 
 void transfer_request_begin(struct transfer *transfer, const char *peer_ip, int peer_port, const char *local_ip,
-                            int local_port, const void *caller)
+                            int local_port)
 {
     struct wire_address peer, local;
     struct span_ends ends = {.kind = WIRE_KIND_CLIENT, .peer = &peer, .local = &local};
     struct source source;
 
-    if (!source_open(&source, transfer, caller))
+    if (!source_open(&source, transfer))
         return;
     address_set(&peer, peer_ip, peer_port);
     address_set(&local, local_ip, local_port);
     ends.parent = transfer->legs->parent;
     place_leg(transfer->legs, &source, clock_mono_ns());
-    leg_begin(transfer, &source, &ends, caller);
+    leg_begin(transfer, &source, &ends);
 }
 
 /* A request that failed before it could be sent. */
-static void failed_leg(struct transfer *transfer, const struct source *source, CURLcode result, const void *caller)
+static void failed_leg(struct transfer *transfer, const struct source *source, CURLcode result)
 {
     struct wire_address none = {0};
     struct span_ends ends = {.kind = WIRE_KIND_CLIENT, .peer = &none, .local = &none, .parent = transfer->legs->parent};
@@ -490,7 +493,7 @@ static void failed_leg(struct transfer *transfer, const struct source *source, C
 
         (void)note_fields(transfer, head);
         span_head_end(transfer->legs->slot, head);
-        note_failure(transfer->legs->slot, error, result, caller);
+        note_failure(transfer->legs, error, result);
         leg_end(transfer->legs, error, clock_mono_ns());
     }
     head_put(head);
@@ -506,7 +509,7 @@ static bool is_of_network(CURLcode result)
 
 /* The end of the request that is on, and of the transfer. The program may ask for it late: libcurl knows when it was.
  */
-static void last_leg_end(struct transfer *transfer, const struct source *source, CURLcode result, const void *caller)
+static void last_leg_end(struct transfer *transfer, const struct source *source, CURLcode result)
 {
     struct transfer_legs *legs = transfer->legs;
     uint64_t now_ns = clock_mono_ns(), end_ns = after(legs->start_ns, ask_count(source, CURLINFO_TOTAL_TIME_T));
@@ -515,36 +518,36 @@ static void last_leg_end(struct transfer *transfer, const struct source *source,
     note_response(legs, source);
     note_sizes(wire_slot_request(legs->slot), source);
     if (error != WIRE_ERROR_NONE)
-        note_failure(legs->slot, error, result, caller);
+        note_failure(legs, error, result);
     leg_end(legs, error, end_ns > legs->leg_ns && end_ns < now_ns ? end_ns : now_ns);
 }
 
-void transfer_request_end(struct transfer *transfer, CURLcode result, const void *caller)
+void transfer_request_end(struct transfer *transfer, CURLcode result)
 {
     struct transfer_legs *legs = transfer->legs;
     struct source source;
     curl_off_t redirect_us;
 
-    if (!source_open(&source, transfer, caller))
+    if (!source_open(&source, transfer))
         return;
 
     uint64_t next_ns = next_leg_ns(legs, &source, &redirect_us);
     bool is_last = legs->slot && (next_ns == 0 || !is_of_network(result));
 
     if (is_last) {
-        last_leg_end(transfer, &source, result, caller);
+        last_leg_end(transfer, &source, result);
         return;
     }
     leg_end_by_next(legs, &source, next_ns);
     legs->leg_ns = next_ns ? next_ns : legs->start_ns;
     if (is_of_network(result))
-        failed_leg(transfer, &source, result, caller);
+        failed_leg(transfer, &source, result);
 }
 
-void transfer_request_cancel(struct transfer *transfer, const void *caller)
+void transfer_request_cancel(struct transfer *transfer)
 {
     struct source source;
 
-    if (source_open(&source, transfer, caller) && transfer->legs->slot)
-        last_leg_end(transfer, &source, CURLE_OK, caller);
+    if (source_open(&source, transfer) && transfer->legs->slot)
+        last_leg_end(transfer, &source, CURLE_OK);
 }

@@ -18,6 +18,7 @@ struct transfer_legs {
     _Atomic uint32_t pool_link; /* the arena's while it is free */
     uint32_t pid;               /* of the process that began it: a fork's child has only a copy */
     uint32_t count;             /* requests so far */
+    const void *caller;         /* who began it, and so is bound to the library that does it */
     struct request_ref parent;  /* the request that it is made for, if known */
     struct wire_slot *slot;     /* of the request that is on; NULL: none */
     uint64_t start_ns;          /* of the transfer, by libcurl's account once that is known */
@@ -53,20 +54,20 @@ struct transfer {
 };
 
 /* A transfer begins. NULL: the arena is used up. */
-struct transfer_legs *transfer_legs_new(const struct request_ref *parent, uint64_t now_ns);
+struct transfer_legs *transfer_legs_new(const struct request_ref *parent, uint64_t now_ns, const void *caller);
 void transfer_legs_free(struct transfer_legs *legs);
 
 /* libcurl is about to send a request; the one before, if any, has ended. */
 void transfer_request_begin(struct transfer *transfer, const char *peer_ip, int peer_port, const char *local_ip,
-                            int local_port, const void *caller);
+                            int local_port);
 
 /* Give libcurl the program's list again, if it has ours. */
-void transfer_list_restore(struct transfer *transfer, const void *caller);
+void transfer_list_restore(struct transfer *transfer);
 
 /* The transfer has ended. If it failed before there was any request, it is one that failed. */
-void transfer_request_end(struct transfer *transfer, CURLcode result, const void *caller);
+void transfer_request_end(struct transfer *transfer, CURLcode result);
 
 /* The program took it back. */
-void transfer_request_cancel(struct transfer *transfer, const void *caller);
+void transfer_request_cancel(struct transfer *transfer);
 
 #endif
