@@ -14,7 +14,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, COROUTINE = 4 * PAGE, AT_ONCE = 64, CROWD = 199, SMALL_SIGNAL_STACK = 2048 };
+enum { PAGE = 4096, COROUTINE = 4 * PAGE, AT_ONCE = 64, TWENTY = 20, CROWD = 199, SMALL_SIGNAL_STACK = 2048 };
 
 enum crash_moment crash_moment;
 
@@ -202,6 +202,12 @@ static void at_once_place(void)
     (void)in_step(NULL);
 }
 
+static void twenty_place(void)
+{
+    crash_sleepers(TWENTY - 1);
+    crash_fault();
+}
+
 static void crowd_place(void)
 {
     crash_sleepers(CROWD);
@@ -258,6 +264,7 @@ const struct crash_row crash_places[] = {
     {"thread_exit", thread_exit_place},
     {"dlopen", dlopen_place},
     {"at_once", at_once_place},
+    {"twenty", twenty_place},
     {"crowd", crowd_place},
     {"blocked", blocked_place},
     {"ignored", ignored_place},
