@@ -31,6 +31,11 @@ struct capture {
     struct modules modules;
     struct threads threads; /* list[0] is the crashed one, always */
     struct last_words words;
+    uint8_t code[16];               /* the instruction at the fault; zero: can't be read */
+    uint64_t top;                   /* the word at the stack pointer */
+    uint8_t vdso[CAPTURE_VDSO_MAX]; /* the kernel's object, which is no file */
+    size_t vdso_length;
+    bool debuginfod;
     struct process_facts facts;
     uint64_t captured_ns; /* how long that took */
 };

@@ -24,7 +24,8 @@ struct module {
     const char *path;
     uint8_t build_id[MODULE_BUILD_ID_MAX];
     size_t build_id_length;
-    int fd; /* of its file, opened by modules_open(); -1: none */
+    bool wanted; /* some frame is in it */
+    int fd;      /* of its file, where wanted; -1: none */
 };
 
 struct modules {

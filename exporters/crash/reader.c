@@ -141,6 +141,24 @@ static void read_words(struct capture *capture)
                               crash->thread_pointer);
 }
 
+static void read_vdso(struct capture *capture, const struct module *module)
+{
+    size_t length = module->at->end - module->at->start;
+
+    if (length <= sizeof(capture->vdso) && !memory_read(&capture->memory, module->base, capture->vdso, length))
+        capture->vdso_length = length;
+}
+
+/* What tells of an access without an address: the instruction, and where it would have returned to. */
+static void read_instruction(struct capture *capture)
+{
+    const uint64_t *registers = capture->threads.list[0].registers;
+
+    if (memory_read(&capture->memory, registers[REGISTER_IP], capture->code, sizeof(capture->code)))
+        memset(capture->code, 0, sizeof(capture->code));
+    capture->top = memory_word(&capture->memory, registers[REGISTER_SP]);
+}
+
 /* Only where frames are: a process may have a thousand libraries. */
 static void open_modules(struct capture *capture)
 {
@@ -151,8 +169,12 @@ static void open_modules(struct capture *capture)
             const struct module *found = modules_find(&capture->modules, stack->frames[i].address);
             struct module *module = found ? &capture->modules.list[found - capture->modules.list] : NULL;
 
-            if (module && module->fd == -1)
-                module->fd = maps_open(module->at, capture->live ? capture->number : 0);
+            if (!module || module->wanted)
+                continue;
+            module->wanted = true;
+            module->fd = maps_open(module->at, capture->live ? capture->number : 0);
+            if (module_is_vdso(module))
+                read_vdso(capture, module);
         }
     }
 }
@@ -169,6 +191,7 @@ static int read_all(struct capture *capture, const struct reader_options *option
         err = read_stacks(capture, deadline_ns);
     if (err)
         return err;
+    read_instruction(capture);
     read_words(capture);
     open_modules(capture);
     process_facts_read(&capture->facts, capture->number);
@@ -187,6 +210,7 @@ int reader_capture(const struct reader_options *options, struct capture **ret_ca
     if (!capture)
         return -ENOMEM;
     capture->crash = options->crash;
+    capture->debuginfod = options->debuginfod;
     capture->pid = options->pid;
     capture->number = proc_number(options->pid, options->pidfd);
     memcpy(&capture->siginfo, options->crash->siginfo, sizeof(capture->siginfo));

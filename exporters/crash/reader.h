@@ -7,6 +7,7 @@
 #define SPANSHIM_CRASH_READER_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -19,6 +20,7 @@ struct reader_options {
     const struct wire_crash *crash; /* a copy of ours, not the one in the mapping; until reader_free() */
     const uint8_t *copy;            /* WIRE_CRASH_COPY_SIZE bytes of the copy area, or NULL; until reader_free() */
     uint64_t limit_ns;              /* for reader_capture(); 0: a second */
+    bool debuginfod;                /* reader_report() may ask the servers of DEBUGINFOD_URLS: that may take minutes */
 };
 
 /* Registers, frames, modules, last words of the process, while it waits. 0; -EPERM: its memory may not be read, and

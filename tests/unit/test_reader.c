@@ -30,7 +30,6 @@ static json_t *report_of(struct dying *dying, bool from_copy)
     (void)dying_end(dying);
     report = reader_report(capture);
     reader_free(capture);
-    json_dumpf(report, stdout, JSON_INDENT(1));
     return report;
 }
 

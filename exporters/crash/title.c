@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "exporters/crash/title.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "exporters/crash/capture.h"
+#include "exporters/crash/demangle.h"
+#include "exporters/encode/utf8.h"
+
+enum { PLACE_MAX = 256, TITLE_MAX = 512 };
+
+/* Where a program's own code is called from, or calls: what stands in them is not what is wrong. */
+static bool is_runtime(const char *path)
+{
+    static const char *const names[] = {"libc.so",      "libc-",       "libpthread",    "ld-linux",
+                                        "libstdc++.so", "libgcc_s.so", "libc++abi.so",  "libc++.so",
+                                        "ld-musl",      "libc.musl",   "libspanshim.so"};
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+
+    if (path[0] == '[')
+        return true;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (!strncmp(name, names[i], strlen(names[i])))
+            return true;
+    }
+    return false;
+}
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+
+    return text ? text : "";
+}
+
+/* The first frame of the program's own, else the first. */
+static const json_t *place_of(const json_t *frames)
+{
+    const json_t *frame;
+    size_t i;
+
+    json_array_foreach(frames, i, frame)
+    {
+        const char *module = text_of(frame, "module");
+
+        if (module[0] && !is_runtime(module))
+            return frame;
+    }
+    return json_array_get(frames, 0);
+}
+
+/* "parse_header", or "libfoo.so+0x1234", or nothing. */
+static void write_place(const json_t *frame, char place[PLACE_MAX])
+{
+    const char *function = text_of(frame, "function"), *module = text_of(frame, "module");
+    const char *slash = strrchr(module, '/');
+
+    place[0] = '\0';
+    if (function[0])
+        (void)snprintf(place, PLACE_MAX, "%s", function);
+    else if (module[0])
+        (void)snprintf(place, PLACE_MAX, "%s+%s", slash ? slash + 1 : module, text_of(frame, "offset"));
+}
+
+static json_t *exception_of(const json_t *report, const struct capture *capture)
+{
+    const json_t *signal = json_object_get(report, "signal");
+    const char *abort_message = text_of(report, "abort_message");
+    char mangled[WORDS_TYPE_MAX], type[WORDS_TYPE_MAX], what[WORDS_TEXT_MAX];
+
+    if (capture->words.type[0]) {
+        utf8_copy(capture->words.type, mangled, sizeof(mangled));
+        utf8_copy(capture->words.what, what, sizeof(what));
+        demangle_type(mangled, type, sizeof(type));
+        return json_pack("{s:s, s:s}", "class", type, "message", what);
+    }
+    return json_pack("{s:s, s:s}", "class", text_of(signal, "name"), "message",
+                     abort_message[0] ? abort_message : text_of(signal, "cause"));
+}
+
+void title_set(json_t *report, const struct capture *capture)
+{
+    const json_t *thread = json_array_get(json_object_get(report, "threads"), 0);
+    json_t *exception = exception_of(report, capture);
+    char place[PLACE_MAX], title[TITLE_MAX], shown[TITLE_MAX];
+    const char *message = text_of(exception, "message");
+
+    write_place(place_of(json_object_get(thread, "frames")), place);
+    (void)snprintf(title, sizeof(title), "%s%s%s%s%.*s", text_of(exception, "class"), place[0] ? " in " : "", place,
+                   message[0] ? ": " : "", (int)strcspn(message, "\n"), message);
+    utf8_copy(title, shown, sizeof(shown)); /* the end may have cut a character */
+    (void)json_object_set_new(report, "title", json_string(shown));
+    (void)json_object_set_new(report, "exception", exception);
+}
