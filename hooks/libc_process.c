@@ -48,27 +48,57 @@ void _Exit(int status)
 }
 
 HOOK
-int execve(const char *path, char *const argv[], char *const envp[])
+void quick_exit(int status)
+{
+    if (hook_active())
+        conn_at_exit();
+    REAL(quick_exit)(status);
+    __builtin_unreachable();
+}
+
+/* libc's functions call each other by internal names, so each is hooked. Those that take a list of arguments are in
+ * libc_execl.S. */
+void before_exec(void) __attribute__((visibility("hidden")));
+
+void before_exec(void)
 {
     if (hook_active())
         conn_at_exec();
+}
+
+HOOK
+int execve(const char *path, char *const argv[], char *const envp[])
+{
+    before_exec();
     return REAL(execve)(path, argv, envp);
 }
 
 HOOK
 int execv(const char *path, char *const argv[])
 {
-    if (hook_active())
-        conn_at_exec();
+    before_exec();
     return REAL(execv)(path, argv);
 }
 
 HOOK
 int execvp(const char *file, char *const argv[])
 {
-    if (hook_active())
-        conn_at_exec();
+    before_exec();
     return REAL(execvp)(file, argv);
+}
+
+HOOK
+int execvpe(const char *file, char *const argv[], char *const envp[])
+{
+    before_exec();
+    return REAL(execvpe)(file, argv, envp);
+}
+
+HOOK
+int fexecve(int fd, char *const argv[], char *const envp[])
+{
+    before_exec();
+    return REAL(fexecve)(fd, argv, envp);
 }
 
 /* Like vfork, the child of CLONE_VM|CLONE_VFORK runs on our memory and thread-local storage, while we wait. */

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Ways past a preload: the request is read by read(), but the answer goes by stdio, io_uring, AIO, a system call by
- * number or by assembly; or the connection is closed so. Usage: fd_unseen [NAME...] */
+ * number or by assembly, or another program gives it; or the connection is closed so. Usage: fd_unseen [NAME...] */
 #include "scenario.h"
 
 #include <aio.h>
 #include <err.h>
 #include <fcntl.h>
 #include <liburing.h>
+#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define ANSWER_LENGTH (sizeof SCENARIO_ANSWER - 1)
@@ -135,6 +138,86 @@ static void closed_unseen_for_a_file(int fd)
     (void)close(file);
 }
 
+/* Another program answers: the one that the reader of the request becomes. It goes by each of libc's ways. */
+
+#define SHELL_ANSWERS "sh", "-c", "printf 'HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nhi'"
+
+static char *const shell_answers[] = {SHELL_ANSWERS, NULL};
+
+/* In a child that has read the request, and whose standard output is the connection: true. The parent waits for it. */
+static bool is_child(int fd)
+{
+    int status;
+    pid_t child;
+
+    (void)fflush(NULL);
+    child = fork();
+    if (child == 0) {
+        if (read(fd, scenario_bytes, SCENARIO_BUFFER) < 0 || dup2(fd, STDOUT_FILENO) < 0)
+            _exit(1);
+        return true;
+    }
+    TRY(waitpid(child, &status, 0) == child);
+    TRY(status);
+    return false;
+}
+
+static void by_execve(int fd)
+{
+    if (is_child(fd))
+        _exit(execve("/bin/sh", shell_answers, environ));
+}
+
+static void by_execv(int fd)
+{
+    if (is_child(fd))
+        _exit(execv("/bin/sh", shell_answers));
+}
+
+static void by_execvp(int fd)
+{
+    if (is_child(fd))
+        _exit(execvp("sh", shell_answers));
+}
+
+static void by_execvpe(int fd)
+{
+    if (is_child(fd))
+        _exit(execvpe("sh", shell_answers, environ));
+}
+
+static void by_fexecve(int fd)
+{
+    if (is_child(fd))
+        _exit(fexecve(open("/bin/sh", O_RDONLY | O_CLOEXEC), shell_answers, environ));
+}
+
+static void by_execl(int fd)
+{
+    if (is_child(fd))
+        _exit(execl("/bin/sh", SHELL_ANSWERS, "0", "1", "2", "3", "4", "5", "6", NULL));
+}
+
+static void by_execle(int fd)
+{
+    if (is_child(fd))
+        _exit(execle("/bin/sh", SHELL_ANSWERS, "0", "1", "2", "3", "4", "5", "6", NULL, environ));
+}
+
+static void by_execlp(int fd)
+{
+    if (is_child(fd))
+        _exit(execlp("sh", SHELL_ANSWERS, NULL));
+}
+
+static void by_quick_exit(int fd)
+{
+    if (!is_child(fd))
+        return;
+    (void)by_assembly(SYS_write, fd, SCENARIO_ANSWER, ANSWER_LENGTH);
+    quick_exit(0);
+}
+
 int main(int argc, char **argv)
 {
     static const struct scenario scenarios[] = {
@@ -148,6 +231,15 @@ int main(int argc, char **argv)
         {"assembly-close", closed_unseen, NULL},
         {"assembly-close-twice", closed_unseen_and_seen, NULL},
         {"assembly-close-file", closed_unseen_for_a_file, NULL},
+        {"execve", by_execve, NULL},
+        {"execv", by_execv, NULL},
+        {"execvp", by_execvp, NULL},
+        {"execvpe", by_execvpe, NULL},
+        {"fexecve", by_fexecve, NULL},
+        {"execl", by_execl, NULL},
+        {"execle", by_execle, NULL},
+        {"execlp", by_execlp, NULL},
+        {"quick-exit", by_quick_exit, NULL},
     };
 
     return scenario_main(scenarios, sizeof scenarios / sizeof *scenarios, argc, argv);

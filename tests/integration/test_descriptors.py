@@ -69,7 +69,8 @@ class ScenarioTest(ShimTest):
     def test_ways_past_the_hooks(self):
         """What can't be followed is counted, and no span claims to know."""
         blind = ("fdopen", "fdopen-late", "aio", "io-uring", "io-uring-body", "syscall", "assembly", "assembly-close",
-                 "assembly-close-twice")
+                 "assembly-close-twice", "execve", "execv", "execvp", "execvpe", "fexecve", "execl", "execle", "execlp",
+                 "quick-exit")
         self._check("fd_unseen", dict.fromkeys((*blind, "assembly-close-file"), []), others=["/after"],
                     dropped={"blind": len(blind), "bad_framing": 1})
 
