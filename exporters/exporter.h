@@ -31,7 +31,8 @@ struct exporter_result {
     enum exporter_outcome outcome;
     uint32_t retry_after_ms;
     uint64_t rejected_count; /* as the receiver said */
-    char error[256]; /* empty, or one line for people, with the remedy: "401: the header x-honeycomb-team is empty" */
+    /* Empty (nothing new), or one line for people, with the remedy: "401: the header x-honeycomb-team is empty". */
+    char error[256];
 };
 
 typedef void exporter_done(void *arg, const struct exporter_result *result);

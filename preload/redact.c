@@ -164,6 +164,9 @@ static const struct grammar path_grammar = {EQUALS, SEMICOLON | COMMA | SLASH, S
 static const struct grammar header_grammar = {EQUALS | COLON, AMPERSAND | SEMICOLON | MARK | COMMA | SLASH,
                                               AMPERSAND | SEMICOLON | COMMA | BLANK};
 
+static const struct grammar prose_grammar = {EQUALS, AMPERSAND | SEMICOLON | MARK | COMMA | SLASH,
+                                             AMPERSAND | SEMICOLON | COMMA | BLANK};
+
 struct scan {
     const struct grammar *grammar;
     struct word word;
@@ -332,6 +335,21 @@ size_t redact_header_value(const char *value, size_t len, char *out, size_t out_
     struct writer writer = {out, out_size, 0};
     redact_text(&writer, (struct slice){value, len}, &header_grammar);
     return written(&writer, ret_truncated);
+}
+
+size_t redact_prose(const char *text, size_t len, char *out, size_t out_size, bool *ret_truncated)
+{
+    struct writer writer = {out, out_size, 0};
+    redact_text(&writer, (struct slice){text, len}, &prose_grammar);
+    return written(&writer, ret_truncated);
+}
+
+bool redact_name_is_sensitive(const char *name, size_t len)
+{
+    struct word word = {0};
+    for (size_t i = 0; i < len; i++)
+        (void)word_add(&word, name[i]);
+    return word_is_sensitive(&word);
 }
 
 /* Write scheme and authority of a URL, or the authority of a CONNECT target. Returns the input bytes that were used. */

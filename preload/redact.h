@@ -36,6 +36,13 @@ size_t redact_header_value(const char *value, size_t len, char *out, size_t out_
  * REDACTED:REDACTED@. With REDACT_DROP the '?' goes too. Context: pure; signal-safe. */
 size_t redact_url(const char *url, size_t len, char *out, size_t out_size, enum redact_mode mode, bool *ret_truncated);
 
+/* The same for what a program says: a message, an argument. Only '=' makes a key, since ':' stands in names of
+ * functions (auth::check); a value ends at a blank, ',', ';' or '&'. Context: pure; signal-safe. */
+size_t redact_prose(const char *text, size_t len, char *out, size_t out_size, bool *ret_truncated);
+
+/* Is a value of this name (a key, an option) to be hidden? Context: pure; signal-safe. */
+bool redact_name_is_sensitive(const char *name, size_t len);
+
 /* Write a client address given as text. Anonymized: an IPv4 address loses its last 8 bits, an IPv6 address its last 80,
  * an RFC 7239 obfuscated identifier ("_x") stays, anything else is dropped. Returns the bytes written, 0 for "leave it
  * out" (also when it doesn't fit). Context: pure; signal-safe. */

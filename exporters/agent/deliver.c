@@ -169,6 +169,8 @@ static void end_flushes(struct deliver *deliver, bool attempt_failed)
 
 static void note_error(struct deliver *deliver, const char *error)
 {
+    if (error[0] == '\0') /* the same as before, as the exporter knows */
+        return;
     utf8_copy(error, deliver->last_error, sizeof(deliver->last_error));
     deliver->last_error_time = time(NULL);
     if (log_limit_pass(&deliver->log_limit, loop_now_ns(deliver->options.host->loop)))

@@ -26,6 +26,7 @@ enum type {
     TEXT,
     PATH,
     ENDPOINT,
+    URL,
     SECRET,
     PAIRS,
     SECRET_PAIRS,
@@ -165,11 +166,28 @@ static bool read_number(struct reading *reading, const struct settings_row *row,
     return false;
 }
 
+/* With a '/' in its password the text is no URL: whatever is before the last '@' may be secret. */
+static void complain_of_url(struct settings *settings, const struct settings_row *row, const char *value)
+{
+    const char *at = strrchr(value, '@');
+    char shown[96];
+
+    values_show_url(at != NULL ? at + 1 : value, shown, sizeof(shown));
+    complaints_add_value(settings, row, shown);
+}
+
+static bool read_url(struct reading *reading, const struct settings_row *row, char **field, const char *value)
+{
+    if (values_is_url(value))
+        return read_text(reading, field, value);
+    complain_of_url(reading->settings, row, value);
+    return false;
+}
+
 static bool read_endpoint(struct reading *reading, const struct settings_row *row, char **field, const char *value)
 {
     bool grpc = settings_is_grpc(reading->settings);
     struct settings_row used = *row;
-    char shown[96];
 
     if (values_is_url(value) || (grpc && values_is_authority(value)))
         return read_text(reading, field, value);
@@ -177,10 +195,7 @@ static bool read_endpoint(struct reading *reading, const struct settings_row *ro
         used.range = "http://...|https://...|host:port";
     if (grpc && row->initial[0] != '\0')
         used.initial = SETTINGS_GRPC_ENDPOINT;
-    /* With a '/' in its password the text is no URL: whatever is before the last '@' may be secret. */
-    const char *at = strrchr(value, '@');
-    values_show_url(at != NULL ? at + 1 : value, shown, sizeof(shown));
-    complaints_add_value(reading->settings, &used, shown);
+    complain_of_url(reading->settings, &used, value);
     return false;
 }
 
@@ -292,6 +307,8 @@ static bool read_value(struct reading *reading, size_t n, const char *value)
         return read_text(reading, field, value);
     case PATH:
         return read_path(reading, field, value);
+    case URL:
+        return read_url(reading, row, field, value);
     case ENDPOINT:
         return read_endpoint(reading, row, field, value);
     case PAIRS:
@@ -366,6 +383,7 @@ static void digest_add_row(unsigned __int128 *hash, const struct settings *setti
     case TEXT:
     case PATH:
     case ENDPOINT:
+    case URL:
     case SECRET:
         digest_add_text(hash, *(char *const *)field);
         break;
@@ -434,6 +452,7 @@ static void free_field(struct settings *settings, size_t n)
     case TEXT:
     case PATH:
     case ENDPOINT:
+    case URL:
     case SECRET:
         if (*text != NULL)
             explicit_bzero(*text, strlen(*text));
@@ -467,6 +486,7 @@ void settings_unref(struct settings *settings)
     for (size_t i = 0; i < settings->complaint_count; i++)
         free(settings->complaints[i]);
     free(settings->otlp_url);
+    free(settings->rollbar_url);
     free(settings);
 }
 

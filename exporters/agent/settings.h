@@ -36,7 +36,7 @@ struct settings_pairs {
 typedef bool settings_type_BOOLEAN;
 typedef uint32_t settings_type_INTEGER, settings_type_LIMIT, settings_type_DURATION, settings_type_TIMEOUT;
 typedef char *settings_type_CHOICE, *settings_type_LIST; /* in lower case */
-typedef char *settings_type_NAME, *settings_type_TEXT, *settings_type_PATH, *settings_type_ENDPOINT;
+typedef char *settings_type_NAME, *settings_type_TEXT, *settings_type_PATH, *settings_type_ENDPOINT, *settings_type_URL;
 typedef char *settings_type_SECRET;
 typedef struct routes *settings_type_ROUTES; /* NULL: none */
 typedef struct settings_pairs settings_type_PAIRS, settings_type_SECRET_PAIRS;
@@ -54,6 +54,7 @@ struct settings {
     char *exporters[SETTINGS_EXPORTERS_MAX]; /* names of the destinations, no duplicates */
     size_t exporter_count;
     char *otlp_url;                       /* where traces are posted, complete; gRPC's too */
+    char *rollbar_url;                    /* where items are posted */
     uint8_t digest[SETTINGS_DIGEST_SIZE]; /* equal for settings of one user that export to the same places in the same
                                              way */
     char *complaints[SETTINGS_COMPLAINTS_MAX];

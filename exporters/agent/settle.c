@@ -7,6 +7,9 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -25,11 +28,30 @@ static bool was_given(const struct settings *settings, const char *name)
     return false;
 }
 
+static bool is_word(const char *text, size_t length, const char *word)
+{
+    return length == strlen(word) && strncmp(text, word, length) == 0;
+}
+
+/* Is this word in the list? */
+static bool has_word(const char *list, const char *word)
+{
+    size_t length;
+
+    for (; list != NULL && *list != '\0'; list += length + (list[length] == ',')) {
+        length = strcspn(list, ",");
+        if (is_word(list, length, word))
+            return true;
+    }
+    return false;
+}
+
+/* Without rollbar, which is added when it has a token. */
 static int add_exporters(struct settings *settings, const char *list)
 {
     while (list != NULL && *list != '\0') {
         size_t length = strcspn(list, ",");
-        bool known = strncmp(list, "none", length) == 0 && length == strlen("none");
+        bool known = is_word(list, length, "none") || is_word(list, length, "rollbar");
 
         for (size_t i = 0; i < settings->exporter_count; i++)
             known |= strlen(settings->exporters[i]) == length && strncmp(settings->exporters[i], list, length) == 0;
@@ -48,7 +70,8 @@ static int add_exporters(struct settings *settings, const char *list)
  * alone. */
 static int settle_exporters(struct settings *settings)
 {
-    bool otlp_meant = was_given(settings, "OTEL_TRACES_EXPORTER") || settings->more_exporters == NULL ||
+    const char *more = settings->more_exporters;
+    bool otlp_meant = was_given(settings, "OTEL_TRACES_EXPORTER") || more == NULL || strcmp(more, "rollbar") == 0 ||
                       was_given(settings, "OTEL_EXPORTER_OTLP_ENDPOINT") || settings->otlp_traces_endpoint != NULL ||
                       settings->honeycomb_api_key != NULL;
 
@@ -56,7 +79,7 @@ static int settle_exporters(struct settings *settings)
         return 0;
     if (otlp_meant && add_exporters(settings, settings->traces_exporters) < 0)
         return -ENOMEM;
-    return add_exporters(settings, settings->more_exporters);
+    return add_exporters(settings, more);
 }
 
 /* The endpoint for all signals: as given, or what the other settings make of it. */
@@ -126,6 +149,47 @@ static int settle_honeycomb(struct settings *settings, const char *const *entrie
     return key != NULL && values_add_pair(&settings->otlp_headers, HONEYCOMB_HEADER, key) == -ENOMEM ? -ENOMEM : 0;
 }
 
+/* As it is given, or completed to where items are posted. */
+static char *make_rollbar_url(const char *endpoint)
+{
+    size_t length = strlen(endpoint);
+    const char *path = strchr(strstr(endpoint, "://") + 3, '/');
+
+    while (path != NULL && length > 0 && endpoint[length - 1] == '/')
+        length--;
+    bool has_no_path = path == NULL || endpoint + length <= path;
+    bool has_base = path != NULL && endpoint + length - path == (ptrdiff_t)strlen("/api/1") &&
+                    strncmp(path, "/api/1", strlen("/api/1")) == 0;
+    char *url;
+
+    if (!has_no_path && !has_base)
+        return strdup(endpoint);
+    return asprintf(&url, "%.*s%s", (int)length, endpoint, has_base ? "/item/" : "/api/1/item/") < 0 ? NULL : url;
+}
+
+/* Rollbar takes no traces: it is beside what they go to, and changes nothing about that. */
+static int settle_rollbar(struct settings *settings)
+{
+    const char *token = settings->rollbar_access_token;
+
+    settings->rollbar_url = make_rollbar_url(settings->rollbar_endpoint);
+    if (settings->rollbar_url == NULL)
+        return -ENOMEM;
+    if (token == NULL && has_word(settings->more_exporters, "rollbar"))
+        complaints_add(settings, "SPANSHIM_EXPORTERS: rollbar is left out: it wants ROLLBAR_ACCESS_TOKEN");
+    if (token != NULL && !values_is_header_value(token)) {
+        complaints_add(settings, "ROLLBAR_ACCESS_TOKEN has a control character in it; rollbar is left out");
+        token = NULL;
+    }
+    if (token == NULL || settings->sdk_disabled || settings->exporter_count == SETTINGS_EXPORTERS_MAX)
+        return 0;
+    char *name = strdup("rollbar");
+    if (name == NULL)
+        return -ENOMEM;
+    settings->exporters[settings->exporter_count++] = name;
+    return 0;
+}
+
 static void settle_batches(struct settings *settings)
 {
     if (settings->queue_size != 0 && settings->batch_size > settings->queue_size) {
@@ -146,7 +210,7 @@ static void complain_of_config_file(struct settings *settings)
 int settle(struct settings *settings, const char *const *entries, size_t entry_count)
 {
     if (settle_exporters(settings) < 0 || settle_url(settings) < 0 ||
-        settle_honeycomb(settings, entries, entry_count) < 0)
+        settle_honeycomb(settings, entries, entry_count) < 0 || settle_rollbar(settings) < 0)
         return -ENOMEM;
     settle_batches(settings);
     complain_of_config_file(settings);

@@ -125,8 +125,11 @@ static int read_settings(struct run *run)
     environment_init(&run->effective, (const char *const *)run->env.entries);
     env_file_load_system(&run->effective);
     if (!telemetry_is_configured(&run->effective) && !environment_is_on(&run->effective, "SPANSHIM_DISABLED")) {
-        environment_set(&run->env, "SPANSHIM_EXPORTERS", "console");
-        environment_set(&run->effective, "SPANSHIM_EXPORTERS", "console");
+        bool has_rollbar = environment_get_setting(&run->effective, "SPANSHIM_EXPORTERS");
+        const char *exporters = has_rollbar ? "console,rollbar" : "console";
+
+        environment_set(&run->env, "SPANSHIM_EXPORTERS", exporters);
+        environment_set(&run->effective, "SPANSHIM_EXPORTERS", exporters);
     }
     run->settings = settings_new((const char *const *)run->effective.entries, run->effective.count, NULL);
     return run->settings ? 0 : fail(-ENOMEM, "settings");

@@ -5,13 +5,20 @@
 #include "exporters/cli/environment.h"
 
 #include <string.h>
+#include <strings.h>
+
+/* Rollbar takes no traces. */
+static bool names_receiver_of_traces(const char *exporters)
+{
+    return exporters && strcasecmp(exporters, "rollbar") != 0;
+}
 
 bool telemetry_is_configured(const struct environment *env)
 {
     static const char otlp[] = "OTEL_EXPORTER_OTLP_";
 
-    if (environment_get_setting(env, "OTEL_TRACES_EXPORTER") || environment_get_setting(env, "SPANSHIM_EXPORTERS") ||
-        environment_get(env, "HONEYCOMB_API_KEY"))
+    if (environment_get_setting(env, "OTEL_TRACES_EXPORTER") || environment_get(env, "HONEYCOMB_API_KEY") ||
+        names_receiver_of_traces(environment_get_setting(env, "SPANSHIM_EXPORTERS")))
         return true;
     for (size_t i = 0; i < env->count; i++) {
         const char *rest = env->entries[i] + sizeof(otlp) - 1;

@@ -10,6 +10,7 @@
  *   time_unix_ns       of the fault, the death, the message
  *   level              "critical" "error" "warning" "info" "debug"
  *   title              one line: "SIGSEGV in parse_header: write to 0x0 (null pointer)"
+ *   message            of a message: its text
  *   signal             { number, name "SIGSEGV", code "SEGV_MAPERR", address, cause "write to 0x0 (null pointer)",
  *                      sender_pid, sender_uid, core_dumped }
  *   exception          { class "SIGSEGV" or "std::out_of_range" or "panic", message }

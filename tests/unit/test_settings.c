@@ -66,6 +66,7 @@ static void show(const struct settings *settings, const char *name, char *out, s
 #define SHOW_NAME(field)         SHOW_TEXT(field)
 #define SHOW_PATH(field)         SHOW_TEXT(field)
 #define SHOW_ENDPOINT(field)     SHOW_TEXT(field)
+#define SHOW_URL(field)          SHOW_TEXT(field)
 #define SHOW_SECRET(field)       SHOW_TEXT(field)
 #define SHOW_PAIRS(field)        show_pairs(&settings->field, out, size)
 #define SHOW_SECRET_PAIRS(field) show_pairs(&settings->field, out, size)
@@ -113,6 +114,15 @@ static const struct {
     {"OTEL_EXPORTER_OTLP_CLIENT_KEY", "/k.pem", "/k.pem", NULL, NULL, "-"},
     {"OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "/k.pem", "/k.pem", NULL, NULL, "-"},
     {"HONEYCOMB_API_KEY", "key", "key", NULL, NULL, "-"},
+    {"ROLLBAR_ACCESS_TOKEN", "0123", "0123", NULL, NULL, "-"},
+    {"ROLLBAR_ENDPOINT", "http://r:1/x", "http://r:1/x", "r:1", "https://api.rollbar.com/api/1/item/",
+     "https://api.rollbar.com/api/1/item/"},
+    {"ROLLBAR_ENVIRONMENT", "staging", "staging", NULL, NULL, "-"},
+    {"ROLLBAR_CODE_VERSION", "1.2", "1.2", NULL, NULL, "-"},
+    {"ROLLBAR_ROOT", "src", "src", NULL, NULL, "-"},
+    {"SPANSHIM_ROLLBAR_FINGERPRINT", "false", "false", "no", "false", "true"},
+    {"SPANSHIM_ROLLBAR_LIMIT", "0", "0", "1001", "60", "60"},
+    {"SPANSHIM_ROLLBAR_REPEATS", "1000", "1000", "-1", "5", "5"},
     {"HTTP_PROXY", "http://p:1", "http://p:1", NULL, NULL, "-"},
     {"http_proxy", "http://p:1", "http://p:1", NULL, NULL, "-"},
     {"HTTPS_PROXY", "p:1", "p:1", NULL, NULL, "-"},
@@ -376,16 +386,50 @@ static void test_settings_chooses_exporters(void **state)
     check_exporters(ENTRIES("SPANSHIM_EXPORTERS=console", "HONEYCOMB_API_KEY=k"), "otlp,console");
     check_exporters(ENTRIES("SPANSHIM_EXPORTERS=console", "OTEL_TRACES_EXPORTER=none"), "console");
     check_exporters(ENTRIES("OTEL_SDK_DISABLED=true", "SPANSHIM_EXPORTERS=console"), "");
+    check_exporters(ENTRIES("ROLLBAR_ACCESS_TOKEN=t"), "otlp,rollbar");
+    check_exporters(ENTRIES("ROLLBAR_ACCESS_TOKEN=t", "SPANSHIM_EXPORTERS=rollbar"), "otlp,rollbar");
+    check_exporters(ENTRIES("ROLLBAR_ACCESS_TOKEN=t", "SPANSHIM_EXPORTERS=rollbar,console"), "console,rollbar");
+    check_exporters(ENTRIES("ROLLBAR_ACCESS_TOKEN=t", "OTEL_TRACES_EXPORTER=none"), "rollbar");
+    check_exporters(ENTRIES("ROLLBAR_ACCESS_TOKEN=t", "OTEL_SDK_DISABLED=true"), "");
+    check_exporters(ENTRIES("ROLLBAR_ACCESS_TOKEN=a\nb"), "otlp");
+    check_exporters(ENTRIES("SPANSHIM_EXPORTERS=rollbar"), "otlp");
+    assert_complaint(ENTRIES("SPANSHIM_EXPORTERS=rollbar"),
+                     "SPANSHIM_EXPORTERS: rollbar is left out: it wants ROLLBAR_ACCESS_TOKEN");
+}
+
+static void check_rollbar_url(const char *endpoint, const char *expected)
+{
+    char *entry;
+
+    assert_true(asprintf(&entry, "ROLLBAR_ENDPOINT=%s", endpoint) > 0);
+    struct settings *settings = read_settings(ENTRIES(entry));
+    assert_string_equal(settings->rollbar_url, expected);
+    settings_unref(settings);
+    free(entry);
+}
+
+static void test_settings_completes_rollbars_endpoint(void **state)
+{
+    (void)state;
+    check_rollbar_url("", "https://api.rollbar.com/api/1/item/");
+    check_rollbar_url("http://r:8080", "http://r:8080/api/1/item/");
+    check_rollbar_url("http://r:8080/", "http://r:8080/api/1/item/");
+    check_rollbar_url("https://r/api/1", "https://r/api/1/item/");
+    check_rollbar_url("https://r/api/1/", "https://r/api/1/item/");
+    check_rollbar_url("https://r/api/1/item", "https://r/api/1/item");
+    check_rollbar_url("https://r/rollbar/in?x=1", "https://r/rollbar/in?x=1");
 }
 
 static void test_settings_names_every_exporter(void **state)
 {
     (void)state;
-    /* The range of the rows lists what exporters.def has. */
-#define EXPORTER(name) assert_true(values_is_word_of(#name, strlen(#name), settings_row(1)->range));
+    /* The range of the second row lists what exporters.def has, that of the first what takes traces. */
+#define EXPORTER(name)                                                                                                 \
+    assert_true(values_is_word_of(#name, strlen(#name), settings_row(2)->range));                                      \
+    assert_int_equal(values_is_word_of(#name, strlen(#name), settings_row(1)->range),                                  \
+                     exporter_##name.encode_spans != NULL || exporter_##name.send_spans != NULL);
 #include "exporters/exporters.def"
 #undef EXPORTER
-    assert_string_equal(settings_row(1)->range, settings_row(2)->range);
 }
 
 static void test_settings_fills_in_honeycomb_where_unset(void **state)
@@ -603,6 +647,7 @@ int main(void)
         cmocka_unit_test(test_settings_joins_urls),
         cmocka_unit_test(test_settings_makes_urls_for_grpc),
         cmocka_unit_test(test_settings_chooses_exporters),
+        cmocka_unit_test(test_settings_completes_rollbars_endpoint),
         cmocka_unit_test(test_settings_names_every_exporter),
         cmocka_unit_test(test_settings_fills_in_honeycomb_where_unset),
         cmocka_unit_test(test_settings_gives_the_key_to_honeycomb_only),
