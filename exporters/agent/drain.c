@@ -3,6 +3,7 @@
 
 #include "exporters/agent/journal.h"
 #include "exporters/agent/process.h"
+#include "exporters/agent/recent.h"
 #include "exporters/agent/source.h"
 #include "preload/wire.h"
 
@@ -108,6 +109,8 @@ static void take_record(struct source *source, uint32_t lane, uint64_t position,
     }
     if (record->header.type == WIRE_RECORD_DIAGNOSTIC)
         return;
+    if (source->lanes[lane].process)
+        recent_note(&source->lanes[lane].process->recent, record->payload, record->header.length);
     append_record(source, lane, position, parts, record);
     source->counts->taken_count++;
 }
@@ -267,8 +270,24 @@ static bool claim_slot(struct wire_slot *slot)
     return atomic_compare_exchange_strong(&slot->open, &open, WIRE_SLOT_ENDING) || open == WIRE_SLOT_ENDING;
 }
 
+/* One more text, if it fits. */
+static void add_text(struct record *record, enum wire_text id, const char *text)
+{
+    struct wire_request *request = (struct wire_request *)(void *)record->payload;
+    size_t used = sizeof(*request) + request->text_length;
+    uint16_t length = (uint16_t)strlen(text);
+
+    if (used + 4 + length > sizeof(record->payload))
+        return;
+    record->payload[used] = (uint8_t)id;
+    record->payload[used + 1] = 0;
+    memcpy(record->payload + used + 2, &length, sizeof(length));
+    memcpy(record->payload + used + 4, text, length);
+    request->text_length = (uint16_t)(request->text_length + 4 + length);
+}
+
 /* The open request of a slot as a record; false when there is none. */
-static bool copy_slot(struct wire_slot *slot, uint64_t end_ns, struct record *ret_record)
+static bool copy_slot(struct wire_slot *slot, uint64_t end_ns, const char *fate, struct record *ret_record)
 {
     struct wire_request *request = (struct wire_request *)(void *)ret_record->payload;
 
@@ -282,6 +301,8 @@ static bool copy_slot(struct wire_slot *slot, uint64_t end_ns, struct record *re
     if (request->end_ns == 0) { /* else it had ended, and only its record is missing */
         request->end_ns = end_ns > request->start_ns ? end_ns : request->start_ns;
         request->error = WIRE_ERROR_PROCESS_EXITED;
+        if (fate)
+            add_text(ret_record, WIRE_TEXT_ERROR_TYPE, fate);
     }
     ret_record->header = (struct wire_record){.type = WIRE_RECORD_REQUEST,
                                               .length = (uint16_t)(sizeof(*request) + request->text_length)};
@@ -295,12 +316,13 @@ static void clear_slot(struct source *source, uint32_t lane, uint32_t slot)
     atomic_fetch_and(&source_lane(source, lane)->slot_map[slot / 64], ~(UINT64_C(1) << slot % 64));
 }
 
-static bool drain_slot(struct source *source, uint32_t lane, uint32_t slot, uint64_t end_ns)
+static bool drain_slot(struct source *source, uint32_t lane, uint32_t slot, uint64_t end_ns, const char *fate)
 {
     struct wire_slot *entry = source_slot(source, lane, slot);
     struct record record;
 
-    if (record_was_taken(source, lane, atomic_load(&entry->record_position)) || !copy_slot(entry, end_ns, &record))
+    if (record_was_taken(source, lane, atomic_load(&entry->record_position)) ||
+        !copy_slot(entry, end_ns, fate, &record))
         return false;
     /* No sampled flag: it would have made no record either. */
     if (!(((struct wire_request *)(void *)record.payload)->flags & WIRE_REQUEST_SAMPLED))
@@ -309,7 +331,7 @@ static bool drain_slot(struct source *source, uint32_t lane, uint32_t slot, uint
     return true;
 }
 
-size_t drain_open_requests(struct source *source, uint32_t lane, uint64_t end_ns)
+size_t drain_open_requests(struct source *source, uint32_t lane, uint64_t end_ns, const char *fate)
 {
     size_t count = 0;
 
@@ -321,7 +343,7 @@ size_t drain_open_requests(struct source *source, uint32_t lane, uint64_t end_ns
 
             if (slot >= source->slot_count)
                 break;
-            if (drain_slot(source, lane, slot, end_ns))
+            if (drain_slot(source, lane, slot, end_ns, fate))
                 count++;
             clear_slot(source, lane, slot); /* in the journal now: a restarted worker doesn't do it again */
         }

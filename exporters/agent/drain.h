@@ -20,8 +20,9 @@ struct source;
 size_t drain_lane(struct source *source, uint32_t lane, uint64_t now_ns);
 
 /* The owner is dead and the lane drained: requests that were still open become records that end at end_ns (its
- * CLOCK_MONOTONIC) with PROCESS_EXITED; their slots are cleared. How many. Context: loop. */
-size_t drain_open_requests(struct source *source, uint32_t lane, uint64_t end_ns);
+ * CLOCK_MONOTONIC) with PROCESS_EXITED, or with the error.type `fate` (NULL: none); their slots are cleared. How many.
+ * Context: loop. */
+size_t drain_open_requests(struct source *source, uint32_t lane, uint64_t end_ns, const char *fate);
 
 /* Give a dead owner's lane away: slots and cells cleared of what it left, generation raised. Context: loop. */
 void drain_release(struct source *source, uint32_t lane);

@@ -3,6 +3,7 @@
 
 #include "exporters/agent/clock.h"
 #include "exporters/agent/complaints.h"
+#include "exporters/agent/crash_desk.h"
 #include "exporters/agent/destinations.h"
 #include "exporters/agent/drain.h"
 #include "exporters/agent/journal.h"
@@ -260,6 +261,7 @@ static void start_source(struct source *source)
     source->resumed = false;
     if (source->map) {
         atomic_store(&source->control->version, WIRE_VERSION);
+        atomic_store(&source->control->crash_wanted, source->crash_offset && crash_desk_can_read());
         if (!source->destinations)
             atomic_store(&source->control->disabled, 1); /* nobody wants to know */
         rounds_add(source);

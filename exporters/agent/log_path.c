@@ -14,7 +14,7 @@ static const char *setting(const char *name)
     return value && *value ? value : NULL;
 }
 
-int log_path_choose(char *path, size_t size)
+static int choose(const char *name, char *path, size_t size)
 {
     const char *state = setting("XDG_STATE_HOME");
     const char *home = setting("HOME");
@@ -22,12 +22,22 @@ int log_path_choose(char *path, size_t size)
     int length;
 
     if (state && state[0] == '/')
-        length = snprintf(path, size, "%s/spanshim/agent.log", state);
+        length = snprintf(path, size, "%s/spanshim/%s", state, name);
     else if (geteuid() == 0)
-        length = snprintf(path, size, "/var/log/spanshim/agent.log");
+        length = snprintf(path, size, "/var/log/spanshim/%s", name);
     else if (home || ((user = getpwuid(geteuid())) && (home = user->pw_dir)))
-        length = snprintf(path, size, "%s/.local/state/spanshim/agent.log", home);
+        length = snprintf(path, size, "%s/.local/state/spanshim/%s", home, name);
     else
         return -ENOENT;
     return (size_t)length < size ? 0 : -ENAMETOOLONG;
+}
+
+int log_path_choose(char *path, size_t size)
+{
+    return choose("agent.log", path, size);
+}
+
+int log_path_choose_crashes(char *path, size_t size)
+{
+    return choose("crashes", path, size);
 }

@@ -59,6 +59,17 @@ long proc_read(pid_t number, const char *name, char *text, size_t size)
     return proc_read_path(path, text, size);
 }
 
+pid_t proc_parent(pid_t number)
+{
+    char text[2048];
+    const char *parent;
+
+    if (proc_read(number, "status", text, sizeof(text)) <= 0)
+        return 0;
+    parent = strstr(text, "\nPPid:");
+    return parent ? (pid_t)strtol(parent + 6, NULL, 10) : 0;
+}
+
 long proc_read_in_root(pid_t number, const char *path, char *text, size_t size)
 {
     /* Not blocking: it may be a FIFO. */

@@ -18,6 +18,9 @@ pid_t proc_number(pid_t pid, int pidfd);
 /* /proc/PID/NAME as text, as above. Context: loop. */
 long proc_read(pid_t number, const char *name, char *text, size_t size);
 
+/* The number of its parent, in the namespace of /proc; 0: not to be seen. Context: loop. */
+pid_t proc_parent(pid_t number);
+
 /* A regular file below the process's root; links don't lead out of it. -EACCES when it may not be seen. Context: loop.
  */
 long proc_read_in_root(pid_t number, const char *path, char *text, size_t size);

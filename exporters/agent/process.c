@@ -53,6 +53,18 @@ static void make_instance_id(struct process *process)
     process->instance_id[8] = (uint8_t)((process->instance_id[8] & 0x3f) | 0x80);
 }
 
+void process_derive_id(const struct process *process, uint64_t number, uint8_t id[16])
+{
+    uint64_t high, low;
+
+    memcpy(&high, process->instance_id, sizeof(high));
+    memcpy(&low, process->instance_id + 8, sizeof(low));
+    high = mix(high ^ mix(number + UINT64_C(0x9e3779b97f4a7c15)));
+    low = mix(low + high);
+    memcpy(id, &high, sizeof(high));
+    memcpy(id + 8, &low, sizeof(low));
+}
+
 static struct process **bucket_of(uint32_t source, uint32_t lane, uint32_t generation)
 {
     return &table.buckets[hash(source, lane, generation) & (table.bucket_count - 1)];
@@ -177,6 +189,41 @@ void process_refresh(struct process *process, int pidfd, uint64_t now_ns)
     user_name_find(number, uid, process->user);
 }
 
+static void exception_free(struct process_exception *exception)
+{
+    if (!exception)
+        return;
+    free(exception->type);
+    free(exception->message);
+    free(exception->stacktrace);
+    free(exception);
+}
+
+void process_set_exception(struct process *process, const struct process_exception *exception)
+{
+    struct process_exception *copy = malloc(sizeof(*copy));
+
+    if (!copy)
+        return;
+    *copy = *exception;
+    copy->type = strdup(exception->type);
+    copy->message = strdup(exception->message);
+    copy->stacktrace = strdup(exception->stacktrace);
+    if (!copy->type || !copy->message || !copy->stacktrace) {
+        exception_free(copy);
+        return;
+    }
+    exception_free(process->exception);
+    process->exception = copy;
+}
+
+static void process_free(struct process *process)
+{
+    exception_free(process->exception);
+    free(process->recent);
+    free(process);
+}
+
 /* Free those for which `gone` says so; how many ended ones stay. */
 static size_t remove_where(bool (*gone)(const struct process *process, const void *arg), const void *arg)
 {
@@ -192,7 +239,7 @@ static size_t remove_where(bool (*gone)(const struct process *process, const voi
                 continue;
             }
             *link = process->next;
-            free(process);
+            process_free(process);
             table.count--;
         }
     return left_count;

@@ -13,10 +13,18 @@
 #include <sys/types.h>
 
 struct destinations;
+struct recent;
 struct resource;
 struct routes;
 struct source;
 struct journal_origin;
+
+/* What the process died of, for the span of the request that it worked on. Texts are UTF-8, never NULL. */
+struct process_exception {
+    uint8_t span_id[8]; /* zero: no request is known */
+    uint64_t unix_ns;
+    char *type, *message, *stacktrace;
+};
 
 struct process {
     struct process *next;     /* in its bucket of the table */
@@ -35,10 +43,12 @@ struct process {
     uint64_t journal_end;    /* position after its newest record in the journal */
     uint8_t instance_id[16]; /* UUID of service.instance.id: one per process, the same after a restart of the worker */
     int64_t wall_offset_ns;  /* wall clock minus its CLOCK_MONOTONIC */
-    const struct resource *resource;   /* owned by the source: shared by the image's processes */
-    const struct routes *routes;       /* the same; NULL: none */
-    const char *known_methods;         /* the same: comma separated; NULL: the wire's own */
-    struct destinations *destinations; /* where its records go */
+    const struct resource *resource;     /* owned by the source: shared by the image's processes */
+    const struct routes *routes;         /* the same; NULL: none */
+    const char *known_methods;           /* the same: comma separated; NULL: the wire's own */
+    struct destinations *destinations;   /* where its records go */
+    struct recent *recent;               /* its last requests; NULL: none yet */
+    struct process_exception *exception; /* NULL: it did not crash */
 };
 
 /* The process a journaled record came from; NULL when its ring is not known any more. Borrowed until the entry has been
@@ -50,6 +60,12 @@ void process_init(const uint8_t seed[16]);
 
 /* A process that claimed a lane. NULL when out of memory. Context: loop. */
 struct process *process_new(struct source *source, uint32_t lane, uint32_t generation, pid_t pid);
+
+/* An id made of the process's identity and a number: the same after a restart of the worker. Context: loop. */
+void process_derive_id(const struct process *process, uint64_t number, uint8_t id[16]);
+
+/* It crashed: all is copied. Context: loop. */
+void process_set_exception(struct process *process, const struct process_exception *exception);
 
 /* Look up its user and its parent once more: a server changes its user after its start. Cheap when it was done lately.
  * `pidfd` is the process's. Context: loop. */

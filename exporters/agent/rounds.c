@@ -2,6 +2,7 @@
 #include "exporters/agent/rounds.h"
 
 #include "exporters/agent/clock.h"
+#include "exporters/agent/crash_desk.h"
 #include "exporters/agent/destinations.h"
 #include "exporters/agent/drain.h"
 #include "exporters/agent/intake.h"
@@ -46,7 +47,7 @@ static struct {
 } rounds = {.wake_fd = -1}; /* loop only */
 
 static void start_round(void *arg);
-static void read_source(struct source *source, uint64_t now_ns);
+static bool read_source(struct source *source, uint64_t now_ns);
 
 static uint32_t pid_of(uint64_t owner)
 {
@@ -75,11 +76,17 @@ void rounds_keep_house(void)
 
 static void stop_watching(struct source_lane *state)
 {
-    if (!state->watched)
-        return;
-    loop_fd_remove(rounds.loop, state->pidfd);
-    close(state->pidfd);
+    if (state->watched)
+        loop_fd_remove(rounds.loop, state->pidfd);
     state->watched = false;
+}
+
+static void close_owner(struct source_lane *state)
+{
+    stop_watching(state);
+    if (state->pidfd >= 0)
+        close(state->pidfd);
+    state->pidfd = -1;
 }
 
 static void owner_died(void *arg, int fd, uint32_t events)
@@ -90,7 +97,7 @@ static void owner_died(void *arg, int fd, uint32_t events)
     (void)events;
     stop_watching(state);
     state->dead = true;
-    read_source(state->source, clock_now_ns(CLOCK_MONOTONIC));
+    (void)read_source(state->source, clock_now_ns(CLOCK_MONOTONIC));
     schedule(round_ns);
 }
 
@@ -101,7 +108,7 @@ static void first_died(void *arg, int fd, uint32_t events)
     (void)events;
     loop_fd_remove(rounds.loop, fd);
     source->first_dead = true;
-    read_source(source, clock_now_ns(CLOCK_MONOTONIC));
+    (void)read_source(source, clock_now_ns(CLOCK_MONOTONIC));
     schedule(round_ns);
 }
 
@@ -157,12 +164,13 @@ static bool meet_in_turn(struct source *source, uint32_t lane, uint64_t word, ui
 
 static void forget_owner(struct source_lane *state)
 {
-    stop_watching(state);
+    close_owner(state);
     if (state->process)
         state->process->ended = true;
     state->process = NULL;
     state->dead = state->dirty = false;
     state->stuck_since_ns = 0;
+    state->fate[0] = '\0';
     rounds_keep_house();
 }
 
@@ -177,11 +185,13 @@ static void end_owner(struct source *source, uint32_t lane, uint64_t now_ns)
 {
     struct source_lane *state = &source->lanes[lane];
     int64_t shift_ns = source->wall_offset_ns - rounds.wall_offset_ns; /* 0 where its clock is ours */
+    const char *fate;
 
     state->dead = true;
     for (int lap = 0; lap < 2 && drain_lane(source, lane, now_ns) > 0; lap++)
         ; /* bounded: it may not be as dead as it was told */
-    (void)drain_open_requests(source, lane, now_ns - (uint64_t)(source->same_clock ? 0 : shift_ns));
+    fate = crash_desk_end(source, lane);
+    (void)drain_open_requests(source, lane, now_ns - (uint64_t)(source->same_clock ? 0 : shift_ns), fate);
     drain_release(source, lane);
     state->owner = (uint64_t)(generation_of(state->owner) + 1) << 32;
     forget_owner(state);
@@ -196,19 +206,30 @@ struct look {
     uint32_t known_count; /* whose owner's death will be told */
     bool pending;         /* something is waited for */
     bool pressed;         /* a lane filled up */
+    bool rang;            /* the crash bell: a process may wait for us */
+    bool crashed;         /* one does */
+    bool unmet;           /* a lane's owner is not known yet */
 };
 
 static void read_lane(struct source *source, uint32_t lane, uint64_t now_ns, struct look *look)
 {
     struct source_lane *state = &source->lanes[lane];
-    size_t moved = drain_lane(source, lane, now_ns);
+    size_t moved;
 
+    if (look->rang)
+        look->crashed |= crash_desk_look(source, lane); /* first of all: it is kept from dying */
+    moved = drain_lane(source, lane, now_ns);
     look->moved_count += moved;
     look->lane_count++;
     if (moved && state->process && state->watched)
         process_refresh(state->process, state->pidfd, now_ns);
     if (moved > source->cell_count / 4)
         look->pressed = true;
+    if (state->dead && crash_desk_holds(source, lane)) {
+        look->known_count++;
+        look->pending = true;
+        return;
+    }
     if (state->dead) {
         end_owner(source, lane, now_ns);
         look->lane_count--;
@@ -229,7 +250,7 @@ static void look_at_lane(struct source *source, uint32_t lane, uint64_t word, ui
         return;
     }
     if (word != state->owner && !meet_in_turn(source, lane, word, now_ns)) {
-        look->pending = true;
+        look->pending = look->unmet = true;
         look->lane_count++;
         look->known_count++;
         return;
@@ -239,7 +260,8 @@ static void look_at_lane(struct source *source, uint32_t lane, uint64_t word, ui
 
 static struct look look_at_source(struct source *source, uint64_t now_ns)
 {
-    struct look look = {0};
+    uint32_t bell = source->crash_offset ? atomic_load(&source_ring(source)->crash_bell) : 0;
+    struct look look = {.rang = bell != source->bell || source->is_unheard};
 
     for (uint32_t lane = 0; lane < source->lane_count; lane++) {
         uint64_t word = atomic_load(&source_lane(source, lane)->owner);
@@ -250,6 +272,8 @@ static struct look look_at_source(struct source *source, uint64_t now_ns)
     }
     if (look.lane_count * 4 > source->lane_count * 3)
         look.pressed = true;
+    source->bell = bell;
+    source->is_unheard = look.rang && look.unmet;
     return look;
 }
 
@@ -258,11 +282,21 @@ static struct look look_at_source(struct source *source, uint64_t now_ns)
 /* Nobody maps it any more: whoever could not be told to be dead is gone, or is another program now. */
 static void end_all(struct source *source, uint64_t now_ns)
 {
+    bool is_held = false;
+
     (void)look_at_source(source, now_ns);
-    for (uint32_t lane = 0; lane < source->lane_count; lane++)
-        if (pid_of(source->lanes[lane].owner) != 0)
+    for (uint32_t lane = 0; lane < source->lane_count; lane++) {
+        struct source_lane *state = &source->lanes[lane];
+
+        if (pid_of(state->owner) == 0)
+            continue;
+        state->dead = true;
+        if (crash_desk_holds(source, lane))
+            is_held = true;
+        else
             end_owner(source, lane, now_ns);
-    source->over = true;
+    }
+    source->over = !is_held;
 }
 
 /* Out of memory while it was mapped again: what is in it is lost. */
@@ -270,6 +304,7 @@ static void give_up(struct source *source)
 {
     log_line(LOG_LEVEL_ERROR, "process %d (%s): its ring can't be mapped any more", (int)source->pid,
              source->executable);
+    crash_desk_forget(source);
     for (uint32_t lane = 0; lane < source->lane_count; lane++)
         forget_owner(&source->lanes[lane]);
     source->over = true;
@@ -284,12 +319,29 @@ static void wake_up(struct source *source)
     source->asleep = false;
 }
 
+/* The crash bell is waited for at all times. */
+static void listen_for_crashes(struct source *source, uint64_t now_ns)
+{
+    if (source->listens || !source->map || !source->crash_offset || rounds.wake_fd < 0 ||
+        now_ns - source->misheard_ns < round_ns)
+        return;
+    source->listens = waiter_watch(&source_ring(source)->crash_bell, source->bell) == 0;
+}
+
+static void stop_listening(struct source *source)
+{
+    if (source->listens)
+        waiter_forget(&source_ring(source)->crash_bell);
+    source->listens = false;
+}
+
 /* Is the image over? Not while a child that serves nobody yet, and is in no lane, maps the ring. */
 static void check_mapped(struct source *source, uint64_t now_ns)
 {
     int abandoned;
 
-    wake_up(source); /* the word moves */
+    wake_up(source); /* the words move */
+    stop_listening(source);
     abandoned = source_is_abandoned(source);
     if (!source->map)
         give_up(source);
@@ -354,9 +406,20 @@ static void fall_asleep(struct source *source, uint64_t now_ns)
     /* seq_cst, then look again; pairs with the shim's commit, which then looks at `asleep`: one of us sees the other.
      */
     atomic_store(&source_ring(source)->asleep, 1);
-    source->asleep = !has_more(source) && waiter_watch(&source_ring(source)->asleep) == 0;
+    source->asleep = !has_more(source) && waiter_watch(&source_ring(source)->asleep, 1) == 0;
     if (!source->asleep)
         atomic_store(&source_ring(source)->asleep, 0);
+}
+
+/* A process that is kept from dying; who rings for nothing is heard no more than once a round. */
+static void answer_bell(struct source *source)
+{
+    uint64_t now_ns = clock_now_ns(CLOCK_MONOTONIC);
+
+    source->listens = false;
+    wake_up(source);
+    source->last_active_ns = now_ns;
+    source->misheard_ns = read_source(source, now_ns) ? 0 : now_ns;
 }
 
 static void on_wake(void *arg, int fd, uint32_t events)
@@ -367,23 +430,27 @@ static void on_wake(void *arg, int fd, uint32_t events)
     (void)events;
     if (read(fd, &count, sizeof(count)) < 0)
         return;
-    for (struct source *source = intake_first(); source; source = source->next)
+    for (struct source *source = intake_first(); source; source = source->next) {
+        if (source->map && source->listens && atomic_load(&source_ring(source)->crash_bell) != source->bell)
+            answer_bell(source);
         if (source->map && source->asleep && atomic_load(&source_ring(source)->asleep) != 1) {
             wake_up(source);
             source->last_active_ns = loop_now_ns(rounds.loop);
         }
+    }
     start_round(NULL);
 }
 
 /* rounds */
 
-static void read_source(struct source *source, uint64_t now_ns)
+/* Did a crashed process wait for it? */
+static bool read_source(struct source *source, uint64_t now_ns)
 {
     struct look look;
     uint32_t before;
 
     if (source->over)
-        return;
+        return false;
     before = reading_begin(source->id);
     look = look_at_source(source, now_ns);
     if (look.moved_count) {
@@ -398,6 +465,7 @@ static void read_source(struct source *source, uint64_t now_ns)
         source->journal_woken = source->journal_end;
         destinations_wake(source->destinations);
     }
+    return look.crashed;
 }
 
 static bool wants_sleep(const struct source *source, uint64_t now_ns)
@@ -426,7 +494,7 @@ static uint64_t serve(struct source *source, uint64_t now_ns)
     bool is_due = source->quiet_since_ns && now_ns >= source->check_at_ns;
 
     if (!source->asleep || is_due) {
-        read_source(source, now_ns);
+        (void)read_source(source, now_ns);
         if (wants_sleep(source, now_ns)) {
             uint32_t before = reading_begin(source->id);
 
@@ -436,8 +504,11 @@ static uint64_t serve(struct source *source, uint64_t now_ns)
             reading_end(before);
         }
     }
+    listen_for_crashes(source, now_ns);
     if (!source->over)
         return next_round_ns(source, now_ns);
+    if (crash_desk_keeps(source))
+        return round_ns;
     rounds_remove(source);
     intake_finish(source);
     rounds_keep_house();
@@ -479,13 +550,18 @@ static void start_round(void *arg)
         schedule(next_ns);
 }
 
+void rounds_look_again(void)
+{
+    schedule(0);
+}
+
 void rounds_drain_all(void)
 {
     uint64_t now_ns = clock_now_ns(CLOCK_MONOTONIC);
 
     for (struct source *source = intake_first(); source; source = source->next)
         if (source->map)
-            read_source(source, now_ns);
+            (void)read_source(source, now_ns);
     schedule(round_ns);
 }
 
@@ -513,7 +589,7 @@ static void end_older_image(struct source *older, const struct source *newer, ui
 {
     if (!newer->start_ticks || !newer->stack_start || newer->stack_start == older->stack_start)
         return;
-    read_source(older, now_ns); /* owners are known after it */
+    (void)read_source(older, now_ns); /* owners are known after it */
     for (uint32_t lane = 0; !older->over && lane < older->lane_count; lane++) {
         struct source_lane *state = &older->lanes[lane];
 
@@ -524,7 +600,7 @@ static void end_older_image(struct source *older, const struct source *newer, ui
         loop_fd_remove(rounds.loop, older->pidfd);
         older->first_dead = true;
     }
-    read_source(older, now_ns);
+    (void)read_source(older, now_ns);
 }
 
 void rounds_add(struct source *source)
@@ -544,10 +620,12 @@ void rounds_add(struct source *source)
 void rounds_remove(struct source *source)
 {
     wake_up(source);
+    stop_listening(source);
+    crash_desk_forget(source);
     if (source->pidfd >= 0)
         loop_fd_remove(rounds.loop, source->pidfd);
     for (uint32_t lane = 0; lane < source->lane_count; lane++) {
-        stop_watching(&source->lanes[lane]);
+        close_owner(&source->lanes[lane]);
         if (source->lanes[lane].process)
             source->lanes[lane].process->ended = true;
     }

@@ -22,6 +22,9 @@ void rounds_remove(struct source *source);
  * loop. */
 void rounds_keep_house(void);
 
+/* A crash that kept a lane from ending is filed. Context: loop. */
+void rounds_look_again(void);
+
 /* Read all rings once, now. Context: loop. */
 void rounds_drain_all(void);
 

@@ -55,6 +55,24 @@ static bool offsets_are_valid(const struct wire_ring *ring, size_t size)
     return ring->lane_stride * ring->lane_count <= size - WIRE_PAGE;
 }
 
+/* Each lane's crash is a page of its own within the lane, and the copies are behind the lanes; or there is neither. */
+static bool crash_room_is_valid(const struct wire_ring *ring, size_t size)
+{
+    uint64_t lanes_end = WIRE_PAGE + ring->lane_stride * ring->lane_count;
+
+    if (ring->crash_offset == 0)
+        return true;
+    if (ring->crash_offset % WIRE_PAGE || ring->lane_stride % WIRE_PAGE ||
+        ring->crash_offset < sizeof(struct wire_lane) || ring->lane_stride < WIRE_PAGE ||
+        ring->crash_offset > ring->lane_stride - WIRE_PAGE)
+        return false;
+    if (ring->copy_count == 0)
+        return true;
+    return ring->copy_count <= WIRE_CRASH_COPIES_MAX && ring->copies_offset % WIRE_PAGE == 0 &&
+           ring->copies_offset >= lanes_end && ring->copies_offset <= size &&
+           (uint64_t)ring->copy_count * WIRE_CRASH_COPY_SIZE <= size - ring->copies_offset;
+}
+
 static int check_geometry(const struct wire_ring *ring, size_t size)
 {
     if (ring->magic != WIRE_MAGIC)
@@ -62,7 +80,7 @@ static int check_geometry(const struct wire_ring *ring, size_t size)
     if (!wire_version_is_readable(ring->version))
         return -ENOTSUP;
     if (ring->header_size != WIRE_PAGE || ring->mapping_size != size || !counts_are_valid(ring) ||
-        !offsets_are_valid(ring, size))
+        !offsets_are_valid(ring, size) || !crash_room_is_valid(ring, size))
         return -EBADMSG;
     return 0;
 }
@@ -112,9 +130,12 @@ static int take_geometry(struct source *source)
     source->lane_stride = ring.lane_stride;
     source->slots_offset = ring.slots_offset;
     source->cells_offset = ring.cells_offset;
+    source->crash_offset = ring.crash_offset;
+    source->copies_offset = ring.copies_offset;
+    source->copy_count = ring.crash_offset ? ring.copy_count : 0;
     source->lanes = calloc(ring.lane_count, sizeof(*source->lanes));
     for (uint32_t lane = 0; source->lanes && lane < source->lane_count; lane++)
-        source->lanes[lane].source = source;
+        source->lanes[lane] = (struct source_lane){.source = source, .pidfd = -1};
     return source->lanes ? 0 : -ENOMEM;
 }
 

@@ -24,7 +24,7 @@ struct source_lane {
     struct source *source;
     uint64_t owner;            /* the word this was filled for; pid 0: nobody */
     struct process *process;   /* NULL: nobody */
-    int pidfd;                 /* valid when `watched` */
+    int pidfd;                 /* of the process; -1: none */
     bool watched;              /* its death will be told by `pidfd` */
     bool dead;                 /* the process is gone, or is another image now */
     bool dirty;                /* cells were left in writing */
@@ -33,6 +33,7 @@ struct source_lane {
     uint64_t tail;
     uint64_t reclaimed;      /* cells before it were given back, or are left alone */
     uint64_t stuck_since_ns; /* since when the cell at the tail isn't ready; 0: it is */
+    char fate[16];           /* the signal that its owner crashed of; empty: none */
     uint64_t stuck_head;     /* head at that time: cells before it have waited as long */
 };
 
@@ -49,6 +50,8 @@ struct source {
     uint32_t id;         /* the keeper's number */
     uint32_t lane_count, slot_count, cell_count;
     size_t lane_stride, slots_offset, cells_offset, size;
+    size_t crash_offset, copies_offset; /* crash_offset 0: this mapping has no room for crashes */
+    uint32_t copy_count;
     int ring_memfd; /* valid while mapped */
     uint8_t *map;   /* NULL: finished, only what describes it is kept */
     struct wire_control *control;
@@ -79,6 +82,10 @@ struct source {
 
     bool pressed, pending;   /* what the last look came to */
     uint64_t journal_woken;  /* the journal's end when the destinations were told */
+    uint32_t bell;           /* the crash bell when the lanes were looked at for crashes */
+    bool is_unheard;         /* and not all owners were known then */
+    bool listens;            /* the waiter watches the crash bell */
+    uint64_t misheard_ns;    /* when it rang last and no crash was found; 0: it wasn't the last time */
     bool asleep;             /* `asleep` is set in the mapping and the waiter watches it */
     uint64_t last_active_ns; /* something was taken */
     uint64_t quiet_since_ns; /* since when nobody is known to be left; 0: somebody is */
@@ -121,6 +128,14 @@ static inline struct wire_cell *source_cell(const struct source *source, uint32_
 {
     return (struct wire_cell *)(void *)((uint8_t *)source_lane(source, lane) + source->cells_offset) +
            (position & (source->cell_count - 1));
+}
+
+/* NULL: this mapping has no room for crashes. Context: loop. */
+static inline struct wire_crash *source_crash(const struct source *source, uint32_t lane)
+{
+    uint8_t *start = (uint8_t *)source_lane(source, lane);
+
+    return source->crash_offset ? (struct wire_crash *)(void *)(start + source->crash_offset) : NULL;
 }
 
 #endif

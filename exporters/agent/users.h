@@ -26,6 +26,14 @@ enum {
     USERS_TIME_PART = 10,             /* and one part of so many of what follows */
 };
 
+struct crash_counts {
+    uint64_t taken_count;  /* crashes that were read */
+    uint64_t failed_count; /* that could not be read */
+    uint64_t death_count;  /* reported deaths without a handler */
+    uint64_t held_ns;      /* how long processes were kept from dying, all together */
+    uint64_t held_max_ns;
+};
+
 struct user {
     _Atomic uint32_t is_used;
     uid_t uid;
@@ -35,7 +43,8 @@ struct user {
     uint64_t given_up_count;        /* rings that workers crashed of */
     uint64_t credit_at_ns;          /* when the whole burst is there again */
     /* Worker only. */
-    uint64_t time_at_ns; /* when the whole burst of time is there again */
+    uint64_t time_at_ns;         /* when the whole burst of time is there again */
+    struct crash_counts crashes; /* the same */
     /* Worker only: of rings that were. */
     struct source_counts counts;
     uint64_t counted[WIRE_COUNT_COUNT];

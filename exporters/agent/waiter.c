@@ -14,13 +14,18 @@
 
 enum { WORDS_MAX = FUTEX_WAITV_MAX - 1 };
 
+struct watched {
+    _Atomic uint32_t *word;
+    uint32_t value;
+};
+
 /* A thread and its words. */
 struct group {
     struct group *next;
     pthread_t thread;
     _Atomic uint32_t change; /* raised when the words change, and waited for with them */
     /* The rest is guarded by `mutex`. */
-    _Atomic uint32_t *words[WORDS_MAX];
+    struct watched words[WORDS_MAX];
     unsigned word_count;
     bool stopping;
 };
@@ -40,13 +45,13 @@ static void futex_wake(_Atomic uint32_t *word)
     (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
-/* Take the words that are no longer 1 off the list. Were there any? */
+/* Take the words that have another value off the list. Were there any? */
 static bool take_woken(struct group *group)
 {
     bool any = false;
 
     for (unsigned i = 0; i < group->word_count;) {
-        if (atomic_load(group->words[i]) == 1) {
+        if (atomic_load(group->words[i].word) == group->words[i].value) {
             i++;
             continue;
         }
@@ -62,8 +67,8 @@ static unsigned list_words(struct group *group, struct futex_waitv *waiters)
                                       .uaddr = (uint64_t)(uintptr_t)&group->change,
                                       .flags = FUTEX_32 | FUTEX_PRIVATE_FLAG};
     for (unsigned i = 0; i < group->word_count; i++)
-        waiters[i + 1] =
-            (struct futex_waitv){.val = 1, .uaddr = (uint64_t)(uintptr_t)group->words[i], .flags = FUTEX_32};
+        waiters[i + 1] = (struct futex_waitv){
+            .val = group->words[i].value, .uaddr = (uint64_t)(uintptr_t)group->words[i].word, .flags = FUTEX_32};
     return group->word_count + 1;
 }
 
@@ -160,13 +165,13 @@ static int group_new(struct group **ret_group)
     return 0;
 }
 
-static bool group_add(struct group *group, _Atomic uint32_t *word)
+static bool group_add(struct group *group, const struct watched *watched)
 {
     bool added = false;
 
     pthread_mutex_lock(&mutex);
     if (group->word_count < WORDS_MAX) {
-        group->words[group->word_count++] = word;
+        group->words[group->word_count++] = *watched;
         added = true;
     }
     pthread_mutex_unlock(&mutex);
@@ -175,18 +180,19 @@ static bool group_add(struct group *group, _Atomic uint32_t *word)
     return added;
 }
 
-int waiter_watch(_Atomic uint32_t *word)
+int waiter_watch(_Atomic uint32_t *word, uint32_t value)
 {
+    const struct watched watched = {word, value};
     struct group *group;
     int error;
 
     for (group = groups; group; group = group->next)
-        if (group_add(group, word))
+        if (group_add(group, &watched))
             return 0;
     error = group_new(&group);
     if (error)
         return error;
-    (void)group_add(group, word);
+    (void)group_add(group, &watched);
     return 0;
 }
 
@@ -195,7 +201,7 @@ void waiter_forget(_Atomic uint32_t *word)
     pthread_mutex_lock(&mutex);
     for (struct group *group = groups; group; group = group->next)
         for (unsigned i = 0; i < group->word_count;)
-            if (group->words[i] == word)
+            if (group->words[i].word == word)
                 group->words[i] = group->words[--group->word_count];
             else
                 i++;

@@ -2,6 +2,8 @@
 #include "exporters/agent/worker.h"
 
 #include "exporters/agent/command.h"
+#include "exporters/agent/crash_desk.h"
+#include "exporters/agent/crash_helper.h"
 #include "exporters/agent/destinations.h"
 #include "exporters/agent/http_client.h"
 #include "exporters/agent/intake.h"
@@ -32,6 +34,7 @@ static struct {
     struct link_hello hello;
     bool ready; /* what was there before has come */
     bool stopping;
+    bool has_failed;
     uint32_t had_count; /* sources and commands */
     struct loop_timer idle_timer;
     unsigned idle_rounds;
@@ -120,6 +123,7 @@ static void stop(void)
     worker.stopping = true;
     loop_timer_clear(worker.loop, &worker.idle_timer);
     rounds_drain_all();
+    crash_desk_finish();
     destinations_flush_all(geteuid(), STOP_TIMEOUT_MS, stop_now, NULL);
 }
 
@@ -241,7 +245,15 @@ static void on_link(void *arg, int fd, uint32_t events)
     }
 }
 
-static int start(void)
+/* Only a process without threads may fork it, so the worker that comes after us does. */
+static void helper_gone(void)
+{
+    log_line(LOG_LEVEL_ERROR, "the crash helper ended");
+    worker.has_failed = true;
+    loop_stop(worker.loop);
+}
+
+static int start(int helper)
 {
     const struct journals_host journals = {.keep = keep_journal, .dropped = journal_dropped};
     const struct intake_host intake = {.unmapped = source_unmapped, .dropped = entry_dropped};
@@ -262,6 +274,7 @@ static int start(void)
     destinations_init(&destinations);
     journals_init(&journals);
     intake_init(&intake);
+    crash_desk_init(worker.loop, helper, helper_gone);
     worker.idle_timer.fn = check_idle;
     error = rounds_init(worker.loop);
     return error ? error : loop_fd_set(worker.loop, worker.link, EPOLLIN, on_link, NULL);
@@ -269,19 +282,25 @@ static int start(void)
 
 int worker_run(int link)
 {
-    int error;
+    int error, helper = -1;
 
     (void)prctl(PR_SET_NAME, "spanshim-worker");
     (void)signal(SIGINT, SIG_IGN); /* a terminal's; the keeper passes on what is meant */
     (void)signal(SIGTERM, SIG_IGN);
     worker.link = link;
-    error = start();
+    error = crash_helper_start(&helper);
+    if (error)
+        log_line(LOG_LEVEL_WARN, "crashes can't be read: %s", strerror(-error));
+    error = start(helper);
     if (!error)
         error = loop_run(worker.loop);
+    if (worker.has_failed)
+        return 1;
     if (error) {
         log_line(LOG_LEVEL_ERROR, "the worker can't go on: %s", strerror(-error));
         return 1;
     }
+    crash_desk_deinit();
     intake_deinit();
     rounds_deinit();
     destinations_deinit(); /* ends the flushes that commands wait for */

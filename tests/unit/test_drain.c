@@ -234,11 +234,11 @@ static void test_drain_ends_what_the_dead_left_open(void **state)
 
     end_ns = wire_slot_request(open_slot(fixture, 5, 42))->start_ns + 777;
     fixture->source.lanes[0].dead = true;
-    assert_int_equal(drain_open_requests(&fixture->source, 0, end_ns), 1);
+    assert_int_equal(drain_open_requests(&fixture->source, 0, end_ns, NULL), 1);
     assert_int_equal(next_record(fixture, &request), 42);
     assert_int_equal(request->error, WIRE_ERROR_PROCESS_EXITED);
     assert_int_equal(request->end_ns, end_ns);
-    assert_int_equal(drain_open_requests(&fixture->source, 0, end_ns), 0);
+    assert_int_equal(drain_open_requests(&fixture->source, 0, end_ns, NULL), 0);
     /* The next owner fills it while it counts as closed. */
     assert_int_equal(atomic_load(&wire_writer_slot(&fixture->writer, 0, 5)->open), 0);
 }
@@ -256,7 +256,7 @@ static void test_drain_drops_what_came_after_a_close(void **state)
     answered->flags |= WIRE_REQUEST_AFTER_CLOSE;
     answered->first_byte_ns = answered->start_ns + 1;
     fixture->source.lanes[0].dead = true;
-    assert_int_equal(drain_open_requests(&fixture->source, 0, answered->start_ns + 777), 1);
+    assert_int_equal(drain_open_requests(&fixture->source, 0, answered->start_ns + 777, NULL), 1);
     assert_int_equal(next_record(fixture, &request), 43);
     assert_empty(fixture);
 }
@@ -270,7 +270,7 @@ static void test_drain_does_not_double_a_request_whose_record_came(void **state)
     fixture->source.lanes[0].dead = true;
     (void)drain_lane(&fixture->source, 0, 0);
     assert_int_equal(next_number(fixture), 42);
-    assert_int_equal(drain_open_requests(&fixture->source, 0, 1), 0);
+    assert_int_equal(drain_open_requests(&fixture->source, 0, 1, NULL), 0);
     assert_empty(fixture);
 }
 
@@ -282,7 +282,7 @@ static void test_drain_takes_a_request_that_was_just_ending(void **state)
 
     atomic_store(&slot->open, WIRE_SLOT_ENDING);
     wire_slot_request(slot)->end_ns = wire_slot_request(slot)->start_ns + 5;
-    assert_int_equal(drain_open_requests(&fixture->source, 0, UINT64_MAX), 1);
+    assert_int_equal(drain_open_requests(&fixture->source, 0, UINT64_MAX, NULL), 1);
     assert_int_equal(next_record(fixture, &request), 42);
     assert_int_equal(request->error, WIRE_ERROR_NONE);
     assert_int_equal(request->end_ns, request->start_ns + 5);
@@ -294,7 +294,7 @@ static void test_drain_leaves_a_request_to_the_process_that_ends_it(void **state
     struct fixture *fixture = *state;
 
     atomic_store(&open_slot(fixture, 5, 42)->open, WIRE_SLOT_ENDING_BY_KIN);
-    assert_int_equal(drain_open_requests(&fixture->source, 0, 1), 0);
+    assert_int_equal(drain_open_requests(&fixture->source, 0, 1, NULL), 0);
     assert_empty(fixture);
     assert_int_equal(wire_writer_lane(&fixture->writer, 0)->slot_map[0], 0);
 }
@@ -304,7 +304,7 @@ static void test_drain_leaves_unsampled_requests_alone(void **state)
     struct fixture *fixture = *state;
 
     wire_slot_request(open_slot(fixture, 0, 1))->flags = 0;
-    assert_int_equal(drain_open_requests(&fixture->source, 0, 1), 0);
+    assert_int_equal(drain_open_requests(&fixture->source, 0, 1, NULL), 0);
 }
 
 static void test_drain_gives_a_clean_lane_to_the_next_owner(void **state)
@@ -363,12 +363,12 @@ static void test_drain_does_not_end_a_request_twice_after_a_restart(void **state
     struct wire_lane *lane = wire_writer_lane(&fixture->writer, 0);
 
     (void)open_slot(fixture, 5, 42);
-    (void)drain_open_requests(&fixture->source, 0, 1);
+    (void)drain_open_requests(&fixture->source, 0, 1, NULL);
     atomic_fetch_or(&lane->slot_map[0], UINT64_C(1) << 5); /* as if killed before it was cleared */
     source_unmap(&fixture->source);
     take_over(fixture);
     drain_resume(&fixture->source);
-    assert_int_equal(drain_open_requests(&fixture->source, 0, 1), 0);
+    assert_int_equal(drain_open_requests(&fixture->source, 0, 1, NULL), 0);
 }
 
 static void test_drain_survives_a_head_that_jumps(void **state)

@@ -125,7 +125,7 @@ static void test_drain_hostile_records(void **state)
         source.lanes[0].dead = random_below(8) == 0;
         (void)drain_lane(&source, 0, i * UINT64_C(50000000));
         if (random_below(64) == 0)
-            (void)drain_open_requests(&source, 0, i);
+            (void)drain_open_requests(&source, 0, i, NULL);
         if (random_below(256) == 0)
             drain_release(&source, 0);
         if (random_below(4096) == 0) {

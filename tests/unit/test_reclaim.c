@@ -184,7 +184,7 @@ static void test_reclaim_does_not_double_a_request(void **state)
     read_all(fixture);
     assert_true(reclaim_source(&fixture->source) > 0);
     fixture->source.lanes[0].dead = true;
-    assert_int_equal(drain_open_requests(&fixture->source, 0, 1), 0);
+    assert_int_equal(drain_open_requests(&fixture->source, 0, 1, NULL), 0);
 }
 
 static void test_reclaim_gives_back_free_slots_only(void **state)

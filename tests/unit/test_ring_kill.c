@@ -221,7 +221,7 @@ static void bury(pid_t pid)
         state->dead = true;
         read_lane(lane);
         assert_int_equal(state->tail, atomic_load(&source_lane(&test.source, lane)->head));
-        (void)drain_open_requests(&test.source, lane, 1);
+        (void)drain_open_requests(&test.source, lane, 1, NULL);
         check_journal();
         for (int cause = 0; cause < WIRE_DROP_COUNT; cause++)
             assert_int_equal(source_lane(&test.source, lane)->dropped[cause], 0);

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "exporters/agent/crash_death.h"
+
+#include "exporters/agent/clock.h"
+#include "exporters/agent/crash_facts.h"
+#include "exporters/agent/crash_file.h"
+#include "exporters/agent/loop.h"
+#include "exporters/agent/source.h"
+#include "exporters/agent/users.h"
+#include "exporters/agent/wait_status.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MS UINT64_C(1000000)
+
+enum { DEATHS_MAX = 256 };
+static const uint64_t patience_ns = 5000 * MS, poll_ns = 50 * MS;
+
+/* A death whose status is not known yet. */
+struct death {
+    struct death *next;
+    struct source *source; /* it stays until then */
+    int pidfd;
+    uint64_t until_ns;
+    json_t *report; /* what was known when the lane was released */
+};
+
+static struct {
+    struct loop *loop;
+    struct loop_timer timer; /* set while there are deaths */
+    struct death *first;
+    unsigned count;
+} deaths; /* loop only */
+
+/* What nobody sends to stop a program in good order. */
+static bool is_told(int status)
+{
+    static const int signals[] = {SIGKILL, SIGXCPU, SIGXFSZ, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
+
+    for (size_t i = 0; WIFSIGNALED(status) && i < sizeof(signals) / sizeof(signals[0]); i++)
+        if (WTERMSIG(status) == signals[i])
+            return true;
+    return false;
+}
+
+static json_t *make_report(struct source *source, uint32_t lane)
+{
+    char uuid[CRASH_UUID_SIZE];
+    json_t *report;
+
+    crash_file_make_uuid(source->lanes[lane].process, 0, uuid);
+    report = json_pack("{s:s, s:s, s:I}", "kind", "death", "uuid", uuid, "time_unix_ns",
+                       (json_int_t)clock_now_ns(CLOCK_REALTIME));
+    if (report)
+        crash_facts_add(report, source, lane, NULL);
+    return report;
+}
+
+static void name_signal(json_t *report, int number)
+{
+    const char *short_name = sigabbrev_np(number);
+    char name[16], title[64];
+
+    (void)snprintf(name, sizeof(name), "SIG%s", short_name ? short_name : "?");
+    (void)snprintf(title, sizeof(title), "killed by %s%s", name,
+                   number == SIGKILL ? " (by somebody, or by the kernel for want of memory)" : "");
+    (void)json_object_set_new(report, "signal", json_pack("{s:i, s:s}", "number", number, "name", name));
+    (void)json_object_set_new(report, "exception", json_pack("{s:s, s:s}", "class", name, "message", title));
+    (void)json_object_set_new(report, "title", json_string(title));
+    crash_facts_incomplete(report, "no handler ran: neither registers nor frames are known");
+}
+
+/* Takes the report. */
+static void judge(json_t *report, struct source *source, int status)
+{
+    if (report && is_told(status)) {
+        users_find(source->uid)->crashes.death_count++;
+        name_signal(report, WTERMSIG(status));
+        crash_file_report(report, source, &status);
+    }
+    json_decref(report);
+}
+
+/* Does it still have to be asked for? */
+static bool is_open(struct death *death)
+{
+    int status, error = wait_status_of(death->pidfd, &status);
+
+    if (error == -EAGAIN && clock_now_ns(CLOCK_MONOTONIC) < death->until_ns)
+        return true;
+    if (error)
+        json_decref(death->report);
+    else
+        judge(death->report, death->source, status);
+    return false;
+}
+
+static void remove_death(struct death **link)
+{
+    struct death *death = *link;
+
+    *link = death->next;
+    deaths.count--;
+    close(death->pidfd);
+    free(death);
+}
+
+static void ask_again(void *arg)
+{
+    (void)arg;
+    for (struct death **link = &deaths.first; *link;)
+        if (is_open(*link))
+            link = &(*link)->next;
+        else
+            remove_death(link);
+    if (deaths.first)
+        (void)loop_timer_set(deaths.loop, &deaths.timer, poll_ns);
+}
+
+static void ask_later(struct source *source, uint32_t lane)
+{
+    struct death *death = deaths.count < DEATHS_MAX ? calloc(1, sizeof(*death)) : NULL;
+
+    if (!death)
+        return;
+    *death = (struct death){.next = deaths.first,
+                            .source = source,
+                            .pidfd = fcntl(source->lanes[lane].pidfd, F_DUPFD_CLOEXEC, 0),
+                            .until_ns = clock_now_ns(CLOCK_MONOTONIC) + patience_ns,
+                            .report = make_report(source, lane)};
+    deaths.first = death;
+    deaths.count++;
+    if (!loop_timer_is_set(&deaths.timer))
+        (void)loop_timer_set(deaths.loop, &deaths.timer, poll_ns);
+}
+
+void crash_death_look_into(struct source *source, uint32_t lane)
+{
+    int pidfd = source->lanes[lane].pidfd;
+    int status, error = pidfd >= 0 && source->map ? wait_status_of(pidfd, &status) : -ESRCH;
+
+    if (error == -EAGAIN)
+        ask_later(source, lane);
+    else if (!error && is_told(status))
+        judge(make_report(source, lane), source, status);
+}
+
+bool crash_death_keeps(const struct source *source)
+{
+    for (const struct death *death = deaths.first; death; death = death->next)
+        if (death->source == source)
+            return true;
+    return false;
+}
+
+void crash_death_finish(const struct source *source)
+{
+    for (struct death **link = &deaths.first; *link;) {
+        if (source && (*link)->source != source) {
+            link = &(*link)->next;
+            continue;
+        }
+        (*link)->until_ns = 0;
+        (void)is_open(*link);
+        remove_death(link);
+    }
+    if (!deaths.first)
+        loop_timer_clear(deaths.loop, &deaths.timer);
+}
+
+void crash_death_init(struct loop *loop)
+{
+    deaths.loop = loop;
+    deaths.timer = (struct loop_timer){.fn = ask_again};
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the agent knows of a crash beside what was read from the process: the service, the host, the requests. Called by
+ * crash_desk.c, while the lane's slots are as the process left them. */
+#ifndef SPANSHIM_CRASH_FACTS_H
+#define SPANSHIM_CRASH_FACTS_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+struct source;
+struct wire_crash;
+
+/* Complete a report by what report.h says that only the agent knows. `crash` tells the request that the thread worked
+ * on; NULL: a death of which nothing is known. Context: loop. */
+void crash_facts_add(json_t *report, struct source *source, uint32_t lane, const struct wire_crash *crash);
+
+/* A report of what the process wrote itself, where it could not be read. A new object. Context: loop. */
+json_t *crash_facts_alone(const struct wire_crash *crash);
+
+/* One more text in "incomplete". Context: loop. */
+void crash_facts_incomplete(json_t *report, const char *text);
+
+#endif
