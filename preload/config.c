@@ -102,6 +102,19 @@ static uint32_t number(struct config *read, size_t row, uint32_t most)
     return 0;
 }
 
+/* A header that must not be captured names nobody. */
+static void settle_user_header(struct config *read)
+{
+    struct slice name = read->user_header_name ? trimmed(read->user_header_name) : (struct slice){0};
+
+    if (name.length == 0)
+        return;
+    if (redact_header_allowed(name.bytes, name.length, REDACT_IP_FULL))
+        read->user_header = name;
+    else
+        complain(read, CONFIG_SPANSHIM_USER_HEADER);
+}
+
 void config_add(struct config *read, const char *entry)
 {
     const char *equals = strchr(entry, '=');
@@ -179,6 +192,7 @@ void config_settle(struct config *read)
     receivers_settle(&read->receivers);
     globs(read, CONFIG_SPANSHIM_REQUEST_HEADERS, &read->captured_request_headers);
     globs(read, CONFIG_SPANSHIM_RESPONSE_HEADERS, &read->captured_response_headers);
+    settle_user_header(read);
     read->span_limit = number(read, CONFIG_SPANSHIM_MAX_SPANS_PER_SECOND, 1000000);
 }
 

@@ -47,8 +47,9 @@ struct config {
     enum client_mode client_mode;
     struct glob_list captured_request_headers;
     struct glob_list captured_response_headers;
-    uint32_t span_limit; /* of a second; 0: none */
-    bool off;            /* hooks only forward */
+    struct slice user_header; /* empty: none */
+    uint32_t span_limit;      /* of a second; 0: none */
+    bool off;                 /* hooks only forward */
 
     const char *values[CONFIG_ROW_COUNT]; /* as they were given, by row; NULL: not given, or empty */
     uint32_t bad;                         /* a bit for each row whose value makes no sense */

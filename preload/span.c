@@ -106,7 +106,8 @@ struct wire_slot *span_open(struct span_head *head, uint64_t start_ns, const str
     set_peer(request, ends);
 
     head->host_port = 0;
-    head->has_host = head->has_user_agent = head->is_complete = head->is_ignored = head->was_context = false;
+    head->has_host = head->has_user_agent = head->has_user = head->is_complete = head->is_ignored = head->was_context =
+        false;
     head->headers = SPAN_HEADERS_NONE;
     head->client = ends->client;
     head->parent = ends->parent;
@@ -231,6 +232,24 @@ __attribute__((cold, noinline)) static void capture(struct wire_request *request
     text_commit(request, id, length);
 }
 
+/* The value of the header that names the user; the first one counts. */
+__attribute__((cold, noinline)) static void take_user(struct wire_request *request, struct span_head *head,
+                                                      struct slice name, struct slice value)
+{
+    bool truncated = false;
+    size_t room;
+
+    if (head->has_user || request->kind != WIRE_KIND_SERVER || !slice_is_same(name, config.user_header))
+        return;
+    uint8_t *to = value.length > 0 ? text_reserve(request, TEXT_MAX_LENGTH, &room) : NULL;
+    if (!to)
+        return;
+    head->has_user = true;
+    text_commit(request, WIRE_TEXT_USER, redact_header_value(value.bytes, value.length, (char *)to, room, &truncated));
+    if (truncated)
+        request->flags |= WIRE_REQUEST_TRUNCATED;
+}
+
 /* Those that span_request_field() looks for: host, user-agent, forwarded, x-forwarded-*, traceparent, tracestate, b3,
  * x-b3-*, x-amzn-trace-id, baggage. */
 uint32_t span_unused_request_letters(void)
@@ -238,7 +257,9 @@ uint32_t span_unused_request_letters(void)
     const uint32_t used =
         1u << ('h' & 31) | 1u << ('u' & 31) | 1u << ('f' & 31) | 1u << ('x' & 31) | 1u << ('t' & 31) | 1u << ('b' & 31);
 
-    return config.captured_request_headers.count > 0 ? 0 : ~used;
+    const uint32_t user = config.user_header.length > 0 ? 1u << (slice_lower(config.user_header.bytes[0]) & 31) : 0;
+
+    return config.captured_request_headers.count > 0 ? 0 : ~(used | user);
 }
 
 uint32_t span_unused_response_letters(void)
@@ -283,6 +304,8 @@ void span_request_field(struct wire_slot *slot, struct span_head *head, struct s
     }
     if (config.captured_request_headers.count > 0)
         capture(request, WIRE_TEXT_REQUEST_HEADER, &config.captured_request_headers, name, value, CAPTURE_LEAVES);
+    if (config.user_header.length > 0)
+        take_user(request, head, name, value);
 }
 
 /* Is it recorded? What the user wants ignored is not, even if the caller records it; then the sampler has the word; the

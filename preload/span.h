@@ -28,6 +28,7 @@ struct span_head {
     uint16_t host_port;
     bool has_host;
     bool has_user_agent;
+    bool has_user;
     bool is_complete;
     bool is_ignored;  /* by SPANSHIM_IGNORE_PATHS and the like */
     bool was_context; /* the last field was a trace header */

@@ -291,6 +291,7 @@ enum wire_text {
     WIRE_TEXT_CLIENT,          /* a struct wire_client */
     WIRE_TEXT_ERROR_TYPE,      /* instead of the words for enum wire_error */
     WIRE_TEXT_ERROR_MESSAGE,   /* in words; becomes the status's description */
+    WIRE_TEXT_USER,            /* who sent it, by the header that SPANSHIM_USER_HEADER names */
     WIRE_TEXT_COUNT
 };
 

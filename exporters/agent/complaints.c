@@ -53,6 +53,8 @@ static const char *problem_of(const struct settings_row *row)
 {
     if (is_type(row, "BOOLEAN") || is_type(row, "CHOICE"))
         return "is not one of";
+    if (is_type(row, "HEADER"))
+        return "is not";
     if (is_type(row, "ENDPOINT") || is_type(row, "URL"))
         return "is no URL like";
     return "is no number in";

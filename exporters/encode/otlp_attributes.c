@@ -397,6 +397,7 @@ void otlp_attributes_fill(struct otlp_attributes *attributes, const struct span 
     add_request(attributes, span);
     add_outcome(attributes, span);
     add_endpoints(attributes, span);
+    add_text(attributes, OTLP_KEY_USER_ID, span->text[WIRE_TEXT_USER]);
     add_protocol(attributes, span->request);
     add_text(attributes, OTLP_KEY_USER_AGENT_ORIGINAL, span->text[WIRE_TEXT_USER_AGENT]);
     add_sizes(attributes, span);

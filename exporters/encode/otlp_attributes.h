@@ -28,6 +28,7 @@
     X(HTTP_REQUEST_RESEND_COUNT, "http.request.resend_count")                                                          \
     X(CLIENT_ADDRESS, "client.address")                                                                                \
     X(CLIENT_PORT, "client.port")                                                                                      \
+    X(USER_ID, "user.id")                                                                                              \
     X(NETWORK_PEER_ADDRESS, "network.peer.address")                                                                    \
     X(NETWORK_PEER_PORT, "network.peer.port")                                                                          \
     X(NETWORK_PROTOCOL_VERSION, "network.protocol.version")                                                            \

@@ -208,6 +208,13 @@ class HeaderTest(NoiseTest):
         self.assertEqual("a-browser", span["attributes"]["user_agent.original"])
         self.assertEqual("a=1", span["trace_state"])
 
+    def test_user(self):
+        traffic = self.serve(SPANSHIM_USER_HEADER="x-user-id")
+        traffic.once("GET", "/size/1", fields=[("X-User-Id", "u-7"), ("X-User-Id", "u-8"), ("X-User", "9")])
+        span, = self.spans(1)
+        self.assertEqual("u-7", span["attributes"]["user.id"])
+        self.assertFalse([name for name in span["attributes"] if name.startswith("http.request.header.")])
+
     def test_clients_address_stays_hidden(self):
         traffic = self.serve(SPANSHIM_REQUEST_HEADERS="*", SPANSHIM_CLIENT_IP="none")
         address = "198.51.100.77"

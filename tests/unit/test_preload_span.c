@@ -449,6 +449,27 @@ static void test_span_captures_by_pattern_but_no_credentials(void **state)
     config.captured_request_headers = asked;
 }
 
+static void test_span_notes_the_user(void **state)
+{
+    struct wire_slot *slot = begin("GET", "/a");
+    struct wire_request *request;
+
+    (void)state;
+    field(slot, "X-Us", "1");
+    field(slot, "x-user", "");
+    field(slot, "x-user", "token=abc;u-7");
+    field(slot, "X-User", "8");
+    request = end(slot);
+    assert_text(request, WIRE_TEXT_USER, "token=REDACTED;u-7");
+    assert_null(shim_core_text(request, WIRE_TEXT_USER, 1).bytes);
+    slot = begin("GET", "/a");
+    field(slot, "X-User", long_text('u', 300));
+    request = end(slot);
+    assert_int_equal(shim_core_text(request, WIRE_TEXT_USER, 0).length, 256);
+    assert_int_equal(request->flags & WIRE_REQUEST_TRUNCATED, WIRE_REQUEST_TRUNCATED);
+    assert_int_equal(span_unused_request_letters() >> ('x' & 31) & 1, 0);
+}
+
 /* However many are captured, what a span can't do without still fits. */
 static void test_span_captures_no_more_than_leaves_room(void **state)
 {
@@ -568,6 +589,7 @@ int main(void)
     static char *environment[] = {
         (char *)(uintptr_t) "SPANSHIM_REQUEST_HEADERS=x-id,referer,authorization,cookie,proxy-authorization,x-api-key",
         (char *)(uintptr_t) "SPANSHIM_RESPONSE_HEADERS=x-out,set-cookie,location",
+        (char *)(uintptr_t) "SPANSHIM_USER_HEADER=X-User",
         (char *)(uintptr_t) "OTEL_EXPORTER_OTLP_ENDPOINT=http://collector.example:4318/in/", NULL};
 #define TEST(name) cmocka_unit_test_setup(name, setup)
     const struct CMUnitTest tests[] = {
@@ -587,6 +609,7 @@ int main(void)
         TEST(test_span_ends_once),
         TEST(test_span_captures_the_headers_asked_for),
         TEST(test_span_captures_by_pattern_but_no_credentials),
+        TEST(test_span_notes_the_user),
         TEST(test_span_captures_no_more_than_leaves_room),
         TEST(test_span_cuts_what_has_no_room),
         TEST(test_span_lets_no_secret_into_the_ring),
