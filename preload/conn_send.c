@@ -144,8 +144,8 @@ static enum exchange_result plan_buffer(struct plan *plan, const char *bytes, si
     return result;
 }
 
-/* Why our lines, which are so long, can't be added. */
-static enum wire_withhold obstacle(const struct plan *plan, size_t own_length)
+/* Why our lines can't be added. */
+static enum wire_withhold obstacle(const struct plan *plan, bool fits)
 {
     const struct conn *conn = plan->conn;
 
@@ -153,7 +153,7 @@ static enum wire_withhold obstacle(const struct plan *plan, size_t own_length)
         return WIRE_WITHHOLD_HEAD_CUT;
     if (conn->is_signed)
         return WIRE_WITHHOLD_SIGNED;
-    if (own_length == 0)
+    if (!fits)
         return WIRE_WITHHOLD_HEAD_TOO_LONG;
     if (conn->head_fields >= (conn_is_client(conn) ? OUTGOING_FIELDS_MAX : OUTGOING_RESPONSE_FIELDS_MAX))
         return WIRE_WITHHOLD_TOO_MANY_FIELDS;
@@ -170,17 +170,17 @@ static bool wants_lines(const struct conn *conn)
     return conn->responses.parser.status >= 200 && (config.response_lines & ~conn->program_lines) != 0;
 }
 
-/* Put them behind the `head` bytes that the program's own are. Returns their length, 0: there is no room. */
-static size_t own_lines(struct plan *plan, struct wire_slot *slot, size_t head)
+/* Put them behind the `head` bytes that the program's own are. False: there is no room. */
+static bool own_lines(struct plan *plan, struct wire_slot *slot, size_t head, size_t *ret_length)
 {
     struct conn *conn = plan->conn;
     size_t most = conn_is_client(conn) ? OUTGOING_HEAD_MAX : OUTGOING_RESPONSE_HEAD_MAX;
+    size_t room = head < most ? most - head : 0;
 
-    if (head >= most)
-        return 0;
     if (conn_is_client(conn))
-        return span_context_lines(slot, conn->head, plan->outgoing->own, most - head);
-    return span_response_lines(slot, conn->program_lines, plan->outgoing->own, most - head);
+        return span_context_lines(slot, conn->head, plan->outgoing->own, room, ret_length);
+    *ret_length = span_response_lines(slot, conn->program_lines, plan->outgoing->own, room);
+    return *ret_length > 0;
 }
 
 /* The head is complete: put together what goes out. False: the program's bytes go as they are. */
@@ -190,12 +190,15 @@ static bool plan_head(struct plan *plan)
     struct outgoing *outgoing = plan->outgoing;
     struct wire_slot *slot = exchange_sending(conn);
     enum wire_withhold reason;
-    size_t own;
+    size_t own = 0;
+    bool fits;
 
     if (!slot || !wants_lines(conn))
         return false;
-    own = own_lines(plan, slot, conn->head_length - outgoing->omitted_length);
-    reason = obstacle(plan, own);
+    fits = own_lines(plan, slot, conn->head_length - outgoing->omitted_length, &own);
+    if (fits && own == 0)
+        return false; /* nothing to tell */
+    reason = obstacle(plan, fits);
     if (reason != WIRE_WITHHOLD_NONE) {
         exchange_withhold(slot, reason);
         return false;

@@ -162,6 +162,18 @@ void exchange_request_head_end(struct conn *conn, struct wire_slot *slot)
     work_on_youngest(conn);
 }
 
+/* Of a list whose line was cut only whole members count. */
+__attribute__((cold, noinline)) static struct slice whole_members(const struct http1_out *field)
+{
+    struct slice list = field->b;
+
+    if (!slice_is(field->a, "tracestate") && !slice_is(field->a, "baggage"))
+        return list;
+    while (list.length > 0 && list.bytes[list.length - 1] != ',')
+        list.length--;
+    return list;
+}
+
 enum exchange_result exchange_request_event(struct conn *conn, enum http1_event event, const struct http1_out *out)
 {
     struct wire_slot *slot = exchange_arriving(conn);
@@ -171,7 +183,8 @@ enum exchange_result exchange_request_event(struct conn *conn, enum http1_event 
         return request_begin(conn, out);
     case HTTP1_FIELD:
         if (slot)
-            span_request_field(slot, conn->head, out->a, out->b);
+            span_request_field(slot, conn->head, out->a,
+                               __builtin_expect(out->truncated, 0) ? whole_members(out) : out->b);
         return EXCHANGE_ON;
     case HTTP1_HEAD_END:
         exchange_request_head_end(conn, slot);

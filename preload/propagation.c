@@ -172,17 +172,21 @@ bool propagation_done(struct propagation *propagation)
 
 /* Lines are written. */
 
-size_t propagation_write(char *out, size_t room, unsigned formats, const struct trace_context *context,
-                         const struct propagation_carried *carried)
+bool propagation_write(char *out, size_t room, unsigned formats, const struct trace_context *context,
+                       const struct propagation_carried *carried, size_t *ret_length)
 {
     struct propagation_lines lines = {.at = out, .end = out + room};
+    bool has_lines = formats & (1u << PROPAGATION_BAGGAGE) && carried->baggage.length > 0;
 
 #define PROPAGATOR(NAME, name, extract, write)                                                                         \
     if (formats & 1u << PROPAGATION_##NAME)                                                                            \
         write(&lines, context, carried);
 #include "preload/propagators.def"
 #undef PROPAGATOR
-    return lines.is_cut ? 0 : (size_t)(lines.at - out);
+    if (lines.is_cut || (has_lines && lines.at == out))
+        return false;
+    *ret_length = (size_t)(lines.at - out);
+    return true;
 }
 
 /* Server-Timing: a list of metrics, "name;desc=...;dur=...". */

@@ -120,10 +120,10 @@ void propagation_write_traceparent(char buf[PROPAGATION_TRACEPARENT_SIZE], const
 
 /* Write the header lines for the next hop, "name: value" and CR LF each: those of every format in `formats`, one format
  * after the other. context->span_id is the span that makes the request; context->flags say whether it is recorded.
- * Returns their length, 0 when there are none or they don't fit; of baggage as many members are written as do.
- * Context: pure; signal-safe. */
-size_t propagation_write(char *out, size_t room, unsigned formats, const struct trace_context *context,
-                         const struct propagation_carried *carried);
+ * Their length may be 0: baggage alone, of which there is none. False: they don't fit; of baggage as many members are
+ * written as do, but one at least where it is all. Context: pure; signal-safe. */
+bool propagation_write(char *out, size_t room, unsigned formats, const struct trace_context *context,
+                       const struct propagation_carried *carried, size_t *ret_length);
 
 /* Lines of a response, bits. */
 enum propagation_response {

@@ -361,8 +361,19 @@ static bool origin_of_head(struct span_head *head, struct origin *ret)
     return is_valid;
 }
 
+/* Keep the tracestate of another request, which may end at any moment. */
+static struct slice copy_tracestate(struct propagation *propagation, const struct wire_request *request)
+{
+    struct slice tracestate = text_of(request, WIRE_TEXT_TRACESTATE);
+
+    if (tracestate.length > sizeof(propagation->tracestate))
+        return (struct slice){0}; /* the slot is another's, and being written */
+    slice_copy(propagation->tracestate, tracestate.bytes, tracestate.length);
+    return (struct slice){propagation->tracestate, tracestate.length};
+}
+
 /* The request of this process that it is made for. False: none that is known. */
-static bool origin_of_parent(const struct span_head *head, struct origin *ret)
+static bool origin_of_parent(struct span_head *head, struct origin *ret)
 {
     const struct wire_request *parent = request_live(&head->parent);
 
@@ -373,7 +384,8 @@ static bool origin_of_parent(const struct span_head *head, struct origin *ret)
     ret->context.flags = parent->trace_flags;
     ret->context.valid = ret->context.decided = true;
     ret->is_remote = false;
-    ret->tracestate = text_of(parent, WIRE_TEXT_TRACESTATE);
+    ret->tracestate = copy_tracestate(&head->propagation, parent);
+    atomic_thread_fence(memory_order_acquire);
     return request_live(&head->parent) != NULL; /* it may have ended meanwhile, and the slot be another's */
 }
 
@@ -578,14 +590,14 @@ static struct trace_context context_of(const struct wire_request *request)
     return context;
 }
 
-size_t span_context_lines(struct wire_slot *slot, struct span_head *head, char *out, size_t room)
+bool span_context_lines(struct wire_slot *slot, struct span_head *head, char *out, size_t room, size_t *ret_length)
 {
     const struct wire_request *request = wire_slot_request(slot);
     const struct carried *block = carried_of(&head->parent);
     struct propagation_carried carried = {.tracestate = text_of(request, WIRE_TEXT_TRACESTATE)};
     struct trace_context context = context_of(request);
     unsigned formats = config.propagator_formats;
-    size_t length;
+    bool fits;
 
     if (propagation_has(&head->propagation, PROPAGATION_BAGGAGE))
         formats &= ~(1u << PROPAGATION_BAGGAGE); /* the program has its own */
@@ -594,11 +606,11 @@ size_t span_context_lines(struct wire_slot *slot, struct span_head *head, char *
         carried.xray = (struct slice){block->xray, block->xray_length};
         carried.b3_debug = block->b3_debug;
     }
-    length = propagation_write(out, room, formats, &context, &carried);
+    fits = propagation_write(out, room, formats, &context, &carried, ret_length);
     if (!block || carried_is_attached(block, &head->parent))
-        return length;
+        return fits;
     carried = (struct propagation_carried){.tracestate = carried.tracestate}; /* the parent has just ended */
-    return propagation_write(out, room, formats, &context, &carried);
+    return propagation_write(out, room, formats, &context, &carried, ret_length);
 }
 
 size_t span_response_lines(struct wire_slot *slot, unsigned except, char *out, size_t room)

@@ -67,8 +67,8 @@ void span_head_end(struct wire_slot *slot, struct span_head *head);
 bool span_wants_headers(const struct span_head *head);
 
 /* After it, while the head is still there: the header lines that tell a client's request's context to the next hop,
- * each with its end. Returns their length, 0: there are none, or no room for them. Context: hook; signal-safe. */
-size_t span_context_lines(struct wire_slot *slot, struct span_head *head, char *out, size_t room);
+ * each with its end; none at all is of no length. False: there is no room for them. Context: hook; signal-safe. */
+bool span_context_lines(struct wire_slot *slot, struct span_head *head, char *out, size_t room, size_t *ret_length);
 
 /* The header lines that the settings want in the response to a server's request, `except` those of enum
  * propagation_response that it has already, each with its end: after its head is complete. Returns their length, 0:

@@ -215,9 +215,8 @@ static struct curl_slist *make_list(struct transfer *transfer, struct span_head 
     size_t length = 0;
     int count;
 
-    if (span_wants_headers(head))
-        length = span_context_lines(legs->slot, head, legs->lines, sizeof(legs->lines));
-    if (length == 0)
+    if (!span_wants_headers(head) || !span_context_lines(legs->slot, head, legs->lines, sizeof(legs->lines), &length) ||
+        length == 0)
         return NULL;
     count = cut_lines(legs, length);
     if (head->headers == SPAN_HEADERS_PASSED && !copy_without(legs, rest, contexts, &count, &rest))

@@ -385,6 +385,25 @@ class WithheldTest(InjectionTest):
         self.assertEqual({(OWN.split("-")[1], OWN.split("-")[2])},
                          {(span["trace_id"], span["parent_span_id"]) for span in spans.values()})
 
+    def test_signed(self):
+        """What an HTTP message signature covers is the signer's choice. AWS's names the fields that it covers."""
+        for fields in ([("Signature-Input", 'sig=("@method" "host");keyid="k"'), ("Signature", "sig=:AAAA:")],
+                       [("Authorization", 'Signature keyId="k",headers="(request-target) host",signature="AAAA"')]):
+            self.check([self._whole(get(fields=fields))], withheld="signed")
+        sigv4 = ("AWS4-HMAC-SHA256 Credential=K/20260101/eu-west-1/s3/aws4_request, "
+                 "SignedHeaders=host;user-agent;x-amz-date, Signature=00ff")
+        self.check([self._whole(get(fields=[("X-Amz-Date", "20260101T000000Z"), ("Authorization", sigv4)]))])
+
+    def test_nothing_to_pass_on(self):
+        """Baggage is all that is asked for, and there is none: the request is as it should be."""
+        data = get()
+        self.spanshim.settings["OTEL_PROPAGATORS"] = "baggage"
+        self.play([self._whole(data)])
+        self.assertEqual(data.encode(), self.server.requests[0].head)
+        span, = self._client_spans(1).values()
+        self.assertNotIn("spanshim.propagation.skipped", span["attributes"])
+        self.assertEqual({}, {name: count for name, count in self.spanshim.status()["totals"]["withheld"].items() if count})
+
     def test_pipeline_in_one_call(self):
         """The first has our header, the others the reason why not."""
         requests = [get(), get("/size/10"), post("one")]

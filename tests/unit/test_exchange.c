@@ -97,6 +97,33 @@ static void test_exchange_counts_bytes_it_does_not_see(void **state)
     assert_int_equal(request.response_body_size, 5000000000);
 }
 
+/* A line longer than what is kept of one loses the member that is cut, not only its end. */
+static void test_exchange_drops_members_that_are_cut(void **state)
+{
+    enum { FIRST = 100, SECOND = HTTP1_STASH_SIZE };
+    static const char before[] = "GET /one HTTP/1.1\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-"
+                                 "b7ad6b7169203331-01\r\ntracestate: a=1,b=";
+    char *line = malloc(SECOND);
+    struct slice tracestate;
+
+    (void)state;
+    memset(line, 'b', SECOND);
+    traffic_receive(TRAFFIC_FD, before);
+    traffic_receive_bytes(TRAFFIC_FD, line, FIRST);
+    traffic_receive(TRAFFIC_FD, ",c=");
+    memset(line, ' ', SECOND);
+    line[0] = 'c';
+    line[SECOND - 1] = 'c';
+    traffic_receive_bytes(TRAFFIC_FD, line, SECOND);
+    traffic_receive(TRAFFIC_FD, "\r\n\r\n");
+    tracestate = shim_core_text(wire_slot_request(shim_core_slot(traffic_ring, 0, 0)), WIRE_TEXT_TRACESTATE, 0);
+    assert_int_equal(tracestate.length, 4 + 2 + FIRST);
+    assert_memory_equal(tracestate.bytes, "a=1,b=bbb", 9);
+    traffic_send(TRAFFIC_FD, TRAFFIC_OK);
+    (void)traffic_assert_span("/one", 200, WIRE_ERROR_NONE);
+    free(line);
+}
+
 /* Where no body is, unseen bytes are something we don't understand. */
 static void test_exchange_doubts_unseen_bytes_outside_a_body(void **state)
 {
@@ -620,6 +647,7 @@ int main(void)
         TEST(test_exchange_marks_a_request_without_a_framing),
         TEST(test_exchange_marks_no_request_for_what_follows_it),
         TEST(test_exchange_ends_a_response_without_a_framing),
+        TEST(test_exchange_drops_members_that_are_cut),
         TEST(test_exchange_ends_a_response_longer_than_announced),
         TEST(test_exchange_follows_heads_of_any_length),
         TEST(test_exchange_takes_the_client_from_a_proxy_header),
