@@ -3,6 +3,8 @@
  * the parent's side, to children that share its memory, and to changes of user. */
 #include "hooks/hook.h"
 
+#include "preload/crash.h"
+#include "preload/crash_actions.h"
 #include "preload/link.h"
 #include "preload/ring.h"
 
@@ -28,12 +30,19 @@ pid_t fork(void)
     return child;
 }
 
-/* exit() comes by without this one, and by our destructor. */
+/* The process ends. exit() comes by without these hooks, and by our destructor. */
+static void ending(void)
+{
+    if (crash_is_pending())
+        crash_before_exit();
+    if (hook_active())
+        conn_at_exit();
+}
+
 HOOK
 void _exit(int status)
 {
-    if (hook_active())
-        conn_at_exit();
+    ending();
     REAL(_exit)(status);
     __builtin_unreachable();
 }
@@ -41,8 +50,7 @@ void _exit(int status)
 HOOK
 void _Exit(int status)
 {
-    if (hook_active())
-        conn_at_exit();
+    ending();
     REAL(_Exit)(status);
     __builtin_unreachable();
 }
@@ -50,8 +58,7 @@ void _Exit(int status)
 HOOK
 void quick_exit(int status)
 {
-    if (hook_active())
-        conn_at_exit();
+    ending();
     REAL(quick_exit)(status);
     __builtin_unreachable();
 }
@@ -62,6 +69,8 @@ void before_exec(void) __attribute__((visibility("hidden")));
 
 void before_exec(void)
 {
+    if (crash_is_pending())
+        crash_before_exit();
     if (hook_active())
         conn_at_exec();
 }
@@ -121,6 +130,7 @@ int clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
 
 static void sandboxed(void)
 {
+    crash_give_back(); /* a crash needs system calls */
     if (hook_active())
         ring_before_sandbox();
     atomic_store_explicit(&process_sandboxed, 1, memory_order_relaxed);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A thread is started: what it does first is done for the request that its starter works on. */
+/* A thread is started: it has an alternate stack of ours, and what it does first is done for the request that its
+ * starter works on. */
 #include "hooks/hook.h"
 
 #include "preload/arena.h"
+#include "preload/crash_stack.h"
 #include "preload/current.h"
 
 #include <pthread.h>
@@ -13,6 +15,7 @@ struct start {
     void *(*routine)(void *argument);
     void *argument;
     struct request_ref ref;
+    uint32_t stack; /* as crash_stack.h numbers them; 0: none */
 };
 static struct arena_pool starts = {.block_size = sizeof(struct start)};
 
@@ -22,7 +25,9 @@ static void *begin(void *block)
     const struct start start = *(struct start *)block;
 
     arena_pool_put(&starts, block);
-    current_inherit(&start.ref);
+    crash_stack_use(start.stack);
+    if (start.ref.slot)
+        current_inherit(&start.ref);
     return start.routine(start.argument);
 }
 
@@ -30,15 +35,21 @@ HOOK
 int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*routine)(void *), void *argument)
 {
     struct request_ref ref = hook_active() ? current_get() : (struct request_ref){0};
-    struct start *start = ref.slot ? arena_pool_get(&starts) : NULL;
+    uint32_t stack = crash_stack_take();
+    struct start *start = ref.slot || stack ? arena_pool_get(&starts) : NULL;
 
-    if (!start)
+    if (!start) {
+        crash_stack_put(stack);
         return REAL(pthread_create)(thread, attributes, routine, argument);
+    }
     start->routine = routine;
     start->argument = argument;
     start->ref = ref;
+    start->stack = stack;
     int result = REAL(pthread_create)(thread, attributes, begin, start);
-    if (result != 0)
+    if (result != 0) {
         arena_pool_put(&starts, start);
+        crash_stack_put(stack);
+    }
     return result;
 }

@@ -87,8 +87,8 @@ static void path_globs(struct config *read, size_t row, struct glob_list *list)
             complain(read, row);
 }
 
-/* A whole number up to `most`; 0, the default, when unset or bad. */
-static uint32_t number(struct config *read, size_t row, uint32_t most)
+/* A whole number up to `most`; the default when unset or bad. */
+static uint32_t number(struct config *read, size_t row, uint32_t most, uint32_t preset)
 {
     const char *text = *field_of(read, row);
     struct slice digits = text ? trimmed(text) : (struct slice){0};
@@ -96,10 +96,12 @@ static uint32_t number(struct config *read, size_t row, uint32_t most)
 
     for (; digits.length > 0 && digits.bytes[0] >= '0' && digits.bytes[0] <= '9' && value <= most; digits.length--)
         value = value * 10 + (uint64_t)(*digits.bytes++ - '0');
+    if (!text)
+        return preset;
     if (digits.length == 0 && value <= most)
         return (uint32_t)value;
     complain(read, row);
-    return 0;
+    return preset;
 }
 
 /* A header that must not be captured names nobody. */
@@ -193,7 +195,9 @@ void config_settle(struct config *read)
     globs(read, CONFIG_SPANSHIM_REQUEST_HEADERS, &read->captured_request_headers);
     globs(read, CONFIG_SPANSHIM_RESPONSE_HEADERS, &read->captured_response_headers);
     settle_user_header(read);
-    read->span_limit = number(read, CONFIG_SPANSHIM_MAX_SPANS_PER_SECOND, 1000000);
+    read->span_limit = number(read, CONFIG_SPANSHIM_MAX_SPANS_PER_SECOND, 1000000, 0);
+    read->crash_mode = (enum crash_mode)choose(read, CONFIG_SPANSHIM_CRASH);
+    read->crash_timeout_ms = number(read, CONFIG_SPANSHIM_CRASH_TIMEOUT, 60000, 2000);
 }
 
 void config_init(const char *text, size_t length)

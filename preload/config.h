@@ -4,6 +4,7 @@
 #ifndef SPANSHIM_CONFIG_H
 #define SPANSHIM_CONFIG_H
 
+#include "preload/crash.h"
 #include "preload/deepbind.h"
 #include "preload/glob.h"
 #include "preload/receivers.h"
@@ -49,7 +50,9 @@ struct config {
     struct glob_list captured_response_headers;
     struct slice user_header; /* empty: none */
     uint32_t span_limit;      /* of a second; 0: none */
-    bool off;                 /* hooks only forward */
+    enum crash_mode crash_mode;
+    uint32_t crash_timeout_ms;
+    bool off; /* hooks only forward */
 
     const char *values[CONFIG_ROW_COUNT]; /* as they were given, by row; NULL: not given, or empty */
     uint32_t bad;                         /* a bit for each row whose value makes no sense */

@@ -3,6 +3,8 @@
 #include "preload/arena.h"
 #include "preload/config.h"
 #include "preload/conn.h"
+#include "preload/crash.h"
+#include "preload/crash_stack.h"
 #include "preload/deepbind.h"
 #include "preload/facts.h"
 #include "preload/ids.h"
@@ -66,6 +68,7 @@ static void __attribute__((constructor)) start(int argc, char **argv, char **env
         return;
     ids_init();
     deepbind_init(config.deepbind_mode);
+    crash_stack_init();
     link_init(envp); /* last: it may already tie us to the agent; else the first socket does */
 }
 
@@ -73,6 +76,8 @@ static void __attribute__((constructor)) start(int argc, char **argv, char **env
  * process whose memory this is. Context: destructor. */
 static void __attribute__((destructor)) finish(void)
 {
+    if (crash_is_pending())
+        crash_before_exit();
     if (atomic_load_explicit(&process_active, memory_order_relaxed) && process_in_vfork == 0)
         conn_at_exit();
 }

@@ -4,6 +4,7 @@
 #include "preload/arena.h"
 #include "preload/clock.h"
 #include "preload/config.h"
+#include "preload/crash_actions.h"
 #include "preload/facts.h"
 #include "preload/process.h"
 #include "preload/ring.h"
@@ -308,6 +309,8 @@ static void tie_up(void)
         atomic_store_explicit(&link_state.tries, 0, memory_order_relaxed);
         atomic_store_explicit(&link_state.maker, process_pid(), memory_order_relaxed);
         atomic_store_explicit(&process_active, 1, memory_order_release);
+        if (config.crash_mode != CRASH_OFF)
+            crash_install();
     } else {
         uint32_t tries = atomic_fetch_add_explicit(&link_state.tries, 1, memory_order_relaxed);
         uint64_t pause_ns = UINT64_C(1000000000) << tries;
@@ -347,6 +350,13 @@ void link_ensure(void)
                          clock_mono_ns() >= atomic_load_explicit(&link_state.next_ns, memory_order_relaxed)))
         tie_up();
     errno = saved_errno;
+}
+
+bool link_crash_is_wanted(void)
+{
+    const struct wire_control *control = atomic_load_explicit(&link_state.control, memory_order_acquire);
+
+    return control && atomic_load_explicit(&control->crash_wanted, memory_order_relaxed) != 0;
 }
 
 void link_after_fork(void)
@@ -394,6 +404,6 @@ void link_init(char *const *envp)
 {
     link_state.scratch = arena_alloc(sizeof(*link_state.scratch));
     link_state.ready = link_state.scratch != NULL;
-    if (socket_is_internet(0) || has_passed_sockets(envp))
+    if (config.crash_mode == CRASH_ALWAYS || socket_is_internet(0) || has_passed_sockets(envp))
         link_ensure();
 }

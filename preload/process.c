@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "preload/process.h"
 
+#include "preload/crash.h"
 #include "preload/ids.h"
 #include "preload/link.h"
 #include "preload/ring.h"
@@ -53,6 +54,7 @@ void process_after_fork(void)
     ids_after_fork(pid);
     ring_after_fork();
     link_after_fork();
+    crash_after_fork();
     (void)atomic_compare_exchange_strong_explicit(&process_page->valid, &fresh, 1, memory_order_release,
                                                   memory_order_relaxed);
 }

@@ -13,6 +13,7 @@
 
 void *real_table[HOOK_COUNT];
 __typeof__(&clock_gettime) real_clock;
+const void *real_abort_message;
 int real_startup_objects;
 
 static const char soname[] = "libspanshim.so";
@@ -65,8 +66,10 @@ static int object_visit(struct dl_phdr_info *info, size_t size, void *arg)
             search->duplicate = true;
         return 0;
     }
-    if (!real_clock && search->object.soname && strncmp(search->object.soname, "libc.", 5) == 0)
+    if (!real_clock && search->object.soname && strncmp(search->object.soname, "libc.", 5) == 0) {
         real_clock = (__typeof__(real_clock))object_find(&search->object, "clock_gettime", NULL);
+        real_abort_message = object_find(&search->object, "__abort_msg", NULL);
+    }
     for (int id = 0; id < HOOK_COUNT; id++)
         if (!real_table[id] && is_of_libc(id) && (search->only == HOOK_COUNT || search->only == (enum hook_id)id))
             real_table[id] = object_find(&search->object, real_names[id], NULL);

@@ -26,6 +26,9 @@ extern void *real_table[HOOK_COUNT] __attribute__((visibility("hidden")));
  * initialised yet. Written by real_init, then read-only. */
 extern __typeof__(&clock_gettime) real_clock __attribute__((visibility("hidden")));
 
+/* libc's __abort_msg, a pointer to its last words; NULL when it was not found. Written by real_init, then read-only. */
+extern const void *real_abort_message __attribute__((visibility("hidden")));
+
 /* How many objects the program was started with, ours and the kernel's among them: the first ones of the loader's list.
  * Written by real_init, then read-only. */
 extern int real_startup_objects __attribute__((visibility("hidden")));

@@ -37,6 +37,10 @@ static const char *meaning(const struct config *read)
         (void)strcat(text, read->deepbind_mode == DEEPBIND_KEEP ? " deepbind=keep" : " deepbind=drop");
     if (read->client_mode != CLIENT_ON)
         (void)strcat(text, read->client_mode == CLIENT_SPANS ? " client=1" : " client=2");
+    if (read->crash_mode != CRASH_AUTO)
+        (void)strcat(text, read->crash_mode == CRASH_ALWAYS ? " crash=1" : " crash=2");
+    if (read->crash_timeout_ms != 2000)
+        (void)sprintf(text + strlen(text), " crash_ms=%u", read->crash_timeout_ms);
     return text;
 }
 
@@ -89,6 +93,11 @@ static const struct {
     {CONFIG_SPANSHIM_DEEPBIND, "auto", DEFAULT, "php"},
     {CONFIG_SPANSHIM_DEEPBIND, "keep", DEFAULT " deepbind=keep", "yes"},
     {CONFIG_SPANSHIM_DEEPBIND, "Drop", DEFAULT " deepbind=drop", "keep|drop"},
+    {CONFIG_SPANSHIM_CRASH, "auto", DEFAULT, "on"},
+    {CONFIG_SPANSHIM_CRASH, "always", DEFAULT " crash=1", "auto|always"},
+    {CONFIG_SPANSHIM_CRASH, "Off", DEFAULT " crash=2", "false"},
+    {CONFIG_SPANSHIM_CRASH_TIMEOUT, "2000", DEFAULT, "2s"},
+    {CONFIG_SPANSHIM_CRASH_TIMEOUT, "0", DEFAULT " crash_ms=0", "60001"},
     {CONFIG_SPANSHIM_SYSTEM_ENV, "none", DEFAULT, NULL},
 };
 enum { CASE_COUNT = sizeof(cases) / sizeof(cases[0]) };

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Jumps out of a function, and so perhaps out of a signal handler: the note of its frame (preload/crash.h) is void. The
+ * stack and all registers but one are the caller's; nothing may stand between. */
+#include "hooks/hook_numbers.h"
+#include "preload/assembly.h"
+
+        .macro jump name
+        .globl \name
+        .type \name, @function
+\name:
+        .cfi_startproc
+        endbr64
+        movq crash_note@gottpoff(%rip), %rax
+        movq $0, %fs:(%rax)
+        movq real_table + 8 * HOOK_\name(%rip), %rax
+        testq %rax, %rax
+        jz .Lunknown_\name
+        notrack jmp *%rax
+.Lunknown_\name:
+        pushq %rdi
+        pushq %rsi
+        subq $8, %rsp
+        .cfi_adjust_cfa_offset 24
+        movl $HOOK_\name, %edi
+        call real_early
+        addq $8, %rsp
+        popq %rsi
+        popq %rdi
+        .cfi_adjust_cfa_offset -24
+        notrack jmp *%rax
+        .cfi_endproc
+        .size \name, . - \name
+        .endm
+
+        jump longjmp
+        jump _longjmp
+        jump siglongjmp
+        jump __longjmp_chk
+        jump setcontext
+        jump swapcontext
