@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "exporters/crash/last_words.h"
+#include "exporters/crash/exception.h"
 #include "exporters/crash/maps.h"
 #include "exporters/crash/memory.h"
 #include "exporters/crash/modules.h"
@@ -18,7 +18,7 @@
 
 struct wire_crash;
 
-enum { CAPTURE_VDSO_MAX = 64 << 10 };
+enum { CAPTURE_VDSO_MAX = 64 << 10, CAPTURE_TEXT_MAX = 1024 };
 
 struct capture {
     const struct wire_crash *crash;
@@ -30,7 +30,8 @@ struct capture {
     struct maps maps;
     struct modules modules;
     struct threads threads; /* list[0] is the crashed one, always */
-    struct last_words words;
+    char abort_text[CAPTURE_TEXT_MAX];
+    struct exception exception;
     uint8_t code[16];               /* the instruction at the fault; zero: can't be read */
     uint64_t top;                   /* the word at the stack pointer */
     uint8_t vdso[CAPTURE_VDSO_MAX]; /* the kernel's object, which is no file */

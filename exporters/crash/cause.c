@@ -176,7 +176,7 @@ static void describe_bus(const struct capture *capture, struct cause *cause)
 static void describe_fpe(int code, struct cause *cause)
 {
     static const char *const texts[] = {"",
-                                        "integer division by zero, or overflow of one",
+                                        "integer division by zero or overflow",
                                         "integer overflow",
                                         "floating-point division by zero",
                                         "floating-point overflow",

@@ -18,8 +18,11 @@ static void copy(char *demangled, const char *mangled, char *out, size_t size)
 /* A Rust name of the older kind is a C++ name, too, that ends in a hash: so Rust is asked first. */
 void demangle_symbol(const char *symbol, char *out, size_t size)
 {
+    static const char internal[] = "__GI_"; /* glibc's second name of what it exports */
     char *name = NULL;
 
+    if (!strncmp(symbol, internal, sizeof(internal) - 1))
+        symbol += sizeof(internal) - 1;
     if (strnlen(symbol, INPUT_MAX) < INPUT_MAX && symbol[0] == '_') {
         name = rust_demangle(symbol, 0);
         if (!name)

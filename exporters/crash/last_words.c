@@ -2,25 +2,17 @@
 #include "exporters/crash/last_words.h"
 
 #include <stdint.h>
-#include <string.h>
 
 #include "exporters/crash/dynamic.h"
 #include "exporters/crash/memory.h"
 
-void last_words_read_abort(struct last_words *words, const struct modules *modules, struct memory *memory)
+void last_words_read(const struct modules *modules, struct memory *memory, char *out, size_t size)
 {
-    uint64_t message;
+    /* A pointer to struct { unsigned size; char text[]; }, kept by glibc since 2.8 for those who read a dead process.
+     */
+    uint64_t message = memory_word(memory, dynamic_find_any(modules, memory, "__abort_msg", NULL));
 
-    if (words->abort_text[0])
-        return;
-    /* struct abort_msg_s { unsigned size; char text[]; } behind a pointer, in glibc since 2.8 */
-    message = memory_word(memory, dynamic_find_any(modules, memory, "__abort_msg", NULL));
+    out[0] = '\0';
     if (message)
-        (void)memory_text(memory, message + sizeof(uint32_t), words->abort_text, sizeof(words->abort_text));
-}
-
-void last_words_read_exception(struct last_words *words, const struct modules *modules, struct memory *memory,
-                               const struct stack *stack, uint64_t thread_pointer)
-{
-    (void)words, (void)modules, (void)memory, (void)stack, (void)thread_pointer;
+        (void)memory_text(memory, message + sizeof(uint32_t), out, size);
 }

@@ -11,6 +11,7 @@
 
 #include "exporters/agent/proc.h"
 #include "exporters/crash/capture.h"
+#include "exporters/crash/last_words.h"
 #include "preload/wire.h"
 
 enum { LIMIT_DEFAULT_NS = 1000000000, STOP_LIMIT_NS = 100000000 };
@@ -133,12 +134,13 @@ static void read_words(struct capture *capture)
     const struct wire_crash *crash = capture->crash;
     size_t length = crash->text_length < WIRE_CRASH_TEXT ? crash->text_length : WIRE_CRASH_TEXT;
 
-    memcpy(capture->words.abort_text, crash->text, length);
+    memcpy(capture->abort_text, crash->text, length);
     if (capture->siginfo.si_signo != SIGABRT)
         return;
-    last_words_read_abort(&capture->words, &capture->modules, &capture->memory);
-    last_words_read_exception(&capture->words, &capture->modules, &capture->memory, &capture->threads.list[0].stack,
-                              crash->thread_pointer);
+    if (!length)
+        last_words_read(&capture->modules, &capture->memory, capture->abort_text, sizeof(capture->abort_text));
+    exception_read(&capture->exception, &capture->modules, &capture->memory, &capture->threads.list[0].stack,
+                   crash->thread_pointer);
 }
 
 static void read_vdso(struct capture *capture, const struct module *module)

@@ -323,14 +323,14 @@ json_t *reader_report(struct capture *capture)
     struct symbols *symbols = symbols_new(&capture->modules, capture->vdso, capture->vdso_length, capture->debuginfod);
     json_t *report = json_object(), *incomplete = incomplete_of(capture);
 
-    cut_newlines(capture->words.abort_text);
+    cut_newlines(capture->abort_text);
     set(report, "version", json_integer(REPORT_VERSION));
     set(report, "kind", json_string("crash"));
     set(report, "uuid", new_uuid());
     set(report, "time_unix_ns", json_integer((json_int_t)time_of(capture)));
     set(report, "level", json_string("critical"));
     set(report, "signal", signal_of(capture));
-    set_text(report, "abort_message", capture->words.abort_text);
+    set_text(report, "abort_message", capture->abort_text);
     set(report, "handler", handler_of(capture, symbols));
     set(report, "process", process_of(capture));
     set(report, "threads", threads_of(capture, symbols));

@@ -35,6 +35,12 @@ static const char *text_of(const json_t *object, const char *key)
     return text ? text : "";
 }
 
+/* Code of a header of the system's: templates, and what stands for memset and the like. */
+static bool is_library_code(const json_t *frame)
+{
+    return !strncmp(text_of(frame, "file"), "/usr/include/", 13);
+}
+
 /* The first frame of the program's own, else the first. */
 static const json_t *place_of(const json_t *frames)
 {
@@ -45,7 +51,7 @@ static const json_t *place_of(const json_t *frames)
     {
         const char *module = text_of(frame, "module");
 
-        if (module[0] && !is_runtime(module))
+        if (module[0] && !is_runtime(module) && !is_library_code(frame))
             return frame;
     }
     return json_array_get(frames, 0);
@@ -68,11 +74,11 @@ static json_t *exception_of(const json_t *report, const struct capture *capture)
 {
     const json_t *signal = json_object_get(report, "signal");
     const char *abort_message = text_of(report, "abort_message");
-    char mangled[WORDS_TYPE_MAX], type[WORDS_TYPE_MAX], what[WORDS_TEXT_MAX];
+    char mangled[EXCEPTION_TYPE_MAX], type[EXCEPTION_TYPE_MAX], what[EXCEPTION_WHAT_MAX];
 
-    if (capture->words.type[0]) {
-        utf8_copy(capture->words.type, mangled, sizeof(mangled));
-        utf8_copy(capture->words.what, what, sizeof(what));
+    if (capture->exception.type[0]) {
+        utf8_copy(capture->exception.type, mangled, sizeof(mangled));
+        utf8_copy(capture->exception.what, what, sizeof(what));
         demangle_type(mangled, type, sizeof(type));
         return json_pack("{s:s, s:s}", "class", type, "message", what);
     }

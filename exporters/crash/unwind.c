@@ -78,7 +78,11 @@ static int access_memory(unw_addr_space_t space, unw_word_t address, unw_word_t 
     (void)space;
     if (write)
         return -UNW_EREADONLYREG;
-    return memory_read(unwinder->memory, address, value, sizeof(*value)) ? -UNW_EINVAL : 0;
+    if (!memory_read(unwinder->memory, address, value, sizeof(*value)))
+        return 0;
+    /* A copy lacks writable data, where the tables look for the address of C++'s personality routine: it isn't used. */
+    *value = 0;
+    return unwinder->memory->pid || !modules_find(unwinder->modules, address) ? -UNW_EINVAL : 0;
 }
 
 static int access_register(unw_addr_space_t space, unw_regnum_t number, unw_word_t *value, int write, void *arg)

@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static struct dying_area *new_area(int *ret_fd)
+static struct dying_area *new_area(bool shut, int *ret_fd)
 {
     int fd = memfd_create("dying", 0);
     struct dying_area *area;
@@ -23,6 +23,7 @@ static struct dying_area *new_area(int *ret_fd)
     area = mmap(NULL, sizeof(*area), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (area == MAP_FAILED)
         abort();
+    area->shut = shut;
     *ret_fd = fd;
     return area;
 }
@@ -52,10 +53,10 @@ static void leave_no_core(void)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
-struct dying dying_function(void (*body)(void))
+struct dying dying_function(void (*body)(void), bool shut)
 {
     int fd;
-    struct dying dying = {.area = new_area(&fd)};
+    struct dying dying = {.area = new_area(shut, &fd)};
 
     dying.pid = fork();
     if (dying.pid == 0) {
@@ -68,10 +69,10 @@ struct dying dying_function(void (*body)(void))
     return wait_ready(dying);
 }
 
-struct dying dying_program(char *const arguments[])
+struct dying dying_program(char *const arguments[], bool shut)
 {
     int fd;
-    struct dying dying = {.area = new_area(&fd)};
+    struct dying dying = {.area = new_area(shut, &fd)};
 
     dying.pid = fork();
     if (dying.pid == 0) {
@@ -81,6 +82,8 @@ struct dying dying_program(char *const arguments[])
         (void)snprintf(number, sizeof(number), "%d", fd);
         setenv("DYING_AREA", number, 1);
         setenv("LD_PRELOAD", DYING_WATCH, 1);
+        (void)!freopen("/dev/null", "w", stdout); /* crashers say what they do */
+        (void)!freopen("/dev/null", "w", stderr);
         execv(arguments[0], arguments);
         _exit(98);
     }

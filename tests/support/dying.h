@@ -11,6 +11,7 @@
 struct dying_area {
     _Alignas(WIRE_PAGE) struct wire_crash crash;
     _Alignas(WIRE_PAGE) uint8_t copy[WIRE_CRASH_COPY_SIZE];
+    bool shut; /* its memory is not to be read by others */
 };
 
 struct dying {
@@ -20,10 +21,10 @@ struct dying {
 };
 
 /* A fork that runs `body`, which crashes. Returns when it waits to be read. */
-struct dying dying_function(void (*body)(void));
+struct dying dying_function(void (*body)(void), bool shut);
 
 /* A program that crashes, likewise; its path and arguments. */
-struct dying dying_program(char *const arguments[]);
+struct dying dying_program(char *const arguments[], bool shut);
 
 /* Let it die; its wait status. */
 int dying_end(struct dying *dying);

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The child's side: a handler that does what the shim's does. As a preloaded object it starts by itself. */
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/ucontext.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -20,10 +24,10 @@ static const int caught[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, 
 /* What can be read from the address up; reads through the kernel, which refuses instead of faulting. */
 static uint32_t copy_memory(uint64_t address, uint8_t *out, size_t size)
 {
-    int fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
-    ssize_t n = pread(fd, out, size, (off_t)address);
+    struct iovec here = {.iov_base = out, .iov_len = size};
+    struct iovec there = {.iov_base = (void *)(uintptr_t)address, .iov_len = size};
+    ssize_t n = process_vm_readv(getpid(), &here, 1, &there, 1, 0);
 
-    close(fd);
     return n > 0 ? (uint32_t)n : 0;
 }
 
@@ -37,6 +41,15 @@ static uint32_t copy_maps(uint8_t *out, size_t size)
         length += (size_t)n;
     close(fd);
     return (uint32_t)length;
+}
+
+/* A pointer to { size, text } in glibc, for those who read a core. */
+static void copy_abort_text(struct wire_crash *crash)
+{
+    const char *const *message = dlsym(RTLD_DEFAULT, "__abort_msg");
+
+    if (message && *message)
+        crash->text_length = (uint32_t)snprintf(crash->text, sizeof(crash->text), "%s", *message + sizeof(uint32_t));
 }
 
 static void fill(struct wire_crash *crash, int signal_number, const siginfo_t *info, const ucontext_t *context)
@@ -53,6 +66,8 @@ static void fill(struct wire_crash *crash, int signal_number, const siginfo_t *i
     crash->stack_at = crash->copy_at = stack;
     crash->stack_length = copy_memory(stack, crash->stack, sizeof(crash->stack));
     crash->copy_length = copy_memory(stack, shared->copy, WIRE_CRASH_COPY_SIZE / 2);
+    if (shared->shut)
+        copy_abort_text(crash);
     maps_at = (crash->copy_length + 7u) & ~7u;
     crash->maps_length = copy_maps(shared->copy + maps_at, WIRE_CRASH_COPY_SIZE - maps_at);
 }
@@ -67,6 +82,8 @@ static void handle(int signal_number, siginfo_t *info, void *context)
         clock_gettime(CLOCK_MONOTONIC, &now);
         crash->mono_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
         fill(crash, signal_number, info, context);
+        if (shared->shut)
+            prctl(PR_SET_DUMPABLE, 0);
         atomic_store(&crash->state, WIRE_CRASH_READY);
     }
     while (atomic_load(&crash->state) != WIRE_CRASH_DONE)
