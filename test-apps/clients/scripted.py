@@ -7,6 +7,8 @@ The file is JSON: one object for each connection, made one after the other:
   steps    [call, length...]: a call of libc, with buffers of these lengths, the next bytes of the data; a call that takes less is
            made again with the rest of its buffers. [sendfile, offset, length] sends part of `file`. [pause, seconds] waits.
            [cork, 0 or 1] sets TCP_CORK.
+  then     when a call took less, the rest of its buffers goes by this one: a call, or sendfile or splice, out of `file`, which holds
+           the data
   flags    of the calls that have some
   options  nonblocking (after EAGAIN poll), edge (the same, by an edge-triggered epoll), tiny (a small send buffer), fastopen
            (the first call connects)
@@ -147,6 +149,13 @@ class Conversation:
                 self._failed(number)
                 continue
             buffers = advance(buffers, n)
+            then = self.script.get("then")
+            if not then or not buffers:
+                continue
+            if not hasattr(self.calls, then):
+                self._send_file(buffers[0][0] - ctypes.addressof(self.data), sum(length for _, length in buffers), then)
+                return
+            call = getattr(self.calls, then)
 
     def _failed(self, number):
         if number in (11, 115):
@@ -154,16 +163,32 @@ class Conversation:
         elif number != 4:
             raise OSError(number, os.strerror(number))
 
-    def _send_file(self, offset, length):
+    def _send_file(self, offset, length, how="sendfile"):
         with open(self.script["file"], "rb") as file:
             end = offset + length
             while offset < end:
                 try:
-                    n = os.sendfile(self.socket.fileno(), file.fileno(), offset, end - offset)
+                    n = getattr(self, f"_by_{how}")(file.fileno(), offset, end - offset)
                 except BlockingIOError:
                     self.poll.poll()
                     continue
                 offset += n
+
+    def _by_sendfile(self, file, offset, length):
+        return os.sendfile(self.socket.fileno(), file, offset, length)
+
+    def _by_splice(self, file, offset, length):
+        """All that fits into a pipe: a part of it would be left there."""
+        source, sink = os.pipe()
+        n = left = os.splice(file, sink, min(length, 4096), offset_src=offset)
+        while left:
+            try:
+                left -= os.splice(source, self.socket.fileno(), left)
+            except BlockingIOError:
+                self.poll.poll()
+        os.close(source)
+        os.close(sink)
+        return n
 
     def _read_answer(self):
         data = b""

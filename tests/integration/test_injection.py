@@ -218,11 +218,14 @@ class ShortTest(InjectionTest):
     REQUEST = post("the body")
     LENGTH = len(REQUEST) + 72  # with the longest block of ours
 
+    def _connections(self, call, **script):
+        """As many as there are places at which the first call may be cut."""
+        buffers = [len(self.REQUEST)] if call not in VECTOR_CALLS else [20, 30, len(self.REQUEST) - 50]
+        return [Connection(self.REQUEST, [[call, *buffers]], **script)] * self.LENGTH
+
     def _every_offset(self, call, then, options=("nonblocking",)):
         """On the connection n, the first call takes n bytes."""
-        buffers = [len(self.REQUEST)] if call not in VECTOR_CALLS else [20, 30, len(self.REQUEST) - 50]
-        connections = [Connection(self.REQUEST, [[call, *buffers]], options=list(options))] * self.LENGTH
-        self.check(connections, exact=False, short_sends="%" + then)
+        self.check(self._connections(call, options=list(options)), exact=False, short_sends="%" + then)
 
     def test_every_offset(self):
         for call in CALLS:
@@ -236,6 +239,26 @@ class ShortTest(InjectionTest):
         """A blocking socket takes a part now and then, too: a signal came."""
         self._every_offset("write", "", options=())
         self._every_offset("sendmsg", ",1,1,1,2,3,5,8", options=())
+
+    def test_the_rest_by_another_call(self):
+        for call, then in (("write", "sendmsg"), ("send", "writev"), ("sendmsg", "pwritev2"), ("writev", "sendto")):
+            with self.subTest(call=call, then=then):
+                self.check(self._connections(call, then=then), exact=False, short_sends="%")
+
+    def test_the_rest_from_a_file(self):
+        """What is left of our lines goes out before bytes that nobody looks at."""
+        file = self.directory / "request"
+        file.write_text(self.REQUEST, encoding="latin-1", newline="")
+        whole_lines = self.REQUEST.index("\r\n\r\n") + 2
+        for then in ("sendfile", "splice"):
+            with self.subTest(then=then):
+                connections = self._connections("write", then=then, file=str(file))
+                bare, told = (self.play(connections, preload, short_sends="%") for preload in (False, True))
+                self.assertEqual([played["answers"] for played in bare], [played["answers"] for played in told])
+                received = [request.head + request.body for request in self.server.requests]
+                self.assertEqual([self.REQUEST.encode()] * self.LENGTH, [OURS.sub(b"", data) for data in received])
+                blocks = [len(OURS.findall(data)) for data in received]
+                self.assertEqual([0] * whole_lines + [1] * (self.LENGTH - whole_lines), blocks)
 
     def test_a_byte_per_call(self):
         steps = [["write", len(self.REQUEST)]]
