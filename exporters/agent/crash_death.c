@@ -72,7 +72,7 @@ static void name_signal(json_t *report, int number)
 
     (void)snprintf(name, sizeof(name), "SIG%s", short_name ? short_name : "?");
     (void)snprintf(title, sizeof(title), "killed by %s%s", name,
-                   number == SIGKILL ? " (by somebody, or by the kernel for want of memory)" : "");
+                   number == SIGKILL ? ": by somebody, or for want of memory" : "");
     (void)json_object_set_new(report, "signal", json_pack("{s:i, s:s}", "number", number, "name", name));
     (void)json_object_set_new(report, "exception", json_pack("{s:s, s:s}", "class", name, "message", title));
     (void)json_object_set_new(report, "title", json_string(title));

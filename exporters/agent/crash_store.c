@@ -112,18 +112,39 @@ static void remove_surplus(int folder)
 
 /* files */
 
+static int write_all(int fd, const char *bytes, size_t length)
+{
+    while (length > 0) {
+        ssize_t done = write(fd, bytes, length);
+
+        if (done < 0 && errno != EINTR)
+            return -errno;
+        bytes += done < 0 ? 0 : done;
+        length -= done < 0 ? 0 : (size_t)done;
+    }
+    return 0;
+}
+
+static int write_draft(int folder, const char *draft, const json_t *report)
+{
+    char *text = json_dumps(report, JSON_INDENT(1));
+    int error, fd;
+
+    if (!text)
+        return -ENOMEM;
+    fd = openat(folder, draft, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    error = fd < 0 ? -errno : write_all(fd, text, strlen(text));
+    if (fd >= 0 && close(fd) && !error)
+        error = -errno;
+    free(text);
+    return error;
+}
+
 static int write_file(int folder, const char *name, const json_t *report)
 {
     static const char draft[] = "draft"; /* one writer: the loop */
-    int fd = openat(folder, draft, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-    int error = 0;
+    int error = write_draft(folder, draft, report);
 
-    if (fd < 0)
-        return -errno;
-    if (json_dumpfd(report, fd, JSON_INDENT(1)) || write(fd, "\n", 1) != 1)
-        error = errno ? -errno : -EIO;
-    if (close(fd) && !error)
-        error = -errno;
     if (!error && renameat(folder, draft, folder, name))
         error = -errno;
     if (error)
@@ -139,7 +160,6 @@ static int keep(const json_t *report, const char *uuid, char path[PATH_MAX])
     if (folder < 0)
         return folder;
     (void)snprintf(name, sizeof(name), "%s.json", uuid);
-    errno = 0;
     error = write_file(folder, name, report);
     remove_surplus(folder);
     close(folder);

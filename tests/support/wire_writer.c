@@ -32,7 +32,9 @@ static uint64_t clock_ns(clockid_t clock)
 int wire_writer_open(struct wire_writer *writer, uint32_t lane_count, uint32_t slot_count, uint32_t cell_count)
 {
     uint64_t stride = WIRE_PAGE + (uint64_t)slot_count * WIRE_SLOT_SIZE + (uint64_t)cell_count * WIRE_CELL_SIZE;
+    uint64_t crash_offset = stride % WIRE_PAGE == 0 ? stride : 0;
 
+    stride += crash_offset ? WIRE_PAGE : 0;
     writer->size = WIRE_PAGE + lane_count * stride;
     writer->ring_memfd = sealed_memfd(writer->size);
     writer->control_memfd = sealed_memfd(sizeof(struct wire_control));
@@ -51,6 +53,7 @@ int wire_writer_open(struct wire_writer *writer, uint32_t lane_count, uint32_t s
                                        .slots_offset = WIRE_PAGE,
                                        .cells_offset = WIRE_PAGE + (uint64_t)slot_count * WIRE_SLOT_SIZE,
                                        .mapping_size = writer->size,
+                                       .crash_offset = crash_offset,
                                        .anchor_wall_ns = clock_ns(CLOCK_REALTIME),
                                        .anchor_mono_ns = clock_ns(CLOCK_MONOTONIC)};
     return 0;
@@ -66,6 +69,13 @@ void wire_writer_close(struct wire_writer *writer)
 struct wire_lane *wire_writer_lane(const struct wire_writer *writer, uint32_t lane)
 {
     return (struct wire_lane *)(void *)((char *)writer->ring + WIRE_PAGE + lane * writer->ring->lane_stride);
+}
+
+struct wire_crash *wire_writer_crash(const struct wire_writer *writer, uint32_t lane)
+{
+    char *base = (char *)wire_writer_lane(writer, lane);
+
+    return writer->ring->crash_offset ? (struct wire_crash *)(void *)(base + writer->ring->crash_offset) : NULL;
 }
 
 struct wire_slot *wire_writer_slot(const struct wire_writer *writer, uint32_t lane, uint32_t slot)

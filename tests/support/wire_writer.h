@@ -19,6 +19,9 @@ struct wire_writer {
 int wire_writer_open(struct wire_writer *writer, uint32_t lane_count, uint32_t slot_count, uint32_t cell_count);
 void wire_writer_close(struct wire_writer *writer);
 
+/* The lane's crash; NULL when the ring has no room for it: lanes are whole pages where it has. */
+struct wire_crash *wire_writer_crash(const struct wire_writer *writer, uint32_t lane);
+
 struct wire_lane *wire_writer_lane(const struct wire_writer *writer, uint32_t lane);
 struct wire_slot *wire_writer_slot(const struct wire_writer *writer, uint32_t lane, uint32_t slot);
 struct wire_cell *wire_writer_cell(const struct wire_writer *writer, uint32_t lane, uint64_t position);
