@@ -9,18 +9,26 @@
 
 #include <pthread.h>
 
+/* What the program wants to be run. */
+struct work {
+    void *(*routine)(void *argument);
+    void *argument;
+};
+
 /* What goes to the new thread by way of its argument. */
 struct start {
     _Atomic uint32_t pool_link; /* the arena's while it is free */
-    void *(*routine)(void *argument);
-    void *argument;
+    struct work work;
     struct request_ref ref;
     uint32_t stack; /* as crash_stack.h numbers them; 0: none */
 };
 static struct arena_pool starts = {.block_size = sizeof(struct start)};
 
-/* Ends in a jump: the thread's stack is as without us. */
-static void *begin(void *block)
+/* libc_thread_begin.S, which calls the other one. */
+void *thread_begin(void *block) __attribute__((visibility("hidden")));
+struct work thread_prepare(void *block) __attribute__((visibility("hidden")));
+
+struct work thread_prepare(void *block)
 {
     const struct start start = *(struct start *)block;
 
@@ -28,7 +36,7 @@ static void *begin(void *block)
     crash_stack_use(start.stack);
     if (start.ref.slot)
         current_inherit(&start.ref);
-    return start.routine(start.argument);
+    return start.work;
 }
 
 HOOK
@@ -42,11 +50,10 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*
         crash_stack_put(stack);
         return REAL(pthread_create)(thread, attributes, routine, argument);
     }
-    start->routine = routine;
-    start->argument = argument;
+    start->work = (struct work){routine, argument};
     start->ref = ref;
     start->stack = stack;
-    int result = REAL(pthread_create)(thread, attributes, begin, start);
+    int result = REAL(pthread_create)(thread, attributes, thread_begin, start);
     if (result != 0) {
         arena_pool_put(&starts, start);
         crash_stack_put(stack);

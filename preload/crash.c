@@ -62,9 +62,9 @@ _Thread_local struct crash_note crash_note;
 
 /* Process << 32 | thread that crashes. Written by the first one (compare-and-swap); a fork's child starts anew. */
 static _Atomic uint64_t dying;
-/* What that one dies of, on its stack. Written by it, and read by it alone. */
+/* What that one dies of. Written by it, and read by it alone. */
 static struct {
-    const siginfo_t *info;
+    struct frame *frame;
     int signal;
 } first;
 
@@ -298,17 +298,36 @@ static bool is_fault(int signal, const siginfo_t *info)
     return info->si_code > 0 && (signal == SIGSEGV || signal == SIGBUS || signal == SIGFPE || signal == SIGILL);
 }
 
+/* Go back to the instruction that raised the signal, where that one is over: int3, or a system call that a filter has
+ * turned into SIGSYS. */
+static bool go_back(struct frame *frame, int signal)
+{
+    static const uint8_t int3[] = {0xcc};
+    static const uint8_t system_call[] = {0x0f, 0x05};
+    const uint8_t *wanted = signal == SIGTRAP ? int3 : system_call;
+    size_t length = signal == SIGTRAP ? sizeof(int3) : sizeof(system_call);
+    uint8_t found[sizeof(system_call)];
+
+    if (frame->info.si_code <= 0 || (signal != SIGTRAP && signal != SIGSYS) ||
+        read_memory(found, frame->context.registers[REG_RIP] - length, length) != length ||
+        memcmp(found, wanted, length) != 0)
+        return false;
+    frame->context.registers[REG_RIP] -= length;
+    return true;
+}
+
 /* Die of the signal as if nobody had caught it. It is queued anew, and blocked until we return: so the kernel delivers
  * it where it struck, and that is what the core file shows. A fault would come back by itself, but not a trap or what
- * somebody has sent; a namespace's first process, which nothing sent can kill, has only its exit. */
-static void die(int signal, const siginfo_t *info)
+ * somebody has sent. A namespace's first process is not killed by what is queued: it meets its fault once more. */
+static void die(int signal, struct frame *frame)
 {
     uint32_t pid = real_pid();
 
     crash_set_default(signal);
-    if (sys_call4(SYS_rt_tgsigqueueinfo, pid, thread_id(), signal, (long)info) == 0 && pid != 1)
+    if (pid == 1 ? go_back(frame, signal)
+                 : sys_call4(SYS_rt_tgsigqueueinfo, pid, thread_id(), signal, (long)&frame->info) == 0)
         return;
-    if (!is_fault(signal, info))
+    if (!is_fault(signal, &frame->info))
         (void)sys_call1(SYS_exit_group, EXIT_SIGNAL + signal);
 }
 
@@ -317,14 +336,14 @@ static void die_here(void)
 {
     const uint64_t none = 0;
 
-    die(first.signal, first.info);
+    die(first.signal, first.frame);
     (void)sys_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&none, 0, sizeof(none));
     (void)sys_call1(SYS_exit_group, EXIT_SIGNAL + first.signal);
 }
 
 void crash_by_default(int signal, siginfo_t *info, ucontext_t *context)
 {
-    const struct frame *frame = (const struct frame *)((const char *)context - offsetof(struct frame, context));
+    struct frame *frame = (struct frame *)((char *)context - offsetof(struct frame, context));
 
     if (info->si_code <= 0 && real_pid() == 1)
         return; /* nothing that is sent ends a namespace's first process */
@@ -333,13 +352,13 @@ void crash_by_default(int signal, siginfo_t *info, ucontext_t *context)
         die_here();
     if (is_first()) {
         first.signal = signal;
-        first.info = info;
+        first.frame = frame;
         if (note_holds(frame->context.registers[REG_RSP]))
             write_down(noted_frame(), signal, WIRE_CRASH_HANDLED);
         else
             write_down(frame, signal, 0);
     }
-    die(signal, info);
+    die(signal, frame);
 }
 
 bool crash_is_pending(void)

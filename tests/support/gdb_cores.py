@@ -61,7 +61,10 @@ def _frames(stack, mappings):
     frames = []
     frame = gdb.newest_frame()
     while frame and len(frames) < FRAMES:
-        frames.append([frame.name() or "?", _name(frame.pc(), stack, mappings)])
+        if frame.type() == gdb.SIGTRAMP_FRAME:  # whose code it is that a handler returns to tells nothing
+            frames.append(["<signal handler called>", ""])
+        else:
+            frames.append([frame.name() or "?", _name(frame.pc(), stack, mappings)])
         try:
             frame = frame.older()
         except gdb.error:
