@@ -230,7 +230,7 @@ static void await_agent(struct wire_crash *crash)
             copy_stack(crash);
             if (step(crash, WIRE_CRASH_REFUSED, WIRE_CRASH_COPIED)) {
                 (void)sys_call4(SYS_futex, (long)&crash->state, FUTEX_WAKE, 1, 0);
-                ring_wake();
+                ring_crash_bell();
             }
         } else if (state != WIRE_CRASH_READY && state != WIRE_CRASH_READING && state != WIRE_CRASH_COPIED) {
             return;
@@ -254,7 +254,7 @@ static void write_down(const struct frame *frame, int death_signal, uint32_t fla
     (void)sys_call3(SYS_prctl, PR_SET_PTRACER, -1, 0);
     fill(crash, frame, death_signal, flags);
     atomic_store_explicit(&crash->state, WIRE_CRASH_READY, memory_order_seq_cst);
-    ring_wake();
+    ring_crash_bell();
     if (link_crash_is_wanted())
         await_agent(crash);
 }

@@ -420,3 +420,12 @@ void ring_wake(void)
     if (atomic_exchange_explicit(&ring->asleep, 0, memory_order_relaxed) != 0)
         (void)sys_call4(SYS_futex, (long)&ring->asleep, FUTEX_WAKE, 1, 0);
 }
+
+void ring_crash_bell(void)
+{
+    struct wire_ring *ring = ring_current();
+
+    atomic_fetch_add_explicit(&ring->crash_bell, 1, memory_order_seq_cst);
+    if (!atomic_load_explicit(&process_sandboxed, memory_order_relaxed))
+        (void)sys_call4(SYS_futex, (long)&ring->crash_bell, FUTEX_WAKE, 1, 0);
+}

@@ -75,6 +75,9 @@ bool ring_write(enum wire_record_type type, const void *bytes, size_t length, st
 /* Wake the agent if it sleeps. Context: hook; signal-safe; a system call only then. */
 void ring_wake(void);
 
+/* Tell the agent of this process's crash, asleep or not. Context: signal-safe; a system call. */
+void ring_crash_bell(void);
+
 /* The program has locked all its memory: give back the lanes that were never used. Context: hook; system calls. */
 void ring_unlock(void);
 
