@@ -6,10 +6,12 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char base[256];
@@ -414,6 +416,94 @@ static void threads(void)
     printf("threads: %d failures\n", failures);
 }
 
+/* A cache of connections that two handles share. */
+static void shares(void)
+{
+    CURLSH *share = curl_share_init();
+    struct fetch first, second;
+
+    curl_share_setopt(share, CURLSHOPT_SHARE, CURL_LOCK_DATA_CONNECT);
+    fetch_init(&first, "/size/10");
+    fetch_init(&second, "/size/20");
+    curl_easy_setopt(first.easy, CURLOPT_SHARE, share);
+    curl_easy_setopt(second.easy, CURLOPT_SHARE, share);
+    perform("first", &first);
+    perform("second", &second);
+    curl_easy_cleanup(first.easy);
+    perform("second alone", &second);
+    curl_easy_cleanup(second.easy);
+    curl_share_cleanup(share);
+}
+
+/* On to another host, to which libcurl takes the program's headers, but for those that name the user. */
+static void elsewhere(void)
+{
+    struct curl_slist *list = curl_slist_append(curl_slist_append(NULL, "X-First: 1"), "Authorization: Basic Og==");
+    struct fetch fetch;
+
+    fetch_init(&fetch, "/elsewhere/size/10");
+    curl_easy_setopt(fetch.easy, CURLOPT_FOLLOWLOCATION, 1L);
+    curl_easy_setopt(fetch.easy, CURLOPT_HTTPHEADER, list);
+    printf("elsewhere: %d, %zu bytes\n", (int)curl_easy_perform(fetch.easy), fetch.total);
+    curl_easy_cleanup(fetch.easy);
+    curl_slist_free_all(list);
+}
+
+static void run_multi(CURLM *multi, bool (*is_enough)(const struct fetch *fetch), const struct fetch *fetch)
+{
+    int running;
+
+    do {
+        curl_multi_perform(multi, &running);
+        if (running && !is_enough(fetch))
+            curl_multi_poll(multi, NULL, 0, 1000, NULL);
+    } while (running && !is_enough(fetch));
+}
+
+static bool has_begun(const struct fetch *fetch)
+{
+    return fetch->total > 0;
+}
+
+static bool never(const struct fetch *fetch)
+{
+    (void)fetch;
+    return false;
+}
+
+/* A child is made while an answer comes in. It gives up its copy of the transfer, and makes a request of its own. */
+static void forks(void)
+{
+    struct curl_slist *list = curl_slist_append(NULL, "X-First: 1");
+    CURLM *multi = curl_multi_init();
+    struct fetch fetch, own;
+    pid_t child;
+
+    fetch_init(&fetch, "/slow/300");
+    curl_easy_setopt(fetch.easy, CURLOPT_HTTPHEADER, list);
+    curl_easy_setopt(fetch.easy, CURLOPT_PRIVATE, &fetch);
+    curl_multi_add_handle(multi, fetch.easy);
+    run_multi(multi, has_begun, &fetch);
+    (void)fflush(stdout);
+    child = fork();
+    if (child == 0) {
+        curl_multi_remove_handle(multi, fetch.easy);
+        curl_easy_cleanup(fetch.easy);
+        curl_multi_cleanup(multi);
+        curl_slist_free_all(list);
+        fetch_init(&own, "/size/7");
+        perform("child", &own);
+        curl_easy_cleanup(own.easy);
+        exit(0);
+    }
+    waitpid(child, NULL, 0);
+    run_multi(multi, never, &fetch);
+    tell_ended(multi);
+    curl_easy_cleanup(fetch.easy);
+    curl_multi_cleanup(multi);
+    curl_slist_free_all(list);
+}
+
 /* No HTTP, and what the program says itself. */
 static void others(void)
 {
@@ -450,6 +540,9 @@ int main(int argc, char **argv)
         {"multi_perform", multi_perform},
         {"multi_socket", multi_socket},
         {"taken_back", taken_back},
+        {"shares", shares},
+        {"elsewhere", elsewhere},
+        {"forks", forks},
         {"others", others},
     };
 

@@ -8,12 +8,14 @@ import subprocess
 import unittest
 
 from exact_server import ExactServer
-from harness import APPS, BARE, SPAN_KIND_CLIENT, ShimTest
+from harness import APPS, BARE, PYTHON, SPAN_KIND_CLIENT, SPAN_KIND_SERVER, ShimTest, Traffic
+from line_servers import FtpServer, SmtpServer
 from processes import free_port
-from servers import fill_in
+from servers import SCRIPTS, fill_in
 
 TRACEPARENT = re.compile(rb"\r\ntraceparent: 00-([0-9a-f]{32})-([0-9a-f]{16})-0[0-3](?=\r\n)")
-LIVES = ("lists", "own_header", "copies", "resets", "callbacks", "multi_perform", "multi_socket", "threads", "others")
+LIVES = ("lists", "own_header", "copies", "resets", "callbacks", "multi_perform", "multi_socket", "threads", "shares", "elsewhere",
+         "others")
 OWN_TRACE, OWN_SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
@@ -90,6 +92,21 @@ class CurlTest(ShimTest):
         spans = self.check(APPS / "curl_lives", self.url, "others")
         self.check_scopes(spans, "spanshim.http")
 
+    def test_other_host(self):
+        """Our header goes where the program's own do: there, but not the user's name."""
+        self.check(APPS / "curl_lives", self.url, "elsewhere")
+        self.assertEqual([(b"127.0.0.1", 1), (b"localhost", 0)],
+                         [(request.head.split(b"Host: ")[1].split(b":")[0], len(request.values("authorization")))
+                          for request in sorted(self.server.requests, key=lambda request: request.target)])
+
+    def test_fork(self):
+        """A child's copy of a transfer is not the child's: its request ends once, where it goes on."""
+        spans = self.check(APPS / "curl_lives", self.url, "forks")
+        self.assertEqual([] if BARE else ["/size/7", "/slow/300"],
+                         sorted(span["attributes"]["url.full"].removeprefix(self.url) for span in spans))
+        for span in spans:
+            self.assertNotIn("error.type", span["attributes"])
+
     def test_taken_back(self):
         """A transfer that the program takes back is no failure."""
         spans = self.check(APPS / "curl_lives", self.url, "taken_back")
@@ -120,6 +137,55 @@ class CurlTest(ShimTest):
         for order in (plugins, plugins[::-1], plugins[:1], plugins[1:]):
             with self.subTest(order=[plugin.stem for plugin in order]):
                 self.check_scopes(self.check(APPS / "curl_plugins", f"{self.url}/size/9", *order))
+
+    def test_under_a_request(self):
+        """Transfers for requests that the program serves are under them; a trace header that it passes on is replaced."""
+        relay = self.run_program([PYTHON, SCRIPTS / "curl" / "relay.py", self.url], env=self.spanshim.env())
+        traffic = Traffic(relay.announced_port())
+        came = f"00-{OWN_TRACE}-{OWN_SPAN}-01"
+        for fields in ((), [("traceparent", came)], [("X-Other", "kept"), ("traceparent", came)]):
+            traffic.once("GET", f"/size/{10 + len(fields)}", fields=fields)
+        relay.terminate()
+        self.server.settle()
+        for number, request in enumerate(self.server.requests):
+            self.assertEqual((["1"], ["2"], ["kept"] if number == 2 else []),
+                             tuple(request.values(name) for name in ("x-first", "x-last", "x-other")))
+            if not BARE:
+                self._check_parent(request, (OWN_TRACE, OWN_SPAN) if number else None)
+
+    def _check_parent(self, request, caller):
+        """The server's span is under the caller's, the transfer's under the server's; and the header names that."""
+        (trace, span), = TRACEPARENT.findall(request.head)
+        spans = {kind: next(found for found in self.spans(3, kind) if found["trace_id"] == trace.decode()
+                            and request.target in (found["attributes"].get("url.path"), self.path_of(found)))
+                 for kind in (SPAN_KIND_SERVER, SPAN_KIND_CLIENT)}
+        server, client = spans[SPAN_KIND_SERVER], spans[SPAN_KIND_CLIENT]
+        self.assertEqual((span.decode(), server["span_id"]), (client["span_id"], client["parent_span_id"]))
+        self.assertEqual(caller or (server["trace_id"], ""), (server["trace_id"], server["parent_span_id"]))
+
+    def path_of(self, span):
+        """Of a client's span."""
+        return span["attributes"].get("url.full", "").removeprefix(self.url)
+
+    def test_other_protocols(self):
+        """FTP and SMTP, even if a file looks like a request: nothing is changed, and nothing is a span."""
+        file = self.directory / "file"
+        file.write_bytes(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 100)
+        for server_class, options in ((FtpServer, ["-T", str(file)]), (FtpServer, []),
+                                      (SmtpServer, ["-T", str(file), "--mail-from", "a@b", "--mail-rcpt", "c@d"])):
+            with self.subTest(server=server_class.__name__, options=options):
+                bare, told = (self._by_lines(server_class, options, preload) for preload in (False, True))
+                self.assertEqual(bare, told)
+                self.assertEqual(0, told[0][0], told)
+                self.assertEqual([], self.spans(0))
+
+    def _by_lines(self, server_class, options, preload):
+        """How curl ends, and what the server was told."""
+        with server_class() as server:
+            url = f"{server.scheme}://127.0.0.1:{server.port}/name"
+            process = self.run_program(["curl", "-q", "-sS", *options, url], env=self.spanshim.env(preload=preload))
+            status = process.wait(60)
+            return (status, process.out, process.err), server.received
 
     def test_failures(self):
         """libcurl's result and its text."""

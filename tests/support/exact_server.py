@@ -8,7 +8,7 @@
     /last/N        as /size, then it closes             /hints         103 before 200
     /reset/N       half of N counted bytes, then RST    /cut/N         half of them, then the connection's end
     /drop          no answer, the connection's end      /hang          no answer until the client leaves
-    /reject        401 before the body is read"""
+    /reject        401 before the body is read          /elsewhere/PATH  302 to /PATH of the host with another name"""
 
 import contextlib
 import re
@@ -279,7 +279,7 @@ class ExactServer:
         kind, rest = words[0], words[1:]
         known = {"size": self._size, "last": self._last, "slow": self._slow, "chunked": self._chunked,
                  "close": self._to_end, "cut": self._cut, "reset": self._reset, "status": self._status,
-                 "moved": self._moved}
+                 "moved": self._moved, "elsewhere": self._elsewhere}
         if kind in known:
             return known[kind](connection, request, rest[0])
         others = {"login": self._login, "echo": self._echo, "hints": self._hints, "drop": self._drop,
@@ -346,6 +346,10 @@ class ExactServer:
     def _moved(connection, request, target):
         path = request.target.partition("/moved")[2] if target else "/"
         return connection.send_plain(request, 302, b"over there\n", f"Location: {path}")
+
+    def _elsewhere(self, connection, request, _):
+        path = request.target.partition("/elsewhere")[2]
+        return connection.send_plain(request, 302, b"over there\n", f"Location: http://localhost:{self.port}{path}")
 
     @staticmethod
     def _login(connection, request):
