@@ -37,7 +37,7 @@ static bool is_setting(const char *entry)
                                         "INVOCATION_ID=",
                                         "NO_COLOR=",
                                         "AWS_XRAY_",
-                                        "ROLLBAR_ENDPOINT=",
+                                        "ROLLBAR_",
                                         "HTTP_PROXY=",
                                         "http_proxy=",
                                         "HTTPS_PROXY=",

@@ -450,6 +450,7 @@ enum wire_message_type {
     WIRE_MESSAGE_CONSOLE = 4, /* descriptor: where to print; text: eSPANSHIM_SESSION=...; answered when it ends */
     WIRE_MESSAGE_STOP = 5,
     WIRE_MESSAGE_BEQUEST = 6, /* a hand-over passed on by another process: `pid`, of the same user, is whose it is */
+    WIRE_MESSAGE_REPORT = 7,  /* a person's, to be sent on; text: lLEVEL, tTITLE, mMESSAGE, and e and w as below */
 };
 
 enum { WIRE_MESSAGE_MAX = 32768 };

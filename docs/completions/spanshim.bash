@@ -10,7 +10,7 @@ _spanshim()
 
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        mapfile -t COMPREPLY < <(compgen -W 'run doctor lib settings status flush log stop purge --help --version' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W 'run doctor lib settings status flush report log stop purge --help --version' -- "$current")
         return
     fi
     case $command in
@@ -73,6 +73,13 @@ _spanshim()
         ;;
     status) mapfile -t COMPREPLY < <(compgen -W '--json --help' -- "$current") ;;
     flush) mapfile -t COMPREPLY < <(compgen -W '--timeout --help' -- "$current") ;;
+    report)
+        case $previous in
+        --level | -l) mapfile -t COMPREPLY < <(compgen -W 'critical error warning info debug' -- "$current") ;;
+        --env-file) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+        *) mapfile -t COMPREPLY < <(compgen -W '--level --title --env-file --help' -- "$current") ;;
+        esac
+        ;;
     purge) mapfile -t COMPREPLY < <(compgen -W '--yes --dry-run --stop --help' -- "$current") ;;
     log) mapfile -t COMPREPLY < <(compgen -W '-f -n --follow --lines --help' -- "$current") ;;
     esac

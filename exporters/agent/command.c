@@ -6,6 +6,7 @@
 #include "exporters/agent/loop.h"
 #include "exporters/agent/rounds.h"
 #include "exporters/agent/status.h"
+#include "exporters/agent/submit.h"
 #include "exporters/agent/users.h"
 #include "exporters/console.h"
 #include "preload/wire.h"
@@ -126,6 +127,11 @@ static void answer_flushed(void *arg, const struct destinations_flushed *flushed
                               "errors", errors));
 }
 
+static void answer_submitted(void *arg, json_t *object)
+{
+    answer(arg, object);
+}
+
 /* the console */
 
 static void end_console(void *arg, int fd, uint32_t events)
@@ -193,6 +199,10 @@ static void serve(struct command *command, const struct command_request *request
         return;
     case WIRE_MESSAGE_CONSOLE:
         start_console(command, request);
+        return;
+    case WIRE_MESSAGE_REPORT:
+        submit_take(request->uid, (const char *)request->message + sizeof(struct wire_message),
+                    request->length - sizeof(struct wire_message), answer_submitted, command);
         return;
     case WIRE_MESSAGE_STOP:
         answer(command, json_pack("{s:s}", "result", "ok"));

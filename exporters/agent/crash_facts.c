@@ -137,6 +137,7 @@ static json_t *pack_request(const struct span *span)
     set_number(object, "server_port", request->server_port);
     add_client(object, span);
     set_slice(object, "user_agent", span->text[WIRE_TEXT_USER_AGENT]);
+    set_slice(object, "user_id", span->text[WIRE_TEXT_USER]);
     add_headers(object, span);
     set_number(object, "started_unix_ns", span->start_unix_ns);
     return object;
@@ -278,14 +279,19 @@ static void add_process(json_t *report, const struct source *source, const struc
     (void)json_object_set_new(report, "process", facts);
 }
 
+void crash_facts_add_service(json_t *report, const struct resource *resource, const struct process *process)
+{
+    add_service(report, resource, process);
+    add_host(report, resource);
+}
+
 void crash_facts_add(json_t *report, struct source *source, uint32_t lane, const struct wire_crash *crash)
 {
     const struct process *process = source->lanes[lane].process;
 
     (void)json_object_set_new(report, "version", json_integer(REPORT_VERSION));
     (void)json_object_set_new(report, "level", json_string("critical"));
-    add_service(report, source->resource, process);
-    add_host(report, source->resource);
+    crash_facts_add_service(report, source->resource, process);
     add_process(report, source, process);
     add_requests(report, source, lane, crash);
 }

@@ -7,12 +7,17 @@
 #include <jansson.h>
 #include <stdint.h>
 
+struct process;
+struct resource;
 struct source;
 struct wire_crash;
 
 /* Complete a report by what report.h says that only the agent knows. `crash` tells the request that the thread worked
  * on; NULL: a death of which nothing is known. Context: loop. */
 void crash_facts_add(json_t *report, struct source *source, uint32_t lane, const struct wire_crash *crash);
+
+/* The service and the host, where `process` may be NULL. Context: loop. */
+void crash_facts_add_service(json_t *report, const struct resource *resource, const struct process *process);
 
 /* A report of what the process wrote itself, where it could not be read. A new object. Context: loop. */
 json_t *crash_facts_alone(const struct wire_crash *crash);

@@ -323,6 +323,16 @@ void destinations_flush_all(uid_t viewer, uint32_t timeout_ms, destinations_flus
     gather(gathering, NULL);
 }
 
+void destinations_flush(struct destinations *set, uint32_t timeout_ms, destinations_flush_done *done, void *arg)
+{
+    struct gathering *gathering = start_gathering(done, arg);
+
+    if (gathering == NULL)
+        return;
+    gather_set(gathering, set, timeout_ms);
+    gather(gathering, NULL);
+}
+
 void destinations_end_console(const char *session, uint32_t timeout_ms, destinations_flush_done *done, void *arg)
 {
     struct gathering *gathering = start_gathering(done, arg);

@@ -73,6 +73,10 @@ typedef void destinations_flush_done(void *arg, const struct destinations_flushe
  * or later. Context: loop. */
 void destinations_flush_all(uid_t viewer, uint32_t timeout_ms, destinations_flush_done *done, void *arg);
 
+/* The same of one set. Context: loop. */
+void destinations_flush(struct destinations *destinations, uint32_t timeout_ms, destinations_flush_done *done,
+                        void *arg);
+
 /* The launcher's program has ended: deliver what the console of this session has to print, print it, forget the session
  * (its descriptor is closed), then done. Called after the rings were drained. Context: loop. */
 void destinations_end_console(const char *session, uint32_t timeout_ms, destinations_flush_done *done, void *arg);

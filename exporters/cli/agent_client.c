@@ -179,8 +179,7 @@ static int connect_to_root(int otherwise)
     return connection >= 0 ? connection : otherwise;
 }
 
-/* A descriptor, or -errno after saying what is wrong, but for -ENOENT. */
-static int connect_to_answer(void)
+int agent_client_find(void)
 {
     char path[AGENT_PATH_MAX];
     bool is_chosen;
@@ -210,7 +209,7 @@ static int connect_to_answer(void)
 
 int agent_client_ask(uint16_t type, int timeout_ms, void (*progress)(unsigned seconds), char **ret_text)
 {
-    int connection = connect_to_answer();
+    int connection = agent_client_find();
 
     return connection < 0 ? connection : agent_client_ask_on(connection, type, timeout_ms, progress, ret_text);
 }
@@ -218,8 +217,14 @@ int agent_client_ask(uint16_t type, int timeout_ms, void (*progress)(unsigned se
 int agent_client_ask_on(int connection, uint16_t type, int timeout_ms, void (*progress)(unsigned seconds),
                         char **ret_text)
 {
+    return agent_client_ask_with(connection, type, "", 0, timeout_ms, progress, ret_text);
+}
+
+int agent_client_ask_with(int connection, uint16_t type, const char *entries, size_t entries_len, int timeout_ms,
+                          void (*progress)(unsigned seconds), char **ret_text)
+{
     char *text = NULL;
-    int err = agent_client_send(connection, type, "", 0, -1);
+    int err = agent_client_send(connection, type, entries, entries_len, -1);
     if (!err)
         err = agent_client_receive(connection, timeout_ms, progress, &text);
     (void)close(connection);

@@ -40,8 +40,13 @@ bool agent_client_is_there(void);
  * -ENOENT (no agent is running), -ECONNRESET (it ended instead of answering), both not said, or another -errno.
  * Context: main thread. */
 int agent_client_ask(uint16_t type, int timeout_ms, void (*progress)(unsigned seconds), char **ret_text);
+/* The first of them: a descriptor, or as above. Context: main thread. */
+int agent_client_find(void);
 /* The last two of them, on a connection, which is closed. Context: main thread. */
 int agent_client_ask_on(int connection, uint16_t type, int timeout_ms, void (*progress)(unsigned seconds),
                         char **ret_text);
+/* The same with entries as of agent_client_send. Context: main thread. */
+int agent_client_ask_with(int connection, uint16_t type, const char *entries, size_t entries_len, int timeout_ms,
+                          void (*progress)(unsigned seconds), char **ret_text);
 
 #endif

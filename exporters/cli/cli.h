@@ -42,6 +42,7 @@ int lib_command(int argc, char **argv);
 int settings_command(int argc, char **argv);
 int status_command(int argc, char **argv);
 int flush_command(int argc, char **argv);
+int report_command(int argc, char **argv);
 int stop_command(int argc, char **argv);
 int log_command(int argc, char **argv);
 int purge_command(int argc, char **argv);

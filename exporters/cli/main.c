@@ -51,6 +51,14 @@ static const struct command commands[] = {
      "SPANSHIM_AGENT or SPANSHIM_RUNTIME_DIR names one.\n\nExit status: 0; 1: no agent is running.\n"},
     {"flush", flush_command, "[--timeout SECONDS]", "wait until everything handed over is delivered",
      "  --timeout SECONDS  give up after this long (60)\n\nExit status: 0 when all of it was delivered, else 1.\n"},
+    {"report", report_command, "[--level LEVEL] [--title TITLE] [--env-file FILE] MESSAGE",
+     "send a message to where crashes go",
+     "  -l, --level LEVEL  critical, error, warning, info (the default) or debug\n"
+     "  -t, --title TITLE  what Rollbar lists it by; else the message\n"
+     "  --env-file FILE    as for 'run'\n\n"
+     "Sends it to Rollbar, by ROLLBAR_ACCESS_TOKEN, and prints its uuid. What can't be sent now is kept\n"
+     "by the agent, which is started if need be, and sent later.\n\n"
+     "Exit status: 0: sent, or kept; 1: neither; 2: usage.\n"},
     {"log", log_command, "[-f] [-n LINES]", "show the agent's log",
      "  -n, --lines N    the last N lines (50; 0: all)\n  -f, --follow     go on with what is written later\n"},
     {"stop", stop_command, "", "end the agent; it delivers what it holds first", "Ends the agent of this user.\n"},

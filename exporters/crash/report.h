@@ -27,13 +27,13 @@
  *   host               { name }
  *   request            the one that the crashed thread worked on, else the only one that was open:
  *                      { trace_id, span_id, parent_span_id, method, url, path, query, route, scheme, server_address,
- *                      server_port, client_address, user_agent, headers { }, user_id, started_unix_ns, certain }
+ *                      server_port, client_address, user_agent, headers { }, user_id (by SPANSHIM_USER_HEADER),
+ *                      started_unix_ns, certain }
  *   open_requests      [ the same ]: those that were open when it died, that one included, at most 32
  *   recent_requests    [ { method, url, status, started_unix_ns, ended_unix_ns, trace_id, span_id, error } ]: the
  *                      process's last ones, oldest first, at most 50
  *   held_ns            how long the process was kept from dying
- *   incomplete         [ text ]: what is missing, and why
- *   user               { id }: of the request's user, where SPANSHIM_USER_HEADER names its header */
+ *   incomplete         [ text ]: what is missing, and why */
 #ifndef SPANSHIM_REPORT_H
 #define SPANSHIM_REPORT_H
 

@@ -33,13 +33,15 @@ static void set_unless_empty(json_t *object, const char *key, json_t *value)
         json_decref(value);
 }
 
+/* The executable, or what a message says that it is of. */
 static const char *program_of(const json_t *report)
 {
     const char *path = text_of(json_object_get(report, "process"), "executable");
     const char *slash = path != NULL ? strrchr(path, '/') : NULL;
+    const char *service = text_of(json_object_get(report, "service"), "name");
 
     if (path == NULL)
-        return text_of(json_object_get(report, "service"), "name");
+        return service != NULL && strncmp(service, "unknown_service", strlen("unknown_service")) == 0 ? NULL : service;
     return slash != NULL && slash[1] != '\0' ? slash + 1 : path;
 }
 
@@ -106,11 +108,9 @@ static json_t *make_request(const json_t *report)
 
 static json_t *make_person(const json_t *report)
 {
-    const char *user = text_of(json_object_get(report, "user"), "id");
-
-    if (user == NULL)
-        user = text_of(json_object_get(report, "request"), "user_id");
+    const char *user = text_of(json_object_get(report, "request"), "user_id");
     json_t *out = json_object();
+
     set(out, "id", rollbar_scrub_name(user, ROLLBAR_PERSON_ID_MAX));
     return out;
 }

@@ -79,9 +79,11 @@ static const char *language_of_frames(const json_t *frames)
 
 const char *rollbar_language(const json_t *report)
 {
-    const char *interpreter = json_string_value(json_object_get(json_object_get(report, "process"), "interpreter"));
+    const json_t *process = json_object_get(report, "process");
+    const char *interpreter = json_string_value(json_object_get(process, "interpreter"));
     const char *kind = json_string_value(json_object_get(report, "kind"));
-    const char *language = interpreter != NULL ? language_of_interpreter(interpreter) : NULL;
+    const char *program = interpreter != NULL ? interpreter : json_string_value(json_object_get(process, "executable"));
+    const char *language = program != NULL ? language_of_interpreter(program) : NULL;
 
     if (kind != NULL && strcmp(kind, "message") == 0)
         return NULL;

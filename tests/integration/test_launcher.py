@@ -54,7 +54,7 @@ class LauncherTest(unittest.TestCase):
         self.runtime = self.folder / "run"
         self.addCleanup(self.end_agent)
         self.env = {name: value for name, value in os.environ.items()
-                    if not name.startswith(("OTEL_", "SPANSHIM_", "HONEYCOMB_", "LD_", "XDG_"))}
+                    if not name.startswith(("OTEL_", "SPANSHIM_", "HONEYCOMB_", "ROLLBAR_", "LD_", "XDG_"))}
         self.env.update(PATH="/usr/bin:/bin:/usr/sbin:/sbin", SPANSHIM_RUNTIME_DIR=str(self.runtime),
                         OTEL_TRACES_EXPORTER="none", LC_ALL="C.UTF-8")
 

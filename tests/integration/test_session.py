@@ -53,7 +53,7 @@ class SessionTest(unittest.TestCase):
         self.folder = Path(tempfile.mkdtemp(prefix="spanshim-session-"))
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
         self.env = {name: value for name, value in os.environ.items()
-                    if not name.startswith(("OTEL_", "SPANSHIM_", "HONEYCOMB_", "LD_", "XDG_"))}
+                    if not name.startswith(("OTEL_", "SPANSHIM_", "HONEYCOMB_", "ROLLBAR_", "LD_", "XDG_"))}
         self.env.update(PATH="/usr/bin:/bin:/usr/sbin:/sbin", HOME=str(self.folder), LC_ALL="C.UTF-8",
                         SPANSHIM_RUNTIME_DIR=str(self.folder / "run"), XDG_STATE_HOME=str(self.folder / "state"))
         self.addCleanup(self.spanshim, "stop")

@@ -32,14 +32,15 @@ static const char crash[] =
     " 'request': {'trace_id': '0af7651916cd43dd8448eb211c80319c', 'span_id': 'b7ad6b7169203331', 'method': 'GET',"
     "             'path': '/orders/7', 'query': 'a=1&token=abc', 'route': '/orders/{id}', 'scheme': 'https',"
     "             'server_address': 'web1', 'server_port': 8443, 'client_address': '10.0.0.0',"
-    "             'user_agent': 'curl/8', 'headers': {'x-id': '7', 'authorization': 'Bearer abc'}, 'certain': true},"
+    "             'user_agent': 'curl/8', 'headers': {'x-id': '7', 'authorization': 'Bearer abc'}, 'user_id': 'u-7',"
+    "             'certain': true},"
     " 'recent_requests': [{'method': 'GET', 'url': '/health', 'status': 200, 'started_unix_ns': 1699999999000000000,"
     "                      'ended_unix_ns': 1699999999002000000},"
     "                     {'method': 'POST', 'url': '/pay?password=x', 'status': 503,"
     "                      'started_unix_ns': 1699999999100000000, 'ended_unix_ns': 1699999999200000000},"
     "                     {'method': 'GET', 'url': '/gone', 'status': 404, 'started_unix_ns': 1699999999300000000,"
     "                      'ended_unix_ns': 1699999999400000000}],"
-    " 'held_ns': 4000000, 'incomplete': ['thread 4713 could not be read'], 'user': {'id': 'u-7'}}";
+    " 'held_ns': 4000000, 'incomplete': ['thread 4713 could not be read']}";
 
 /* As rollbar.md's section 7 shapes it. */
 static const char item_of_crash[] =
@@ -228,7 +229,7 @@ static json_t *repeated(char c, size_t count)
 static void check_limit(const char *object, const char *key, const char *out_object, const char *out_key, size_t limit)
 {
     for (size_t length = limit; length <= limit + 1; length++) {
-        json_t *report = parse("{'kind': 'crash', 'service': {}, 'user': {}, 'exception': {}, 'process': {}}");
+        json_t *report = parse("{'kind': 'crash', 'service': {}, 'request': {}, 'exception': {}, 'process': {}}");
         json_t *in = object != NULL ? json_object_get(report, object) : report;
 
         (void)json_object_set_new(in, key, repeated('a', length));
@@ -245,7 +246,7 @@ static void test_rollbar_item_keeps_to_the_limit_of_each_field(void **state)
     (void)state;
     check_limit("service", "environment", "environment", NULL, 255);
     check_limit("service", "version", "code_version", NULL, 40);
-    check_limit("user", "id", "person", "id", 40);
+    check_limit("request", "user_id", "person", "id", 40);
     check_limit(NULL, "title", "title", NULL, 255);
     check_limit(NULL, "uuid", "uuid", NULL, 36);
     check_limit("service", "name", "context", NULL, 255);
@@ -255,7 +256,7 @@ static void test_rollbar_item_keeps_to_the_limit_of_each_field(void **state)
 static void test_rollbar_item_cuts_no_character(void **state)
 {
     (void)state;
-    json_t *report = json_pack("{s:s, s:{s:s}}", "kind", "crash", "user", "id",
+    json_t *report = json_pack("{s:s, s:{s:s}}", "kind", "crash", "request", "user_id",
                                "123456789012345678901234567890123456789\xc3\xa4"); /* 39 and one of two bytes */
     json_t *data = data_of(report, &plain);
 
@@ -321,6 +322,7 @@ static void test_rollbar_item_tells_the_language(void **state)
     check_language(NULL, "<shop::Cart as core::fmt::Debug>::fmt", NULL, "rust");
     check_language(NULL, "shop::main", "src/main.rs", "rust");
     check_language("/usr/bin/python3.11", "PyEval_EvalFrame", "ceval.c", "python");
+    check_language("/usr/sbin/nginx", "ngx_http_process_request", "ngx_http_request.c", "c");
     check_language("node", "v8::Script::Run()", NULL, "javascript");
 }
 
