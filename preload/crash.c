@@ -32,7 +32,8 @@ enum {
     HANDLER_DEPTH = 8 << 20, /* of a handler's stack, at most: beyond it we are somewhere else */
     SKIPPED_PAGES = 256,     /* from a stack pointer that has run out of its stack up to where memory is */
     GRACE_MS = 1000,         /* that others wait longer for a thread's crash than that one waits for the agent */
-    EXIT_SIGNAL = 128,       /* a shell's status of a death by signal is this more */
+    LOOK_NS = 20000000,
+    EXIT_SIGNAL = 128, /* a shell's status of a death by signal is this more */
 };
 
 /* The kernel's frame: what a handler returns to, a ucontext and a siginfo. */
@@ -219,6 +220,12 @@ static bool step(struct wire_crash *crash, uint32_t from, enum wire_crash_state 
                                                    memory_order_relaxed);
 }
 
+static uint64_t earlier(uint64_t left, uint64_t right)
+{
+    return left < right ? left : right;
+}
+
+/* The agent may turn out not to want it: that is looked at now and then. */
 static void await_agent(struct wire_crash *crash)
 {
     uint64_t deadline_ns = clock_mono_ns() + config.crash_timeout_ms * UINT64_C(1000000);
@@ -234,11 +241,11 @@ static void await_agent(struct wire_crash *crash)
             }
         } else if (state != WIRE_CRASH_READY && state != WIRE_CRASH_READING && state != WIRE_CRASH_COPIED) {
             return;
-        } else if (clock_mono_ns() >= deadline_ns) {
+        } else if (clock_mono_ns() >= deadline_ns || !link_crash_is_wanted()) {
             if (step(crash, state, WIRE_CRASH_ALONE))
                 return;
         } else {
-            futex_wait(&crash->state, state, deadline_ns);
+            futex_wait(&crash->state, state, earlier(deadline_ns, clock_mono_ns() + LOOK_NS));
         }
     }
 }

@@ -28,6 +28,8 @@ enum {
     PATH_SIZE = sizeof(((struct sockaddr_un *)0)->sun_path),
 };
 
+#define TAKEN_WITHIN_NS UINT64_C(1000000000) /* by an agent that takes our ring at all */
+
 /* Space for a hand-over, too large for the program's stack. */
 struct scratch {
     struct sockaddr_un address;
@@ -53,6 +55,7 @@ static struct {
     _Atomic(const struct wire_control *) control; /* of the ring; NULL: there is none */
     _Atomic uint32_t maker;                       /* process that made the ring; 0: there is none */
     _Atomic uint32_t locking;                     /* new mappings are locked: mlockall(MCL_FUTURE) */
+    _Atomic uint64_t taken_by_ns;                 /* an agent that has not taken the ring by then won't */
     struct scratch *scratch;                      /* of who is busy */
     bool ready;                                   /* written at start */
 } link_state;
@@ -290,6 +293,7 @@ static bool hand_over(void)
         (void)sys_call1(SYS_close, handover.ring_fd);
     if (done) {
         ring_adopt(handover.ring);
+        atomic_store_explicit(&link_state.taken_by_ns, clock_mono_ns() + TAKEN_WITHIN_NS, memory_order_relaxed);
         atomic_store_explicit(&link_state.control, handover.control, memory_order_release);
         return true;
     }
@@ -356,7 +360,11 @@ bool link_crash_is_wanted(void)
 {
     const struct wire_control *control = atomic_load_explicit(&link_state.control, memory_order_acquire);
 
-    return control && atomic_load_explicit(&control->crash_wanted, memory_order_relaxed) != 0;
+    if (!control)
+        return false;
+    if (atomic_load_explicit(&control->version, memory_order_acquire) == 0)
+        return clock_mono_ns() < atomic_load_explicit(&link_state.taken_by_ns, memory_order_relaxed);
+    return atomic_load_explicit(&control->crash_wanted, memory_order_relaxed) != 0;
 }
 
 void link_after_fork(void)

@@ -29,8 +29,8 @@ void link_before_uid_change(void);
 /* What is mapped from now on is locked, and so filled, at once: map little. Context: hook; signal-safe. */
 void link_expect_locking(void);
 
-/* Does the agent want to look into a crash of this process, so that waiting for it makes sense? Context: hook;
- * signal-safe. */
+/* Does the agent want to look into a crash of this process, so that waiting for it makes sense? One that was given the
+ * ring a moment ago may not have said so yet: it is given the time to. Context: hook; signal-safe. */
 bool link_crash_is_wanted(void);
 
 #endif

@@ -260,8 +260,8 @@ static void start_source(struct source *source)
 {
     source->resumed = false;
     if (source->map) {
-        atomic_store(&source->control->version, WIRE_VERSION);
         atomic_store(&source->control->crash_wanted, source->crash_offset && crash_desk_can_read());
+        atomic_store(&source->control->version, WIRE_VERSION);
         if (!source->destinations)
             atomic_store(&source->control->disabled, 1); /* nobody wants to know */
         rounds_add(source);
