@@ -254,6 +254,7 @@ static void send_other_process(void)
     pid_t parent = getpid(), child = fork();
 
     if (child == 0) {
+        (void)usleep(50000); /* it is asleep by then */
         (void)kill(parent, SIGSEGV);
         _exit(0);
     }

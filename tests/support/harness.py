@@ -122,6 +122,11 @@ class Spanshim:
         """What `spanshim status --json` says."""
         return json.loads(self.command("status", "--json").stdout)
 
+    def crashes(self):
+        """The reports that the agent has kept on this machine, the oldest first."""
+        paths = sorted(self.state.rglob("crashes/*.json"), key=lambda path: path.stat().st_mtime_ns)
+        return [json.loads(path.read_text()) for path in paths]
+
     def log(self):
         """The agent's log so far."""
         return self.log_path.read_text() if self.log_path.exists() else ""
@@ -293,6 +298,17 @@ class ShimTest(unittest.TestCase):
                 break
         self.assertEqual([], self.sink.violations)
         return [] if BARE else spans
+
+    def reports(self, count):
+        """The crash reports, once there are so many, and those that came too many with them."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not BARE:
+            self.assertTrue(self.spanshim.flush(), f"flush failed; agent's log:\n{self.spanshim.log()}")
+            reports = self.spanshim.crashes()
+            if len(reports) >= count or time.monotonic() > deadline:
+                return reports
+            time.sleep(0.05)
+        return []
 
     def wait_for_requests(self, count):
         """Until servers under the shim have begun so many requests, answered or not: by then they stand in the ring, whatever

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the report of each crash of the table says: one report each, its title, the functions on the crashed thread's stack,
+how many threads there were."""
+
+import os
+import unittest
+
+import crash_rows
+import crash_runs
+from harness import APPS, ShimTest
+
+
+def functions(report):
+    """The crashed thread's calls, the innermost first."""
+    return [frame.get("function", "?") for frame in report["threads"][0]["frames"]]
+
+
+def stand_in_order(names, wanted):
+    """Are the wanted names among the names, in this order, the first of them within the first few that libc may add?"""
+    rest = iter(names)
+    return all(any(one in name for name in rest) for one in wanted)
+
+
+class TableTest(ShimTest):
+    """Each part of the table has an agent of its own: it keeps 50 reports."""
+
+    def _check_rows(self, rows):
+        present = [row for row in rows if (APPS / row.program).exists()]
+        for program in {row.program for row in rows} - {row.program for row in present}:
+            print(f"left out: {program}, whose compiler isn't here (scripts/setup installs it)")
+        env = self.spanshim.env(SPANSHIM_CRASH="always")
+        with crash_runs.settled_layout(cores=False):
+            runs = crash_runs.in_parallel(lambda row: self._run(row, env), present)
+        least = sum(row.reports or 0 for row in present)
+        reports = self.reports(least)
+        for row, run in zip(present, runs):
+            with self.subTest(row.name):
+                self._check_row(row, [report for report in reports if self._is_of(report, run)])
+
+    def _run(self, row, env):
+        folder = self.directory / row.name.replace(" ", "-")
+        return crash_runs.run(row.argv, folder, env, copied=row.copied)
+
+    def _is_of(self, report, run):
+        process = report["process"]
+        return process["pid"] == run.pid or process.get("cwd") == str(run.directory)
+
+    def _check_row(self, row, reports):
+        if row.reports is not None:
+            self.assertEqual(row.reports, len(reports), [report["title"] for report in reports])
+        self.assertLessEqual(len(reports), 1)
+        if reports and row.reports:
+            self._check_report(row, reports[0])
+
+    def _check_report(self, row, report):
+        names = functions(report)
+        self.assertIn(row.title, report["title"])
+        if row.program != "crasher_stripped":
+            self.assertTrue(stand_in_order(names, row.frames), f"{row.frames} in {names}")
+        self.assertEqual(row.threads, len(report["threads"]))
+        self.assertEqual("crash", report["kind"])
+        self.assertEqual(os.path.basename(row.argv[0]), os.path.basename(report["process"]["executable"].removesuffix(" (deleted)")))
+
+    def test_faults(self):
+        self._check_rows(crash_rows.FAULTS)
+
+    def test_places(self):
+        self._check_rows(crash_rows.PLACES)
+
+    def test_handlers(self):
+        self._check_rows(crash_rows.HANDLERS)
+
+    def test_languages(self):
+        self._check_rows(crash_rows.LANGUAGES)
+
+    def test_silent(self):
+        self._check_rows(crash_rows.SILENT)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
