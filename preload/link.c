@@ -356,6 +356,13 @@ void link_ensure(void)
     errno = saved_errno;
 }
 
+bool link_is_near(void)
+{
+    /* acquire: who sees that it is made sees the tie */
+    return atomic_load_explicit(&link_state.busy, memory_order_acquire) != 0 ||
+           atomic_load_explicit(&process_active, memory_order_acquire);
+}
+
 bool link_crash_is_wanted(void)
 {
     const struct wire_control *control = atomic_load_explicit(&link_state.control, memory_order_acquire);

@@ -18,6 +18,10 @@ void link_after_fork(void);
  * Context: hook; errno is kept. */
 __attribute__((cold)) void link_ensure(void);
 
+/* Is there a tie, or is another thread making one right now? What takes longer than that may as well begin.
+ * Context: hook; signal-safe. */
+bool link_is_near(void);
+
 /* A descriptor came from another process: a connection, handed over by who accepted it (Node's cluster), is served
  * without any socket being made here. One system call, until we are tied up. Context: hook. */
 void link_received(int fd);

@@ -30,11 +30,6 @@ static _Thread_local struct transfer_call *inside;
 /* Has any libcurl taken our callback? One before 7.80 doesn't, and what it connects is left to the hooks below. */
 static _Atomic uint8_t is_called_back;
 
-static bool is_active(void)
-{
-    return atomic_load_explicit(&process_active, memory_order_acquire) && process_in_vfork == 0;
-}
-
 /* The call that this one, whose frame is at `frame`, was made out of. */
 static struct transfer_call *outer_of(const void *frame)
 {
@@ -289,7 +284,7 @@ bool transfer_begin(CURL *handle, CURLM *multi, const void *caller)
     if (!transfer || transfer->legs || transfer->connects_only)
         return false;
     link_ensure();
-    if (config.client_mode != CLIENT_OFF && is_active()) {
+    if (config.client_mode != CLIENT_OFF && process_in_vfork == 0 && link_is_near()) {
         process_check_fork();
         begins = follow(transfer, multi, caller);
     }
