@@ -10,7 +10,8 @@
 extern struct shim_kernel {
     char bytes[65536];
     size_t length, takes;
-    int error;
+    const size_t *later; /* likewise of the calls after it, one by one, up to SIZE_MAX. NULL: all */
+    int error, calls;
     void (*meanwhile)(void); /* happens in the next call, before it takes anything */
 } kernel;
 
@@ -19,6 +20,9 @@ struct iovec;
 
 /* It has got nothing, and takes all. */
 void kernel_anew(void);
+
+/* So much it takes of the next calls, one by one; ends with SIZE_MAX, which is all. Borrowed. */
+void kernel_take(const size_t *takes);
 
 /* A program's call: the send of its struct conn_sender. */
 ssize_t kernel_send(const struct conn_sender *sender, const struct iovec *iov, int count);

@@ -2,6 +2,8 @@
 /* The copy of a head that goes out in the program's place, against a kernel that takes any number of bytes. */
 #include "preload/outgoing.h"
 
+#include "tests/support/shim_kernel.h"
+
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,37 +24,6 @@
 #define CALLERS LINE_A LINE_B LINE_C LINE_D BLANK
 #define WHOLE   CALLERS BODY
 #define EDITED  LINE_A LINE_C OWN BLANK BODY
-
-/* What the kernel got, and how much it takes of each call: the numbers in turn, then all. */
-static struct {
-    char bytes[2 * OUTGOING_BYTES];
-    size_t length;
-    const size_t *takes; /* ends with SIZE_MAX; 0: EAGAIN */
-    int calls;
-} kernel;
-
-static ssize_t kernel_send(const struct conn_sender *sender, const struct iovec *iov, int count)
-{
-    size_t room = *kernel.takes, taken = 0;
-
-    assert_true(!sender->takes_one || count == 1);
-    kernel.calls++;
-    if (room != SIZE_MAX)
-        kernel.takes++;
-    if (room == 0) {
-        errno = EAGAIN;
-        return -1;
-    }
-    for (int i = 0; i < count && room > 0; i++) {
-        size_t length = iov[i].iov_len < room ? iov[i].iov_len : room;
-
-        memcpy(kernel.bytes + kernel.length, iov[i].iov_base, length);
-        kernel.length += length;
-        taken += length;
-        room -= length;
-    }
-    return (ssize_t)taken;
-}
 
 static struct outgoing *outgoing;
 
@@ -80,7 +51,7 @@ static void build(void)
     assert_true(outgoing_omit(outgoing, strlen(LINE_A LINE_B LINE_C), strlen(LINE_D)));
     memcpy(outgoing->own, OWN, strlen(OWN));
     outgoing_build(outgoing, &iov, strlen(CALLERS), strlen(LINE_A LINE_B LINE_C LINE_D), strlen(OWN));
-    memset(&kernel, 0, sizeof(kernel));
+    kernel_anew();
 }
 
 /* As a program does that has these bytes to send: `piece` of them a call, again and again. */
@@ -89,7 +60,7 @@ static void send_all(bool takes_one, size_t piece, const size_t *takes)
     struct conn_sender sender = {.send = kernel_send, .takes_one = takes_one};
     size_t sent = 0;
 
-    kernel.takes = takes;
+    kernel_take(takes);
     while (sent < strlen(WHOLE)) {
         size_t length = strlen(WHOLE) - sent < piece ? strlen(WHOLE) - sent : piece;
         struct iovec iov[2] = {{(void *)(uintptr_t)&WHOLE[sent], length / 2},
@@ -164,7 +135,7 @@ static void test_outgoing_sees_that_other_bytes_are_offered(void **state)
 
     (void)state;
     build();
-    kernel.takes = takes;
+    kernel_take(takes);
     assert_int_equal(outgoing_send(outgoing, &sender, &whole, 1), strlen(LINE_A LINE_B LINE_C LINE_D));
     assert_false(outgoing_is_offered(outgoing, &other, 1));
     outgoing_cut(outgoing);
@@ -188,7 +159,7 @@ static void test_outgoing_sends_a_long_body_whole(void **state)
     build();
     memcpy(bytes, CALLERS, strlen(CALLERS));
     memset(bytes + strlen(CALLERS), 'x', OUTGOING_BYTES);
-    kernel.takes = all;
+    kernel_take(all);
     assert_int_equal(outgoing_send(outgoing, &sender, &iov, 1), iov.iov_len);
     assert_int_equal(kernel.calls, 2);
     assert_int_equal(kernel.length, strlen(LINE_A LINE_C OWN BLANK) + OUTGOING_BYTES);
@@ -206,7 +177,7 @@ static void test_outgoing_leaves_buffers_over(void **state)
 
     (void)state;
     build();
-    kernel.takes = takes;
+    kernel_take(takes);
     assert_int_equal(outgoing_send(outgoing, &sender, &whole, 1), 5);
     iov[0] = (struct iovec){(void *)(uintptr_t)&WHOLE[5], strlen(CALLERS) - 5 + 1};
     for (size_t i = 1; i < OUTGOING_VECTOR_MAX; i++)
