@@ -31,6 +31,7 @@ struct capture {
     struct modules modules;
     struct threads threads; /* list[0] is the crashed one, always */
     char abort_text[CAPTURE_TEXT_MAX];
+    char panic_text[CAPTURE_TEXT_MAX];
     struct exception exception;
     uint8_t code[16];               /* the instruction at the fault; zero: can't be read */
     uint64_t top;                   /* the word at the stack pointer */

@@ -35,10 +35,22 @@ static const char *text_of(const json_t *object, const char *key)
     return text ? text : "";
 }
 
-/* Code of a header of the system's: templates, and what stands for memset and the like. */
+static bool begins(const char *text, const char *beginning)
+{
+    return !strncmp(text, beginning, strlen(beginning));
+}
+
+/* Code of a language's library within the program: templates, generics, and what stands for memset and the like. */
 static bool is_library_code(const json_t *frame)
 {
-    return !strncmp(text_of(frame, "file"), "/usr/include/", 13);
+    static const char *const functions[] = {"std::", "core::", "alloc::", "__rustc::", "rust_", "__rust_"};
+    const char *function = text_of(frame, "function"), *file = text_of(frame, "file");
+
+    for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {
+        if (begins(function, functions[i]))
+            return true;
+    }
+    return begins(file, "/usr/include/") || begins(file, "/rustc/");
 }
 
 /* The first frame of the program's own, else the first. */
@@ -70,7 +82,25 @@ static void write_place(const json_t *frame, char place[PLACE_MAX])
         (void)snprintf(place, PLACE_MAX, "%s+%s", slash ? slash + 1 : module, text_of(frame, "offset"));
 }
 
-static json_t *exception_of(const json_t *report, const struct capture *capture)
+/* How Rust's library calls what went wrong ("core::panicking::panic_bounds_check"), where the text is lost. */
+static const char *panic_function(const json_t *frames)
+{
+    const char *last = "";
+    const json_t *frame;
+    size_t i;
+
+    json_array_foreach(frames, i, frame)
+    {
+        const char *function = text_of(frame, "function");
+
+        if (begins(function, "core::panicking::") || begins(function, "core::option::") ||
+            begins(function, "core::result::"))
+            last = function;
+    }
+    return last;
+}
+
+static json_t *exception_of(const json_t *report, const struct capture *capture, const json_t *frames)
 {
     const json_t *signal = json_object_get(report, "signal");
     const char *abort_message = text_of(report, "abort_message");
@@ -82,18 +112,22 @@ static json_t *exception_of(const json_t *report, const struct capture *capture)
         demangle_type(mangled, type, sizeof(type));
         return json_pack("{s:s, s:s}", "class", type, "message", what);
     }
+    if (capture->siginfo.si_signo == SIGABRT && (capture->panic_text[0] || panic_function(frames)[0])) {
+        utf8_copy(capture->panic_text, what, sizeof(what));
+        return json_pack("{s:s, s:s}", "class", "panic", "message", what[0] ? what : panic_function(frames));
+    }
     return json_pack("{s:s, s:s}", "class", text_of(signal, "name"), "message",
                      abort_message[0] ? abort_message : text_of(signal, "cause"));
 }
 
 void title_set(json_t *report, const struct capture *capture)
 {
-    const json_t *thread = json_array_get(json_object_get(report, "threads"), 0);
-    json_t *exception = exception_of(report, capture);
+    const json_t *frames = json_object_get(json_array_get(json_object_get(report, "threads"), 0), "frames");
+    json_t *exception = exception_of(report, capture, frames);
     char place[PLACE_MAX], title[TITLE_MAX], shown[TITLE_MAX];
     const char *message = text_of(exception, "message");
 
-    write_place(place_of(json_object_get(thread, "frames")), place);
+    write_place(place_of(frames), place);
     (void)snprintf(title, sizeof(title), "%s%s%s%s%.*s", text_of(exception, "class"), place[0] ? " in " : "", place,
                    message[0] ? ": " : "", (int)strcspn(message, "\n"), message);
     utf8_copy(title, shown, sizeof(shown)); /* the end may have cut a character */

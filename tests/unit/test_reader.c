@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "exporters/crash/reader.h"
@@ -42,6 +43,16 @@ static void allow_tracing(bool allowed)
     assert_int_equal(syscall(SYS_capset, &header, sets), 0);
 }
 
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static uint64_t held_ns; /* by the last capture */
+
 /* Of a process that is let die at once. */
 static json_t *report_of(struct dying *dying)
 {
@@ -58,7 +69,9 @@ static json_t *report_of(struct dying *dying)
         memcpy(copy, dying->area->copy, WIRE_CRASH_COPY_SIZE);
         options.copy = copy;
     }
+    held_ns = now_ns();
     assert_int_equal(reader_capture(&options, &capture), 0);
+    held_ns = now_ns() - held_ns;
     allow_tracing(true);
     (void)dying_end(dying);
     report = reader_report(capture);
@@ -226,12 +239,58 @@ static void test_reader_of_cxx_exceptions(void **state)
     }
 }
 
+static void test_reader_of_rust_panics(void **state)
+{
+    static const struct row with_text = {{"crasher_rust", "panic"},
+                                         "panic in panic::price: index out of bounds: the len is 3 but the index is 8",
+                                         "core::panicking::panic_bounds_check panic::price panic::main "};
+    static const struct row without = {
+        {"crasher_rust", "panic"}, "panic in panic::price: core::panicking::panic_bounds_check", "panic::price "};
+
+    (void)state;
+    if (access(TEST_APPS "/crasher_rust", X_OK)) {
+        print_message("no Rust compiler: skipped\n");
+        skip();
+    }
+    assert_int_equal(setenv("RUST_BACKTRACE", "0", 1), 0);
+    check(&with_text, false);
+    check(&without, true);
+    assert_int_equal(setenv("RUST_BACKTRACE", "1", 1), 0); /* printing it overwrites the text */
+    check(&without, false);
+}
+
+static void expect_threads(const char *place, size_t count)
+{
+    json_t *report = run((const char *const[]){"crasher", "null_write", place, NULL}, false), *thread;
+    const json_t *threads = json_object_get(report, "threads");
+    size_t i;
+
+    assert_int_equal(json_array_size(threads), count);
+    json_array_foreach(threads, i, thread)
+    {
+        assert_int_equal(json_is_true(json_object_get(thread, "crashed")), i == 0);
+        assert_true(json_array_size(json_object_get(thread, "frames")) >= 1);
+        assert_string_equal(text_of(thread, "name"), "crasher");
+    }
+    assert_null(json_object_get(report, "incomplete"));
+    print_message("%zu threads: held for %.1f ms\n", count, (double)held_ns / 1e6);
+    json_decref(report);
+}
+
+static void test_reader_of_many_threads(void **state)
+{
+    (void)state;
+    expect_threads("twenty", 20);
+    expect_threads("crowd", 200);
+    assert_true(held_ns < 1000000000u);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reader_of_all_ways_to_crash),
-        cmocka_unit_test(test_reader_of_the_copy_alone),
-        cmocka_unit_test(test_reader_of_cxx_exceptions),
+        cmocka_unit_test(test_reader_of_all_ways_to_crash), cmocka_unit_test(test_reader_of_the_copy_alone),
+        cmocka_unit_test(test_reader_of_cxx_exceptions),    cmocka_unit_test(test_reader_of_rust_panics),
+        cmocka_unit_test(test_reader_of_many_threads),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
