@@ -323,6 +323,7 @@ json_t *reader_report(struct capture *capture)
     struct symbols *symbols = symbols_new(&capture->modules, capture->vdso, capture->vdso_length, capture->debuginfod);
     json_t *report = json_object(), *incomplete = incomplete_of(capture);
 
+    threads_release(&capture->threads);
     cut_newlines(capture->abort_text);
     set(report, "version", json_integer(REPORT_VERSION));
     set(report, "kind", json_string("crash"));

@@ -118,8 +118,24 @@ int threads_list(struct threads *threads, pid_t number, pid_t crashed_tid)
     return n < 0 ? n : 0;
 }
 
-static void seize(struct thread *thread)
+/* In the kernel, until a disk or a child of vfork() is done: it would not stop, and held by us it could not die. */
+static bool is_uninterruptible(pid_t number, const struct thread *thread)
 {
+    char name[64], status[STATUS_MAX];
+    struct thread now = {.state = '\0'};
+
+    if (thread->state != 'D')
+        return false;
+    (void)snprintf(name, sizeof(name), "task/%d/status", (int)thread->tid);
+    if (proc_read(number, name, status, sizeof(status)) > 0)
+        read_name(&now, status);
+    return now.state == 'D';
+}
+
+static void seize(struct thread *thread, pid_t number)
+{
+    if (is_uninterruptible(number, thread))
+        return;
     if (ptrace(PTRACE_SEIZE, thread->tid, NULL, NULL)) {
         thread->missing = errno == EPERM ? "already traced, or not allowed" : "ended";
         return;
@@ -195,7 +211,7 @@ void threads_stop(struct threads *threads, pid_t number, pid_t crashed_tid, uint
             struct thread *thread = &threads->list[i];
 
             if (!thread->crashed && !thread->seized && thread->missing)
-                seize(thread);
+                seize(thread, number);
         }
         done = threads->count;
         wait_for_all(threads, deadline_ns);
@@ -210,9 +226,12 @@ void threads_release(struct threads *threads)
     for (size_t i = 0; i < threads->count; i++) {
         struct thread *thread = &threads->list[i];
 
-        if (thread->stopped)
-            (void)ptrace(PTRACE_DETACH, thread->tid, NULL, (void *)(intptr_t)thread->pending);
+        if (!thread->seized || !has_stopped(thread) || !thread->stopped)
+            continue;
+        (void)ptrace(PTRACE_DETACH, thread->tid, NULL, (void *)(intptr_t)thread->pending);
         thread->seized = thread->stopped = false;
+        if (!thread->stack.frames)
+            thread->missing = "stopped too late";
     }
 }
 

@@ -250,6 +250,14 @@ static bool step_without_table(struct unwinder *unwinder, struct walk *walk, unw
     return by_frame_pointer(unwinder, walk) || by_scan(unwinder, walk);
 }
 
+/* Callers are further up; only signals may have come on a stack of their own. */
+static bool is_above(unw_cursor_t *caller, unw_cursor_t *callee)
+{
+    unw_word_t upper = 0, lower = 0;
+
+    return !unw_get_reg(caller, UNW_REG_SP, &upper) && !unw_get_reg(callee, UNW_REG_SP, &lower) && upper > lower;
+}
+
 /* To the caller. False: there is none, or it can't be found (*ret_lost). */
 static bool step(struct unwinder *unwinder, struct walk *walk, bool *ret_lost)
 {
@@ -263,7 +271,8 @@ static bool step(struct unwinder *unwinder, struct walk *walk, bool *ret_lost)
     *ret_lost = false;
     if (more == 0 && !unwinder->no_table)
         return false;
-    if (more > 0 && !unwinder->no_table && !unw_get_reg(&walk->cursor, UNW_REG_IP, &ip) && is_code(unwinder, ip)) {
+    (void)unw_get_reg(&walk->cursor, UNW_REG_IP, &ip);
+    if (more > 0 && !unwinder->no_table && is_code(unwinder, ip) && (from_signal || is_above(&walk->cursor, &before))) {
         walk->next = (struct frame){ip, FOUND_CFI, !from_signal};
         return true;
     }

@@ -7,18 +7,13 @@
 
 #include <cmocka.h>
 
-#include <errno.h>
 #include <jansson.h>
-#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "exporters/crash/reader.h"
+#include "tests/support/crash_report.h"
 #include "tests/support/dying.h"
 
 enum { ARGUMENTS_MAX = 4 };
@@ -29,106 +24,6 @@ struct row {
     const char *functions; /* that stand in the crashed thread's frames, in this order, each ended by a space */
 };
 
-/* Root may read everything; without this capability, only what lets itself be read. */
-static void allow_tracing(bool allowed)
-{
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct sets[2];
-
-    assert_int_equal(syscall(SYS_capget, &header, sets), 0);
-    if (!(sets[0].permitted & 1u << CAP_SYS_PTRACE))
-        return;
-    sets[0].effective &= ~(1u << CAP_SYS_PTRACE);
-    sets[0].effective |= (uint32_t)allowed << CAP_SYS_PTRACE;
-    assert_int_equal(syscall(SYS_capset, &header, sets), 0);
-}
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-static uint64_t held_ns; /* by the last capture */
-
-/* Of a process that is let die at once. */
-static json_t *report_of(struct dying *dying)
-{
-    struct capture *capture = NULL;
-    struct wire_crash crash = dying->area->crash;
-    struct reader_options options = {.pid = dying->pid, .pidfd = dying->pidfd, .crash = &crash};
-    uint8_t *copy = NULL;
-    json_t *report;
-
-    if (dying->area->shut) {
-        allow_tracing(false);
-        assert_int_equal(reader_capture(&options, &capture), -EPERM);
-        copy = malloc(WIRE_CRASH_COPY_SIZE);
-        memcpy(copy, dying->area->copy, WIRE_CRASH_COPY_SIZE);
-        options.copy = copy;
-    }
-    held_ns = now_ns();
-    assert_int_equal(reader_capture(&options, &capture), 0);
-    held_ns = now_ns() - held_ns;
-    allow_tracing(true);
-    (void)dying_end(dying);
-    report = reader_report(capture);
-    reader_free(capture);
-    free(copy);
-    return report;
-}
-
-static const char *text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-
-    return text ? text : "";
-}
-
-static json_t *crashed_frames(const json_t *report)
-{
-    json_t *thread = json_array_get(json_object_get(report, "threads"), 0);
-
-    assert_true(json_is_true(json_object_get(thread, "crashed")));
-    return json_object_get(thread, "frames");
-}
-
-static void fail_with(const json_t *report, const char *what)
-{
-    char *text = json_dumps(json_object_get(report, "incomplete"), JSON_INDENT(1) | JSON_ENCODE_ANY);
-    const json_t *frame;
-    size_t i;
-
-    print_error("%s\n%s\n%s\n", what, text_of(report, "title"), text ? text : "");
-    json_array_foreach(crashed_frames(report), i, frame)
-    {
-        print_error("  %s %s +%s %s\n", text_of(frame, "found_by"), text_of(frame, "module"), text_of(frame, "offset"),
-                    text_of(frame, "function"));
-    }
-    free(text);
-    fail();
-}
-
-/* In this order; others may stand between them. */
-static void expect_functions(const json_t *report, const char *functions)
-{
-    const json_t *frame;
-    size_t i;
-
-    json_array_foreach(crashed_frames(report), i, frame)
-    {
-        size_t length = strcspn(functions, " ");
-
-        if (length && strlen(text_of(frame, "function")) == length &&
-            !strncmp(text_of(frame, "function"), functions, length))
-            functions += length + 1;
-    }
-    if (*functions)
-        fail_with(report, functions);
-}
-
 static json_t *run(const char *const names[ARGUMENTS_MAX], bool shut)
 {
     char path[512], *arguments[ARGUMENTS_MAX + 1] = {path};
@@ -138,16 +33,16 @@ static json_t *run(const char *const names[ARGUMENTS_MAX], bool shut)
     for (int i = 1; i < ARGUMENTS_MAX; i++)
         arguments[i] = (char *)(uintptr_t)names[i];
     dying = dying_program(arguments, shut);
-    return report_of(&dying);
+    return crash_report(&dying);
 }
 
 static void check(const struct row *row, bool shut)
 {
     json_t *report = run(row->arguments, shut);
 
-    if (strcmp(text_of(report, "title"), row->title))
-        fail_with(report, row->title);
-    expect_functions(report, row->functions);
+    if (strcmp(crash_text(report, "title"), row->title))
+        crash_fail(report, row->title);
+    crash_expect(report, row->functions);
     json_decref(report);
 }
 
@@ -212,6 +107,42 @@ static void test_reader_of_the_copy_alone(void **state)
         check(&rows[i], true);
 }
 
+/* No names; the place is told by module and offset, and unwind tables are there as always. */
+static void test_reader_of_a_stripped_binary(void **state)
+{
+    const char *const names[ARGUMENTS_MAX] = {"crasher_stripped", "null_write"};
+    json_t *report = run(names, false);
+
+    (void)state;
+    assert_ptr_equal(strstr(crash_text(report, "title"), "SIGSEGV in crasher_stripped+0x"),
+                     crash_text(report, "title"));
+    assert_true(json_array_size(crash_frames(report)) >= 5);
+    assert_string_equal(crash_text(json_array_get(crash_frames(report), 0), "function"), "");
+    assert_int_equal(strlen(crash_text(json_array_get(crash_frames(report), 0), "build_id")), 40);
+    json_decref(report);
+}
+
+/* Only the process has the file. */
+static void test_reader_of_a_deleted_binary(void **state)
+{
+    char path[] = "/tmp/crasher-XXXXXX", command[512], fault[] = "null_write", place[] = "deleted";
+    char *const arguments[] = {path, fault, place, NULL};
+    struct dying dying;
+    json_t *report;
+
+    (void)state;
+    close(mkstemp(path));
+    (void)snprintf(command, sizeof(command), "cp '%s/crasher' %s && chmod 700 %s", TEST_APPS, path, path);
+    assert_int_equal(system(command), 0);
+    dying = dying_program(arguments, false);
+    assert_int_equal(access(path, F_OK), -1);
+    report = crash_report(&dying);
+    assert_string_equal(crash_text(report, "title"), "SIGSEGV in null_write: write to 0x0 (null pointer)");
+    assert_string_equal(crash_text(json_object_get(report, "process"), "executable"), path);
+    crash_expect(report, "null_write deleted_place main ");
+    json_decref(report);
+}
+
 static const struct row cxx_rows[] = {
     {{"crasher_cxx", "out_of_range"},
      "std::out_of_range in shop::Order::total: vector::_M_range_check: __n (which is 7) >= this->size() (which is 3)",
@@ -234,7 +165,7 @@ static void test_reader_of_cxx_exceptions(void **state)
         json_t *copied = run(cxx_rows[i].arguments, true);
 
         check(&cxx_rows[i], false);
-        expect_functions(copied, cxx_rows[i].functions); /* the exception itself is not in the copy */
+        crash_expect(copied, cxx_rows[i].functions); /* the exception itself is not in the copy */
         json_decref(copied);
     }
 }
@@ -270,10 +201,10 @@ static void expect_threads(const char *place, size_t count)
     {
         assert_int_equal(json_is_true(json_object_get(thread, "crashed")), i == 0);
         assert_true(json_array_size(json_object_get(thread, "frames")) >= 1);
-        assert_string_equal(text_of(thread, "name"), "crasher");
+        assert_string_equal(crash_text(thread, "name"), "crasher");
     }
     assert_null(json_object_get(report, "incomplete"));
-    print_message("%zu threads: held for %.1f ms\n", count, (double)held_ns / 1e6);
+    print_message("%zu threads: held for %.1f ms\n", count, (double)crash_held_ns / 1e6);
     json_decref(report);
 }
 
@@ -282,13 +213,14 @@ static void test_reader_of_many_threads(void **state)
     (void)state;
     expect_threads("twenty", 20);
     expect_threads("crowd", 200);
-    assert_true(held_ns < 1000000000u);
+    assert_true(crash_held_ns < 1000000000u);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reader_of_all_ways_to_crash), cmocka_unit_test(test_reader_of_the_copy_alone),
+        cmocka_unit_test(test_reader_of_a_stripped_binary), cmocka_unit_test(test_reader_of_a_deleted_binary),
         cmocka_unit_test(test_reader_of_cxx_exceptions),    cmocka_unit_test(test_reader_of_rust_panics),
         cmocka_unit_test(test_reader_of_many_threads),
     };
