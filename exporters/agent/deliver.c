@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/agent/deliver.h"
 
+#include "exporters/agent/batch.h"
+#include "exporters/agent/clock.h"
 #include "exporters/agent/journal.h"
 #include "exporters/agent/log.h"
 #include "exporters/agent/loop.h"
-#include "exporters/agent/span.h"
+#include "exporters/agent/spool.h"
 #include "exporters/encode/buffer.h"
 #include "exporters/encode/utf8.h"
 
@@ -18,8 +20,9 @@
 #define NS_PER_MS UINT64_C(1000000)
 
 enum {
-    BATCH_MAX = 2048,
     REPORTS_MAX = 64,
+    SLOW_MS = 250, /* an answer that takes longer is not waited for in memory */
+    REREAD_MS = 1000,
     BACKOFF_FIRST_MS = 1000,
     BACKOFF_MAX_MS = 30000,
     LOG_BURST = 5,
@@ -27,28 +30,28 @@ enum {
 };
 
 enum state {
-    IDLE,        /* nothing waits; no timer */
-    COLLECTING,  /* a batch grows until it is full or its delay is over */
+    IDLE,        /* nothing is sent; perhaps a batch grows until it is full or its delay is over */
     SENDING,     /* one is under way */
     BACKING_OFF, /* the last attempt failed; the timer says when to come again */
 };
 
-/* Why spans did not arrive, besides the journal's own losses. */
+/* Why spans did not arrive, besides the journal's and the spool's own losses. */
 enum drop { DROP_QUEUE_FULL, DROP_REJECTED, DROP_REFUSED, DROP_UNREADABLE, DROP_GIVEN_UP, DROP_COUNT };
 
 struct flush {
     struct flush *next;
     struct deliver *deliver;
     uint64_t target; /* position in the journal */
+    int64_t last_id; /* in the spool: of what was there, and of what became of the journal's; 0: none */
     uint64_t exported_before;
     uint64_t dropped_before;
-    bool was_tried; /* a batch was sent since its call */
+    bool was_tried; /* something was sent since its call */
     struct loop_timer timer;
     destinations_flush_done *done;
     void *arg;
 };
 
-/* An encoded report that waits. */
+/* An encoded report that waits in memory, for the disk did not take it. */
 struct report {
     struct report *next;
     struct buffer payload;
@@ -57,19 +60,26 @@ struct report {
 struct deliver {
     struct deliver_options options;
     struct exporter_host exporter_host;
-    void *instance; /* NULL: could not be opened */
+    void *instance;            /* NULL: could not be opened */
+    struct spool_queue *queue; /* on the disk; NULL: there is none for this exporter */
     enum state state;
-    struct loop_timer timer;
+    struct loop_timer timer;       /* of the attempt: until it is slow, or until the next */
+    struct loop_timer batch_timer; /* of the spans in the journal */
+    bool is_late;                  /* their delay is over */
     uint32_t backoff_ms;
     struct flush *flushes;
-    struct report *reports; /* the oldest first; they go before spans */
+    struct report *reports; /* the oldest first; they go before the journal's spans */
     size_t report_count;
-    /* The batch under way, or the first report. */
-    bool is_report;
+    /* What is under way, or was last. */
+    struct {
+        enum { FROM_JOURNAL, FROM_SPOOL, FROM_MEMORY } from;
+        uint64_t count;
+        /* Of a batch from the journal. */
+        uint64_t start, end;
+        uint64_t unreadable;
+        uint64_t lost; /* the journal's losses when it was taken */
+    } current;
     struct buffer payload;
-    uint64_t batch_end;
-    size_t batch_count;
-    uint64_t batch_lost; /* the journal's losses when it was taken */
     bool is_in_send;
     bool has_result; /* the exporter answered within send() */
     struct exporter_result result;
@@ -84,29 +94,65 @@ struct deliver {
     struct log_limit log_limit;
 };
 
-/* A batch as spans: filled and used within one send, so one will do for all queues. Loop thread only. */
-static struct span batch[BATCH_MAX];
-static const struct span *batch_list[BATCH_MAX];
+/* What is encoded for the disk while something else is under way. Loop thread only; one will do for all queues. */
+static struct buffer scratch;
 
 static void proceed(struct deliver *deliver);
 
+static uint64_t journal_losses(const struct deliver *deliver)
+{
+    return journal_lost(deliver->options.journal, deliver->options.consumer) - deliver->saved;
+}
+
+/* What the bounds of both queues took. */
+static uint64_t overflow_count(const struct deliver *deliver)
+{
+    return journal_losses(deliver) + deliver->dropped[DROP_QUEUE_FULL] +
+           (deliver->queue != NULL ? spool_depth(deliver->queue)->full_count : 0);
+}
+
+static uint64_t expired_count(const struct deliver *deliver)
+{
+    return deliver->queue != NULL ? spool_depth(deliver->queue)->expired_count : 0;
+}
+
 static uint64_t dropped_total(const struct deliver *deliver)
 {
-    uint64_t total = journal_lost(deliver->options.journal, deliver->options.consumer) - deliver->saved;
+    uint64_t total = overflow_count(deliver) + expired_count(deliver);
 
-    for (size_t i = 0; i < DROP_COUNT; i++)
+    for (size_t i = DROP_QUEUE_FULL + 1; i < DROP_COUNT; i++)
         total += deliver->dropped[i];
     return total;
 }
 
+static uint64_t journal_count(const struct deliver *deliver)
+{
+    return journal_depth(deliver->options.journal, deliver->options.consumer);
+}
+
+static uint64_t spooled_count(const struct deliver *deliver)
+{
+    return deliver->queue != NULL ? spool_depth(deliver->queue)->item_count : 0;
+}
+
+static bool has_payloads(const struct deliver *deliver)
+{
+    return deliver->queue != NULL && spool_depth(deliver->queue)->payload_count > 0;
+}
+
 static uint64_t waiting_count(const struct deliver *deliver)
 {
-    return journal_depth(deliver->options.journal, deliver->options.consumer) + deliver->report_count;
+    return journal_count(deliver) + spooled_count(deliver) + deliver->report_count;
 }
 
 static uint64_t position(const struct deliver *deliver)
 {
     return journal_position(deliver->options.journal, deliver->options.consumer);
+}
+
+static void skip_to(struct deliver *deliver, uint64_t end)
+{
+    journal_ack(deliver->options.journal, deliver->options.consumer, end);
 }
 
 static void set_timer(struct deliver *deliver, uint64_t delay_ms)
@@ -130,6 +176,23 @@ static size_t batch_size(const struct deliver *deliver)
     return size < BATCH_MAX ? size : BATCH_MAX;
 }
 
+static bool takes_spans(const struct deliver *deliver)
+{
+    const struct exporter *exporter = deliver->options.exporter;
+
+    return exporter->encode_spans != NULL || exporter->send_spans != NULL;
+}
+
+/* flushes */
+
+static bool is_reached(const struct flush *flush)
+{
+    const struct deliver *deliver = flush->deliver;
+
+    return position(deliver) >= flush->target && deliver->report_count == 0 &&
+           (flush->last_id == 0 || spool_is_past(deliver->queue, flush->last_id));
+}
+
 static void end_flush(struct flush *flush, const char *error)
 {
     struct deliver *deliver = flush->deliver;
@@ -147,7 +210,7 @@ static void end_flush(struct flush *flush, const char *error)
     loop_timer_clear(deliver->options.host->loop, &flush->timer);
     if (deliver->options.exporter->flush != NULL && deliver->instance != NULL)
         deliver->options.exporter->flush(deliver->instance);
-    if (position(deliver) < flush->target)
+    if (!is_reached(flush))
         flushed.failed += waiting_count(deliver);
     if (flushed.failed > 0)
         (void)snprintf(flushed.error, sizeof(flushed.error), "%s", error != NULL ? error : deliver->last_error);
@@ -155,14 +218,14 @@ static void end_flush(struct flush *flush, const char *error)
     free(flush);
 }
 
-/* After a batch: those whose target is reached, or whose attempt has failed. */
+/* After an answer: those whose target is reached, or whose attempt has failed. */
 static void end_flushes(struct deliver *deliver, bool attempt_failed)
 {
     struct flush *next;
 
     for (struct flush *flush = deliver->flushes; flush != NULL; flush = next) {
         next = flush->next;
-        if (position(deliver) >= flush->target || (attempt_failed && flush->was_tried))
+        if (is_reached(flush) || (attempt_failed && flush->was_tried))
             end_flush(flush, NULL);
     }
 }
@@ -177,21 +240,15 @@ static void note_error(struct deliver *deliver, const char *error)
         log_line(LOG_LEVEL_WARN, "%s: %s", deliver->options.exporter->name, deliver->last_error);
 }
 
-/* x1.5 each time, with enough jitter that agents that failed together don't come back together. */
-static uint32_t next_backoff_ms(struct deliver *deliver)
+/* Those that wait for spans from `start` on wait for this payload now. */
+static void lead_flushes(struct deliver *deliver, uint64_t start, int64_t id)
 {
-    uint32_t base = deliver->backoff_ms != 0 ? deliver->backoff_ms : BACKOFF_FIRST_MS;
-    uint32_t random = 0;
-
-    (void)getrandom(&random, sizeof(random), GRND_NONBLOCK);
-    deliver->backoff_ms = base + base / 2 < BACKOFF_MAX_MS ? base + base / 2 : BACKOFF_MAX_MS;
-    return base - base * 3 / 10 + (uint32_t)((uint64_t)random * (base * 6 / 10) >> 32);
+    for (struct flush *flush = deliver->flushes; flush != NULL; flush = flush->next)
+        if (start < flush->target)
+            flush->last_id = id;
 }
 
-static void skip_to(struct deliver *deliver, uint64_t end)
-{
-    journal_ack(deliver->options.journal, deliver->options.consumer, end);
-}
+/* what is done with */
 
 static void remove_report(struct deliver *deliver)
 {
@@ -203,24 +260,148 @@ static void remove_report(struct deliver *deliver)
     free(report);
 }
 
+/* A batch of the journal's is on the disk, or done with. */
+static void leave_journal(struct deliver *deliver)
+{
+    uint64_t lost = journal_lost(deliver->options.journal, deliver->options.consumer) - deliver->current.lost;
+
+    deliver->saved += lost < deliver->current.count ? lost : deliver->current.count;
+    deliver->dropped[DROP_UNREADABLE] += deliver->current.unreadable;
+    skip_to(deliver, deliver->current.end);
+}
+
 /* What was under way is done with, accepted or not. */
 static void take_off(struct deliver *deliver)
 {
-    uint64_t lost = journal_lost(deliver->options.journal, deliver->options.consumer) - deliver->batch_lost;
-
-    if (deliver->is_report) {
+    switch (deliver->current.from) {
+    case FROM_JOURNAL:
+        leave_journal(deliver);
+        break;
+    case FROM_SPOOL:
+        spool_done(deliver->queue);
+        break;
+    case FROM_MEMORY:
         remove_report(deliver);
-        return;
+        break;
     }
-    deliver->saved += lost < deliver->batch_count ? lost : deliver->batch_count;
-    skip_to(deliver, deliver->batch_end);
+}
+
+static void drop_batch(struct deliver *deliver, const struct batch *batch, int error)
+{
+    char text[96];
+
+    deliver->dropped[DROP_REFUSED] += batch->count;
+    deliver->dropped[DROP_UNREADABLE] += batch->unreadable_count;
+    skip_to(deliver, batch->end);
+    (void)snprintf(text, sizeof(text), "the batch can't be encoded: %s", strerror(-error));
+    note_error(deliver, text);
+}
+
+/* All that is in memory alone. */
+static void drop_all(struct deliver *deliver, enum drop cause)
+{
+    deliver->dropped[cause] += journal_count(deliver) + deliver->report_count;
+    skip_to(deliver, journal_end(deliver->options.journal));
+    while (deliver->reports != NULL)
+        remove_report(deliver);
+}
+
+/* OTEL_BSP_MAX_QUEUE_SIZE, where it is set: the oldest go. */
+static void trim_queue(struct deliver *deliver)
+{
+    uint64_t most = deliver->options.settings->queue_size;
+    struct journal_entry entry;
+
+    if (most == 0)
+        return;
+    while (journal_count(deliver) + spooled_count(deliver) > most && has_payloads(deliver))
+        if (!spool_drop_oldest(deliver->queue))
+            return; /* it is under way */
+    for (uint64_t count = journal_count(deliver);
+         count > most && journal_read(deliver->options.journal, position(deliver), &entry) > 0; count--) {
+        deliver->dropped[DROP_QUEUE_FULL]++;
+        skip_to(deliver, entry.next);
+    }
+}
+
+/* the disk */
+
+static bool has_disk(const struct deliver *deliver)
+{
+    return deliver->queue != NULL && deliver->options.exporter->encode_spans != NULL &&
+           spool_is_usable(deliver->options.host->spool);
+}
+
+/* The journal's batch that is under way is put on the disk, for its answer takes time. */
+static void put_current(struct deliver *deliver)
+{
+    struct spool_payload put = {.kind = SPOOL_SPANS, .count = (uint32_t)deliver->current.count};
+
+    if (deliver->current.from != FROM_JOURNAL || deliver->payload.length == 0 || !has_disk(deliver) ||
+        spool_put(deliver->queue, put.kind, put.count, &deliver->payload, &put.id) < 0)
+        return;
+    lead_flushes(deliver, deliver->current.start, put.id);
+    leave_journal(deliver);
+    deliver->current.from = FROM_SPOOL;
+    spool_hold(deliver->queue, &put, deliver->payload.length);
+}
+
+/* Does the journal's next batch go to the disk, as others are before it? */
+static bool is_stowing(const struct deliver *deliver)
+{
+    bool is_direct = deliver->state == SENDING && deliver->current.from == FROM_JOURNAL;
+
+    return (deliver->state != IDLE || has_payloads(deliver)) && !is_direct && has_disk(deliver);
+}
+
+/* The next batch, encoded, to the disk. False: it stays in the journal. */
+static bool stow_batch(struct deliver *deliver)
+{
+    uint64_t start = position(deliver);
+    struct batch batch;
+    int64_t id;
+    int error = 0;
+
+    batch_take(deliver->options.host, deliver->options.journal, start, batch_size(deliver), &batch);
+    scratch.length = 0;
+    if (batch.count > 0)
+        error = deliver->options.exporter->encode_spans(deliver->instance, batch.spans, batch.count, &scratch);
+    if (error < 0 && error != -ENOMEM) {
+        drop_batch(deliver, &batch, error);
+        return true;
+    }
+    if (error == 0 && batch.count > 0) {
+        error = spool_put(deliver->queue, SPOOL_SPANS, (uint32_t)batch.count, &scratch, &id);
+        if (error == 0)
+            lead_flushes(deliver, start, id);
+    }
+    if (error < 0)
+        return false;
+    deliver->dropped[DROP_UNREADABLE] += batch.unreadable_count;
+    skip_to(deliver, batch.end);
+    deliver->is_late = false;
+    return true;
+}
+
+/* answers */
+
+/* x1.5 each time, with enough jitter that agents that failed together don't come back together. */
+static uint32_t next_backoff_ms(struct deliver *deliver)
+{
+    uint32_t base = deliver->backoff_ms != 0 ? deliver->backoff_ms : BACKOFF_FIRST_MS;
+    uint32_t random = 0;
+
+    (void)getrandom(&random, sizeof(random), GRND_NONBLOCK);
+    deliver->backoff_ms = base + base / 2 < BACKOFF_MAX_MS ? base + base / 2 : BACKOFF_MAX_MS;
+    return base - base * 3 / 10 + (uint32_t)((uint64_t)random * (base * 6 / 10) >> 32);
 }
 
 static void finish_accepted(struct deliver *deliver, const struct exporter_result *result)
 {
-    uint64_t rejected = result->rejected_count < deliver->batch_count ? result->rejected_count : deliver->batch_count;
+    uint64_t rejected =
+        result->rejected_count < deliver->current.count ? result->rejected_count : deliver->current.count;
 
-    deliver->exported += deliver->batch_count - rejected;
+    deliver->exported += deliver->current.count - rejected;
     deliver->dropped[DROP_REJECTED] += rejected;
     take_off(deliver);
     deliver->backoff_ms = 0;
@@ -233,7 +414,7 @@ static void finish_accepted(struct deliver *deliver, const struct exporter_resul
 
 static void finish_refused(struct deliver *deliver, const struct exporter_result *result)
 {
-    deliver->dropped[DROP_REFUSED] += deliver->batch_count;
+    deliver->dropped[DROP_REFUSED] += deliver->current.count;
     take_off(deliver);
     deliver->backoff_ms = 0;
     deliver->is_failing = true;
@@ -246,6 +427,7 @@ static void finish_later(struct deliver *deliver, const struct exporter_result *
 
     if (wait_ms == 0)
         wait_ms = next_backoff_ms(deliver);
+    put_current(deliver);
     deliver->retries++;
     deliver->is_failing = true;
     note_error(deliver, result->error);
@@ -273,7 +455,7 @@ static void finish(struct deliver *deliver, const struct exporter_result *result
         deliver->state = IDLE;
 }
 
-/* An exporter may answer within send(): then send_next() goes on, or a long queue would become a deep stack. */
+/* An exporter may answer within send(): then attempt() goes on, or a long queue would become a deep stack. */
 static void on_result(void *arg, const struct exporter_result *result)
 {
     struct deliver *deliver = arg;
@@ -287,171 +469,213 @@ static void on_result(void *arg, const struct exporter_result *result)
     proceed(deliver);
 }
 
-static bool read_span(const struct deliver *deliver, const struct journal_entry *entry, struct span *span)
-{
-    const struct process *process = deliver->options.host->process_find(&entry->origin);
-    struct wire_record record;
+/* sending */
 
-    if (process == NULL || entry->length < sizeof(record))
-        return false;
-    memcpy(&record, entry->record, sizeof(record));
-    return record.type == WIRE_RECORD_REQUEST && record.length <= entry->length - sizeof(record) &&
-           span_parse(process, (const char *)entry->record + sizeof(record), record.length, span) == 0;
-}
-
-/* Spans of the next batch, borrowed from the journal; batch_end is set. */
-static size_t take_batch(struct deliver *deliver)
-{
-    size_t most = batch_size(deliver);
-    size_t count = 0;
-    struct journal_entry entry;
-
-    deliver->batch_end = position(deliver);
-    while (count < most && journal_read(deliver->options.journal, deliver->batch_end, &entry) > 0) {
-        if (read_span(deliver, &entry, &batch[count])) {
-            batch_list[count] = &batch[count];
-            count++;
-        } else {
-            deliver->dropped[DROP_UNREADABLE]++;
-        }
-        deliver->batch_end = entry.next;
-    }
-    return count;
-}
-
-/* OTEL_BSP_MAX_QUEUE_SIZE, where it is set: the oldest go. */
-static void trim_queue(struct deliver *deliver)
-{
-    uint64_t most = deliver->options.settings->queue_size;
-    uint64_t count = journal_depth(deliver->options.journal, deliver->options.consumer);
-    struct journal_entry entry;
-
-    if (most == 0)
-        return;
-    for (; count > most && journal_read(deliver->options.journal, position(deliver), &entry) > 0; count--) {
-        deliver->dropped[DROP_QUEUE_FULL]++;
-        skip_to(deliver, entry.next);
-    }
-}
-
-static bool takes_spans(const struct deliver *deliver)
-{
-    const struct exporter *exporter = deliver->options.exporter;
-
-    return exporter->encode_spans != NULL || exporter->send_spans != NULL;
-}
-
-static void drop_all(struct deliver *deliver, enum drop cause)
-{
-    deliver->dropped[cause] += waiting_count(deliver);
-    skip_to(deliver, journal_end(deliver->options.journal));
-    while (deliver->reports != NULL)
-        remove_report(deliver);
-}
-
-/* Hand over to the exporter what `deliver` describes as under way. */
 static void send_payload(struct deliver *deliver, const struct buffer *payload)
 {
     deliver->options.exporter->send(deliver->instance, payload->bytes, payload->length, on_result, deliver);
 }
 
-static void send_spans(struct deliver *deliver)
+static void send_spans(struct deliver *deliver, const struct batch *batch)
 {
     const struct exporter *exporter = deliver->options.exporter;
     struct exporter_result result = {.outcome = EXPORTER_DROP};
 
+    deliver->payload.length = 0;
     if (exporter->send_spans != NULL) {
-        exporter->send_spans(deliver->instance, batch_list, deliver->batch_count, on_result, deliver);
+        exporter->send_spans(deliver->instance, batch->spans, batch->count, on_result, deliver);
         return;
     }
-    deliver->payload.length = 0;
-    int r = exporter->encode_spans(deliver->instance, batch_list, deliver->batch_count, &deliver->payload);
+    int r = exporter->encode_spans(deliver->instance, batch->spans, batch->count, &deliver->payload);
     if (r == 0) {
         send_payload(deliver, &deliver->payload);
         return;
     }
+    deliver->payload.length = 0;
     if (r == -ENOMEM)
         result.outcome = EXPORTER_RETRY;
     (void)snprintf(result.error, sizeof(result.error), "the batch can't be encoded: %s", strerror(-r));
     on_result(deliver, &result);
 }
 
-/* The oldest report, else a batch of spans. */
-static void send_next(struct deliver *deliver)
+/* An attempt with what `current` describes; `batch`: where it is from the journal. */
+static void attempt(struct deliver *deliver, const struct batch *batch)
 {
-    deliver->is_report = deliver->reports != NULL;
-    deliver->batch_count = deliver->is_report ? 1 : take_batch(deliver);
-    if (deliver->batch_count == 0) {
-        skip_to(deliver, deliver->batch_end);
-        end_flushes(deliver, false);
-        return;
-    }
     for (struct flush *flush = deliver->flushes; flush != NULL; flush = flush->next)
         flush->was_tried = true;
-    deliver->batch_lost = journal_lost(deliver->options.journal, deliver->options.consumer);
     deliver->state = SENDING;
     deliver->has_result = false;
     deliver->is_in_send = true;
-    if (deliver->is_report)
+    switch (deliver->current.from) {
+    case FROM_JOURNAL:
+        send_spans(deliver, batch);
+        break;
+    case FROM_SPOOL:
+        send_payload(deliver, &deliver->payload);
+        break;
+    case FROM_MEMORY:
         send_payload(deliver, &deliver->reports->payload);
-    else
-        send_spans(deliver);
+        break;
+    }
     deliver->is_in_send = false;
     if (deliver->has_result)
         finish(deliver, &deliver->result);
+    else if (deliver->current.from == FROM_JOURNAL && has_disk(deliver))
+        set_timer(deliver, SLOW_MS);
 }
 
-static bool is_batch_due(const struct deliver *deliver, uint64_t waiting)
+/* The oldest payload on the disk. */
+static void send_spooled(struct deliver *deliver)
 {
-    return deliver->flushes != NULL || deliver->reports != NULL || waiting >= batch_size(deliver) ||
-           delay_ms(deliver) == 0;
+    struct spool_payload found;
+    int r = spool_next(deliver->queue, &deliver->payload, &found);
+
+    if (r > 0) {
+        deliver->current.from = FROM_SPOOL;
+        deliver->current.count = found.count;
+        attempt(deliver, NULL);
+    } else if (r < 0 && has_payloads(deliver)) {
+        deliver->state = BACKING_OFF;
+        set_timer(deliver, REREAD_MS);
+    }
+}
+
+static void send_batch(struct deliver *deliver)
+{
+    struct batch batch;
+
+    deliver->is_late = false;
+    deliver->current.from = FROM_JOURNAL;
+    deliver->current.start = position(deliver);
+    deliver->current.lost = journal_lost(deliver->options.journal, deliver->options.consumer);
+    batch_take(deliver->options.host, deliver->options.journal, deliver->current.start, batch_size(deliver), &batch);
+    deliver->current.end = batch.end;
+    deliver->current.unreadable = batch.unreadable_count;
+    deliver->current.count = batch.count;
+    if (batch.count > 0)
+        attempt(deliver, &batch);
+    else
+        leave_journal(deliver);
+}
+
+/* What is on the disk goes first, for it is older. */
+static void send_next(struct deliver *deliver)
+{
+    loop_timer_clear(deliver->options.host->loop, &deliver->timer);
+    loop_timer_clear(deliver->options.host->loop, &deliver->batch_timer);
+    if (has_payloads(deliver)) {
+        send_spooled(deliver);
+    } else if (deliver->reports != NULL) {
+        deliver->current.from = FROM_MEMORY;
+        deliver->current.count = 1;
+        attempt(deliver, NULL);
+    } else {
+        send_batch(deliver);
+    }
+    end_flushes(deliver, false);
+}
+
+static bool is_batch_due(const struct deliver *deliver)
+{
+    uint64_t waiting = journal_count(deliver);
+
+    return waiting > 0 &&
+           (deliver->flushes != NULL || deliver->is_late || waiting >= batch_size(deliver) || delay_ms(deliver) == 0);
 }
 
 static void become_idle(struct deliver *deliver)
 {
     deliver->state = IDLE;
+    deliver->is_late = false;
     loop_timer_clear(deliver->options.host->loop, &deliver->timer);
+    loop_timer_clear(deliver->options.host->loop, &deliver->batch_timer);
     deliver->options.on_idle(deliver->options.arg);
 }
 
-/* Send what is due; then wait for more, for the delay, or for the answer. */
+/* One step; false: nothing is to be done now. */
+static bool step(struct deliver *deliver)
+{
+    bool is_due = is_batch_due(deliver);
+
+    if (is_due && is_stowing(deliver) && stow_batch(deliver))
+        return true;
+    if (deliver->state != IDLE || (!is_due && !has_payloads(deliver) && deliver->reports == NULL))
+        return false;
+    send_next(deliver);
+    return true;
+}
+
+/* What is not due waits for its delay. */
+static void await_more(struct deliver *deliver)
+{
+    bool is_direct = deliver->state == SENDING && deliver->current.from == FROM_JOURNAL;
+
+    if (journal_count(deliver) > 0 && !is_direct && !deliver->is_late && !loop_timer_is_set(&deliver->batch_timer))
+        (void)loop_timer_set(deliver->options.host->loop, &deliver->batch_timer, delay_ms(deliver) * NS_PER_MS);
+}
+
+/* Send what is due, or put it on the disk; then wait for more, for the delay, or for the answer. */
 static void proceed(struct deliver *deliver)
 {
     if (!takes_spans(deliver))
         skip_to(deliver, journal_end(deliver->options.journal));
-    while (deliver->state == IDLE || deliver->state == COLLECTING) {
-        if (deliver->instance == NULL) {
-            drop_all(deliver, DROP_REFUSED);
-            end_flushes(deliver, true);
-        }
-        trim_queue(deliver);
-        uint64_t waiting = waiting_count(deliver);
-
-        if (waiting == 0) {
-            become_idle(deliver);
-            return;
-        }
-        if (!is_batch_due(deliver, waiting)) {
-            if (deliver->state == IDLE)
-                set_timer(deliver, delay_ms(deliver));
-            deliver->state = COLLECTING;
-            return;
-        }
-        loop_timer_clear(deliver->options.host->loop, &deliver->timer);
-        send_next(deliver);
+    if (deliver->instance == NULL) {
+        drop_all(deliver, DROP_REFUSED);
+        end_flushes(deliver, true);
     }
+    do
+        trim_queue(deliver);
+    while (step(deliver));
+    if (deliver->state == IDLE && waiting_count(deliver) == 0)
+        become_idle(deliver);
+    else
+        await_more(deliver);
 }
 
-/* The delay or the back-off is over: what waits goes, full batch or not. */
+/* The answer takes too long to be waited for in memory, or the back-off is over. */
 static void on_timer(void *arg)
 {
     struct deliver *deliver = arg;
 
-    deliver->state = IDLE;
-    trim_queue(deliver);
-    if (waiting_count(deliver) > 0)
-        send_next(deliver);
+    if (deliver->state == SENDING) {
+        put_current(deliver);
+    } else {
+        deliver->state = IDLE;
+        deliver->is_late = true; /* what waits goes, full batch or not */
+    }
     proceed(deliver);
+}
+
+static void on_batch_timer(void *arg)
+{
+    struct deliver *deliver = arg;
+
+    deliver->is_late = true;
+    proceed(deliver);
+}
+
+static int open_queue(struct deliver *deliver)
+{
+    const struct deliver_options *options = &deliver->options;
+    const struct exporter *exporter = options->exporter;
+    char described[512] = "", target[512], form[64] = "";
+
+    if (options->host->spool == NULL || exporter->send == NULL || deliver->instance == NULL)
+        return 0;
+    exporter->describe(options->settings, described, sizeof(described));
+    utf8_copy(described, target, sizeof(target));
+    if (exporter->describe_form != NULL)
+        exporter->describe_form(options->settings, form, sizeof(form));
+    return spool_queue_open(
+        options->host->spool,
+        &(struct spool_queue_options){
+            .identity = {options->settings->uid, exporter->name, target, form, options->settings->secrets_mark},
+            .bytes_max = options->settings->queue_bytes,
+            .age_ms = options->settings->queue_age_ms,
+            .on_more = options->on_more,
+            .arg = options->arg,
+        },
+        &deliver->queue);
 }
 
 int deliver_new(const struct deliver_options *options, struct deliver **ret_deliver)
@@ -464,11 +688,17 @@ int deliver_new(const struct deliver_options *options, struct deliver **ret_deli
     deliver->options = *options;
     deliver->exporter_host = (struct exporter_host){.loop = options->host->loop, .http = options->host->http};
     deliver->timer = (struct loop_timer){.fn = on_timer, .arg = deliver};
+    deliver->batch_timer = (struct loop_timer){.fn = on_batch_timer, .arg = deliver};
     deliver->log_limit = (struct log_limit){.burst = LOG_BURST, .interval_s = LOG_INTERVAL_S};
     if (options->exporter->open(&deliver->exporter_host, options->settings, &deliver->instance, error) < 0) {
         deliver->instance = NULL;
         deliver->is_failing = true;
         note_error(deliver, error);
+    }
+    int r = open_queue(deliver);
+    if (r < 0) {
+        deliver_free(deliver);
+        return r;
     }
     *ret_deliver = deliver;
     return 0;
@@ -481,31 +711,53 @@ void deliver_free(struct deliver *deliver)
     while (deliver->flushes != NULL)
         end_flush(deliver->flushes, "the agent stopped");
     loop_timer_clear(deliver->options.host->loop, &deliver->timer);
+    loop_timer_clear(deliver->options.host->loop, &deliver->batch_timer);
     deliver->options.exporter->close(deliver->instance);
+    spool_queue_close(deliver->queue);
     while (deliver->reports != NULL)
         remove_report(deliver);
     buffer_deinit(&deliver->payload);
     free(deliver);
 }
 
-static int keep_report(struct deliver *deliver, const json_t *report)
+void deliver_stow(struct deliver *deliver)
 {
-    struct report *kept = calloc(1, sizeof(*kept));
+    if (!has_disk(deliver))
+        return;
+    if (deliver->state == SENDING)
+        put_current(deliver);
+    while (journal_count(deliver) > 0 && stow_batch(deliver))
+        continue;
+}
+
+/* reports */
+
+static int keep_in_memory(struct deliver *deliver, struct buffer *payload)
+{
+    struct report *kept = deliver->report_count < REPORTS_MAX ? calloc(1, sizeof(*kept)) : NULL;
     struct report **end = &deliver->reports;
 
     if (kept == NULL)
-        return -ENOMEM;
-    int r = deliver->options.exporter->encode_report(deliver->instance, report, &kept->payload);
-    if (r < 0) {
-        buffer_deinit(&kept->payload);
-        free(kept);
-        return r;
-    }
+        return -ENOBUFS;
+    kept->payload = *payload;
+    *payload = (struct buffer){0};
     while (*end != NULL)
         end = &(*end)->next;
     *end = kept;
     deliver->report_count++;
     return 0;
+}
+
+static int keep_report(struct deliver *deliver, const json_t *report)
+{
+    struct buffer payload = {0};
+    int64_t id;
+    int r = deliver->options.exporter->encode_report(deliver->instance, report, &payload);
+
+    if (r == 0 && (deliver->queue == NULL || spool_put(deliver->queue, SPOOL_REPORT, 1, &payload, &id) < 0))
+        r = keep_in_memory(deliver, &payload);
+    buffer_deinit(&payload);
+    return r;
 }
 
 void deliver_report(struct deliver *deliver, const json_t *report)
@@ -514,7 +766,7 @@ void deliver_report(struct deliver *deliver, const json_t *report)
 
     if (deliver->options.exporter->encode_report == NULL || deliver->instance == NULL)
         return;
-    int r = deliver->report_count < REPORTS_MAX ? keep_report(deliver, report) : -ENOBUFS;
+    int r = keep_report(deliver, report);
     if (r == 0 || r == -ECANCELED)
         return;
     deliver->dropped[r == -ENOBUFS ? DROP_QUEUE_FULL : DROP_REFUSED]++;
@@ -530,6 +782,11 @@ void deliver_wake(struct deliver *deliver)
 bool deliver_is_idle(const struct deliver *deliver)
 {
     return deliver->state == IDLE && waiting_count(deliver) == 0;
+}
+
+bool deliver_is_kept(const struct deliver *deliver)
+{
+    return journal_count(deliver) == 0 && deliver->report_count == 0;
 }
 
 static void on_flush_timeout(void *arg)
@@ -549,6 +806,7 @@ void deliver_flush(struct deliver *deliver, uint32_t timeout_ms, destinations_fl
         .next = deliver->flushes,
         .deliver = deliver,
         .target = journal_end(deliver->options.journal),
+        .last_id = deliver->queue != NULL ? spool_newest(deliver->queue) : 0,
         .exported_before = deliver->exported,
         .dropped_before = dropped_total(deliver),
         .timer = {.fn = on_flush_timeout, .arg = flush},
@@ -556,7 +814,7 @@ void deliver_flush(struct deliver *deliver, uint32_t timeout_ms, destinations_fl
         .arg = arg,
     };
     deliver->flushes = flush;
-    if (position(deliver) >= flush->target) {
+    if (is_reached(flush)) {
         end_flush(flush, NULL);
         return;
     }
@@ -572,16 +830,17 @@ void deliver_give_up(struct deliver *deliver)
         return;
     drop_all(deliver, DROP_GIVEN_UP);
     end_flushes(deliver, true);
-    become_idle(deliver);
+    if (!has_payloads(deliver))
+        become_idle(deliver);
 }
 
 static const char *state_name(const struct deliver *deliver)
 {
     switch (deliver->state) {
     case IDLE:
-        return deliver->instance != NULL ? "idle" : "unusable";
-    case COLLECTING:
-        return "waiting";
+        if (deliver->instance == NULL)
+            return "unusable";
+        return waiting_count(deliver) > 0 ? "waiting" : "idle";
     case SENDING:
         return "sending";
     case BACKING_OFF:
@@ -590,22 +849,38 @@ static const char *state_name(const struct deliver *deliver)
     return "";
 }
 
+/* For how long the oldest payload has been on the disk. */
+static uint64_t oldest_s(const struct deliver *deliver)
+{
+    uint64_t since_ms = has_payloads(deliver) ? spool_oldest_unix_ms(deliver->queue) : 0;
+    uint64_t now_ms = clock_now_ns(CLOCK_REALTIME) / NS_PER_MS;
+
+    return since_ms != 0 && now_ms > since_ms ? (now_ms - since_ms) / 1000 : 0;
+}
+
+static json_t *dropped_status(const struct deliver *deliver)
+{
+    const uint64_t *dropped = deliver->dropped;
+
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "queue_full", (json_int_t)overflow_count(deliver), "expired",
+                     (json_int_t)expired_count(deliver), "rejected", (json_int_t)dropped[DROP_REJECTED], "refused",
+                     (json_int_t)dropped[DROP_REFUSED], "unreadable", (json_int_t)dropped[DROP_UNREADABLE], "given_up",
+                     (json_int_t)dropped[DROP_GIVEN_UP]);
+}
+
 json_t *deliver_status(const struct deliver *deliver)
 {
     const struct deliver_options *options = &deliver->options;
-    uint64_t lost = journal_lost(options->journal, options->consumer) - deliver->saved;
     char described[160] = "";
     char target[160];
 
     options->exporter->describe(options->settings, described, sizeof(described));
     utf8_copy(described, target, sizeof(target));
-    json_t *status = json_pack(
-        "{s:s, s:s, s:s, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I}}", "name", options->exporter->name, "target",
-        target, "state", state_name(deliver), "queued", (json_int_t)waiting_count(deliver), "exported",
-        (json_int_t)deliver->exported, "retries", (json_int_t)deliver->retries, "dropped", "queue_full",
-        (json_int_t)(lost + deliver->dropped[DROP_QUEUE_FULL]), "rejected", (json_int_t)deliver->dropped[DROP_REJECTED],
-        "refused", (json_int_t)deliver->dropped[DROP_REFUSED], "unreadable",
-        (json_int_t)deliver->dropped[DROP_UNREADABLE], "given_up", (json_int_t)deliver->dropped[DROP_GIVEN_UP]);
+    json_t *status = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:o}", "name", options->exporter->name,
+                               "target", target, "state", state_name(deliver), "queued",
+                               (json_int_t)waiting_count(deliver), "spooled", (json_int_t)spooled_count(deliver),
+                               "oldest_s", (json_int_t)oldest_s(deliver), "exported", (json_int_t)deliver->exported,
+                               "retries", (json_int_t)deliver->retries, "dropped", dropped_status(deliver));
 
     if (status != NULL && deliver->last_error[0] != '\0') {
         (void)json_object_set_new(status, "last_error", json_string(deliver->last_error));

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One exporter's queue: takes batches from the set's journal, sends one at a time, retries, backs off, counts. Made and
+/* One exporter's queue: makes payloads of the set's journal, sends one at a time, retries, backs off, counts. While the
+ * receiver answers well, a batch goes from the journal to the receiver; else payloads go by the spool, where they
+ * outlive the agent: batches go on being made whether they can be sent or not. Reports are put there first. Made and
  * driven by destinations.c. While nothing waits it has no timer. */
 #ifndef SPANSHIM_DELIVER_H
 #define SPANSHIM_DELIVER_H
@@ -23,12 +25,13 @@ struct deliver_options {
     struct journal *journal;
     unsigned consumer;        /* its number in the journal */
     deliver_idle_fn *on_idle; /* nothing waits any more; may not free the queue */
+    deliver_idle_fn *on_more; /* something waits that an agent before has left; asks for deliver_wake */
     void *arg;
 };
 
 /* An exporter that can't be opened makes a queue that drops, counts and says why. 0 or -ENOMEM. Context: loop. */
 int deliver_new(const struct deliver_options *options, struct deliver **ret_deliver);
-/* A batch under way is abandoned: it stays in the journal. Flushes end as failed. Context: loop. */
+/* A batch under way is abandoned: it stays in the journal, or in the spool. Flushes end as failed. Context: loop. */
 void deliver_free(struct deliver *deliver);
 
 /* Something was appended to the journal. Context: loop. */
@@ -44,7 +47,13 @@ bool deliver_is_idle(const struct deliver *deliver);
  * Context: loop. */
 void deliver_flush(struct deliver *deliver, uint32_t timeout_ms, destinations_flush_done *done, void *arg);
 
-/* Drop what waits, counted: its receiver stayed away for too long. Context: loop. */
+/* Is all that waits on the disk, where it can wait without this agent? Context: loop. */
+bool deliver_is_kept(const struct deliver *deliver);
+
+/* Put all that is in memory on the disk, if there is one: the agent ends. Context: loop. */
+void deliver_stow(struct deliver *deliver);
+
+/* Drop what waits in memory, counted: its receiver stayed away for too long. Context: loop. */
 void deliver_give_up(struct deliver *deliver);
 
 /* A new object. Context: loop. */

@@ -5,6 +5,7 @@
 #include "exporters/agent/journal.h"
 #include "exporters/agent/log.h"
 #include "exporters/agent/loop.h"
+#include "exporters/agent/spool.h"
 #include "exporters/agent/users.h"
 #include "exporters/console.h"
 #include "exporters/exporter.h"
@@ -92,6 +93,17 @@ static bool is_delivered(const struct destinations *set)
     return true;
 }
 
+/* Nobody has used it for long, and what it has is on the disk. */
+static bool may_wait(const struct destinations *set)
+{
+    if (set->refs > 0 || loop_now_ns(host.loop) - set->unused_since_ns < GIVE_UP_S * NS_PER_S)
+        return false;
+    for (size_t i = 0; i < set->deliver_count; i++)
+        if (!deliver_is_kept(set->delivers[i]))
+            return false;
+    return true;
+}
+
 static void on_timer(void *arg)
 {
     struct destinations *set = arg;
@@ -118,6 +130,11 @@ static void on_idle(void *arg)
         journal_trim(set->journal);
 }
 
+static void on_more(void *arg)
+{
+    destinations_wake(arg);
+}
+
 static int open_queues(struct destinations *set)
 {
     const struct settings *settings = set->settings;
@@ -132,6 +149,7 @@ static int open_queues(struct destinations *set)
             .journal = set->journal,
             .consumer = (unsigned)i,
             .on_idle = on_idle,
+            .on_more = on_more,
             .arg = set,
         };
         int r = deliver_new(&options, &set->delivers[i]);
@@ -236,9 +254,16 @@ void destinations_report(struct destinations *set, const json_t *report)
 bool destinations_busy(void)
 {
     for (const struct destinations *set = sets; set != NULL; set = set->next)
-        if (!is_delivered(set))
+        if (!is_delivered(set) && !may_wait(set))
             return true;
     return false;
+}
+
+void destinations_stow(void)
+{
+    for (const struct destinations *set = sets; set != NULL; set = set->next)
+        for (size_t i = 0; i < set->deliver_count; i++)
+            deliver_stow(set->delivers[i]);
 }
 
 /* A flush over several queues: ends with the last of them. */
@@ -372,4 +397,9 @@ json_t *destinations_status_all(uid_t viewer)
         if (users_may_see(viewer, set->settings->uid))
             (void)json_array_append_new(list, set_status(set));
     return list;
+}
+
+json_t *destinations_spool_status(uid_t viewer)
+{
+    return host.spool != NULL ? spool_status(host.spool, viewer) : json_null();
 }

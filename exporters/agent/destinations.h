@@ -17,6 +17,7 @@ struct destinations;
 struct http_client;
 struct loop;
 struct process;
+struct spool;
 struct journal;
 struct journal_origin;
 
@@ -24,6 +25,7 @@ struct journal_origin;
 struct destinations_host {
     struct loop *loop;
     struct http_client *http;
+    struct spool *spool; /* the queue on the disk; NULL: there is none */
     /* journals_obtain, journals_drop and process_find (journals.h, process.h), or a test's own. */
     int (*journal_obtain)(const uint8_t key[SETTINGS_DIGEST_SIZE], size_t capacity, struct journal **ret_journal);
     void (*journal_drop)(struct journal *journal);
@@ -43,8 +45,8 @@ void destinations_deinit(void);
  * it can't be made. Context: loop. */
 struct destinations *destinations_for(struct settings *settings);
 
-/* A process image that used it is gone. The set lives on until all is delivered; when the receiver stays away, for five
- * minutes. Context: loop. */
+/* A process image that used it is gone. The set lives on until all is delivered; when the receiver stays away, what is
+ * in memory alone for five minutes. Context: loop. */
 void destinations_unref(struct destinations *destinations);
 
 /* Its journal; its exporters are consumers 0 .. n - 1, told to the journal already. Context: loop. */
@@ -57,8 +59,12 @@ void destinations_wake(struct destinations *destinations);
  * once. Context: loop. */
 void destinations_report(struct destinations *destinations, const json_t *report);
 
-/* Does any set still have something to deliver? What keeps an agent without processes alive. Context: loop. */
+/* Does any set still have something to deliver? What keeps an agent without processes alive; what can wait on the disk
+ * does so for five minutes only. Context: loop. */
 bool destinations_busy(void);
+
+/* The agent ends: put on the disk what is in memory and not delivered. Context: loop. */
+void destinations_stow(void);
 
 /* What a flush came to: spans since its call. */
 struct destinations_flushed {
@@ -83,5 +89,8 @@ void destinations_end_console(const char *session, uint32_t timeout_ms, destinat
 
 /* A new array of the sets that `viewer` may see, for `spanshim status`. No secrets. Context: loop. */
 json_t *destinations_status_all(uid_t viewer);
+
+/* A new object of what the spool says, likewise; null: there is none. Context: loop. */
+json_t *destinations_spool_status(uid_t viewer);
 
 #endif

@@ -7,6 +7,8 @@
 #include "exporters/agent/reading.h"
 #include "exporters/agent/runtime.h"
 #include "exporters/agent/settings.h"
+#include "exporters/agent/spool.h"
+#include "exporters/agent/spool_path.h"
 #include "exporters/agent/users.h"
 
 #include <assert.h>
@@ -31,6 +33,8 @@ struct options {
     bool background, if_absent, stays, adopts;
 };
 
+static const char *spool_error; /* NULL: none; written at start, to be logged */
+
 static const char usage[] =
     "usage: spanshim-agent [OPTION]...\n"
     "Takes spans from programs under spanshim and exports them. Usually started by `spanshim run`.\n"
@@ -49,16 +53,32 @@ static const char usage[] =
     "  --debug         log more\n"
     "  --help, --version\n";
 
-/* What is said here is ruled by the agent's own environment, which is that of the program that made it start. */
-static void choose_log_level(void)
+static void choose_spool(const char *given)
+{
+    char folder[PATH_MAX];
+    int result = spool_path_choose(given, folder, sizeof(folder));
+
+    if (result == -EINVAL || result == -ENAMETOOLONG) {
+        spool_error = "SPANSHIM_SPOOL_DIR is no absolute path; the usual folder is used";
+        result = spool_path_choose(NULL, folder, sizeof(folder));
+    }
+    if (result == 0)
+        spool_set_folder(folder);
+}
+
+/* What is said here, and where things are kept, is ruled by the agent's own environment, which is that of the program
+ * that made it start. */
+static void read_environment(void)
 {
     size_t count = 0;
 
     while (environ[count] != NULL)
         count++;
     struct settings *settings = settings_new((const char *const *)environ, count, NULL);
-    if (settings != NULL)
+    if (settings != NULL) {
         log_set_level(log_level_of(settings->log_level));
+        choose_spool(settings->spool_folder);
+    }
     settings_unref(settings);
 }
 
@@ -293,6 +313,8 @@ static int run(const struct options *options, int activated, int word)
     say(word, 0);
     log_line(LOG_LEVEL_INFO, "agent " SPANSHIM_VERSION " listens at %s",
              activated >= 0 ? "a passed socket" : socket_path);
+    if (spool_error)
+        log_line(LOG_LEVEL_WARN, "%s", spool_error);
     return keeper_run(&keeper);
 }
 
@@ -302,7 +324,7 @@ int main(int argc, char **argv)
     int activated;
 
     hold_standard_descriptors();
-    choose_log_level();
+    read_environment();
     parse_options(argc, argv, &options);
     leave_preload(argv);
     activated = runtime_activated_socket();

@@ -401,14 +401,30 @@ static void digest_add_row(unsigned __int128 *hash, const struct settings *setti
     }
 }
 
+static unsigned __int128 digest_begin(void)
+{
+    return (unsigned __int128)0x6c62272e07bb0142 << 64 | 0x62b821756295c58d;
+}
+
+static uint16_t mark_secrets(const struct settings *settings)
+{
+    unsigned __int128 hash = digest_begin();
+
+    for (size_t n = 0; n < ROW_COUNT; n++)
+        if (rows[n].type == SECRET || rows[n].type == SECRET_PAIRS || rows[n].type == ENDPOINT || rows[n].type == URL)
+            digest_add_row(&hash, settings, n);
+    return (uint16_t)(hash ^ hash >> 32 ^ hash >> 64 ^ hash >> 96);
+}
+
 static void take_digest(struct settings *settings)
 {
-    unsigned __int128 hash = (unsigned __int128)0x6c62272e07bb0142 << 64 | 0x62b821756295c58d;
+    unsigned __int128 hash = digest_begin();
 
     for (size_t n = 0; n < ROW_COUNT; n++)
         digest_add_row(&hash, settings, n);
     for (size_t i = 0; i < settings->exporter_count; i++)
         digest_add_text(&hash, settings->exporters[i]);
+    settings->secrets_mark = mark_secrets(settings);
     static_assert(sizeof(hash) + sizeof(settings->uid) == SETTINGS_DIGEST_SIZE, "digest");
     memcpy(settings->digest, &hash, sizeof(hash));
     memcpy(settings->digest + sizeof(hash), &settings->uid, sizeof(settings->uid));

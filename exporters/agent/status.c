@@ -247,8 +247,9 @@ json_t *status_report(const struct link_hello *hello, uid_t viewer)
         add_source(&totals, source);
         (void)json_array_append_new(rings, pack_source(source, &numbers));
     }
-    return json_pack("{s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o, s:I}, s:o}", "agent", pack_agent(hello), "users",
+    return json_pack("{s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o, s:I}, s:o, s:o}", "agent", pack_agent(hello), "users",
                      pack_users(viewer), "processes", view.processes, "rings", rings, "totals", "counts",
                      pack_counts(&totals), "dropped", pack_dropped(&totals), "withheld", pack_withheld(&totals),
-                     "given_up_rings", (json_int_t)given_up_count, "destinations", destinations_status_all(viewer));
+                     "given_up_rings", (json_int_t)given_up_count, "destinations", destinations_status_all(viewer),
+                     "spool", destinations_spool_status(viewer));
 }

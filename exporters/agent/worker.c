@@ -13,6 +13,7 @@
 #include "exporters/agent/loop.h"
 #include "exporters/agent/process.h"
 #include "exporters/agent/rounds.h"
+#include "exporters/agent/spool.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -30,6 +31,7 @@ static const uint64_t idle_round_ns = 500000000;
 static struct {
     struct loop *loop;
     struct http_client *http;
+    struct spool *spool;
     int link;
     struct link_hello hello;
     bool ready; /* what was there before has come */
@@ -113,6 +115,7 @@ static void stop_now(void *arg, const struct destinations_flushed *flushed)
     if (flushed->failed)
         log_line(LOG_LEVEL_WARN, "stopped with %llu spans not delivered: %s", (unsigned long long)flushed->failed,
                  flushed->error);
+    destinations_stow();
     loop_stop(worker.loop);
 }
 
@@ -267,8 +270,10 @@ static int start(int helper)
     if (!worker.message)
         return -ENOMEM;
     worker.http = http_client_new(worker.loop);
-    if (!worker.http)
+    worker.spool = spool_new(worker.loop);
+    if (!worker.http || !worker.spool)
         return -ENOMEM;
+    destinations.spool = worker.spool;
     destinations.loop = worker.loop;
     destinations.http = worker.http;
     destinations_init(&destinations);
@@ -304,6 +309,7 @@ int worker_run(int link)
     intake_deinit();
     rounds_deinit();
     destinations_deinit(); /* ends the flushes that commands wait for */
+    spool_free(worker.spool);
     command_deinit();
     journals_deinit();
     http_client_free(worker.http);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* spanshim purge: removes what the agent of this user ever wrote. That is all of it: what waits for delivery is in
- * memory, and everything else belongs to the installation. Only files of known names are removed, only our own, and no
- * link is followed. */
+/* spanshim purge: removes what the agent of this user ever wrote: socket and lock, log, and the spool with whatever
+ * waits in it for delivery. Everything else belongs to the installation. Only files of known names are removed, only
+ * our own, and no link is followed. */
 #include "exporters/agent/log_path.h"
 #include "exporters/agent/socket_path.h"
+#include "exporters/agent/spool_path.h"
 #include "exporters/cli/agent_client.h"
 #include "exporters/cli/cli.h"
 #include "exporters/cli/deadline.h"
@@ -21,7 +22,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PLACES_MAX = 8, NAMES_MAX = 2, LOCK_TIMEOUT_MS = 3000, LOCK_POLL_MS = 10 };
+enum { PLACES_MAX = 10, NAMES_MAX = 8, LOCK_TIMEOUT_MS = 3000, LOCK_POLL_MS = 10 };
 
 struct purge {
     bool yes, dry_run, stop;
@@ -44,22 +45,62 @@ static const char *setting(const char *name)
     return value && *value ? value : NULL;
 }
 
+/* The place of these names; of names that aren't of a socket and its lock, the folder has one place. */
+static struct place *find_place(struct purge *purge, const struct place *wanted)
+{
+    for (size_t i = 0; i < purge->place_count; i++) {
+        struct place *place = &purge->places[i];
+
+        if (place->is_runtime == wanted->is_runtime && strcmp(place->folder, wanted->folder) == 0 &&
+            (!place->is_runtime || strcmp(place->names[0], wanted->names[0]) == 0))
+            return place;
+    }
+    return NULL;
+}
+
+static void add_name(struct place *place, const char *name)
+{
+    size_t i = 0;
+
+    while (i < NAMES_MAX && place->names[i][0] && strcmp(place->names[i], name) != 0)
+        i++;
+    if (i < NAMES_MAX)
+        (void)snprintf(place->names[i], sizeof(place->names[i]), "%s", name);
+}
+
+static void add_place(struct purge *purge, const struct place *wanted)
+{
+    struct place *place = find_place(purge, wanted);
+
+    if (wanted->folder[0] != '/' || (!place && purge->place_count == PLACES_MAX))
+        return;
+    if (!place)
+        purge->places[purge->place_count++] = *wanted;
+    for (size_t i = 0; place && i < NAMES_MAX; i++)
+        if (wanted->names[i][0])
+            add_name(place, wanted->names[i]);
+}
+
 /* The folder of `path`; names are its last part and another one. */
-static void add_place(struct purge *purge, const char *path, const char *other, bool is_runtime)
+static void add_file(struct purge *purge, const char *path, const char *other, bool is_runtime)
 {
     const char *slash = strrchr(path, '/');
     struct place place = {.is_runtime = is_runtime};
 
-    if (path[0] != '/' || purge->place_count == PLACES_MAX)
+    if (path[0] != '/')
         return;
     (void)snprintf(place.folder, sizeof(place.folder), "%.*s", slash == path ? 1 : (int)(slash - path), path);
     (void)snprintf(place.names[0], sizeof(place.names[0]), "%s", slash + 1);
     (void)snprintf(place.names[1], sizeof(place.names[1]), "%s", other);
-    for (size_t i = 0; i < purge->place_count; i++)
-        if (strcmp(purge->places[i].folder, place.folder) == 0 &&
-            strcmp(purge->places[i].names[0], place.names[0]) == 0)
-            return;
-    purge->places[purge->place_count++] = place;
+    add_place(purge, &place);
+}
+
+static void add_spool(struct purge *purge, const char *given)
+{
+    struct place place = {.names = {SPOOL_NAME, SPOOL_NAME_WAL, SPOOL_NAME_SHM, SPOOL_NAME_LOCK, SPOOL_NAME_DAMAGED}};
+
+    if (spool_path_choose(given, place.folder, sizeof(place.folder)) == 0)
+        add_place(purge, &place);
 }
 
 /* A socket and the lock beside it (agent/runtime.c). */
@@ -74,7 +115,7 @@ static void add_socket(struct purge *purge, const char *path)
     if (length > 5 && strcmp(name + 1 + length - 5, ".sock") == 0)
         length -= 5;
     (void)snprintf(lock, sizeof(lock), "%.*s.lock", (int)length, name + 1);
-    add_place(purge, path, lock, true);
+    add_file(purge, path, lock, true);
 }
 
 static void add_usual_sockets(struct purge *purge)
@@ -104,11 +145,13 @@ static int find_places(struct purge *purge)
     if (!is_chosen)
         add_usual_sockets(purge);
     if (log_path_choose(path, sizeof(path)) == 0)
-        add_place(purge, path, "agent.log.1", false);
+        add_file(purge, path, "agent.log.1", false);
     if (setting("HOME") && geteuid() != 0) {
         (void)snprintf(path, sizeof(path), "%s/.local/state/spanshim/agent.log", setting("HOME"));
-        add_place(purge, path, "agent.log.1", false);
+        add_file(purge, path, "agent.log.1", false);
     }
+    add_spool(purge, setting("SPANSHIM_SPOOL_DIR"));
+    add_spool(purge, NULL);
     return 0;
 }
 
@@ -167,7 +210,7 @@ static void list_place(struct purge *purge, const struct place *place)
 
     if (folder < 0)
         return;
-    for (size_t i = 0; i < NAMES_MAX; i++)
+    for (size_t i = 0; i < NAMES_MAX && place->names[i][0]; i++)
         if (is_ours(folder, place->names[i])) {
             printf("  %s/%s\n", place->folder, place->names[i]);
             purge->found_count++;
@@ -205,7 +248,7 @@ static void remove_place(struct purge *purge, const struct place *place)
         (void)close(folder);
         return;
     }
-    for (size_t i = 0; i < NAMES_MAX; i++)
+    for (size_t i = 0; i < NAMES_MAX && place->names[i][0]; i++)
         if (is_ours(folder, place->names[i]) && unlinkat(folder, place->names[i], 0))
             report_failure(purge, place->folder, place->names[i]);
     (void)close(folder);

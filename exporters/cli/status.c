@@ -204,12 +204,28 @@ static void add_causes(struct table *table, json_t *dropped)
     table_add(table, text);
 }
 
+/* "40 s", "12 min", "3 h"; "-" when nothing is old. */
+static void add_age(struct table *table, json_int_t seconds)
+{
+    char text[32];
+
+    if (seconds < 120)
+        (void)snprintf(text, sizeof(text), seconds ? "%" JSON_INTEGER_FORMAT " s" : "-", seconds);
+    else if (seconds < 7200)
+        (void)snprintf(text, sizeof(text), "%" JSON_INTEGER_FORMAT " min", seconds / 60);
+    else
+        (void)snprintf(text, sizeof(text), "%" JSON_INTEGER_FORMAT " h", seconds / 3600);
+    table_add(table, text);
+}
+
 static void add_exporter(struct table *table, const json_t *exporter)
 {
     table_add(table, text_of(exporter, "name"));
     table_add(table, text_of(exporter, "target"));
     table_add(table, text_of(exporter, "state"));
     table_add_number(table, number_of(exporter, "queued"));
+    table_add_number(table, number_of(exporter, "spooled"));
+    add_age(table, number_of(exporter, "oldest_s"));
     table_add_number(table, number_of(exporter, "exported"));
     table_add_number(table, number_of(exporter, "retries"));
     add_causes(table, json_object_get(exporter, "dropped"));
@@ -231,8 +247,9 @@ static void print_last_error(const json_t *exporter)
 
 static void print_destinations(const json_t *sets)
 {
-    static const char *const titles[] = {"NAME", "TARGET", "STATE", ">QUEUED", ">EXPORTED", ">RETRIES", "DROPPED"};
-    struct table table = {.columns = 7, .titles = titles};
+    static const char *const titles[] = {"NAME",    "TARGET",    "STATE",    ">QUEUED", ">ON DISK",
+                                         ">OLDEST", ">EXPORTED", ">RETRIES", "DROPPED"};
+    struct table table = {.columns = 9, .titles = titles};
     size_t i, j;
     json_t *set, *exporter;
 
@@ -251,6 +268,31 @@ static void print_destinations(const json_t *sets)
     }
 }
 
+/* What an agent before left on the disk, and what is wrong with the disk. */
+static void print_spool(const json_t *spool)
+{
+    static const char *const titles[] = {"NAME", "TARGET", ">QUEUED", ">BYTES", ">OLDEST"};
+    struct table table = {.columns = 5, .titles = titles};
+    const char *problem = json_string_value(json_object_get(spool, "problem"));
+    size_t i;
+    json_t *waiting;
+
+    json_array_foreach(json_object_get(spool, "waiting"), i, waiting)
+    {
+        table_add(&table, text_of(waiting, "name"));
+        table_add(&table, text_of(waiting, "target"));
+        table_add_number(&table, number_of(waiting, "queued"));
+        table_add_number(&table, number_of(waiting, "bytes"));
+        add_age(&table, number_of(waiting, "oldest_s"));
+    }
+    if (table.cell_count)
+        print_heading("waiting for a program with their settings");
+    table_print(&table);
+    table_deinit(&table);
+    if (problem)
+        printf("\n  %s\n", problem);
+}
+
 static void print_tables(const json_t *answer)
 {
     const json_t *totals = json_object_get(answer, "totals");
@@ -264,6 +306,7 @@ static void print_tables(const json_t *answer)
     print_withheld(json_object_get(totals, "withheld"));
     print_given_up(number_of(totals, "given_up_rings"));
     print_destinations(json_object_get(answer, "destinations"));
+    print_spool(json_object_get(answer, "spool"));
 }
 
 /* One answer, in one line as JSON. What another user's agent says is read and written anew. */

@@ -134,6 +134,8 @@ static const struct {
     {"OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "1", "1", "0", "512", "512"},
     {"OTEL_BSP_MAX_QUEUE_SIZE", "4096", "4096", "many", "0", "0"},
     {"SPANSHIM_QUEUE_BYTES", "65536", "65536", "65535", "16777216", "16777216"},
+    {"SPANSHIM_QUEUE_AGE", "1000", "1000", "999", "86400000", "86400000"},
+    {"SPANSHIM_SPOOL_DIR", "/x", "/x", NULL, NULL, "-"},
     {"OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", "GET, brew", "GET, brew", NULL, NULL, "-"},
     {"OTEL_ATTRIBUTE_COUNT_LIMIT", "0", "0", "0x10", "128", "128"},
     {"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "7", "7", "", "128", "128"},

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The next spans of a journal, as exporters take them. Called by deliver.c. */
+#ifndef SPANSHIM_BATCH_H
+#define SPANSHIM_BATCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct destinations_host;
+struct journal;
+struct span;
+
+enum { BATCH_MAX = 2048 };
+
+struct batch {
+    const struct span *const *spans; /* borrowed from the journal, until something is appended or the next batch */
+    size_t count;
+    uint64_t end;              /* in the journal, behind the last of them */
+    uint64_t unreadable_count; /* records that were passed over: no spans, or of nobody */
+};
+
+/* At most `most` spans (and BATCH_MAX) from this position on. One batch at a time in the whole worker. Context: loop.
+ */
+void batch_take(const struct destinations_host *host, struct journal *journal, uint64_t position, size_t most,
+                struct batch *ret_batch);
+
+#endif
