@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What span.c (a request's life) shares with span_head.c (what its head says), span_context.c (whose trace it is in)
+ * and span_text.c (the texts in its slot). Context of all: hook; signal-safe. */
+#ifndef SPANSHIM_SPAN_INTERNAL_H
+#define SPANSHIM_SPAN_INTERNAL_H
+
+#include "preload/span.h"
+
+/* Room for one text of at most `want` bytes; what was cut is flagged. NULL when not even its header fits. */
+uint8_t *span_text_reserve(struct wire_request *request, size_t want, size_t *ret_room);
+
+/* Finish the text written at span_text_reserve's place. */
+void span_text_commit(struct wire_request *request, enum wire_text id, size_t length);
+
+/* Add a text, cut to `limit`. */
+void span_text_add(struct wire_request *request, enum wire_text id, struct slice text, size_t limit);
+
+/* The text of this id that stands in the slot; empty when there is none. */
+struct slice span_text_of(const struct wire_request *request, enum wire_text id);
+
+/* Texts of this id mean nothing any more. */
+void span_text_void(struct wire_request *request, enum wire_text id);
+
+/* The head is complete: the server's and the client's name, as its fields and proxies' give them. */
+void span_names_settle(struct wire_request *request, struct span_head *head);
+
+/* The head is complete: the ids, the parent, and whether it is recorded. */
+void span_context_settle(struct wire_slot *slot, struct span_head *head);
+
+#endif
