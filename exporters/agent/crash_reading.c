@@ -28,7 +28,6 @@
 #include <unistd.h>
 
 enum { NOBODY = 65534, NAMING_NICE = 5, COPY_POLL_NS = 1000000 };
-static const rlim_t memory_max = (rlim_t)4 << 30;
 
 /* One reading; its process has no other. */
 struct reading {
@@ -47,6 +46,8 @@ struct reading {
 static void limit_memory(void)
 {
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    const rlim_t memory_max = (rlim_t)4 << 30;
+
     (void)setrlimit(RLIMIT_AS, &(struct rlimit){memory_max, memory_max});
 #endif
 }
@@ -226,6 +227,7 @@ static struct capture *capture(struct reading *reading)
         return result;
     if (error != -EPERM || !ask_for_copy(reading))
         use_stack_as_copy(reading);
+    drop_rights(reading->request); /* it names the files that are read in the place of its memory */
     return capture_with(reading, &result) ? NULL : result;
 }
 

@@ -45,7 +45,7 @@ static int use_copy(struct capture *capture, const struct reader_options *option
 
     if (crash->stack_length <= WIRE_CRASH_STACK)
         memory_add(&capture->memory, crash->stack_at, crash->stack, crash->stack_length);
-    if (!options->copy || crash->copy_length > WIRE_CRASH_COPY_SIZE)
+    if (crash->copy_length > WIRE_CRASH_COPY_SIZE)
         return 0;
     memory_add(&capture->memory, crash->copy_at, options->copy, crash->copy_length);
     if (maps_at > WIRE_CRASH_COPY_SIZE || crash->maps_length > WIRE_CRASH_COPY_SIZE - maps_at)
@@ -59,20 +59,18 @@ static int use_copy(struct capture *capture, const struct reader_options *option
 /* 0, or why there is nothing to read from. */
 static int find_memory(struct capture *capture, const struct reader_options *options)
 {
-    int err = memory_probe(options->pid, options->crash->registers[REG_RSP]);
+    int err;
 
+    if (options->copy)
+        return use_copy(capture, options);
+    err = memory_probe(options->pid, options->crash->registers[REG_RSP]);
     if (!err)
         err = maps_read(&capture->maps, capture->number);
     capture->live = !err;
-    if (!err) {
-        capture->memory.pid = options->pid;
-        return 0;
-    }
-    if (err == -ESRCH || err == -ENOMEM || err == -ENOENT)
-        return err == -ENOENT ? -ESRCH : err;
-    if (!options->copy && atomic_load(&options->crash->state) != WIRE_CRASH_COPIED)
-        return -EPERM;
-    return use_copy(capture, options);
+    capture->memory.pid = err ? 0 : options->pid;
+    if (err == -ENOENT)
+        return -ESRCH;
+    return err && err != -ESRCH && err != -ENOMEM ? -EPERM : err;
 }
 
 /* The crashed thread comes first, and has the registers of the fault, whatever /proc says of it. */
@@ -200,7 +198,8 @@ static int read_all(struct capture *capture, const struct reader_options *option
     open_modules(capture);
     process_facts_read(&capture->facts, capture->number);
     /* All of this was of the process that we mean only if it is still there. */
-    if (options->pidfd >= 0 && syscall(SYS_pidfd_send_signal, options->pidfd, 0, NULL, 0) && errno == ESRCH)
+    if (capture->live && options->pidfd >= 0 && syscall(SYS_pidfd_send_signal, options->pidfd, 0, NULL, 0) &&
+        errno == ESRCH)
         return -ESRCH;
     return 0;
 }
@@ -216,7 +215,8 @@ int reader_capture(const struct reader_options *options, struct capture **ret_ca
     capture->crash = options->crash;
     capture->debuginfod = options->debuginfod;
     capture->pid = options->pid;
-    capture->number = proc_number(options->pid, options->pidfd);
+    /* Without a pidfd the number may be another process's by now. */
+    capture->number = options->pidfd < 0 && options->copy ? -1 : proc_number(options->pid, options->pidfd);
     memcpy(&capture->siginfo, options->crash->siginfo, sizeof(capture->siginfo));
     err = read_all(capture, options, began_ns + (options->limit_ns ? options->limit_ns : LIMIT_DEFAULT_NS));
     if (err) {

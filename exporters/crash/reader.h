@@ -18,7 +18,8 @@ struct reader_options {
     pid_t pid;                      /* of the process, in our namespace */
     int pidfd;                      /* of the same; -1: none */
     const struct wire_crash *crash; /* a copy of ours, not the one in the mapping; until reader_free() */
-    const uint8_t *copy;            /* WIRE_CRASH_COPY_SIZE bytes of the copy area, or NULL; until reader_free() */
+    const uint8_t *copy;            /* WIRE_CRASH_COPY_SIZE bytes of the copy area, until reader_free(); NULL: read the
+                                     * process itself. With a copy its memory is left alone, and it may be gone */
     uint64_t limit_ns;              /* for reader_capture(); 0: a second */
     bool debuginfod;                /* reader_report() may ask the servers of DEBUGINFOD_URLS: that may take minutes */
 };

@@ -16,7 +16,25 @@
 #include "exporters/encode/utf8.h"
 #include "preload/wire.h"
 
-enum { TEXT_MAX = 8192, ARGUMENTS_MAX = 256 };
+enum { TEXT_MAX = 8192, ARGUMENTS_MAX = 256, FRAMES_MAX = 6000 };
+static const uint64_t naming_ns = 20000000000; /* then the frames that are left go without names */
+
+/* A report on its way. */
+struct writing {
+    const struct capture *capture;
+    struct symbols *symbols; /* NULL: there is no time, or no memory, for names */
+    uint64_t end_ns;
+    size_t frames_left; /* of all threads together, so that the report can be sent */
+    bool names_cut, frames_cut;
+};
+
+static uint64_t clock_ns(clockid_t clock)
+{
+    struct timespec now;
+
+    (void)clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
 
 /* Unknown things are left out: jansson takes no NULL, and setting nothing is what is wanted then. */
 static void set(json_t *object, const char *key, json_t *value)
@@ -87,29 +105,30 @@ static void set_symbol(json_t *out, const struct symbol *symbol)
 }
 
 /* One for the address, and one for each call that was inlined there. */
-static void append_frames(json_t *frames, const struct capture *capture, struct symbols *symbols,
-                          const struct frame *frame)
+static void append_frames(json_t *frames, struct writing *writing, const struct frame *frame)
 {
     struct symbol found[SYMBOLS_INLINED_MAX];
-    size_t count = symbols ? symbols_find(symbols, frame->address - frame->is_return, found) : 0;
+    size_t count = 0;
 
+    writing->names_cut = writing->names_cut || clock_ns(CLOCK_MONOTONIC) > writing->end_ns;
+    if (writing->symbols && !writing->names_cut)
+        count = symbols_find(writing->symbols, frame->address - frame->is_return, found);
     for (size_t i = 0; i < count; i++) {
-        json_t *out = place_of(capture, frame);
+        json_t *out = place_of(writing->capture, frame);
 
         set_symbol(out, &found[i]);
         (void)json_array_append_new(frames, out);
     }
     if (!count)
-        (void)json_array_append_new(frames, place_of(capture, frame));
+        (void)json_array_append_new(frames, place_of(writing->capture, frame));
 }
 
-static json_t *registers_of(const struct capture *capture, const struct thread *thread)
+static json_t *registers_of(const struct thread *thread)
 {
     static const char *const names[REGISTERS] = {"rax", "rdx", "rcx", "rbx", "rsi", "rdi", "rbp", "rsp", "r8",
                                                  "r9",  "r10", "r11", "r12", "r13", "r14", "r15", "rip"};
     json_t *out = json_object();
 
-    (void)capture;
     for (int i = 0; i < REGISTERS; i++)
         set(out, names[i], hexadecimal(thread->registers[i]));
     return out;
@@ -136,7 +155,7 @@ static const char *state_name(char state)
     }
 }
 
-static json_t *thread_of(const struct capture *capture, struct symbols *symbols, const struct thread *thread)
+static json_t *thread_of(struct writing *writing, const struct thread *thread)
 {
     json_t *out = json_object(), *frames = json_array();
 
@@ -145,20 +164,22 @@ static json_t *thread_of(const struct capture *capture, struct symbols *symbols,
     set(out, "crashed", json_boolean(thread->crashed));
     set_text(out, "state", thread->crashed ? "" : state_name(thread->state));
     if (!thread->missing)
-        set(out, "registers", registers_of(capture, thread));
-    for (size_t i = 0; i < thread->stack.count; i++)
-        append_frames(frames, capture, symbols, &thread->stack.frames[i]);
+        set(out, "registers", registers_of(thread));
+    for (size_t i = 0; i < thread->stack.count && writing->frames_left; i++, writing->frames_left--)
+        append_frames(frames, writing, &thread->stack.frames[i]);
+    writing->frames_cut |= !writing->frames_left;
     set(out, "frames", frames);
     set_number(out, "frames_left_out", thread->stack.left_out);
     return out;
 }
 
-static json_t *threads_of(const struct capture *capture, struct symbols *symbols)
+static json_t *threads_of(struct writing *writing)
 {
+    const struct threads *threads = &writing->capture->threads;
     json_t *out = json_array();
 
-    for (size_t i = 0; i < capture->threads.count; i++)
-        (void)json_array_append_new(out, thread_of(capture, symbols, &capture->threads.list[i]));
+    for (size_t i = 0; i < threads->count; i++)
+        (void)json_array_append_new(out, thread_of(writing, &threads->list[i]));
     return out;
 }
 
@@ -259,8 +280,9 @@ static void note(json_t *notes, bool when, const char *words)
         (void)json_array_append_new(notes, json_string(words));
 }
 
-static json_t *incomplete_of(const struct capture *capture)
+static json_t *incomplete_of(const struct writing *writing)
 {
+    const struct capture *capture = writing->capture;
     const struct stack *stack = &capture->threads.list[0].stack;
     json_t *out = json_array();
     size_t without = 0;
@@ -274,6 +296,8 @@ static json_t *incomplete_of(const struct capture *capture)
          "the stack of the crashed thread could not be followed to its end: it is damaged, or code has no unwind "
          "tables");
     note(out, stack->cut, "the stack of the crashed thread is too deep, or a circle: it was not followed to its end");
+    note(out, writing->names_cut, "finding names took too long: the frames that were left have none");
+    note(out, writing->frames_cut, "more frames than are listed");
     note(out, capture->threads.cut, "more threads than are listed");
     note(out, capture->modules.cut || capture->maps.cut, "more modules than are listed");
     if (capture->live && without)
@@ -294,14 +318,6 @@ static json_t *new_uuid(void)
                         b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
 }
 
-static uint64_t clock_ns(clockid_t clock)
-{
-    struct timespec now;
-
-    (void)clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 /* The process's word: a time in the future isn't believed. */
 static uint64_t time_of(const struct capture *capture)
 {
@@ -318,13 +334,11 @@ static void cut_newlines(char *words)
         words[--length] = '\0';
 }
 
-json_t *reader_report(struct capture *capture)
+static json_t *write_report(struct writing *writing)
 {
-    struct symbols *symbols = symbols_new(&capture->modules, capture->vdso, capture->vdso_length, capture->debuginfod);
-    json_t *report = json_object(), *incomplete = incomplete_of(capture);
+    const struct capture *capture = writing->capture;
+    json_t *report = json_object(), *incomplete;
 
-    threads_release(&capture->threads);
-    cut_newlines(capture->abort_text);
     set(report, "version", json_integer(REPORT_VERSION));
     set(report, "kind", json_string("crash"));
     set(report, "uuid", new_uuid());
@@ -332,14 +346,28 @@ json_t *reader_report(struct capture *capture)
     set(report, "level", json_string("critical"));
     set(report, "signal", signal_of(capture));
     set_text(report, "abort_message", capture->abort_text);
-    set(report, "handler", handler_of(capture, symbols));
+    set(report, "handler", handler_of(capture, writing->symbols));
     set(report, "process", process_of(capture));
-    set(report, "threads", threads_of(capture, symbols));
+    set(report, "threads", threads_of(writing));
     set(report, "modules", modules_of(capture));
     title_set(report, capture);
+    incomplete = incomplete_of(writing);
     if (json_array_size(incomplete))
         (void)json_object_set(report, "incomplete", incomplete);
     json_decref(incomplete);
-    symbols_free(symbols);
+    return report;
+}
+
+json_t *reader_report(struct capture *capture)
+{
+    struct writing writing = {
+        .capture = capture, .end_ns = clock_ns(CLOCK_MONOTONIC) + naming_ns, .frames_left = FRAMES_MAX};
+    json_t *report;
+
+    threads_release(&capture->threads);
+    cut_newlines(capture->abort_text);
+    writing.symbols = symbols_new(&capture->modules, capture->vdso, capture->vdso_length, capture->debuginfod);
+    report = write_report(&writing);
+    symbols_free(writing.symbols);
     return report;
 }
