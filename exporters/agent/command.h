@@ -13,7 +13,8 @@
  *             counts: taken, abandoned, corrupt, quarantined, skipped, requests, unsampled, connections, passive
  *   FLUSH    {"result": "ok" or "failed", "exported": n, "failed": n, "errors": [text]}
  *   CONSOLE  the same as FLUSH, when the other end has shut its side down and all of its session was printed
- *   REPORT   {"result": "sent" or "kept", "uuid", "reason": text}     kept: it is sent later, for this reason
+ *   REPORT   {"result": "sent" or "kept", "uuid", "reason": text}     kept: it is sent later, for this reason; else
+ *            as below
  *   STOP     {"result": "ok"}
  *   anything else   {"error": text} */
 #ifndef SPANSHIM_COMMAND_H

@@ -85,7 +85,7 @@ static const struct exporter *find_exporter(const char *name)
     return NULL;
 }
 
-static bool is_delivered(const struct destinations *set)
+bool destinations_is_delivered(const struct destinations *set)
 {
     for (size_t i = 0; i < set->deliver_count; i++)
         if (!deliver_is_idle(set->delivers[i]))
@@ -113,7 +113,7 @@ static void on_timer(void *arg)
     if (unused_ns >= GIVE_UP_S * NS_PER_S)
         for (size_t i = 0; i < set->deliver_count; i++)
             deliver_give_up(set->delivers[i]);
-    if (!is_delivered(set)) {
+    if (!destinations_is_delivered(set)) {
         (void)loop_timer_set(host.loop, &set->timer, LINGER_S * NS_PER_S);
         return;
     }
@@ -126,7 +126,7 @@ static void on_idle(void *arg)
 {
     struct destinations *set = arg;
 
-    if (is_delivered(set))
+    if (destinations_is_delivered(set))
         journal_trim(set->journal);
 }
 
@@ -254,7 +254,7 @@ void destinations_report(struct destinations *set, const json_t *report)
 bool destinations_busy(void)
 {
     for (const struct destinations *set = sets; set != NULL; set = set->next)
-        if (!is_delivered(set) && !may_wait(set))
+        if (!destinations_is_delivered(set) && !may_wait(set))
             return true;
     return false;
 }
@@ -348,12 +348,15 @@ void destinations_flush_all(uid_t viewer, uint32_t timeout_ms, destinations_flus
     gather(gathering, NULL);
 }
 
-void destinations_flush(struct destinations *set, uint32_t timeout_ms, destinations_flush_done *done, void *arg)
+void destinations_submit(struct destinations *set, const json_t *report, uint32_t timeout_ms,
+                         destinations_flush_done *done, void *arg)
 {
     struct gathering *gathering = start_gathering(done, arg);
 
     if (gathering == NULL)
         return;
+    for (size_t i = 0; i < set->deliver_count; i++)
+        deliver_report(set->delivers[i], report);
     gather_set(gathering, set, timeout_ms);
     gather(gathering, NULL);
 }

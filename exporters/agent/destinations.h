@@ -59,6 +59,9 @@ void destinations_wake(struct destinations *destinations);
  * once. Context: loop. */
 void destinations_report(struct destinations *destinations, const json_t *report);
 
+/* Nothing of it waits or is under way. Context: loop. */
+bool destinations_is_delivered(const struct destinations *destinations);
+
 /* Does any set still have something to deliver? What keeps an agent without processes alive; what can wait on the disk
  * does so for five minutes only. Context: loop. */
 bool destinations_busy(void);
@@ -79,9 +82,9 @@ typedef void destinations_flush_done(void *arg, const struct destinations_flushe
  * or later. Context: loop. */
 void destinations_flush_all(uid_t viewer, uint32_t timeout_ms, destinations_flush_done *done, void *arg);
 
-/* The same of one set. Context: loop. */
-void destinations_flush(struct destinations *destinations, uint32_t timeout_ms, destinations_flush_done *done,
-                        void *arg);
+/* A report as by destinations_report, and a flush of this set: one attempt to send it. Context: loop. */
+void destinations_submit(struct destinations *destinations, const json_t *report, uint32_t timeout_ms,
+                         destinations_flush_done *done, void *arg);
 
 /* The launcher's program has ended: deliver what the console of this session has to print, print it, forget the session
  * (its descriptor is closed), then done. Called after the rings were drained. Context: loop. */

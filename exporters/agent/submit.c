@@ -101,13 +101,23 @@ static json_t *make_report(const struct entries *entries, const struct settings 
     return report;
 }
 
+static json_t *make_answer(const struct submission *submission, const struct destinations_flushed *flushed)
+{
+    const char *result = flushed->failed == 0 ? "sent" : "kept";
+
+    if (flushed->failed > 0 && destinations_is_delivered(submission->destinations))
+        return json_pack("{s:s}", "error", flushed->error);
+    if (flushed->failed == 0 && flushed->exported == 0)
+        return json_pack("{s:s}", "error",
+                         "too many in a minute: see SPANSHIM_ROLLBAR_REPEATS, SPANSHIM_ROLLBAR_LIMIT");
+    return json_pack("{s:s, s:s, s:s}", "result", result, "uuid", submission->uuid, "reason", flushed->error);
+}
+
 static void on_flushed(void *arg, const struct destinations_flushed *flushed)
 {
     struct submission *submission = arg;
-    const char *result = flushed->failed ? "kept" : "sent";
 
-    submission->done(submission->arg, json_pack("{s:s, s:s, s:s}", "result", result, "uuid", submission->uuid, "reason",
-                                                flushed->error));
+    submission->done(submission->arg, make_answer(submission, flushed));
     destinations_unref(submission->destinations);
     free(submission);
 }
@@ -129,8 +139,7 @@ static int submit(const struct entries *entries, struct settings *settings, subm
         r = submission->destinations ? 0 : errno ? -errno : -EDESTADDRREQ;
     }
     if (r == 0) {
-        destinations_report(submission->destinations, report);
-        destinations_flush(submission->destinations, ATTEMPT_MS, on_flushed, submission);
+        destinations_submit(submission->destinations, report, ATTEMPT_MS, on_flushed, submission);
     } else {
         free(submission);
     }

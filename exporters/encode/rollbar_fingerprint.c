@@ -36,70 +36,44 @@ static bool begins_with(const char *text, const char *start)
     return strncmp(text, start, strlen(start)) == 0;
 }
 
-/* Libraries that every program has: which of their functions it was in is chance, or says how the end was made. */
-static bool is_system_module(const char *path)
-{
-    static const char *const starts[] = {
-        "libc.so", "libc-",      "libpthread", "libstdc++.so", "libc++",   "libgcc_s.so", "libm.so",  "ld-linux",
-        "ld-musl", "linux-vdso", "[vdso]",     "libasan.so",   "libubsan", "libtsan.so",  "librt.so", "libspanshim."};
-    const char *name = base_name(path);
+enum match { WHOLE, START };
 
-    for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
-        if (begins_with(name, starts[i]))
+/* Is it one of the words, which '|' parts, or does it begin with one? */
+static bool is_one_of(const char *text, const char *words, enum match match)
+{
+    size_t length;
+
+    for (; *words != '\0'; words += length + (words[length] == '|')) {
+        length = strcspn(words, "|");
+        if (strncmp(text, words, length) == 0 && (match == START || text[length] == '\0'))
             return true;
+    }
     return false;
 }
 
-/* The same functions where they are part of the program: linked statically, or by Rust. */
+/* Libraries that every program has: which of their functions it was in is chance, or says how the end was made. */
+static bool is_system_module(const char *path)
+{
+    return is_one_of(base_name(path),
+                     "libc.so|libc-|libpthread|libstdc++.so|libc++|libgcc_s.so|libm.so|librt.so|ld-linux|ld-musl|"
+                     "linux-vdso|[vdso]|libasan.so|libubsan|libtsan.so|libspanshim.",
+                     START);
+}
+
+/* The same functions, and the languages' own libraries, where they are part of the program. */
 static bool is_end_maker(const char *function)
 {
-    static const char *const names[] = {"abort",
-                                        "raise",
-                                        "gsignal",
-                                        "kill",
-                                        "tgkill",
-                                        "killpg",
-                                        "pthread_kill",
-                                        "malloc",
-                                        "free",
-                                        "calloc",
-                                        "realloc",
-                                        "cfree",
-                                        "malloc_printerr",
-                                        "unlink_chunk",
-                                        "munmap_chunk",
-                                        "memcpy",
-                                        "memmove",
-                                        "memset",
-                                        "strlen",
-                                        "std::terminate",
-                                        "rust_panic",
-                                        "_start",
-                                        "main_arena",
-                                        "start_thread",
-                                        "clone",
-                                        "clone3",
-                                        "operator new",
-                                        "operator delete",
-                                        "operator new[]",
-                                        "operator delete[]",
-                                        "_int_malloc",
-                                        "_int_free",
-                                        "malloc_consolidate"};
-    static const char *const starts[] = {
-        "__GI_",           "__libc_",      "__assert",        "__fortify",   "__stack_chk",    "__chk_fail",
-        "__pthread_",      "__cxxabiv1::", "__gnu_cxx::",     "__cxa_",      "__rust_",        "std::panicking::",
-        "core::panicking", "__asan",       "__ubsan",         "__sanitizer", "__interceptor_", "__tsan",
-        "__restore",       "<signal",      "std::rt::",       "std::sys::",  "__memcpy",       "__memmove",
-        "__memset",        "__strlen",     "std::__terminate"};
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (strcmp(function, names[i]) == 0)
-            return true;
-    for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
-        if (begins_with(function, starts[i]))
-            return true;
-    return false;
+    return is_one_of(function,
+                     "abort|raise|gsignal|kill|tgkill|killpg|pthread_kill|malloc|free|calloc|realloc|cfree|"
+                     "malloc_printerr|malloc_consolidate|unlink_chunk|munmap_chunk|_int_malloc|_int_free|"
+                     "memcpy|memmove|memset|strlen|rust_panic|_start|start_thread|clone|clone3|"
+                     "operator new|operator new[]|operator delete|operator delete[]",
+                     WHOLE) ||
+           is_one_of(function,
+                     "__GI_|__libc_|__assert|__fortify|__stack_chk|__chk_fail|__pthread_|__restore|<signal|"
+                     "__memcpy|__memmove|__memset|__strlen|__cxxabiv1::|__gnu_cxx::|__cxa_|std::|core::|alloc::|"
+                     "__rust_|__rustc::|__asan|__ubsan|__tsan|__sanitizer|__interceptor_",
+                     START);
 }
 
 static bool is_name_character(char c)

@@ -87,7 +87,8 @@ static void test_rollbar_fingerprint_is_that_of_the_caller_of_libc(void **state)
                                FRAMES("shop!check")));
     assert_false(frames_differ(FRAMES("libstdc++.so.6!std::terminate()", "libstdc++.so.6!__cxa_throw", "shop!at(int)"),
                                FRAMES("shop!at(int)")));
-    assert_false(frames_differ(FRAMES("shop!rust_panic", "shop!core::panicking::panic_fmt", "shop!shop::run"),
+    assert_false(frames_differ(FRAMES("shop!std::process::abort", "shop!__rustc::rust_panic",
+                                      "shop!core::panicking::panic_fmt", "shop!shop::run"),
                                FRAMES("shop!shop::run")));
 }
 
