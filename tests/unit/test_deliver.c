@@ -5,6 +5,7 @@
 #include "exporters/agent/loop.h"
 #include "exporters/agent/process.h"
 #include "exporters/agent/span.h"
+#include "exporters/agent/spool.h"
 #include "exporters/encode/buffer.h"
 #include "tests/support/sample_request.h"
 
@@ -12,7 +13,9 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -44,6 +47,8 @@ static struct process process;
 static struct destinations_host host;
 static struct settings *settings;
 static struct deliver *deliver;
+static struct spool *spool;
+static char folder[64];
 static unsigned idle_count;
 static unsigned appended;
 
@@ -169,16 +174,22 @@ static int set_up(void **state)
     return 0;
 }
 
-static int tear_down(void **state)
+/* All but what delivers. */
+static int unset(void **state)
 {
     (void)state;
-    deliver_free(deliver);
-    deliver = NULL;
     settings_unref(settings);
     journal_close(journal);
     (void)close(journal_fd);
     loop_free(loop);
     return 0;
+}
+
+static int tear_down(void **state)
+{
+    deliver_free(deliver);
+    deliver = NULL;
+    return unset(state);
 }
 
 static void start(void)
@@ -187,6 +198,34 @@ static void start(void)
         .host = &host, .exporter = &exporter_fake, .settings = settings, .journal = journal, .on_idle = on_idle};
 
     assert_int_equal(deliver_new(&options, &deliver), 0);
+}
+
+/* With a queue on the disk. */
+static int set_up_spool(void **state)
+{
+    if (set_up(state) != 0)
+        return -1;
+    (void)snprintf(folder, sizeof(folder), "/tmp/spanshim-test.XXXXXX");
+    if (mkdtemp(folder) == NULL)
+        return -1;
+    spool_set_folder(folder);
+    spool = host.spool = spool_new(loop);
+    return spool != NULL ? 0 : -1;
+}
+
+static int tear_down_spool(void **state)
+{
+    static const char *const names[] = {"spool.db", "spool.lock"};
+    char path[128];
+
+    deliver_free(deliver);
+    deliver = NULL;
+    spool_free(spool); /* the last to close it: SQLite removes its own files */
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        (void)snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
+        (void)unlink(path);
+    }
+    return rmdir(folder) | unset(state);
 }
 
 static void append_from(uint32_t source, unsigned count)
@@ -631,9 +670,173 @@ static void test_deliver_drops_spans_that_cannot_be_encoded(void **state)
     assert_int_equal(journal_depth(journal, 0), 3);
 }
 
+static void test_deliver_spares_the_disk_while_all_is_well(void **state)
+{
+    char path[128];
+
+    (void)state;
+    start();
+    append(9);
+    deliver_wake(deliver);
+    assert_int_equal(count_of("exported", NULL), 9);
+    (void)snprintf(path, sizeof(path), "%s/spool.db", folder);
+    assert_int_not_equal(access(path, F_OK), 0);
+}
+
+/* What was not accepted, and what comes after it: batches go on being made. */
+static void test_deliver_puts_on_the_disk_what_can_not_be_sent(void **state)
+{
+    (void)state;
+    fake.answers[0] = (struct exporter_result){.outcome = EXPORTER_RETRY, .retry_after_ms = 50};
+    fake.answers[1].outcome = EXPORTER_SENT;
+    fake.answer_count = 2;
+    start();
+    append(3);
+    deliver_wake(deliver);
+    assert_int_equal(count_of("spooled", NULL), 3);
+    append(7);
+    deliver_wake(deliver);
+    assert_int_equal(count_of("spooled", NULL), 9);
+    assert_int_equal(journal_depth(journal, 0), 1);
+    assert_false(deliver_is_kept(deliver));
+    run_until_sent(5);
+    for (unsigned i = 1; i < 5; i++)
+        assert_int_equal(fake.first_of_batch[i], 3 * i - 2);
+    assert_int_equal(count_of("exported", NULL), 10);
+    assert_true(deliver_is_idle(deliver));
+}
+
+static void test_deliver_makes_batches_by_the_delay_while_it_backs_off(void **state)
+{
+    (void)state;
+    settings->batch_delay_ms = 20;
+    fake.answers[0] = (struct exporter_result){.outcome = EXPORTER_RETRY, .retry_after_ms = 300};
+    fake.answers[1].outcome = EXPORTER_SENT;
+    fake.answer_count = 2;
+    start();
+    append(3);
+    deliver_wake(deliver);
+    append(1);
+    deliver_wake(deliver);
+    assert_int_equal(journal_depth(journal, 0), 1);
+    run_until_sent(3);
+    assert_int_equal(fake.batch_sizes[2], 1); /* a payload of its own */
+}
+
+static void test_deliver_does_not_wait_in_memory_for_a_slow_answer(void **state)
+{
+    bool is_over;
+    struct loop_timer timer = {.fn = stop_loop, .arg = &is_over};
+
+    (void)state;
+    fake.holds_back = true;
+    start();
+    append(3);
+    deliver_wake(deliver);
+    assert_int_equal(count_of("spooled", NULL), 0);
+    assert_int_equal(loop_timer_set(loop, &timer, 400 * NS_PER_MS), 0);
+    assert_int_equal(loop_run(loop), 0);
+    assert_int_equal(count_of("spooled", NULL), 3);
+    assert_int_equal(journal_depth(journal, 0), 0);
+    release();
+    assert_int_equal(fake.batch_count, 1); /* not sent again */
+    assert_int_equal(count_of("exported", NULL), 3);
+    assert_int_equal(count_of("spooled", NULL), 0);
+}
+
+static void test_deliver_puts_reports_on_the_disk_first(void **state)
+{
+    (void)state;
+    fake.holds_back = true;
+    start();
+    report(100);
+    assert_int_equal(count_of("spooled", NULL), 1);
+    deliver_wake(deliver);
+    assert_int_equal(fake.batch_count, 1);
+    release();
+    assert_int_equal(count_of("exported", NULL), 1);
+    assert_true(deliver_is_idle(deliver));
+}
+
+static void test_deliver_flush_waits_for_the_disk_too(void **state)
+{
+    (void)state;
+    fake.answers[0] =
+        (struct exporter_result){.outcome = EXPORTER_RETRY, .retry_after_ms = FOREVER_MS, .error = "gone"};
+    start();
+    append(3);
+    deliver_wake(deliver);
+    append(2);
+    flush();
+    assert_int_equal(flushes.count, 1);
+    assert_int_equal(flushes.last.failed, 5);
+    assert_int_equal(count_of("spooled", NULL), 5);
+    fake.answers[0].outcome = EXPORTER_SENT;
+    fake.holds_back = true;
+    flush();
+    release();
+    append(3); /* after the call: not its business */
+    assert_int_equal(flushes.count, 0);
+    release();
+    assert_int_equal(flushes.count, 1);
+    assert_int_equal(flushes.last.exported, 5);
+    assert_int_equal(flushes.last.failed, 0);
+}
+
+static void test_deliver_keeps_to_the_queue_size_on_the_disk(void **state)
+{
+    (void)state;
+    settings->queue_size = 7;
+    fake.answers[0] = (struct exporter_result){.outcome = EXPORTER_RETRY, .retry_after_ms = FOREVER_MS};
+    start();
+    append(3);
+    deliver_wake(deliver);
+    append(6);
+    deliver_wake(deliver);
+    assert_int_equal(count_of("dropped", "queue_full"), 3);
+    assert_int_equal(count_of("queued", NULL), 6);
+}
+
+static void test_deliver_stows_what_is_left_at_the_end(void **state)
+{
+    (void)state;
+    fake.holds_back = true;
+    start();
+    append(4);
+    deliver_wake(deliver); /* one batch is under way, one span waits */
+    deliver_stow(deliver);
+    assert_int_equal(count_of("spooled", NULL), 4);
+    assert_true(deliver_is_kept(deliver));
+    deliver_free(deliver);
+    deliver = NULL;
+    fake.holds_back = false;
+    fake.done = NULL;
+    start();
+    deliver_wake(deliver);
+    assert_int_equal(count_of("exported", NULL), 4);
+}
+
+static void test_deliver_goes_on_without_the_disk(void **state)
+{
+    (void)state;
+    assert_int_equal(chmod(folder, 0777), 0); /* it is refused */
+    fake.answers[0] = (struct exporter_result){.outcome = EXPORTER_RETRY, .retry_after_ms = 20};
+    fake.answers[1].outcome = EXPORTER_SENT;
+    fake.answer_count = 2;
+    start();
+    append(6);
+    deliver_wake(deliver);
+    report(100);
+    assert_int_equal(count_of("spooled", NULL), 0);
+    assert_int_equal(count_of("queued", NULL), 7);
+    run_until_sent(4);
+    assert_int_equal(count_of("exported", NULL), 7);
+}
+
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name)       cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define SPOOL_TEST(name) cmocka_unit_test_setup_teardown(name, set_up_spool, tear_down_spool)
     const struct CMUnitTest tests[] = {
         TEST(test_deliver_sends_full_batches_at_once_and_the_rest_after_the_delay),
         TEST(test_deliver_sends_one_batch_at_a_time),
@@ -655,6 +858,15 @@ int main(void)
         TEST(test_deliver_sends_reports_at_once_and_oldest_first),
         TEST(test_deliver_passes_over_reports_that_are_not_to_be_sent),
         TEST(test_deliver_drops_spans_that_cannot_be_encoded),
+        SPOOL_TEST(test_deliver_spares_the_disk_while_all_is_well),
+        SPOOL_TEST(test_deliver_puts_on_the_disk_what_can_not_be_sent),
+        SPOOL_TEST(test_deliver_makes_batches_by_the_delay_while_it_backs_off),
+        SPOOL_TEST(test_deliver_does_not_wait_in_memory_for_a_slow_answer),
+        SPOOL_TEST(test_deliver_puts_reports_on_the_disk_first),
+        SPOOL_TEST(test_deliver_flush_waits_for_the_disk_too),
+        SPOOL_TEST(test_deliver_keeps_to_the_queue_size_on_the_disk),
+        SPOOL_TEST(test_deliver_stows_what_is_left_at_the_end),
+        SPOOL_TEST(test_deliver_goes_on_without_the_disk),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
