@@ -362,6 +362,57 @@ class CrashTest(RollbarTest):
         self.assertEqual([], self.rollbar.requests)
 
 
+class RestartTest(RollbarTest):
+    """The agent is killed while items wait: each is taken once in the end, by the uuid that it had from the first."""
+
+    def restart_agent(self):
+        os.killpg(self.spanshim.agent.pid, signal.SIGKILL)
+        self.spanshim.agent.wait()
+        self.spanshim.log_path.unlink()
+        self.spanshim.start_agent()
+
+    def check_taken_once(self, *uuids):
+        self.rollbar.wait_for(len(uuids))
+        self.assertTrue(self.spanshim.flush())
+        self.assertEqual(list(uuids), [item["uuid"] for item in self.rollbar.items])
+        self.assertEqual([], self.rollbar.violations)
+
+    def test_nobody_there(self):
+        self.rollbar.set_mode("refuse")
+        first, second = (self.report(text).stdout.strip() for text in ("one", "two"))
+        self.restart_agent()
+        self.rollbar.set_mode("ok")
+        third = self.report("three").stdout.strip()
+        self.check_taken_once(first, second, third)
+
+    def test_answer_is_lost(self):
+        self.rollbar.set_mode("lost")
+        first = self.report("one").stdout.strip()
+        self.assertEqual([first], [item["uuid"] for item in self.rollbar.items])
+        self.restart_agent()
+        self.rollbar.set_mode("ok")
+        second = self.report("two").stdout.strip()
+        self.check_taken_once(first, second)
+        self.assertEqual(3, len(self.rollbar.requests))
+
+    def test_crash(self):
+        """What a program leaves is sent when it is started again."""
+        self.needs_spans()
+        for mode in ("refuse", "500", "429"):
+            with self.subTest(mode):
+                self.rollbar.items.clear()
+                self.rollbar.set_mode(mode)
+                settings = {"ROLLBAR_ACCESS_TOKEN": TOKEN, "ROLLBAR_ENDPOINT": self.rollbar.endpoint,
+                            "SPANSHIM_CRASH": "always", "OTEL_TRACES_EXPORTER": "none"}
+                self.run_program([APPS / "crasher", "null_read"], env=self.spanshim.env(**settings)).wait()
+                wait_until(lambda: " died: " in self.spanshim.log(), what="the report")
+                uuid = self.spanshim.log().rsplit("spanshim crashes ", 1)[1].split()[0]
+                self.restart_agent()
+                self.rollbar.set_mode("ok")
+                self.run_program([APPS / "crasher", "none"], env=self.spanshim.env(**settings)).wait()
+                self.check_taken_once(uuid)
+
+
 class SecretTest(RollbarTest):
     """The token is in the header alone."""
 

@@ -30,9 +30,10 @@ UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9
 
 class RollbarSink(HttpSink):
     """The receiver. Options of modes: delay (slow, s), remaining_s and reset (429: what the headers say), limit (413: the
-    bytes above which an item is too large; others are taken), message (any refusal: its words)."""
+    bytes above which an item is too large; others are taken), message (any refusal: its words). lost: the item is taken,
+    but the answer does not come."""
 
-    modes = (*STATUSES, "garbage", "hang", "close", "refuse")
+    modes = (*STATUSES, "garbage", "hang", "close", "refuse", "lost")
 
     def __init__(self, port=0, mode="ok", token=TOKEN, **options):
         self.token = token
@@ -80,9 +81,11 @@ class RollbarSink(HttpSink):
         with self._lock:
             self.requests.append({"path": path, "headers": headers, "length": len(body), "status": status,
                                   "uuid": data.get("uuid"), "time": time.monotonic()})
-            if status == 200 and mode not in ("err", "html", "empty"):
+            if mode == "lost" or status == 200 and mode not in ("err", "html", "empty"):
                 self._accept_item(data)
             self._changed.notify_all()
+        if mode == "lost":
+            self._sleep(3600, mode)
         if mode == "garbage":
             connection.sendall(b"\x15\x03\x01\x00\x02\x02\x28\r\n" * 8)
         if not status:
