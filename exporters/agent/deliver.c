@@ -36,7 +36,7 @@ enum state {
 };
 
 /* Why spans did not arrive, besides the journal's and the spool's own losses. */
-enum drop { DROP_QUEUE_FULL, DROP_REJECTED, DROP_REFUSED, DROP_UNREADABLE, DROP_GIVEN_UP, DROP_COUNT };
+enum drop { DROP_QUEUE_FULL, DROP_REJECTED, DROP_REFUSED, DROP_UNREADABLE, DROP_GIVEN_UP, DROP_LIMITED, DROP_COUNT };
 
 struct flush {
     struct flush *next;
@@ -406,7 +406,7 @@ static void finish_accepted(struct deliver *deliver, const struct exporter_resul
     take_off(deliver);
     deliver->backoff_ms = 0;
     if (deliver->is_failing)
-        log_line(LOG_LEVEL_INFO, "%s: spans are accepted again", deliver->options.exporter->name);
+        log_line(LOG_LEVEL_INFO, "%s: accepted again", deliver->options.exporter->name);
     deliver->is_failing = false;
     if (result->error[0] != '\0')
         note_error(deliver, result->error);
@@ -767,6 +767,8 @@ void deliver_report(struct deliver *deliver, const json_t *report)
     if (deliver->options.exporter->encode_report == NULL || deliver->instance == NULL)
         return;
     int r = keep_report(deliver, report);
+    if (r == -ECANCELED)
+        deliver->dropped[DROP_LIMITED]++;
     if (r == 0 || r == -ECANCELED)
         return;
     deliver->dropped[r == -ENOBUFS ? DROP_QUEUE_FULL : DROP_REFUSED]++;
@@ -862,10 +864,10 @@ static json_t *dropped_status(const struct deliver *deliver)
 {
     const uint64_t *dropped = deliver->dropped;
 
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "queue_full", (json_int_t)overflow_count(deliver), "expired",
-                     (json_int_t)expired_count(deliver), "rejected", (json_int_t)dropped[DROP_REJECTED], "refused",
-                     (json_int_t)dropped[DROP_REFUSED], "unreadable", (json_int_t)dropped[DROP_UNREADABLE], "given_up",
-                     (json_int_t)dropped[DROP_GIVEN_UP]);
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "queue_full", (json_int_t)overflow_count(deliver),
+                     "expired", (json_int_t)expired_count(deliver), "rejected", (json_int_t)dropped[DROP_REJECTED],
+                     "refused", (json_int_t)dropped[DROP_REFUSED], "unreadable", (json_int_t)dropped[DROP_UNREADABLE],
+                     "given_up", (json_int_t)dropped[DROP_GIVEN_UP], "limited", (json_int_t)dropped[DROP_LIMITED]);
 }
 
 json_t *deliver_status(const struct deliver *deliver)

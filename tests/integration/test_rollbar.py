@@ -334,6 +334,7 @@ class CrashTest(RollbarTest):
         self.assertTrue(self.spanshim.flush())
         self.assertEqual([5, 1], sorted(collections.Counter(item["fingerprint"] for item in self.rollbar.items).values(),
                                         reverse=True))
+        self.assertEqual(2, self.destination()["dropped"]["limited"])
         self.assertEqual(6, len({item["custom"]["registers"]["rip"] for item in items}))
         self.assertEqual([], self.rollbar.violations)
 
