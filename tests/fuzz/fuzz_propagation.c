@@ -3,6 +3,8 @@
  * addresses, and redaction. Input: lines; one with a colon is a field, every one is a target, a query and an address as
  * well.
  */
+#include "preload/arena.h"
+#include "preload/carried.h"
 #include "preload/forwarded.h"
 #include "preload/ip.h"
 #include "preload/propagation.h"
@@ -16,7 +18,7 @@
 
 #include "tests/fuzz/fuzz.h"
 
-enum { OUT_SIZE = 4096 };
+enum { OUT_SIZE = 4096, LINES_SIZE = 2 * CARRIED_BAGGAGE_MAX };
 
 typedef size_t redact(const char *text, size_t len, char *out, size_t out_size, enum redact_mode mode,
                       bool *ret_truncated);
@@ -137,12 +139,96 @@ static void check_line(struct propagation *propagation, struct forwarded *forwar
     free(copy);
 }
 
+/* Offer each line that has a colon. */
+static void read_head(struct propagation *propagation, unsigned formats, struct slice lines)
+{
+    struct slice line, name;
+
+    propagation_init(propagation, formats);
+    propagation->keeps = true;
+    while (slice_next(&lines, '\n', &line)) {
+        if (line.length > 0 && line.bytes[line.length - 1] == '\r')
+            line.length--;
+        if (!slice_next(&line, ':', &name) || !line.bytes)
+            continue;
+        line = slice_trim(line);
+        (void)propagation_field(propagation, name.bytes, name.length, line.bytes, line.length);
+    }
+    (void)propagation_done(propagation);
+}
+
+/* The lines of the next hop, as a span with the sender's own id and decision would send them. */
+static struct slice write_head(struct propagation *propagation, char *lines)
+{
+    const struct carried *kept = propagation->carried;
+    struct propagation_carried carried = {.tracestate = {propagation->tracestate, propagation->tracestate_length},
+                                          .b3_debug = propagation->context.flags & PROPAGATION_FLAG_DEBUG};
+    size_t length;
+
+    if (kept) {
+        carried.baggage = (struct slice){kept->baggage, kept->baggage_length};
+        carried.xray = (struct slice){kept->xray, kept->xray_length};
+    }
+    if (carried.b3_debug)
+        propagation->context.flags |= PROPAGATION_FLAG_SAMPLED;
+    if (propagation_is_zero(propagation->context.span_id, sizeof(propagation->context.span_id)))
+        propagation->context.span_id[0] = 1;
+    FUZZ_CHECK(propagation_write(lines, LINES_SIZE, propagation->formats, &propagation->context, &carried, &length));
+    return (struct slice){lines, length};
+}
+
+static void check_same(const struct propagation *one, const struct propagation *other)
+{
+    enum { SAMPLED = PROPAGATION_FLAG_SAMPLED | PROPAGATION_FLAG_DEBUG };
+
+    FUZZ_CHECK(other->context.valid && other->context.decided);
+    FUZZ_CHECK(memcmp(one->context.trace_id, other->context.trace_id, sizeof(one->context.trace_id)) == 0);
+    FUZZ_CHECK(memcmp(one->context.span_id, other->context.span_id, sizeof(one->context.span_id)) == 0);
+    FUZZ_CHECK((one->context.flags & SAMPLED) == (other->context.flags & SAMPLED));
+    FUZZ_CHECK(one->tracestate_length == other->tracestate_length);
+    FUZZ_CHECK(memcmp(one->tracestate, other->tracestate, one->tracestate_length) == 0);
+}
+
+/* What is read, written and read again is the same, and so is what is written again. */
+static void check_round_trip(unsigned formats, struct slice input)
+{
+    static char first_lines[LINES_SIZE], second_lines[LINES_SIZE];
+    struct propagation first, second;
+    struct slice lines, again;
+
+    read_head(&first, formats, input);
+    if (first.context.valid) {
+        lines = write_head(&first, first_lines);
+        read_head(&second, formats, lines);
+        check_same(&first, &second);
+        again = write_head(&second, second_lines);
+        FUZZ_CHECK(lines.length == again.length && memcmp(lines.bytes, again.bytes, lines.length) == 0);
+        carried_free(second.carried);
+    }
+    carried_free(first.carried);
+}
+
+static void check_round_trips(struct slice input)
+{
+    /* of several the last one is read, and only B3 says "debug" */
+    static const char *const lists[] = {"tracecontext,baggage", "b3", "b3multi", "xray", "xray,baggage,b3"};
+    static bool is_ready;
+    unsigned unknown;
+
+    if (!is_ready)
+        FUZZ_CHECK(arena_init() == 0);
+    is_ready = true;
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+        check_round_trip(propagation_parse_formats(lists[i], strlen(lists[i]), &unknown), input);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct propagation propagation;
     struct forwarded forwarded = {0};
     struct slice rest = {(const char *)data, size}, line;
 
+    check_round_trips(rest);
     propagation_init(&propagation, PROPAGATION_DEFAULT_FORMATS);
     while (slice_next(&rest, '\n', &line))
         check_line(&propagation, &forwarded, line);
