@@ -9,6 +9,7 @@
 #include "preload/ring.h"
 #include "preload/slice.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -126,4 +127,32 @@ struct slice shim_core_text(const struct wire_request *request, enum wire_text i
         at += 4 + length;
     }
     return (struct slice){NULL, 0};
+}
+
+struct request_ref shim_core_begin(uint8_t header)
+{
+    static uint64_t now_ns;
+    struct wire_slot *slot = ring_slot_take();
+    struct wire_request *request;
+
+    if (!slot)
+        abort();
+    request = wire_slot_request(slot);
+    memset(request, 0, sizeof(*request));
+    request->start_ns = ++now_ns;
+    request->kind = WIRE_KIND_SERVER;
+    if (header != 0) {
+        request->flags = WIRE_REQUEST_REMOTE_PARENT;
+        memset(request->trace_id, header, sizeof(request->trace_id));
+        memset(request->parent_span_id, header, sizeof(request->parent_span_id));
+    }
+    atomic_store(&slot->open, WIRE_SLOT_OPEN);
+    request_begun(slot);
+    return request_in(slot);
+}
+
+void shim_core_end(const struct request_ref *request)
+{
+    request_ended(request->slot);
+    ring_slot_release(request->slot);
 }

@@ -4,6 +4,7 @@
 #ifndef SPANSHIM_SHIM_CORE_H
 #define SPANSHIM_SHIM_CORE_H
 
+#include "preload/request.h"
 #include "preload/wire.h"
 
 #include <stdbool.h>
@@ -38,6 +39,11 @@ enum wire_record_type shim_core_take(struct wire_ring *ring, uint32_t lane, unio
 
 /* How many slots of a lane are in use. */
 unsigned shim_core_slots_used(struct wire_ring *ring, uint32_t lane);
+
+/* A server's request whose head is complete; with a caller's header of this number, 0 for none. Aborts when there is no
+ * slot. And: it has ended. */
+struct request_ref shim_core_begin(uint8_t header);
+void shim_core_end(const struct request_ref *request);
 
 /* The n-th text of this id; no bytes: there is none. Borrowed from the request. */
 struct slice shim_core_text(const struct wire_request *request, enum wire_text id, unsigned n);

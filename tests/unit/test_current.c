@@ -16,35 +16,6 @@
 #include <cmocka.h>
 
 static struct wire_ring *ring;
-static uint64_t now_ns;
-
-/* A server's request whose head is complete; with a caller's header of this number, 0 for none. */
-static struct request_ref begin(uint8_t header)
-{
-    struct wire_slot *slot = ring_slot_take();
-    struct wire_request *request;
-
-    if (!slot)
-        abort();
-    request = wire_slot_request(slot);
-    memset(request, 0, sizeof(*request));
-    request->start_ns = ++now_ns;
-    request->kind = WIRE_KIND_SERVER;
-    if (header != 0) {
-        request->flags = WIRE_REQUEST_REMOTE_PARENT;
-        memset(request->trace_id, header, sizeof(request->trace_id));
-        memset(request->parent_span_id, header, sizeof(request->parent_span_id));
-    }
-    atomic_store(&slot->open, WIRE_SLOT_OPEN);
-    request_begun(slot);
-    return request_in(slot);
-}
-
-static void end(const struct request_ref *ref)
-{
-    request_ended(ref->slot);
-    ring_slot_release(ref->slot);
-}
 
 static struct trace_context context_of(uint8_t header)
 {
@@ -101,13 +72,13 @@ static void run(void *(*body)(void *argument))
 
 TEST(test_current_ends_with_the_request_and_with_the_turn)
 {
-    struct request_ref a = begin(0);
+    struct request_ref a = shim_core_begin(0);
 
     current_set(&a);
     CHECK(is(current_get(), &a));
-    end(&a);
+    shim_core_end(&a);
     CHECK(is(current_get(), &none));
-    struct request_ref b = begin(0); /* in the same slot */
+    struct request_ref b = shim_core_begin(0); /* in the same slot */
     CHECK(b.slot == a.slot && is(current_get(), &none));
     current_set(&b);
     current_clear();
@@ -121,7 +92,7 @@ TEST(test_current_ends_with_the_request_and_with_the_turn)
 
 TEST(test_current_follows_the_answer)
 {
-    struct request_ref a = begin(0), b = begin(0);
+    struct request_ref a = shim_core_begin(0), b = shim_core_begin(0);
     struct tie tie = {.state = TIE_QUIET};
 
     current_turn();
@@ -140,7 +111,7 @@ TEST(test_current_follows_the_answer)
 
 TEST(test_current_is_none_after_mixed_answers)
 {
-    struct request_ref a = begin(0), b = begin(0);
+    struct request_ref a = shim_core_begin(0), b = shim_core_begin(0);
     struct tie tie = {.state = TIE_QUIET};
 
     current_set(&a);
@@ -160,7 +131,7 @@ TEST(test_current_is_none_after_mixed_answers)
 
 TEST(test_current_is_none_after_a_wakeup_of_nobodys)
 {
-    struct request_ref a = begin(0);
+    struct request_ref a = shim_core_begin(0);
     struct tie tie = {.state = TIE_QUIET}, other = {.state = TIE_QUIET};
 
     current_set(&a);
@@ -180,7 +151,7 @@ TEST(test_current_is_none_after_a_wakeup_of_nobodys)
 
 TEST(test_current_of_a_wakeup_is_certain_while_alone)
 {
-    struct request_ref a = begin(0);
+    struct request_ref a = shim_core_begin(0);
     struct tie tie = {.state = TIE_QUIET};
 
     current_set(&a);
@@ -188,7 +159,7 @@ TEST(test_current_of_a_wakeup_is_certain_while_alone)
     current_clear();
     tie_read(&tie, TIE_WAKEUP);
     CHECK(is(current_certain(), &a));
-    struct request_ref b = begin(0);
+    struct request_ref b = shim_core_begin(0);
     request_hold(&b); /* though it is placed: one wakeup may stand for both */
     CHECK(is(current_certain(), &none) && is(current_get(), &a));
     wire_slot_request(b.slot)->first_byte_ns = 1; /* it is being answered */
@@ -199,7 +170,7 @@ TEST(test_current_of_a_wakeup_is_certain_while_alone)
 
 TEST(test_current_parent_of_the_first_is_the_maker)
 {
-    struct request_ref a = begin(0), b = begin(0);
+    struct request_ref a = shim_core_begin(0), b = shim_core_begin(0);
     struct tie tie = {.state = TIE_QUIET}, early = {.state = TIE_QUIET};
 
     tie_make(&early);
@@ -210,7 +181,7 @@ TEST(test_current_parent_of_the_first_is_the_maker)
     CHECK(is(current_parent_for(&tie, true), &a));
     CHECK(is(current_parent_for(&tie, false), &b));
     CHECK(is(current_parent_for(&early, true), &none));
-    end(&a);
+    shim_core_end(&a);
     CHECK(is(current_parent_for(&tie, true), &none));
     passed = true;
     return argument;
@@ -218,7 +189,7 @@ TEST(test_current_parent_of_the_first_is_the_maker)
 
 TEST(test_current_parent_is_not_who_left_the_connection)
 {
-    struct request_ref a = begin(0);
+    struct request_ref a = shim_core_begin(0);
     struct tie tie = {.state = TIE_QUIET}, other = {.state = TIE_QUIET};
 
     current_set(&a);
@@ -241,7 +212,7 @@ TEST(test_current_parent_is_not_who_left_the_connection)
 
 TEST(test_current_of_who_takes_turns_gives_way_to_who_is_adrift)
 {
-    struct request_ref a = begin(0), b = begin(0);
+    struct request_ref a = shim_core_begin(0), b = shim_core_begin(0);
     struct tie tie = {.state = TIE_QUIET};
 
     current_set(&b);
@@ -260,7 +231,7 @@ TEST(test_current_of_who_takes_turns_gives_way_to_who_is_adrift)
 
 TEST(test_current_inherited_is_for_one_request)
 {
-    struct request_ref a = begin(0);
+    struct request_ref a = shim_core_begin(0);
     struct tie tie = {.state = TIE_QUIET}, next = {.state = TIE_QUIET};
 
     current_inherit(&a);
@@ -274,12 +245,12 @@ TEST(test_current_inherited_is_for_one_request)
 
 TEST(test_current_inherited_is_certain_while_alone)
 {
-    struct request_ref a = begin(0), b = begin(0);
+    struct request_ref a = shim_core_begin(0), b = shim_core_begin(0);
 
     request_hold(&b);
     current_inherit(&a);
     CHECK(is(current_certain(), &none));
-    end(&b);
+    shim_core_end(&b);
     CHECK(is(current_certain(), &a));
     passed = true;
     return argument;
@@ -288,19 +259,19 @@ TEST(test_current_inherited_is_certain_while_alone)
 TEST(test_request_is_found_by_the_header_it_came_with)
 {
     struct trace_context one = context_of(1), two = context_of(2);
-    struct request_ref a = begin(1), b = begin(2), c;
+    struct request_ref a = shim_core_begin(1), b = shim_core_begin(2), c;
 
-    (void)begin(0);
+    (void)shim_core_begin(0);
     CHECK(is(request_find_passed_on(&one), &a));
     CHECK(is(request_find_passed_on(&two), &b));
-    c = begin(1);
+    c = shim_core_begin(1);
     CHECK(is(request_find_passed_on(&one), &none)); /* which of the two? */
     current_set(&c);
     CHECK(is(request_find_passed_on(&one), &c));
     current_clear();
-    end(&c);
+    shim_core_end(&c);
     CHECK(is(request_find_passed_on(&one), &a));
-    end(&a);
+    shim_core_end(&a);
     CHECK(is(request_find_passed_on(&one), &none));
     passed = true;
     return argument;
@@ -309,14 +280,14 @@ TEST(test_request_is_found_by_the_header_it_came_with)
 TEST(test_request_is_found_after_others_ended_unseen)
 {
     struct trace_context one = context_of(1);
-    struct request_ref a = begin(1), b;
+    struct request_ref a = shim_core_begin(1), b;
 
     for (int i = 0; i < 20; i++) {
         ring_slot_release(a.slot); /* by another process */
         CHECK(is(request_find_passed_on(&one), &none));
-        a = begin(1);
-        b = begin(1);
-        end(&b);
+        a = shim_core_begin(1);
+        b = shim_core_begin(1);
+        shim_core_end(&b);
         CHECK(is(request_find_passed_on(&one), &a));
     }
     passed = true;
