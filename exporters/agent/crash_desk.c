@@ -13,6 +13,7 @@
 #include "exporters/agent/proc.h"
 #include "exporters/agent/process.h"
 #include "exporters/agent/rounds.h"
+#include "exporters/agent/settings.h"
 #include "exporters/agent/source.h"
 #include "exporters/agent/users.h"
 #include "exporters/agent/wait_status.h"
@@ -293,6 +294,7 @@ static int send_request(const struct crash_case *self, int pipe)
         .lane = self->lane,
         .uid = source->uid,
         .same_clock = source->same_clock,
+        .debuginfod = source->settings && source->settings->debuginfod,
         .limit_ns = limit_ns,
         .crash = self->crash,
     };

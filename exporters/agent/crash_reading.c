@@ -196,7 +196,8 @@ static int capture_with(struct reading *reading, struct capture **ret_capture)
                                            .pidfd = reading->pidfd,
                                            .crash = &reading->crash,
                                            .copy = reading->copy,
-                                           .limit_ns = reading->request->limit_ns};
+                                           .limit_ns = reading->request->limit_ns,
+                                           .debuginfod = reading->request->debuginfod};
 
     return reader_capture(&options, ret_capture);
 }

@@ -21,7 +21,7 @@ struct reader_options {
     const uint8_t *copy;            /* WIRE_CRASH_COPY_SIZE bytes of the copy area, until reader_free(); NULL: read the
                                      * process itself. With a copy its memory is left alone, and it may be gone */
     uint64_t limit_ns;              /* for reader_capture(); 0: a second */
-    bool debuginfod;                /* reader_report() may ask the servers of DEBUGINFOD_URLS: that may take minutes */
+    bool debuginfod;                /* reader_report() may ask the servers of DEBUGINFOD_URLS */
 };
 
 /* Registers, frames, modules, last words of the process, while it waits. 0; -EPERM: its memory may not be read, and

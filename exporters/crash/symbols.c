@@ -84,14 +84,22 @@ static void report_all(struct symbols *symbols, const struct modules *modules, c
     (void)dwfl_report_end(symbols->dwfl, NULL, NULL);
 }
 
+/* DEBUGINFOD_URLS is all that libdwfl needs to go to the network, where it waits 90 s for each file unless told. */
+static void set_network(bool debuginfod)
+{
+    if (!debuginfod)
+        (void)unsetenv("DEBUGINFOD_URLS");
+    (void)setenv("DEBUGINFOD_TIMEOUT", "3", 0);
+    (void)setenv("DEBUGINFOD_MAXTIME", "5", 0);
+}
+
 struct symbols *symbols_new(const struct modules *modules, const void *vdso, size_t vdso_length, bool debuginfod)
 {
     struct symbols *symbols = calloc(1, sizeof(*symbols));
 
     if (!symbols)
         return NULL;
-    if (!debuginfod)
-        (void)unsetenv("DEBUGINFOD_URLS"); /* set is all that libdwfl needs to go to the network */
+    set_network(debuginfod);
     (void)elf_version(EV_CURRENT);
     symbols->callbacks = (Dwfl_Callbacks){.find_elf = dwfl_build_id_find_elf,
                                           .find_debuginfo = dwfl_standard_find_debuginfo,

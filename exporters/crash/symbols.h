@@ -24,7 +24,7 @@ struct symbol {
 };
 
 /* Of these modules; the vDSO has no file, so its bytes are given. debuginfod: ask the servers that DEBUGINFOD_URLS
- * names, which may take minutes. NULL: no memory. Context: helper. */
+ * names, for a few seconds each. NULL: no memory. Context: helper. */
 struct symbols *symbols_new(const struct modules *modules, const void *vdso, size_t vdso_length, bool debuginfod);
 
 /* What is at an address: the innermost inlined call first, the function itself last. How many; 0: not known. Context:
