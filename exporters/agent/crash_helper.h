@@ -28,7 +28,7 @@ struct crash_request {
     uint32_t same_clock; /* 1: its CLOCK_MONOTONIC is ours */
     uint32_t debuginfod; /* 1: names may be asked for on the network */
     uint32_t pad;
-    uint64_t limit_ns;   /* for what must be read while the process is held */
+    uint64_t limit_ns; /* for what must be read while the process is held */
     struct wire_crash crash;
 };
 

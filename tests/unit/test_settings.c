@@ -114,6 +114,7 @@ static const struct {
     {"OTEL_EXPORTER_OTLP_CLIENT_KEY", "/k.pem", "/k.pem", NULL, NULL, "-"},
     {"OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "/k.pem", "/k.pem", NULL, NULL, "-"},
     {"HONEYCOMB_API_KEY", "key", "key", NULL, NULL, "-"},
+    {"SPANSHIM_DEBUGINFOD", "true", "true", "yes", "false", "false"},
     {"ROLLBAR_ACCESS_TOKEN", "0123", "0123", NULL, NULL, "-"},
     {"ROLLBAR_ENDPOINT", "http://r:1/x", "http://r:1/x", "r:1", "https://api.rollbar.com/api/1/item/",
      "https://api.rollbar.com/api/1/item/"},
