@@ -60,6 +60,7 @@ void *crash_before_handler(int signal, const struct frame *frame, uint32_t numbe
     __attribute__((visibility("hidden")));
 
 _Thread_local struct crash_note crash_note;
+_Thread_local struct crash_return crash_return;
 
 /* Process << 32 | thread that crashes. Written by the first one (compare-and-swap); a fork's child starts anew. */
 static _Atomic uint64_t dying;
@@ -172,6 +173,29 @@ static void save_request(struct wire_crash *crash)
     memcpy(crash->span_id, wire_slot_request(ref.slot)->span_id, sizeof(crash->span_id));
 }
 
+/* A handler of the program's has raised its own signal anew and has returned: so this one struck where the fault was.
+ */
+static bool is_raised_anew(const struct frame *frame)
+{
+    return frame->info.si_code <= 0 && crash_return.code > 0 && crash_return.signal == frame->info.si_signo &&
+           crash_return.stack_pointer == (uint64_t)frame->context.registers[REG_RSP] &&
+           crash_return.instruction == (uint64_t)frame->context.registers[REG_RIP];
+}
+
+/* What the signal was about: the fault, if it is about that one. */
+static void save_info(struct wire_crash *crash, const struct frame *frame)
+{
+    memcpy(crash->siginfo, &frame->info, sizeof(crash->siginfo));
+    if (!is_raised_anew(frame))
+        return;
+
+    siginfo_t *info = (siginfo_t *)(void *)crash->siginfo;
+    memset(info, 0, sizeof(*info));
+    info->si_signo = crash_return.signal;
+    info->si_code = crash_return.code;
+    memcpy(&info->si_addr, &crash_return.address, sizeof(info->si_addr));
+}
+
 /* What happened, at `frame` or, when a handler of the program's was in between, where that one was called. */
 static void fill(struct wire_crash *crash, const struct frame *frame, int death_signal, uint32_t flags)
 {
@@ -182,7 +206,7 @@ static void fill(struct wire_crash *crash, const struct frame *frame, int death_
     crash->handler = flags & WIRE_CRASH_HANDLED ? (uintptr_t)crash_actions[crash_note.action].handler : 0;
     crash->flags = flags | (crash->pid == process_pid() ? 0 : WIRE_CRASH_VFORK_CHILD);
     (void)sys_call2(SYS_arch_prctl, ARCH_GET_FS, (long)&crash->thread_pointer);
-    memcpy(crash->siginfo, &frame->info, sizeof(crash->siginfo));
+    save_info(crash, frame);
     memcpy(crash->registers, frame->context.registers, sizeof(crash->registers));
     crash->copy_at = 0;
     crash->copy_length = 0;
@@ -363,7 +387,7 @@ void crash_by_default(int signal, siginfo_t *info, ucontext_t *context)
         if (note_holds(frame->context.registers[REG_RSP]))
             write_down(noted_frame(), signal, WIRE_CRASH_HANDLED);
         else
-            write_down(frame, signal, 0);
+            write_down(frame, signal, is_raised_anew(frame) ? WIRE_CRASH_HANDLED : 0);
     }
     die(signal, frame);
 }

@@ -25,6 +25,15 @@ struct crash_note {
 };
 extern _Thread_local struct crash_note crash_note __attribute__((visibility("hidden")));
 
+/* What the handler that returned last was called for, and where it returned to: a signal that it has raised anew while
+ * it was blocked is delivered only there, and is about that fault. Written by crash_entry.S on its own thread. */
+struct crash_return {
+    uint64_t stack_pointer, instruction;
+    int32_t signal, code;
+    uint64_t address;
+};
+extern _Thread_local struct crash_return crash_return __attribute__((visibility("hidden")));
+
 /* The process is about to end, or to become another program: if it does so in a handler of its own, that is a crash. A
  * thread that ends it while another one's crash is looked at waits for that death. Context: hook; signal-safe. */
 __attribute__((cold)) void crash_before_exit(void);

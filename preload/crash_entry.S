@@ -8,6 +8,8 @@
         .set ACTIONS_MAX, 64            /* as crash_actions.h has it */
         .set SA_RESETHAND, 0x80000000
         .set CONTEXT_RSP, 160           /* of the interrupted stack pointer in the kernel's ucontext */
+        .set CONTEXT_RIP, 168
+        .set INFO, 304                  /* of the siginfo, which follows it */
 
         .p2align 4
         .globl crash_stubs
@@ -102,6 +104,15 @@ crash_restorer:
         cmpq %rax, %fs:(%rcx)
         jne .Lreturn
         movq $0, %fs:(%rcx)
+        movq crash_return@gottpoff(%rip), %rcx
+        movdqu CONTEXT_RSP(%rsp), %xmm0
+        movups %xmm0, %fs:(%rcx)
+        movl INFO(%rsp), %eax
+        movl %eax, %fs:16(%rcx)
+        movl INFO + 8(%rsp), %eax
+        movl %eax, %fs:20(%rcx)
+        movq INFO + 16(%rsp), %rax
+        movq %rax, %fs:24(%rcx)
 .Lreturn:
         movq $__NR_rt_sigreturn, %rax
         syscall
