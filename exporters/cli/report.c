@@ -87,11 +87,14 @@ static bool has_receiver(const struct report *report)
 {
     struct settings *settings = settings_new((const char *const *)report->env.entries, report->env.count, NULL);
     size_t count = settings ? settings->exporter_count : 0;
+    bool is_off = settings && settings->sdk_disabled;
 
     for (size_t i = 0; settings && i < settings_complaint_count(settings); i++)
         cli_warning("%s", settings_complaint(settings, i));
     settings_unref(settings);
-    if (count == 0)
+    if (is_off)
+        cli_error("nothing is sent: OTEL_SDK_DISABLED is true");
+    else if (count == 0)
         cli_error("nobody takes messages: set ROLLBAR_ACCESS_TOKEN to the token of a Rollbar project");
     return count > 0;
 }

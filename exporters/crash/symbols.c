@@ -114,6 +114,28 @@ struct symbols *symbols_new(const struct modules *modules, const void *vdso, siz
     return symbols;
 }
 
+/* "/build/../src/./main.c" is "/src/main.c": where it was built may differ, and is not what people look for. */
+static void remove_dots(char *path)
+{
+    char *out = path;
+    const char *end;
+
+    for (const char *in = path; path[0] == '/' && *in; in = end) {
+        end = strchrnul(in + 1, '/');
+        size_t length = (size_t)(end - in);
+
+        if (length == 3 && memcmp(in, "/..", 3) == 0) {
+            while (out > path && *--out != '/')
+                ;
+        } else if (length > 1 && !(length == 2 && in[1] == '.')) {
+            memmove(out, in, length);
+            out += length;
+        }
+    }
+    if (path[0] == '/')
+        *out = '\0';
+}
+
 /* Relative names count from the folder where the compiler ran. */
 static void set_file(struct symbol *symbol, const char *file, const char *folder)
 {
@@ -121,6 +143,7 @@ static void set_file(struct symbol *symbol, const char *file, const char *folder
         (void)snprintf(symbol->file, sizeof(symbol->file), "%s/%s", folder, file);
     else if (file)
         (void)snprintf(symbol->file, sizeof(symbol->file), "%s", file);
+    remove_dots(symbol->file);
 }
 
 static void set_line(struct symbol *symbol, Dwfl_Module *module, uint64_t address)

@@ -12,6 +12,7 @@ import servers
 from harness import STATUS_ERROR, ShimTest
 from http_client import Connection, request_bytes
 from processes import children, descriptors, free_port
+from rollbar_sink import TOKEN, RollbarSink
 
 SLOW = "/delay/30000"
 
@@ -36,6 +37,13 @@ def _socket_inode(port, client_port):
 
 class StruckTest(ShimTest):
     """One request each."""
+
+    def setUp(self):
+        super().setUp()
+        self.needs_spans()
+        self.rollbar = RollbarSink()
+        self.addCleanup(self.rollbar.close)
+        self.spanshim.settings.update(ROLLBAR_ACCESS_TOKEN=TOKEN, ROLLBAR_ENDPOINT=self.rollbar.endpoint)
 
     def nginx(self):
         backend = servers.httpd(self, "--threads", env=self.spanshim.env(preload=False))[1]
@@ -65,7 +73,7 @@ class StruckTest(ShimTest):
             self.wait_for_requests(1)
             os.kill(serving_pid(process.pid, port, connection.local_port), signal.SIGSEGV)
             self._await_end(connection)
-        return self._check_span(trace, port)
+        return self._check_item(self._check_span(trace))
 
     def _await_end(self, connection):
         try:
@@ -73,7 +81,17 @@ class StruckTest(ShimTest):
         except ConnectionResetError:
             pass
 
-    def _check_span(self, trace, port):
+    def _check_item(self, span):
+        """The item at Rollbar names the request, and its trace."""
+        item, = self.rollbar.wait_for(1)
+        self.assertEqual([], self.rollbar.violations)
+        self.assertEqual(("GET", f"GET {SLOW}", "SIGSEGV"),
+                         (item["request"]["method"], item["context"], item["body"]["trace"]["exception"]["class"]))
+        self.assertTrue(item["request"]["url"].endswith(SLOW), item["request"]["url"])
+        self.assertEqual("struck/1", item["request"]["headers"]["user-agent"])
+        self.assertEqual((span["trace_id"], span["span_id"]), (item["custom"]["trace_id"], item["custom"]["span_id"]))
+
+    def _check_span(self, trace):
         span, = [one for one in self.spans(1) if one["trace_id"] == trace]
         self.assertEqual(STATUS_ERROR, span["status"]["code"])
         self.assertEqual(SLOW, span["attributes"]["url.path"])

@@ -105,6 +105,7 @@ class MessageTest(RollbarTest):
         result = self.report("text", ROLLBAR_ACCESS_TOKEN="")
         self.assertEqual((1, ""), (result.returncode, result.stdout))
         self.assertIn("set ROLLBAR_ACCESS_TOKEN", result.stderr)
+        self.assertIn("OTEL_SDK_DISABLED", self.report("text", OTEL_SDK_DISABLED="true").stderr)
 
     def test_wrong_usage(self):
         for arguments in ((), ("",), ("one", "two"), ("--level", "high", "text"), ("--nonsense", "text")):
@@ -319,6 +320,8 @@ class CrashTest(RollbarTest):
         item, = self.rollbar.wait_for(1)
         frames = item["body"]["trace"]["frames"]
         self.assertEqual("null_write", frames[-1]["method"])
+        self.assertTrue(frames[-1]["filename"].endswith("/test-apps/crash/faults.c"), frames[-1])
+        self.assertNotIn("..", frames[-1]["filename"])
         self.assertIn("main", [frame["method"] for frame in frames[:-1]])
         self.assertIn("null_write", item["title"])
         self.assertEqual([str(APPS / "crasher"), "null_write"], item["server"]["argv"])
