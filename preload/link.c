@@ -315,6 +315,8 @@ static void tie_up(void)
         atomic_store_explicit(&process_active, 1, memory_order_release);
         if (config.crash_mode != CRASH_OFF)
             crash_install();
+        if (config.crash_mode == CRASH_ALWAYS)
+            (void)ring_lane(); /* only of who has one does the agent see a death that no handler noticed */
     } else {
         uint32_t tries = atomic_fetch_add_explicit(&link_state.tries, 1, memory_order_relaxed);
         uint64_t pause_ns = UINT64_C(1000000000) << tries;

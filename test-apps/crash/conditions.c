@@ -15,17 +15,6 @@
 
 enum { NOBODY = 65534, MANY_DESCRIPTORS = 1024 };
 
-/* Until the test says so: it has something to do meanwhile. */
-static void told_condition(void)
-{
-    char byte;
-
-    crash_say("ready");
-    if (read(STDIN_FILENO, &byte, 1) != 1)
-        errx(1, "not told");
-    crash_fault();
-}
-
 static void no_descriptors_condition(void)
 {
     struct rlimit limit = {.rlim_cur = 3, .rlim_max = 3};
@@ -83,7 +72,6 @@ static void allow_list_condition(void)
 }
 
 const struct crash_row crash_conditions[] = {
-    {"told", told_condition},
     {"no_descriptors", no_descriptors_condition},
     {"closed", closed_condition},
     {"chroot", chroot_condition},

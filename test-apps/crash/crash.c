@@ -73,12 +73,27 @@ static void at_exit(void)
         crash_fault();
 }
 
+/* Until the test says so: it has something to do meanwhile. */
+static void wait_to_be_told(void)
+{
+    char byte;
+
+    crash_say("ready");
+    if (read(STDIN_FILENO, &byte, 1) != 1)
+        errx(1, "not told");
+}
+
 int main(int argc, char **argv)
 {
     const struct crash_row *place, *handler;
 
+    if (argc > 1 && strcmp(argv[1], "-w") == 0) {
+        wait_to_be_told();
+        argc--;
+        argv++;
+    }
     if (argc < 2)
-        errx(2, "usage: crasher FAULT [PLACE [HANDLER]]");
+        errx(2, "usage: crasher [-w] FAULT [PLACE [HANDLER]]");
     find_fault(argv[1]);
     place = find_place(argc > 2 ? argv[2] : "main");
     handler = argc > 3 ? crash_find(crash_handlers, argv[3]) : NULL;

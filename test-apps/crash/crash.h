@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A program that crashes as its command line says: crasher FAULT [PLACE [HANDLER]]. What goes wrong, where in the
- * program, and what handler of its own the program has are three tables; any row of one goes with any row of the
- * others. */
+/* A program that crashes as its command line says: crasher [-w] FAULT [PLACE [HANDLER]]. What goes wrong, where in the
+ * program, and what handler of its own the program has are tables; any row of one goes with any row of the others. With
+ * -w it waits to be told by a line first. */
 #ifndef TEST_APPS_CRASH_H
 #define TEST_APPS_CRASH_H
 

@@ -134,6 +134,22 @@ static void crash_handler(void)
     install(on_crash, 0);
 }
 
+/* It falls over something else, which nobody handles. */
+static void on_divide(int number, siginfo_t *info, void *context)
+{
+    volatile int zero = 0;
+
+    (void)context;
+    log_signal(number, info);
+    (void)signal(SIGFPE, SIG_DFL);
+    zero = number / zero;
+}
+
+static void divide_handler(void)
+{
+    install(on_divide, 0);
+}
+
 static void on_jump(int number, siginfo_t *info, void *context)
 {
     (void)context;
@@ -176,6 +192,7 @@ const struct crash_row crash_handlers[] = {
     {"exit", exit_handler},
     {"abort", abort_handler},
     {"crash", crash_handler},
+    {"divide", divide_handler},
     {"jump", jump_handler},
     {"plain", plain_handler},
     {NULL, NULL},

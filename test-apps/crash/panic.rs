@@ -14,10 +14,16 @@ fn deeper(depth: u64) -> u64 {
     deeper(std::hint::black_box(space)[0] + 1) + space[1]
 }
 
+#[inline(never)]
+fn refuse() {
+    panic!("no stock left");
+}
+
 fn main() {
     let number = env::args().count() + 6;
     match env::args().nth(1).as_deref() {
         Some("panic") => println!("{}", price(&[1, 2, 3], number)),
+        Some("words") => refuse(),
         Some("overflow") => println!("{}", deeper(0)),
         Some("null") => println!("{}", unsafe { *std::hint::black_box(std::ptr::null::<i32>()) }),
         _ => std::process::exit(2),

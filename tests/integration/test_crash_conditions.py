@@ -59,7 +59,7 @@ class ConditionTest(ShimTest):
 
     def both(self, condition, fault="null_write", wrap=(), between=None, library=LIBRARY, **options):
         """Run under this condition, bare and shimmed. `between` happens to the shimmed run, before its crash."""
-        argv = [*wrap, str(APPS / "crasher"), fault, condition]
+        argv = [*wrap, str(APPS / "crasher"), *["-w"][:bool(between)], fault, condition]
         env = self.spanshim.env(preload=False, SPANSHIM_CRASH="always", SPANSHIM_CRASH_TIMEOUT=TIMEOUT_MS)
         with crash_runs.settled_layout(cores=False):
             bare = self._run("bare", argv, env, between and (lambda pid: None), **options)
@@ -115,15 +115,15 @@ class ConditionTest(ShimTest):
         self.check_reports("no agent")
 
     def test_agent_dead(self):
-        self.both("told", between=self._end_agent)
+        self.both("main", between=self._end_agent)
         self.check_reports("agent dead")
 
     def test_worker_dead(self):
-        self.both("told", between=lambda _pid: os.kill(self.spanshim.worker_pid, signal.SIGKILL))
+        self.both("main", between=lambda _pid: os.kill(self.spanshim.worker_pid, signal.SIGKILL))
         self.check_reports("worker dead")
 
     def test_agent_stopped(self):
-        self.both("told", between=self._stop_agent)
+        self.both("main", between=self._stop_agent)
         self._continue_agent()
         self.check_reports("agent stopped")
 

@@ -23,7 +23,7 @@ class DeathTest(ShimTest):
     def _run_all(self, rows, env, name):
         def work(numbered):
             number, row = numbered
-            return crash_runs.run(row.argv, self.directory / name / str(number), env, copied=row.copied)
+            return crash_runs.run_row(row, self.directory / name / str(number), env)
 
         return crash_runs.in_parallel(work, list(enumerate(rows)))
 

@@ -17,6 +17,7 @@ class Row:
     threads: int = 1
     reports: int = 1
     program: str = "crasher"
+    known: bool = False    # crashes only when the agent knows the process: no handler will run
     copied: bool = False   # runs as a copy, which it may delete
     settled: bool = True   # is it the same thread, at the same instruction, each time?
 
@@ -28,7 +29,7 @@ class Row:
     @property
     def argv(self):
         """The command."""
-        return [str(APPS / self.program), *self.arguments.split()]
+        return [str(APPS / self.program), *["-w"][:self.known], *self.arguments.split()]
 
 
 def _fault(name, title, *frames, **facts):
@@ -44,12 +45,17 @@ def _handler(handler, fault="null_write", title="SIGSEGV in null_write: write to
     return Row(f"{fault} main {handler}", title, (fault, "crash_fault", "main"), **facts)
 
 
+def _death(arguments, title):
+    """No handler can run: what is known is the wait status, to agents whose kernel tells."""
+    return Row(arguments, title, threads=0, known=True)
+
+
 def _sent(name, signal, *frames, **facts):
     return _fault(name, signal, *(frames or (name,)), **facts)
 
 
 FAULTS = [
-    _fault("null_read", "SIGSEGV in null_read: read of 0x0 (null pointer)"),
+    _fault("null_read", "SIGSEGV in null_read: read from 0x0 (null pointer)"),
     _fault("null_write", "SIGSEGV in null_write: write to 0x0 (null pointer)"),
     _fault("null_call", "SIGSEGV", "call", "null_call"),
     _fault("heap_jump", "non-executable memory", "call", "heap_jump"),
@@ -57,7 +63,7 @@ FAULTS = [
     _fault("noncanonical_jump", "SIGSEGV", "call", "noncanonical_jump"),
     _fault("constant_write", "read-only"),
     Row("overflow", "stack overflow", ("overflow_deeper", "overflow_deeper")),
-    Row("overflow thread", "stack overflow", ("overflow_deeper", "overflow_deeper")),
+    Row("overflow thread", "stack overflow", ("overflow_deeper", "overflow_deeper"), threads=2),
     Row("smashed_return", "SIGSEGV in smashed_return", ("smashed_return",)),
     _fault("malloc_lock", "corrupted top size", "abort", "malloc", "malloc_lock", threads=2),
     _fault("double_free", "double free", "abort", "free", "double_free"),
@@ -68,7 +74,7 @@ FAULTS = [
     _fault("ud2", "SIGILL in ud2"),
     _fault("int3", "SIGTRAP in int3"),
     _fault("cut_file", "SIGBUS in cut_file"),
-    _fault("forbidden_call", "SIGSYS", reports=None),
+    _death("forbidden_call", "SIGSYS"),
     _fault("call_abort", "SIGABRT", "abort", "call_abort"),
     _sent("send_raise", "SIGSYS"),
     _sent("send_kill", "SIGBUS"),
@@ -82,11 +88,11 @@ PLACES = [
     _place("thread", "in_thread", threads=2),
     _place("small_thread", "in_thread", threads=2),
     _place("coroutine"),
-    _place("small_signal_stack", "main", reports=None),
-    _place("small_signal_stack", "main", fault="divide", title="SIGFPE", reports=None),
+    _place("small_signal_stack", "main", title="SIGSEGV"),
+    _place("small_signal_stack", "main", fault="divide", title="SIGFPE"),
     _place("fork", "main"),
     _place("vfork", "main"),
-    _place("qsort", "compare", "qsort", "main"),
+    _place("qsort", "compare", "main"),
     _place("constructor", "before_main"),
     _place("destructor", "after_main"),
     _place("atexit", "at_exit"),
@@ -94,11 +100,11 @@ PLACES = [
     _place("dlopen", "main", threads=2),
     _place("at_once", "in_step", settled=False, threads=64),
     _place("crowd", "main", threads=200),
-    _place("blocked", reports=None),
-    _place("ignored", reports=None),
+    _death("null_write blocked", "SIGSEGV"),
+    _death("null_write ignored", "SIGSEGV"),
     _place("deleted", "main", copied=True),
     Row("send_kill ignored", reports=0),
-    Row("call_abort ignored", reports=None),
+    _death("call_abort ignored", "SIGABRT"),
     Row("null_write qsort", "SIGSEGV", program="crasher_stripped"),
 ]
 
@@ -112,11 +118,12 @@ HANDLERS = [
     _handler("quick_exit"),
     _handler("exit"),
     _handler("abort"),
-    _handler("crash", reports=1),
+    _death("null_write main crash", "SIGSEGV"),  # which blocks the second one's signal
+    _handler("divide"),
     _handler("plain"),
     Row("null_write main jump", reports=0),
     _handler("raise", fault="send_kill", title="SIGBUS"),
-    _handler("once", fault="int3", title=""),
+    Row("int3 main once", reports=0),  # goes on behind the trap
     _handler("quick_exit", fault="divide", title="SIGFPE in divide"),
 ]
 
@@ -128,11 +135,12 @@ LANGUAGES = [
     Row("in_noexcept", "shop::Refused", ("abort", "in_noexcept", "main"), program="crasher_cxx"),
     Row("null_member", "SIGSEGV in null_member", ("null_member", "main"), program="crasher_cxx"),
     Row("terminate", "SIGABRT", ("abort", "main"), program="crasher_cxx"),
-    Row("panic", "index out of bounds", ("price",), program="crasher_rust"),
+    Row("panic", "panic in panic::price", ("abort", "price", "main"), program="crasher_rust"),
+    Row("words", "no stock left", ("abort", "refuse", "main"), program="crasher_rust"),
     Row("overflow", "stack overflow", ("deeper",), program="crasher_rust"),
     Row("null", "SIGSEGV", ("main",), program="crasher_rust"),
 ]
 
-SILENT = [Row("none", reports=0), Row("send_term", reports=0), Row("send_sigkill", reports=None)]
+SILENT = [Row("none", reports=0), Row("send_term", reports=0, known=True), _death("send_sigkill", "SIGKILL")]
 
 ROWS = FAULTS + PLACES + HANDLERS + LANGUAGES + SILENT

@@ -67,6 +67,15 @@ def cores_missing():
     return ""
 
 
+def run_row(row, directory, env, agent=None):
+    """Run a row of the table; if it needs to be known to the agent, that is waited for."""
+    def between(pid):
+        if agent:
+            wait_until(lambda: agent.knows(pid), what="the agent knows it")
+
+    return run(row.argv, directory, env, row.copied, between if row.known else None)
+
+
 def run(argv, directory, env, copied=False, between=None, **options):
     """Run a program to its end, in a new folder. One that waits to be told is told after between(pid)."""
     directory.mkdir(parents=True)

@@ -122,6 +122,10 @@ class Spanshim:
         """What `spanshim status --json` says."""
         return json.loads(self.command("status", "--json").stdout)
 
+    def knows(self, pid):
+        """Has the agent taken this process's ring?"""
+        return pid in (process["pid"] for process in self.status()["processes"])
+
     def crashes(self):
         """The reports that the agent has kept on this machine, the oldest first."""
         paths = sorted(self.state.rglob("crashes/*.json"), key=lambda path: path.stat().st_mtime_ns)
