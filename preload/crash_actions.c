@@ -109,6 +109,7 @@ static struct kernel_action stub_of(uint32_t number)
     }
     /* The kernel would reset to the default action past us. On a stack of ours its handler would not expect to be. */
     stub.flags = (action->flags & ~(uint64_t)(uint32_t)SA_RESETHAND) | SA_RESTORER;
+    stub.flags |= SA_SIGINFO; /* without it the kernel leaves out what the signal was about */
     if (!atomic_load_explicit(&actions.has_stack, memory_order_relaxed))
         stub.flags &= ~(uint64_t)SA_ONSTACK;
     stub.mask = action->mask;

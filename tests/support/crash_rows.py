@@ -136,7 +136,7 @@ LANGUAGES = [
     Row("null_member", "SIGSEGV in null_member", ("null_member", "main"), program="crasher_cxx"),
     Row("terminate", "SIGABRT", ("abort", "main"), program="crasher_cxx"),
     Row("panic", "panic in panic::price", ("abort", "price", "main"), program="crasher_rust"),
-    Row("words", "no stock left", ("abort", "refuse", "main"), program="crasher_rust"),
+    Row("words", "panic in panic::refuse", ("abort", "refuse", "main"), program="crasher_rust"),
     Row("overflow", "stack overflow", ("deeper",), program="crasher_rust"),
     Row("null", "SIGSEGV", ("main",), program="crasher_rust"),
 ]
