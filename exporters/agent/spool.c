@@ -23,7 +23,7 @@
 
 enum {
     BLOCKED_S = 30,        /* after a failure it is tried again */
-    LOOK_S = 10,           /* while payloads of other agents, or with other tokens, are there for our destinations */
+    LOOK_S = 5,            /* while payloads of other agents, or with other tokens, are there for our destinations */
     CHECKPOINT_PAGES = 256 /* 4 MiB */
 };
 
