@@ -5,11 +5,12 @@ delivery."""
 import os
 import signal
 import sqlite3
+import subprocess
 import unittest
 
 import servers
-from harness import BARE, ShimTest, Spanshim, Traffic, dropped_spans
-from processes import children, wait_until
+from harness import AGENT, BARE, ShimTest, Spanshim, Traffic, dropped_spans
+from processes import Process, children, wait_until
 
 DELAY_MS = 200  # of a batch
 
@@ -62,8 +63,28 @@ class SpoolTest(ShimTest):
         self.spanshim.agent.kill()
 
     def start_agent(self, **settings):
+        """One more agent, with a log of its own."""
         self.spanshim.log_path.unlink()
         self.spanshim.start_agent(**settings)
+
+    def start_agent_by(self, script):
+        """The same by a shell script, in which "$@" is the agent."""
+        self.spanshim.stop()
+        self.spanshim.log_path.unlink()
+        self.folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+        self.spanshim.agent = Process(["/bin/sh", "-c", script, "sh", str(AGENT), "--stay", "--log",
+                                       str(self.spanshim.log_path)], self.directory,
+                                      dict(self.spanshim.base_env(), FOLDER=str(self.folder)), name="agent")
+        wait_until(lambda: "listens at" in self.spanshim.log(), what="the agent")
+
+    def start_agent_on(self, options):
+        """The same, with a file system of its own for the spool."""
+        unshare = "unshare -m" if os.geteuid() == 0 else "unshare -rm"
+        if subprocess.run([*unshare.split(), "mount", "-t", "tmpfs", "tmpfs", "/mnt"], capture_output=True,
+                          check=False).returncode != 0:
+            self.skipTest(f"{unshare}: no file system can be mounted here")
+        mount = f'mount -t tmpfs -o mode=700,{options} tmpfs "$FOLDER" && exec "$@"'
+        self.start_agent_by(f"exec {unshare} /bin/sh -c '{mount}' sh \"$@\"")
 
     def wait_arrived(self, asked):
         """Until all of them have come: each once, and in order."""
@@ -156,8 +177,8 @@ class OutlivesTest(SpoolTest):
         self.sink.set_mode("503")
         asked = self.ask(self.serve(), 10)
         self.wait_spooled(10)
-        other = Spanshim(self.directory / "other", self.spanshim.endpoint) if (self.directory / "other").mkdir() is None \
-            else None
+        (self.directory / "other").mkdir()
+        other = Spanshim(self.directory / "other", self.spanshim.endpoint)
         other.state = self.spanshim.state
         other.start_agent()
         self.addCleanup(other.stop)
@@ -195,12 +216,10 @@ class OutlivesTest(SpoolTest):
 class DiskTest(SpoolTest):
     """Whatever is wrong with the disk: one line, and delivery goes on."""
 
-    agent_settings = {}
-
-    def check_goes_on(self, words):
+    def check_goes_on(self, words, count=50):
         """Delivery out of memory, with one line about the disk."""
         self.sink.set_mode("503")
-        asked = self.ask(self.serve(OTEL_BSP_MAX_EXPORT_BATCH_SIZE=16), 50)
+        asked = self.ask(self.serve(OTEL_BSP_MAX_EXPORT_BATCH_SIZE=16), count)
         wait_until(lambda: self.lines(words), what="the line")
         self.sink.set_mode("ok")
         self.assertTrue(wait_until(self.spanshim.flush, what="a flush that succeeds"))
@@ -248,6 +267,15 @@ class DiskTest(SpoolTest):
         self.spanshim.stop()
         self.start_agent(SPANSHIM_SPOOL_DIR=folder)
         self.check_goes_on("others can write")
+
+    def test_full(self):
+        """What was written before is sent too, and once, though it can't be deleted."""
+        self.start_agent_on("size=300k")
+        self.check_goes_on("can't be used", 600)
+
+    def test_read_only(self):
+        self.start_agent_on("ro")
+        self.check_goes_on("can't be opened")
 
     def test_vanished(self):
         self.sink.set_mode("503")
