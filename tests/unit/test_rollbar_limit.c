@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/rollbar_limit.h"
 
-#include "exporters/rollbar_answer.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -63,40 +61,12 @@ static void test_rollbar_limit_can_be_turned_off(void **state)
     rollbar_limit_free(limit);
 }
 
-static void test_rollbar_answer_holds_until_the_window_ends(void **state)
-{
-    static const struct {
-        const char *remaining, *reset;
-        uint32_t expected_ms;
-    } cases[] = {
-        {"7", NULL, 7000},
-        {"7", "1000300", 7000},
-        {NULL, "1000030", 30000},
-        {"0", NULL, 1000},
-        {NULL, "999000", 1000}, /* past: the clocks differ */
-        {NULL, NULL, 60000},
-        {"soon", "later", 60000},
-        {"-5", NULL, 60000},
-        {"7 s", NULL, 60000},
-        {"", "", 60000},
-        {"soon", "1000010", 10000},
-        {"301", NULL, 300000},
-        {"99999999999999999999999999", NULL, 300000},
-        {NULL, "4102444800", 300000},
-    };
-
-    (void)state;
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-        assert_int_equal(rollbar_answer_hold_ms(cases[i].remaining, cases[i].reset, 1000000), cases[i].expected_ms);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rollbar_limit_counts_what_it_holds_back),
         cmocka_unit_test(test_rollbar_limit_holds_for_all_together),
         cmocka_unit_test(test_rollbar_limit_can_be_turned_off),
-        cmocka_unit_test(test_rollbar_answer_holds_until_the_window_ends),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
