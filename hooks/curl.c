@@ -59,7 +59,7 @@ CURLcode curl_easy_setopt(CURL *handle, CURLoption option, ...)
     va_start(arguments, option);
     void *value = va_arg(arguments, void *); /* whatever its type is: it takes as much room */
     va_end(arguments);
-    if (transfer_option(handle, option, value))
+    if (transfer_notes(option) && transfer_option(handle, option, value))
         return CURLE_OK;
     return REAL_FOR(curl_easy_setopt, CALLER)(handle, option, value);
 }

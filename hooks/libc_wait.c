@@ -46,7 +46,8 @@ struct awaited {
     bool connections, requests;
 };
 
-/* A look ahead of the calls for it: most descriptors that programs wait for are none of ours. */
+/* A look ahead of the calls for it: most descriptors that programs wait for are none of ours. Those of a libcurl that
+ * works for the program are none. */
 static inline bool is_known(int fd)
 {
     return fd >= 0 && fdtab_value(fdtab_get(fd)) >= FDTAB_CONN;
@@ -80,12 +81,20 @@ static void in_vain(const struct pollfd *list, nfds_t count)
             conn_waited_in_vain(list[i].fd);
 }
 
+static bool is_any_known(const struct pollfd *list, nfds_t count)
+{
+    for (nfds_t i = 0; i < count; i++)
+        if (is_known(list[i].fd))
+            return true;
+    return false;
+}
+
 /* poll() leaves its list of descriptors as it was, so that can be read when the kernel has found it readable. */
 static int polled(const struct pollfd *list, nfds_t count, int result)
 {
     struct awaited awaited = {0};
 
-    if (result < 0 || !hook_active())
+    if (result < 0 || !hook_active() || !is_any_known(list, count))
         return result;
     if (result == 0)
         in_vain(list, count);

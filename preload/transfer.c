@@ -156,19 +156,10 @@ void transfer_reset(CURL *handle)
         options_reset(transfer);
 }
 
-static bool concerns_us(CURLoption option)
-{
-    return option == CURLOPT_HTTPHEADER || option == CURLOPT_USERAGENT || option == CURLOPT_CONNECT_ONLY ||
-           (int)option == LIBCURL_OPT_PREREQFUNCTION || (int)option == LIBCURL_OPT_PREREQDATA;
-}
-
 bool transfer_option(CURL *handle, CURLoption option, void *value)
 {
-    struct transfer *transfer;
+    struct transfer *transfer = find(handle);
 
-    if (!concerns_us(option))
-        return false;
-    transfer = find(handle);
     if (!transfer)
         return false;
     switch ((int)option) {

@@ -39,7 +39,14 @@ void transfer_copied(CURL *of, CURL *copy, const void *caller);
 void transfer_reset(CURL *handle);
 void transfer_gone(CURL *handle);
 
-/* An option that concerns us is noted. True: libcurl need not be told now, it is when the transfer is over. Before the
+/* Is it an option that concerns us? */
+static inline bool transfer_notes(CURLoption option)
+{
+    return option == CURLOPT_HTTPHEADER || option == CURLOPT_USERAGENT || option == CURLOPT_CONNECT_ONLY ||
+           (int)option == LIBCURL_OPT_PREREQFUNCTION || (int)option == LIBCURL_OPT_PREREQDATA;
+}
+
+/* It is noted. True: libcurl need not be told now, it is when the transfer is over. Before the
  * real call. */
 bool transfer_option(CURL *handle, CURLoption option, void *value);
 

@@ -96,16 +96,24 @@ static bool ask_url(const struct source *source, struct slice *ret_url)
     return true;
 }
 
-static void address_set(struct wire_address *address, const char *text, int port)
+/* Mostly that of the request before. */
+static const struct wire_address *address_of(struct transfer_end *end, const char *text, int port)
 {
     struct ip ip;
 
-    memset(address, 0, sizeof(*address));
-    if (!text || !ip_parse(text, strlen(text), &ip))
-        return;
-    address->family = ip.length == 4 ? WIRE_FAMILY_INET : WIRE_FAMILY_INET6;
-    address->port = (uint16_t)port;
-    memcpy(address->ip, ip.bytes, ip.length);
+    if (!text)
+        text = "";
+    if (port == end->port && strcmp(text, end->text) == 0)
+        return &end->address;
+    memset(end, 0, sizeof(*end));
+    if (strlen(text) >= sizeof(end->text) || !ip_parse(text, strlen(text), &ip))
+        return &end->address;
+    memcpy(end->text, text, strlen(text));
+    end->port = port;
+    end->address.family = ip.length == 4 ? WIRE_FAMILY_INET : WIRE_FAMILY_INET6;
+    end->address.port = (uint16_t)port;
+    memcpy(end->address.ip, ip.bytes, ip.length);
+    return &end->address;
 }
 
 /* What libcurl has counted until now, of a request that it is about to send or that failed before. Only where it made a
@@ -466,14 +474,13 @@ static void place_leg(struct transfer_legs *legs, const struct source *source, u
 void transfer_request_begin(struct transfer *transfer, const char *peer_ip, int peer_port, const char *local_ip,
                             int local_port)
 {
-    struct wire_address peer, local;
-    struct span_ends ends = {.kind = WIRE_KIND_CLIENT, .peer = &peer, .local = &local};
+    struct span_ends ends = {.kind = WIRE_KIND_CLIENT};
     struct source source;
 
     if (!source_open(&source, transfer))
         return;
-    address_set(&peer, peer_ip, peer_port);
-    address_set(&local, local_ip, local_port);
+    ends.peer = address_of(&transfer->peer, peer_ip, peer_port);
+    ends.local = address_of(&transfer->local, local_ip, local_port);
     ends.parent = transfer->legs->parent;
     place_leg(transfer->legs, &source, clock_mono_ns());
     leg_begin(transfer, &source, &ends);

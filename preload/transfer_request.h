@@ -5,6 +5,7 @@
 #define SPANSHIM_TRANSFER_REQUEST_H
 
 #include "preload/current.h"
+#include "preload/ip.h"
 #include "preload/libcurl.h"
 
 #include <stdatomic.h>
@@ -39,6 +40,13 @@ struct transfer_agent {
     char text[TRANSFER_AGENT_SIZE];
 };
 
+/* One end of a connection, as libcurl tells it and as it is recorded. All zero is none. */
+struct transfer_end {
+    char text[IP_TEXT_SIZE];
+    int port;
+    struct wire_address address;
+};
+
 /* What is known of a handle. Used by who uses the handle, but for the atomic ones. */
 struct transfer {
     struct transfer *next;
@@ -47,10 +55,11 @@ struct transfer {
     struct curl_slist *headers; /* CURLOPT_HTTPHEADER, CURLOPT_PREREQ*: as the program set them */
     libcurl_prereq *prereq;
     void *prereq_data;
-    struct transfer_agent *agent; /* a pool's block, or NULL */
-    struct transfer_legs *legs;   /* a pool's block while a transfer is on, else NULL */
-    bool connects_only;           /* the program speaks for itself */
-    bool calls_back;              /* libcurl has our callback in place of the program's */
+    struct transfer_end peer, local; /* of its last request */
+    struct transfer_agent *agent;    /* a pool's block, or NULL */
+    struct transfer_legs *legs;      /* a pool's block while a transfer is on, else NULL */
+    bool connects_only;              /* the program speaks for itself */
+    bool calls_back;                 /* libcurl has our callback in place of the program's */
 };
 
 /* A transfer begins. NULL: the arena is used up. */
