@@ -15,6 +15,7 @@
 #include "preload/sys.h"
 
 #include <asm/prctl.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <stddef.h>
 #include <string.h>
@@ -29,9 +30,10 @@
 
 enum {
     RED_ZONE = 128,
-    HANDLER_DEPTH = 8 << 20, /* of a handler's stack, at most: beyond it we are somewhere else */
-    SKIPPED_PAGES = 256,     /* from a stack pointer that has run out of its stack up to where memory is */
-    GRACE_MS = 1000,         /* that others wait longer for a thread's crash than that one waits for the agent */
+    HANDLER_DEPTH = 8 << 20,  /* of a handler's stack, at most: beyond it we are somewhere else */
+    SKIPPED_PAGES = 256,      /* from a stack pointer that has run out of its stack up to where memory is */
+    COPIED_STACK = 192 << 10, /* the rest of a copy area is for the maps */
+    GRACE_MS = 1000,          /* that others wait longer for a thread's crash than that one waits for the agent */
     LOOK_NS = 20000000,
     EXIT_SIGNAL = 128, /* a shell's status of a death by signal is this more */
 };
@@ -210,22 +212,41 @@ static void fill(struct wire_crash *crash, const struct frame *frame, int death_
     memcpy(crash->registers, frame->context.registers, sizeof(crash->registers));
     crash->copy_at = 0;
     crash->copy_length = 0;
+    crash->maps_length = 0;
     crash->copy_number = 0;
     save_stack(crash);
     save_text(crash);
     save_request(crash);
 }
 
-/* The agent may not read our memory: more of the stack, where it can. */
-static void copy_stack(struct wire_crash *crash)
+/* What is mapped where, as the kernel tells it; the number of bytes. */
+static size_t copy_maps(char *to, size_t size)
+{
+    long file = sys_call4(SYS_openat, AT_FDCWD, (long)"/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
+    size_t length = 0;
+    long part = file < 0 ? 0 : 1;
+
+    while (part > 0 && length < size) {
+        part = sys_call3(SYS_read, file, (long)(to + length), (long)(size - length));
+        length += part > 0 ? (size_t)part : 0;
+    }
+    if (file >= 0)
+        (void)sys_call1(SYS_close, file);
+    return length;
+}
+
+/* The agent may not read our memory: more of the stack, and the maps, where it can. */
+static void copy_memory(struct wire_crash *crash)
 {
     uint32_t number = 0;
-    void *area = crash->stack_at ? ring_copy_take(&number) : NULL;
+    char *area = crash->stack_at ? ring_copy_take(&number) : NULL;
 
     if (!area)
         return;
     crash->copy_at = crash->stack_at;
-    crash->copy_length = (uint32_t)read_memory(area, crash->stack_at, WIRE_CRASH_COPY_SIZE);
+    crash->copy_length = (uint32_t)read_memory(area, crash->stack_at, COPIED_STACK);
+    size_t maps_at = (crash->copy_length + (size_t)7) / 8 * 8;
+    crash->maps_length = (uint32_t)copy_maps(area + maps_at, WIRE_CRASH_COPY_SIZE - maps_at);
     crash->copy_number = number;
 }
 
@@ -258,7 +279,7 @@ static void await_agent(struct wire_crash *crash)
         uint32_t state = atomic_load_explicit(&crash->state, memory_order_acquire);
 
         if (state == WIRE_CRASH_REFUSED) {
-            copy_stack(crash);
+            copy_memory(crash);
             if (step(crash, WIRE_CRASH_REFUSED, WIRE_CRASH_COPIED)) {
                 (void)sys_call4(SYS_futex, (long)&crash->state, FUTEX_WAKE, 1, 0);
                 ring_crash_bell();

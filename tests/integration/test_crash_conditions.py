@@ -38,7 +38,7 @@ REQUIRED = {
     "setuid": WHOLE,
     "other user": None,  # has no agent: this one is another user's
     "undumpable": WHOLE,
-    "undumpable, ordinary user": WRITTEN,
+    "undumpable, ordinary user": (*WRITTEN, "threads.0.frames.2.function"),
     "seccomp": ENDED,
     "first process": WHOLE,
 }
