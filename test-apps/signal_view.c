@@ -15,8 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* The same struct for both, and functions unwise to use: some programs do. */
-#pragma GCC diagnostic ignored "-Wrestrict"
+/* Unwise to use, and used. */
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 
 #ifndef SS_AUTODISARM
@@ -109,6 +108,7 @@ static void set(int number, void (*handler)(int), int flags, uint64_t mask)
 static void by_sigaction(int number)
 {
     struct sigaction both = {.sa_handler = plain};
+    struct sigaction *volatile same = &both; /* compilers would complain; programs do it */
 
     printf("sigaction %d\n", number);
     ask("at first", number);
@@ -118,7 +118,7 @@ static void by_sigaction(int number)
     set(number, plain, (int)SA_RESETHAND | SA_NOCLDSTOP | 0x40, 0);
     set(number, SIG_IGN, SA_RESTART, 2);
     set(number, SIG_DFL, SA_NODEFER, 4);
-    print_action("before, in the same place", sigaction(number, &both, &both), errno, &both);
+    print_action("before, in the same place", sigaction(number, same, &both), errno, &both);
     print_action("__sigaction", __sigaction(number, NULL, &both), errno, &both);
     print_action("nothing asked", sigaction(number, NULL, NULL), errno, &both);
     set(number, SIG_DFL, 0, 0);
@@ -201,6 +201,7 @@ static void change_stack(const char *what, void *at, size_t size, int flags)
 static void *alternate_stacks(void *name)
 {
     stack_t both = {.ss_flags = SS_DISABLE};
+    stack_t *volatile same = &both;
 
     printf("stacks of %s\n", (char *)name);
     change_stack("none there", NULL, 0, SS_DISABLE);
@@ -214,7 +215,7 @@ static void *alternate_stacks(void *name)
     change_stack("wrong flags", own_stack, 65536, 0x77);
     change_stack("disarmed by itself", own_stack, 65536, (int)SS_AUTODISARM);
     change_stack("small", own_stack, 2048, 0);
-    print_stack("given up", sigaltstack(&both, &both), &both);
+    print_stack("given up", sigaltstack(same, &both), &both);
     print_stack("now", sigaltstack(NULL, &both), &both);
     errno = 0;
     printf("  bad pointers: %d", sigaltstack((stack_t *)8, NULL));
