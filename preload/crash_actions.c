@@ -131,13 +131,14 @@ static struct kernel_action seen(const struct kernel_action *kernel)
                                   action->mask};
 }
 
-/* What the kernel is to have for what the program has set. */
+/* What the kernel is to have for what the program has set: perhaps a stub, which it has found out past us. */
 static struct kernel_action hidden(const struct kernel_action *program)
 {
-    uint32_t number = program->handler == SIG_IGN
-                          ? 0
-                          : number_for(program->handler, program->flags & KEPT_FLAGS, program->mask & ~UNBLOCKABLE);
+    void (*handler)(int) = crash_seen_handler(program->handler);
+    uint32_t number = 0;
 
+    if (handler != SIG_IGN)
+        number = number_for(handler, program->flags & KEPT_FLAGS, program->mask & ~UNBLOCKABLE);
     return number ? stub_of(number) : *program;
 }
 

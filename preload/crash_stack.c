@@ -31,13 +31,14 @@ enum {
 /* Whose a stack is: a thread's number, or one of these. */
 enum { NOT_THERE = 0, STARTING = 0x7fffffff, FREE = 0x7ffffffe };
 
+/* Those at the front first: one page of memory does for most programs. */
 static struct {
-    _Atomic(char *) chunks[CHUNKS_MAX];  /* mapped by who needs it first (compare-and-swap) */
-    _Atomic uint32_t owners[STACKS_MAX]; /* claimed by compare-and-swap */
+    bool is_on;                          /* written at start */
     _Atomic uint32_t count;              /* stacks that were asked for */
     _Atomic uint32_t next;               /* the one to look at next */
-    bool is_on;                          /* written at start */
-} stacks;
+    _Atomic(char *) chunks[CHUNKS_MAX];  /* mapped by who needs it first (compare-and-swap) */
+    _Atomic uint32_t owners[STACKS_MAX]; /* claimed by compare-and-swap */
+} stacks __attribute__((aligned(64)));
 
 static _Thread_local uint32_t own; /* this thread's number; 0: none */
 
