@@ -110,7 +110,7 @@ static void describe_page_fault(const struct capture *capture, struct cause *cau
 {
     uint64_t address = cause->address;
     const struct mapping *mapping = maps_find(&capture->maps, address);
-    const char *access = access_of(capture), *preposition = access[0] == 'r' ? "from" : "to";
+    const char *access = access_of(capture), *preposition = access[0] == 'r' ? "of" : "to";
 
     if (access[0] == 'j')
         describe_jump(mapping, address, cause);

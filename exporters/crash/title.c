@@ -82,8 +82,29 @@ static void write_place(const json_t *frame, char place[PLACE_MAX])
         (void)snprintf(place, PLACE_MAX, "%s+%s", slash ? slash + 1 : module, text_of(frame, "offset"));
 }
 
-/* How Rust's library calls what went wrong ("core::panicking::panic_bounds_check"), where the text is lost. */
-static const char *panic_function(const json_t *frames)
+struct panic_words {
+    const char *function, *words;
+};
+
+/* What Rust's library says, by the function that says it, where the text itself is lost; without the numbers. */
+static const struct panic_words panics[] = {
+    {"core::panicking::panic_bounds_check", "index out of bounds"},
+    {"core::panicking::panic_const::panic_const_div_by_zero", "attempt to divide by zero"},
+    {"core::panicking::panic_const::panic_const_rem_by_zero",
+     "attempt to calculate the remainder with a divisor of zero"},
+    {"core::panicking::panic_const::panic_const_add_overflow", "attempt to add with overflow"},
+    {"core::panicking::panic_const::panic_const_sub_overflow", "attempt to subtract with overflow"},
+    {"core::panicking::panic_const::panic_const_mul_overflow", "attempt to multiply with overflow"},
+    {"core::panicking::assert_failed", "assertion failed"},
+    {"core::panicking::panic_cannot_unwind", "panic in a function that cannot unwind"},
+    {"core::option::unwrap_failed", "called `Option::unwrap()` on a `None` value"},
+    {"core::result::unwrap_failed", "called `Result::unwrap()` on an `Err` value"},
+    {"core::cell::panic_already_borrowed", "already borrowed"},
+    {"core::cell::panic_already_mutably_borrowed", "already mutably borrowed"},
+};
+
+/* "" where no function of the library's that panics is on the stack. */
+static const char *panic_words(const json_t *frames)
 {
     const char *last = "";
     const json_t *frame;
@@ -93,9 +114,12 @@ static const char *panic_function(const json_t *frames)
     {
         const char *function = text_of(frame, "function");
 
-        if (begins(function, "core::panicking::") || begins(function, "core::option::") ||
-            begins(function, "core::result::"))
+        if (begins(function, "core::panicking::") && !last[0])
             last = function;
+        for (size_t k = 0; k < sizeof(panics) / sizeof(panics[0]); k++) {
+            if (begins(function, panics[k].function))
+                last = panics[k].words;
+        }
     }
     return last;
 }
@@ -112,9 +136,9 @@ static json_t *exception_of(const json_t *report, const struct capture *capture,
         demangle_type(mangled, type, sizeof(type));
         return json_pack("{s:s, s:s}", "class", type, "message", what);
     }
-    if (capture->siginfo.si_signo == SIGABRT && (capture->panic_text[0] || panic_function(frames)[0])) {
+    if (capture->siginfo.si_signo == SIGABRT && (capture->panic_text[0] || panic_words(frames)[0])) {
         utf8_copy(capture->panic_text, what, sizeof(what));
-        return json_pack("{s:s, s:s}", "class", "panic", "message", what[0] ? what : panic_function(frames));
+        return json_pack("{s:s, s:s}", "class", "panic", "message", what[0] ? what : panic_words(frames));
     }
     return json_pack("{s:s, s:s}", "class", text_of(signal, "name"), "message",
                      abort_message[0] ? abort_message : text_of(signal, "cause"));

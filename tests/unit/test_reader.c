@@ -47,7 +47,7 @@ static void check(const struct row *row, bool shut)
 }
 
 static const struct row rows[] = {
-    {{"crasher", "null_read"}, "SIGSEGV in null_read: read from 0x0 (null pointer)", "null_read crash_fault main "},
+    {{"crasher", "null_read"}, "SIGSEGV in null_read: read of 0x0 (null pointer)", "null_read crash_fault main "},
     {{"crasher", "null_write"}, "SIGSEGV in null_write: write to 0x0 (null pointer)", "null_write crash_fault main "},
     {{"crasher", "null_call"}, "SIGSEGV in call: call to 0x0 (null pointer)", "call null_call crash_fault main "},
     {{"crasher", "heap_jump"}, "SIGSEGV in call: jump to non-executable memory", "call heap_jump crash_fault main "},
@@ -176,7 +176,7 @@ static void test_reader_of_rust_panics(void **state)
                                          "panic in panic::price: index out of bounds: the len is 3 but the index is 8",
                                          "core::panicking::panic_bounds_check panic::price panic::main "};
     static const struct row without = {
-        {"crasher_rust", "panic"}, "panic in panic::price: core::panicking::panic_bounds_check", "panic::price "};
+        {"crasher_rust", "panic"}, "panic in panic::price: index out of bounds", "panic::price "};
 
     (void)state;
     if (access(TEST_APPS "/crasher_rust", X_OK)) {
