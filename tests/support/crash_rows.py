@@ -55,7 +55,7 @@ def _sent(name, signal, *frames, **facts):
 
 
 FAULTS = [
-    _fault("null_read", "SIGSEGV in null_read: read from 0x0 (null pointer)"),
+    _fault("null_read", "SIGSEGV in null_read: read of 0x0 (null pointer)"),
     _fault("null_write", "SIGSEGV in null_write: write to 0x0 (null pointer)"),
     _fault("null_call", "SIGSEGV", "call", "null_call"),
     _fault("heap_jump", "non-executable memory", "call", "heap_jump"),
