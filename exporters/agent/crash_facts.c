@@ -139,6 +139,7 @@ static json_t *pack_request(const struct span *span)
     set_slice(object, "user_agent", span->text[WIRE_TEXT_USER_AGENT]);
     set_slice(object, "user_id", span->text[WIRE_TEXT_USER]);
     add_headers(object, span);
+    set_slice(object, "user_id", span->text[WIRE_TEXT_USER]);
     set_number(object, "started_unix_ns", span->start_unix_ns);
     return object;
 }
@@ -205,6 +206,10 @@ static void add_requests(json_t *report, struct source *source, uint32_t lane, c
 
     request = choose_request(open, crash, &is_certain);
     if (request) {
+        json_t *user = json_object_get(request, "user_id");
+
+        if (user)
+            (void)json_object_set_new(report, "user", json_pack("{s:O}", "id", user));
         request = json_copy(request);
         (void)json_object_set_new(request, "certain", json_boolean(is_certain));
         (void)json_object_set_new(report, "request", request);

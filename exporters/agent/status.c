@@ -24,6 +24,23 @@ struct numbers {
     uint64_t withheld[WIRE_WITHHOLD_COUNT];
 };
 
+static void add_crashes(struct crash_counts *to, const struct crash_counts *crashes)
+{
+    to->taken_count += crashes->taken_count;
+    to->failed_count += crashes->failed_count;
+    to->death_count += crashes->death_count;
+    to->held_ns += crashes->held_ns;
+    if (crashes->held_max_ns > to->held_max_ns)
+        to->held_max_ns = crashes->held_max_ns;
+}
+
+static json_t *pack_crashes(const struct crash_counts *crashes)
+{
+    return json_pack("{s:I, s:I, s:I, s:I, s:I}", "read", (json_int_t)crashes->taken_count, "not_read",
+                     (json_int_t)crashes->failed_count, "deaths", (json_int_t)crashes->death_count, "held_ns",
+                     (json_int_t)crashes->held_ns, "held_max_ns", (json_int_t)crashes->held_max_ns);
+}
+
 static const char *const counted_names[WIRE_COUNT_COUNT] = {
     [WIRE_COUNT_REQUESTS] = "requests",       [WIRE_COUNT_UNSAMPLED] = "unsampled",
     [WIRE_COUNT_CONNECTIONS] = "connections", [WIRE_COUNT_PASSIVE] = "passive",
@@ -227,6 +244,7 @@ json_t *status_report(const struct link_hello *hello, uid_t viewer)
 {
     struct view view = {viewer, json_array()};
     json_t *rings = json_array();
+    struct crash_counts crashes = {0};
     struct numbers totals = {0};
     uint64_t given_up_count = 0;
     const struct user *user;
@@ -235,6 +253,7 @@ json_t *status_report(const struct link_hello *hello, uid_t viewer)
         if (!users_may_see(viewer, user->uid))
             continue;
         add_user(&totals, user);
+        add_crashes(&crashes, &user->crashes);
         given_up_count += user->given_up_count;
     }
     process_visit(visit_process, &view);
@@ -247,9 +266,9 @@ json_t *status_report(const struct link_hello *hello, uid_t viewer)
         add_source(&totals, source);
         (void)json_array_append_new(rings, pack_source(source, &numbers));
     }
-    return json_pack("{s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o, s:I}, s:o, s:o}", "agent", pack_agent(hello), "users",
+    return json_pack("{s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o, s:I, s:o}, s:o, s:o}", "agent", pack_agent(hello), "users",
                      pack_users(viewer), "processes", view.processes, "rings", rings, "totals", "counts",
                      pack_counts(&totals), "dropped", pack_dropped(&totals), "withheld", pack_withheld(&totals),
-                     "given_up_rings", (json_int_t)given_up_count, "destinations", destinations_status_all(viewer),
-                     "spool", destinations_spool_status(viewer));
+                     "given_up_rings", (json_int_t)given_up_count, "crashes", pack_crashes(&crashes), "destinations",
+                     destinations_status_all(viewer), "spool", destinations_spool_status(viewer));
 }

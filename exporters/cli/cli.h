@@ -46,6 +46,7 @@ int report_command(int argc, char **argv);
 int stop_command(int argc, char **argv);
 int log_command(int argc, char **argv);
 int purge_command(int argc, char **argv);
+int crashes_command(int argc, char **argv);
 int doctor_command(int argc, char **argv);
 
 #endif

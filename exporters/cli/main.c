@@ -61,6 +61,11 @@ static const struct command commands[] = {
      "Exit status: 0: sent, or kept; 1: neither; 2: usage.\n"},
     {"log", log_command, "[-f] [-n LINES]", "show the agent's log",
      "  -n, --lines N    the last N lines (50; 0: all)\n  -f, --follow     go on with what is written later\n"},
+    {"crashes", crashes_command, "[--json] [UUID | last]", "list the crashes that were reported here, or show one",
+     "  --json           the reports as they are: a line each; of one, all that is known of it\n\n"
+     "Without a report's UUID (its first characters will do) all are listed, the newest first; 'last' is\n"
+     "the newest. At most 50 are kept, 100 MB, 30 days.\n\n"
+     "Exit status: 0; 1: there is no such report, or it can't be read; 2: usage.\n"},
     {"stop", stop_command, "", "end the agent; it delivers what it holds first", "Ends the agent of this user.\n"},
     {"purge", purge_command, "[--yes] [--dry-run] [--stop]", "remove what spanshim has written",
      "  -y, --yes        don't ask\n  -n, --dry-run    only show what would be removed\n"

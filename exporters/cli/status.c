@@ -187,6 +187,25 @@ static void print_given_up(json_int_t count)
                count);
 }
 
+/* Nothing when there was none. */
+static void print_crashes(const json_t *crashes)
+{
+    static const char *const titles[] = {">READ", ">NOT READ", ">OTHER DEATHS", ">HELD MS", ">AT MOST"};
+    struct table table = {.columns = 5, .titles = titles};
+    json_int_t read = number_of(crashes, "read");
+    const json_int_t numbers[] = {read, number_of(crashes, "not_read"), number_of(crashes, "deaths"),
+                                  read ? number_of(crashes, "held_ns") / read / 1000000 : 0,
+                                  number_of(crashes, "held_max_ns") / 1000000};
+
+    if (numbers[0] + numbers[1] + numbers[2] == 0)
+        return;
+    print_heading("crashes");
+    for (size_t i = 0; i < table.columns; i++)
+        table_add_number(&table, numbers[i]);
+    table_print(&table);
+    table_deinit(&table);
+}
+
 /* "3 rejected, 1 given_up"; "0" when nothing was. */
 static void add_causes(struct table *table, json_t *dropped)
 {
@@ -305,6 +324,7 @@ static void print_tables(const json_t *answer)
     print_dropped(json_object_get(totals, "dropped"));
     print_withheld(json_object_get(totals, "withheld"));
     print_given_up(number_of(totals, "given_up_rings"));
+    print_crashes(json_object_get(totals, "crashes"));
     print_destinations(json_object_get(answer, "destinations"));
     print_spool(json_object_get(answer, "spool"));
 }

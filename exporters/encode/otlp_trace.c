@@ -9,6 +9,7 @@
 #include "exporters/agent/span.h"
 #include "exporters/encode/buffer.h"
 #include "exporters/encode/otlp_attributes.h"
+#include "exporters/encode/otlp_event.h"
 #include "otlp.pb-c.h"
 
 #include <errno.h>
@@ -48,6 +49,7 @@ struct otlp_encoder {
     size_t is_written_capacity;
     struct packed_scope scopes[SCOPE_COUNT];
     struct otlp_attributes attributes;
+    struct otlp_event event;
     Otlp__KeyValue resource_pairs[RESOURCE_PAIRS_MAX];
     Otlp__AnyValue resource_values[RESOURCE_PAIRS_MAX];
     Otlp__KeyValue *resource_list[RESOURCE_PAIRS_MAX];
@@ -171,12 +173,16 @@ static int write_span(struct otlp_encoder *encoder, const struct span *span, con
         message.status = &status;
     }
 
-    int r = buffer_reserve(&encoder->out, attributes->packed_max + SPAN_OVERHEAD);
-    if (r < 0)
+    otlp_event_add(&encoder->event, span, limits->attribute_length, &message);
+    int r = buffer_reserve(&encoder->out, attributes->packed_max + encoder->event.packed_max + SPAN_OVERHEAD);
+    if (r < 0) {
+        otlp_event_release(&encoder->event);
         return r;
+    }
     /* The length comes first and is not known yet; two bytes hold it nearly always. */
     uint8_t *start = encoder->out.bytes + encoder->out.length;
     size_t length = otlp__span__pack(&message, start + 3);
+    otlp_event_release(&encoder->event);
     uint8_t header[1 + VARINT_MAX];
     size_t header_length = put_header(header, TAG_SPANS, length);
     if (header_length != 3)
