@@ -19,6 +19,7 @@
 #include "preload/wire.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <time.h>
@@ -137,6 +138,8 @@ static bool meet_owner(struct source *source, uint32_t lane, uint64_t word, uint
         state->process->started_unix_ns = owner_start_unix_ns(owner.start_ticks);
         state->process->is_start_known = owner.start_ticks != 0;
     }
+    if (answer == OWNER_DEAD && source->pidfd >= 0 && pid_of(word) == (uint32_t)source->own_pid)
+        state->pidfd = fcntl(source->pidfd, F_DUPFD_CLOEXEC, 0); /* tells how it ended */
     if (answer == OWNER_ALIVE) {
         state->pidfd = owner.pidfd;
         state->watched = true;

@@ -211,6 +211,8 @@ def spans_in(request, note):
             for span in scope_spans["spans"]:
                 check_span(span, note)
                 span["attributes"] = attributes_of(span["attributes"], note)
+                for event in span["events"]:
+                    event["attributes"] = attributes_of(event["attributes"], note)
                 span["resource"] = resource
                 span["scope"] = {"name": scope["name"], "version": scope["version"]}
                 span["status"] = span["status"] or {"message": "", "code": 0}
