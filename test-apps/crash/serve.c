@@ -13,15 +13,16 @@
 #include <unistd.h>
 
 static int *volatile nowhere; /* never set */
+static volatile int nothing;  /* the same */
 
 __attribute__((noinline)) static void write_to_null(void)
 {
     *nowhere = 1;
 }
 
-__attribute__((noinline)) static int divide(volatile int number, volatile int by)
+__attribute__((noinline)) static void divide(void)
 {
-    return number / by;
+    nothing = 7 / nothing;
 }
 
 __attribute__((noinline)) static void handle_request(int connection, const char *path)
@@ -33,7 +34,7 @@ __attribute__((noinline)) static void handle_request(int connection, const char 
     else if (strcmp(path, "/abort") == 0)
         abort();
     else if (strcmp(path, "/divide") == 0)
-        (void)divide(7, 0);
+        divide();
     else if (strcmp(path, "/hold") == 0)
         pause();
     else
