@@ -120,7 +120,7 @@ class TurnTest(SignalTest):
         agent.move(crash_agent.REFUSED)
         crash = agent.wait([crash_agent.COPIED])
         self.assertEqual((crash.stack_at, 1, 1), (crash.copy_at, crash.copy_number, agent.copy_owner(1)))
-        self.assertEqual(crash_agent.COPY_SIZE, crash.copy_length)
+        self.assertEqual(crash_agent.COPIED_STACK, crash.copy_length)  # the rest is the maps
         copy = agent.copy(crash)
         self.assertEqual(crash.stack, copy[:len(crash.stack)])
         with open(f"/proc/{process.pid}/mem", "rb", 0) as memory:
