@@ -73,7 +73,9 @@ class StruckTest(ShimTest):
             self.wait_for_requests(1)
             os.kill(serving_pid(process.pid, port, connection.local_port), signal.SIGSEGV)
             self._await_end(connection)
-        return self._check_item(self._check_span(trace))
+        span = self._check_span(trace)
+        self._check_report(span, port)
+        self._check_item(span)
 
     def _await_end(self, connection):
         try:
@@ -95,7 +97,21 @@ class StruckTest(ShimTest):
         span, = [one for one in self.spans(1) if one["trace_id"] == trace]
         self.assertEqual(STATUS_ERROR, span["status"]["code"])
         self.assertEqual(SLOW, span["attributes"]["url.path"])
+        self.assertEqual("SIGSEGV", span["attributes"]["error.type"])
+        event, = [one for one in span["events"] if one["name"] == "exception"]
+        self.assertEqual("SIGSEGV", event["attributes"]["exception.type"])
         return span
+
+    def _check_report(self, span, port):
+        """The report on this machine names it as well."""
+        report, = self.reports(1)
+        self.assertEqual("crash", report["kind"])
+        self.assertRegex(report["title"], "^SIGSEGV in .*: sent by ")
+        request = report["request"]
+        self.assertEqual(("GET", f"http://localhost:{port}{SLOW}", "struck/1"),
+                         (request["method"], request["url"], request["user_agent"]))
+        self.assertEqual((span["trace_id"], span["span_id"]), (request["trace_id"], request["span_id"]))
+        self.assertEqual(1, len(report["open_requests"]))
 
     def test_nginx(self):
         self._strike(self.nginx, "nginx")
