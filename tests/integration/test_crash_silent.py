@@ -5,7 +5,8 @@ import subprocess
 import unittest
 
 import servers
-from harness import APPS, ShimTest, Traffic
+from harness import APPS, PYTHON, ShimTest, Traffic, in_parallel
+from processes import free_port
 
 CRASH_APPS = servers.SCRIPTS / "crash"
 
@@ -14,11 +15,12 @@ class SilentTest(ShimTest):
     """Programs that fault all the time and go on."""
 
     def _both(self, *argv):
-        """Run bare and shimmed: what it printed, which is the same."""
+        """Run bare and shimmed: what it printed, which is the same. Nothing was reported."""
         bare, shimmed = (subprocess.run([str(argument) for argument in argv], capture_output=True, timeout=60, check=True,
                                         cwd=self.directory, env=self.spanshim.env(preload=preload, SPANSHIM_CRASH="always"))
                          for preload in (False, True))
         self.assertEqual(bare.stdout, shimmed.stdout)
+        self.assertEqual([], self.reports(0))
         return shimmed.stdout
 
     def test_jumps_out_of_handlers(self):
@@ -44,6 +46,34 @@ class SilentTest(ShimTest):
         for _ in range(100):
             traffic.once("GET", "/size/100")
         self.check_spans(traffic.exchanges)
+        self.assertEqual([], self.reports(0))
+
+    def test_java_serves(self):
+        self.needs_programs("java", "javac")
+        port = free_port()
+        process = self.run_program(["java", servers.SCRIPTS / "java" / "BlockingServer.java", port], name="java")
+        process.wait_listening(port)
+        traffic = Traffic(port)
+        in_parallel(traffic, 4, lambda part: [part.once("GET", "/size/100") for _ in range(100)])
+        self.check_spans(traffic.exchanges)
+        self.assertEqual([], self.reports(0))
+
+
+class FaulthandlerTest(ShimTest):
+    """Python's own handler writes its stacks and raises the signal again: that is a crash, and one."""
+
+    FAULT = "import ctypes\ndef fault():\n    ctypes.string_at(0)\nfault()\n"
+
+    def test_faulthandler(self):
+        self.needs_spans()
+        argv = [PYTHON, "-X", "faulthandler", "-c", self.FAULT]
+        bare, shimmed = (subprocess.run(argv, capture_output=True, timeout=60, check=False, cwd=self.directory,
+                                        env=self.spanshim.env(preload=preload, SPANSHIM_CRASH="always"))
+                         for preload in (False, True))
+        self.assertEqual((bare.returncode, bare.stdout), (shimmed.returncode, shimmed.stdout))
+        self.assertIn(b"Fatal Python error: Segmentation fault", shimmed.stderr)
+        report, = self.reports(1)
+        self.assertRegex(report["title"], r"^SIGSEGV in \S+: read of 0x0 \(null pointer\)$")
 
 
 if __name__ == "__main__":
