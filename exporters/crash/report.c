@@ -23,6 +23,7 @@ static const uint64_t naming_ns = 20000000000; /* then the frames that are left 
 struct writing {
     const struct capture *capture;
     struct symbols *symbols; /* NULL: there is no time, or no memory, for names */
+    json_t *names;           /* by address: what was found */
     uint64_t end_ns;
     size_t frames_left; /* of all threads together, so that the report can be sent */
     bool names_cut, frames_cut;
@@ -104,22 +105,45 @@ static void set_symbol(json_t *out, const struct symbol *symbol)
         set(out, "inlined", json_true());
 }
 
+/* What is at an address, the innermost inlined call first: often asked for, as threads wait in the same places. */
+static const json_t *names_at(struct writing *writing, uint64_t address)
+{
+    struct symbol found[SYMBOLS_INLINED_MAX];
+    char key[32];
+    json_t *names;
+    size_t count;
+
+    (void)snprintf(key, sizeof(key), "%" PRIx64, address);
+    names = json_object_get(writing->names, key);
+    writing->names_cut = writing->names_cut || clock_ns(CLOCK_MONOTONIC) > writing->end_ns;
+    if (names || !writing->symbols || writing->names_cut)
+        return names;
+    names = json_array();
+    count = symbols_find(writing->symbols, address, found);
+    for (size_t i = 0; i < count; i++) {
+        json_t *name = json_object();
+
+        set_symbol(name, &found[i]);
+        (void)json_array_append_new(names, name);
+    }
+    return json_object_set_new(writing->names, key, names) ? NULL : names;
+}
+
 /* One for the address, and one for each call that was inlined there. */
 static void append_frames(json_t *frames, struct writing *writing, const struct frame *frame)
 {
-    struct symbol found[SYMBOLS_INLINED_MAX];
-    size_t count = 0;
+    const json_t *names = names_at(writing, frame->address - frame->is_return);
+    json_t *name;
+    size_t i;
 
-    writing->names_cut = writing->names_cut || clock_ns(CLOCK_MONOTONIC) > writing->end_ns;
-    if (writing->symbols && !writing->names_cut)
-        count = symbols_find(writing->symbols, frame->address - frame->is_return, found);
-    for (size_t i = 0; i < count; i++) {
+    json_array_foreach(names, i, name)
+    {
         json_t *out = place_of(writing->capture, frame);
 
-        set_symbol(out, &found[i]);
+        (void)json_object_update(out, name);
         (void)json_array_append_new(frames, out);
     }
-    if (!count)
+    if (json_array_size(names) == 0)
         (void)json_array_append_new(frames, place_of(writing->capture, frame));
 }
 
@@ -360,8 +384,10 @@ static json_t *write_report(struct writing *writing)
 
 json_t *reader_report(struct capture *capture)
 {
-    struct writing writing = {
-        .capture = capture, .end_ns = clock_ns(CLOCK_MONOTONIC) + naming_ns, .frames_left = FRAMES_MAX};
+    struct writing writing = {.capture = capture,
+                              .names = json_object(),
+                              .end_ns = clock_ns(CLOCK_MONOTONIC) + naming_ns,
+                              .frames_left = FRAMES_MAX};
     json_t *report;
 
     threads_release(&capture->threads);
@@ -369,5 +395,6 @@ json_t *reader_report(struct capture *capture)
     writing.symbols = symbols_new(&capture->modules, capture->vdso, capture->vdso_length, capture->debuginfod);
     report = write_report(&writing);
     symbols_free(writing.symbols);
+    json_decref(writing.names);
     return report;
 }
