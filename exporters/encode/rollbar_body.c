@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/encode/rollbar_body.h"
 
+#include "exporters/encode/json_access.h"
 #include "exporters/encode/rollbar_item.h"
 #include "exporters/encode/rollbar_scrub.h"
 
@@ -9,24 +10,10 @@
 
 #define NS_PER_MS INT64_C(1000000)
 
-static const char *text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-
-    return text != NULL && text[0] != '\0' ? text : NULL;
-}
-
-static void set(json_t *object, const char *key, json_t *value)
-{
-    if (value != NULL)
-        (void)json_object_set_new(object, key, value);
-}
-
 /* The last part of a path, without the kernel's mark of a file that is gone. */
 static json_t *base_name(const char *path)
 {
-    const char *slash = strrchr(path, '/');
-    const char *name = slash != NULL && slash[1] != '\0' ? slash + 1 : path;
+    const char *name = basename(path);
     const char *mark = strstr(name, " (deleted)");
     json_t *cut = json_sprintf("%.*s", (int)(mark != NULL ? (size_t)(mark - name) : strlen(name)), name);
     json_t *out = rollbar_scrub_name(json_string_value(cut), ROLLBAR_NO_LIMIT);
@@ -37,8 +24,8 @@ static json_t *base_name(const char *path)
 
 static json_t *make_filename(const json_t *frame)
 {
-    const char *file = text_of(frame, "file");
-    const char *module = text_of(frame, "module");
+    const char *file = json_text_of(frame, "file");
+    const char *module = json_text_of(frame, "module");
 
     if (file != NULL)
         return rollbar_scrub_name(file, ROLLBAR_NO_LIMIT);
@@ -47,20 +34,20 @@ static json_t *make_filename(const json_t *frame)
 
 static json_t *make_frame(const json_t *frame)
 {
-    const char *function = text_of(frame, "function");
+    const char *function = json_text_of(frame, "function");
     json_int_t line = json_integer_value(json_object_get(frame, "line"));
     json_int_t column = json_integer_value(json_object_get(frame, "column"));
     json_t *out = json_object();
 
-    set(out, "filename", make_filename(frame));
+    json_set(out, "filename", make_filename(frame));
     if (line > 0)
-        set(out, "lineno", json_integer(line));
+        json_set(out, "lineno", json_integer(line));
     if (line > 0 && column > 0)
-        set(out, "colno", json_integer(column));
+        json_set(out, "colno", json_integer(column));
     if (function == NULL || strncmp(function, "0x", 2) == 0)
-        set(out, "method", json_string("??"));
+        json_set(out, "method", json_string("??"));
     else
-        set(out, "method", rollbar_scrub_name(function, ROLLBAR_NO_LIMIT));
+        json_set(out, "method", rollbar_scrub_name(function, ROLLBAR_NO_LIMIT));
     return out;
 }
 
@@ -82,30 +69,30 @@ static json_t *make_exception(const json_t *report)
 {
     const json_t *exception = json_object_get(report, "exception");
     const json_t *signal = json_object_get(report, "signal");
-    const char *class = text_of(exception, "class");
-    const char *message = text_of(exception, "message");
-    const char *more = text_of(report, "abort_message");
+    const char *class = json_text_of(exception, "class");
+    const char *message = json_text_of(exception, "message");
+    const char *more = json_text_of(report, "abort_message");
     json_t *out = json_object();
 
     if (class == NULL)
-        class = text_of(signal, "name");
+        class = json_text_of(signal, "name");
     if (message == NULL)
-        message = text_of(signal, "cause");
+        message = json_text_of(signal, "cause");
     if (more == NULL)
-        more = text_of(signal, "cause");
-    set(out, "class", rollbar_scrub_name(class != NULL ? class : "crash", ROLLBAR_TEXT_MAX));
-    set(out, "message", rollbar_scrub_prose(message, ROLLBAR_NO_LIMIT));
+        more = json_text_of(signal, "cause");
+    json_set(out, "class", rollbar_scrub_name(class != NULL ? class : "crash", ROLLBAR_TEXT_MAX));
+    json_set(out, "message", rollbar_scrub_prose(message, ROLLBAR_NO_LIMIT));
     if (message == NULL || (more != NULL && strcmp(more, message) != 0))
-        set(out, "description", rollbar_scrub_prose(more, ROLLBAR_NO_LIMIT));
+        json_set(out, "description", rollbar_scrub_prose(more, ROLLBAR_NO_LIMIT));
     return out;
 }
 
 static json_t *make_message(const json_t *report)
 {
-    const char *text = text_of(report, "message");
+    const char *text = json_text_of(report, "message");
 
     if (text == NULL)
-        text = text_of(report, "title");
+        text = json_text_of(report, "title");
     return rollbar_scrub_prose(text != NULL ? text : "no message", ROLLBAR_NO_LIMIT);
 }
 
@@ -122,16 +109,16 @@ static json_t *make_event(const json_t *request)
     json_int_t status = json_integer_value(json_object_get(request, "status"));
     json_int_t start = json_integer_value(json_object_get(request, "started_unix_ns")) / NS_PER_MS;
     json_int_t end = json_integer_value(json_object_get(request, "ended_unix_ns")) / NS_PER_MS;
-    bool is_error = text_of(request, "error") != NULL;
+    bool is_error = json_text_of(request, "error") != NULL;
     json_t *body = json_pack("{s:s}", "subtype", "http");
 
-    set(body, "method", rollbar_scrub_name(text_of(request, "method"), ROLLBAR_TEXT_MAX));
-    set(body, "url", rollbar_scrub_url(text_of(request, "url")));
+    json_set(body, "method", rollbar_scrub_name(json_text_of(request, "method"), ROLLBAR_TEXT_MAX));
+    json_set(body, "url", rollbar_scrub_url(json_text_of(request, "url")));
     if (status > 0)
-        set(body, "status_code", json_integer(status));
-    set(body, "start_time_ms", json_integer(start));
+        json_set(body, "status_code", json_integer(status));
+    json_set(body, "start_time_ms", json_integer(start));
     if (end >= start)
-        set(body, "end_time_ms", json_integer(end));
+        json_set(body, "end_time_ms", json_integer(end));
     return json_pack("{s:s, s:s, s:s, s:I, s:o}", "level", level_of(status, is_error), "type", "network", "source",
                      "server", "timestamp_ms", start, "body", body);
 }
@@ -149,14 +136,15 @@ static json_t *make_telemetry(const json_t *report)
 
 json_t *rollbar_body(const json_t *report)
 {
-    const char *kind = text_of(report, "kind");
+    const char *kind = json_text_of(report, "kind");
     bool is_crash = kind == NULL || strcmp(kind, "crash") == 0;
     json_t *body = json_object();
 
     if (is_crash)
-        set(body, "trace", json_pack("{s:o, s:o}", "frames", make_frames(report), "exception", make_exception(report)));
+        json_set(body, "trace",
+                 json_pack("{s:o, s:o}", "frames", make_frames(report), "exception", make_exception(report)));
     else
-        set(body, "message", json_pack("{s:o}", "body", make_message(report)));
-    set(body, "telemetry", make_telemetry(report));
+        json_set(body, "message", json_pack("{s:o}", "body", make_message(report)));
+    json_set(body, "telemetry", make_telemetry(report));
     return body;
 }

@@ -1,24 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/encode/rollbar_custom.h"
 
+#include "exporters/encode/json_access.h"
 #include "exporters/encode/rollbar_scrub.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const char *text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-
-    return text != NULL && text[0] != '\0' ? text : NULL;
-}
-
-static void set(json_t *object, const char *key, json_t *value)
-{
-    if (value != NULL)
-        (void)json_object_set_new(object, key, value);
-}
 
 /* As the report has it; NULL where it has nothing. */
 static json_t *copy(const json_t *object, const char *key)
@@ -30,30 +18,23 @@ static json_t *copy(const json_t *object, const char *key)
     return json_deep_copy(value);
 }
 
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    return slash != NULL && slash[1] != '\0' ? slash + 1 : path;
-}
-
 /* "#3 0x55.. parse_header+0x12 (nginx+0x4a12) src/http.c:312, guessed" */
 static void print_frame(FILE *out, size_t number, const json_t *frame)
 {
-    const char *address = text_of(frame, "address");
-    const char *function = text_of(frame, "function");
-    const char *function_offset = text_of(frame, "function_offset");
-    const char *module = text_of(frame, "module");
-    const char *offset = text_of(frame, "offset");
-    const char *file = text_of(frame, "file");
-    const char *found_by = text_of(frame, "found_by");
+    const char *address = json_text_of(frame, "address");
+    const char *function = json_text_of(frame, "function");
+    const char *function_offset = json_text_of(frame, "function_offset");
+    const char *module = json_text_of(frame, "module");
+    const char *offset = json_text_of(frame, "offset");
+    const char *file = json_text_of(frame, "file");
+    const char *found_by = json_text_of(frame, "found_by");
     json_int_t line = json_integer_value(json_object_get(frame, "line"));
 
     (void)fprintf(out, "#%zu %s %s", number, address != NULL ? address : "?", function != NULL ? function : "??");
     if (function != NULL && function_offset != NULL)
         (void)fprintf(out, "+%s", function_offset);
     if (module != NULL)
-        (void)fprintf(out, " (%s%s%s)", base_name(module), offset != NULL ? "+" : "", offset != NULL ? offset : "");
+        (void)fprintf(out, " (%s%s%s)", basename(module), offset != NULL ? "+" : "", offset != NULL ? offset : "");
     if (file != NULL)
         (void)fprintf(out, " %s", file);
     if (file != NULL && line > 0)
@@ -69,8 +50,8 @@ static void print_thread(FILE *out, const json_t *thread)
 {
     const json_t *frames = json_object_get(thread, "frames");
     json_int_t left_out = json_integer_value(json_object_get(thread, "frames_left_out"));
-    const char *name = text_of(thread, "name");
-    const char *state = text_of(thread, "state");
+    const char *name = json_text_of(thread, "name");
+    const char *state = json_text_of(thread, "state");
 
     (void)fprintf(out, "thread %" JSON_INTEGER_FORMAT, json_integer_value(json_object_get(thread, "id")));
     if (name != NULL)
@@ -114,10 +95,11 @@ static json_t *make_request(const json_t *request)
 {
     json_t *out = json_object();
 
-    set(out, "method", copy(request, "method"));
-    set(out, "url", rollbar_scrub_url(text_of(request, text_of(request, "url") != NULL ? "url" : "path")));
-    set(out, "trace_id", copy(request, "trace_id"));
-    set(out, "span_id", copy(request, "span_id"));
+    json_set(out, "method", copy(request, "method"));
+    json_set(out, "url",
+             rollbar_scrub_url(json_text_of(request, json_text_of(request, "url") != NULL ? "url" : "path")));
+    json_set(out, "trace_id", copy(request, "trace_id"));
+    json_set(out, "span_id", copy(request, "span_id"));
     return out;
 }
 
@@ -140,18 +122,18 @@ json_t *rollbar_custom(const json_t *report, uint64_t suppressed)
     json_t *out = json_object();
 
     if (suppressed > 0)
-        set(out, "suppressed", json_integer((json_int_t)suppressed));
-    set(out, "trace_id", copy(request, "trace_id"));
-    set(out, "span_id", copy(request, "span_id"));
-    set(out, "request_is_certain", copy(request, "certain"));
-    set(out, "executable", copy(process, "executable"));
-    set(out, "build_id", copy(process, "build_id"));
-    set(out, "interpreter", copy(process, "interpreter"));
-    set(out, "abort_message", rollbar_scrub_prose(text_of(report, "abort_message"), ROLLBAR_NO_LIMIT));
-    set(out, "registers", copy(json_array_get(json_object_get(report, "threads"), 0), "registers"));
-    set(out, "threads", make_threads(report));
-    set(out, "open_requests", make_open_requests(report));
+        json_set(out, "suppressed", json_integer((json_int_t)suppressed));
+    json_set(out, "trace_id", copy(request, "trace_id"));
+    json_set(out, "span_id", copy(request, "span_id"));
+    json_set(out, "request_is_certain", copy(request, "certain"));
+    json_set(out, "executable", copy(process, "executable"));
+    json_set(out, "build_id", copy(process, "build_id"));
+    json_set(out, "interpreter", copy(process, "interpreter"));
+    json_set(out, "abort_message", rollbar_scrub_prose(json_text_of(report, "abort_message"), ROLLBAR_NO_LIMIT));
+    json_set(out, "registers", copy(json_array_get(json_object_get(report, "threads"), 0), "registers"));
+    json_set(out, "threads", make_threads(report));
+    json_set(out, "open_requests", make_open_requests(report));
     for (size_t i = 0; i < sizeof(copied) / sizeof(copied[0]); i++)
-        set(out, copied[i], copy(report, copied[i]));
+        json_set(out, copied[i], copy(report, copied[i]));
     return out;
 }

@@ -24,13 +24,6 @@ static const char *text_of(const json_t *object, const char *key)
     return text != NULL ? text : "";
 }
 
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    return slash != NULL ? slash + 1 : path;
-}
-
 static bool begins_with(const char *text, const char *start)
 {
     return strncmp(text, start, strlen(start)) == 0;
@@ -54,7 +47,7 @@ static bool is_one_of(const char *text, const char *words, enum match match)
 /* Libraries that every program has: which of their functions it was in is chance, or says how the end was made. */
 static bool is_system_module(const char *path)
 {
-    return is_one_of(base_name(path),
+    return is_one_of(basename(path),
                      "libc.so|libc-|libpthread|libstdc++.so|libc++|libgcc_s.so|libm.so|librt.so|ld-linux|ld-musl|"
                      "linux-vdso|[vdso]|libasan.so|libubsan|libtsan.so|libspanshim.",
                      START);
@@ -147,7 +140,7 @@ static void add_name(struct names *names, const char *module, const char *functi
 {
     char text[FRAME_SIZE];
 
-    (void)snprintf(text, sizeof(text), "%.200s!%.300s", base_name(module), function);
+    (void)snprintf(text, sizeof(text), "%.200s!%.300s", basename(module), function);
     for (size_t i = 0; i < names->count; i++) {
         if (strcmp(names->text[i], text) == 0) {
             names->has_recursion = true;
@@ -228,7 +221,7 @@ static void add_report(EVP_MD_CTX *hash, const json_t *report)
         add_words(hash, text_of(report, text_of(report, "title")[0] != '\0' ? "title" : "message"));
     } else if (strcmp(kind, "death") == 0) {
         add(hash, text_of(json_object_get(report, "signal"), "name"));
-        add(hash, base_name(text_of(json_object_get(report, "process"), "executable")));
+        add(hash, basename(text_of(json_object_get(report, "process"), "executable")));
     } else {
         add_crash(hash, report);
     }

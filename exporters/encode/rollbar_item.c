@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/encode/rollbar_item.h"
 
+#include "exporters/encode/json_access.h"
 #include "exporters/encode/rollbar_body.h"
 #include "exporters/encode/rollbar_custom.h"
 #include "exporters/encode/rollbar_language.h"
@@ -10,20 +11,6 @@
 #include <string.h>
 
 #define NS_PER_S INT64_C(1000000000)
-
-static const char *text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-
-    return text != NULL && text[0] != '\0' ? text : NULL;
-}
-
-/* Passes over what isn't there. */
-static void set(json_t *object, const char *key, json_t *value)
-{
-    if (value != NULL)
-        (void)json_object_set_new(object, key, value);
-}
 
 static void set_unless_empty(json_t *object, const char *key, json_t *value)
 {
@@ -36,22 +23,21 @@ static void set_unless_empty(json_t *object, const char *key, json_t *value)
 /* The executable, or what a message says that it is of. */
 static const char *program_of(const json_t *report)
 {
-    const char *path = text_of(json_object_get(report, "process"), "executable");
-    const char *slash = path != NULL ? strrchr(path, '/') : NULL;
-    const char *service = text_of(json_object_get(report, "service"), "name");
+    const char *path = json_text_of(json_object_get(report, "process"), "executable");
+    const char *service = json_text_of(json_object_get(report, "service"), "name");
 
     if (path == NULL)
         return service != NULL && strncmp(service, "unknown_service", strlen("unknown_service")) == 0 ? NULL : service;
-    return slash != NULL && slash[1] != '\0' ? slash + 1 : path;
+    return basename(path);
 }
 
 /* "GET /orders/{id}", or the program. */
 static json_t *make_context(const json_t *report)
 {
     const json_t *request = json_object_get(report, "request");
-    const char *method = text_of(request, "method");
-    const char *route = text_of(request, "route");
-    const char *path = route != NULL ? route : text_of(request, "path");
+    const char *method = json_text_of(request, "method");
+    const char *route = json_text_of(request, "route");
+    const char *path = route != NULL ? route : json_text_of(request, "path");
 
     if (method == NULL || path == NULL)
         return rollbar_scrub_name(program_of(report), ROLLBAR_TEXT_MAX);
@@ -64,11 +50,11 @@ static json_t *make_context(const json_t *report)
 /* The whole URL as the report has it, else what its parts make of it. */
 static json_t *make_url(const json_t *request)
 {
-    const char *url = text_of(request, "url");
-    const char *scheme = text_of(request, "scheme");
-    const char *server = text_of(request, "server_address");
-    const char *path = text_of(request, "path");
-    const char *query = text_of(request, "query");
+    const char *url = json_text_of(request, "url");
+    const char *scheme = json_text_of(request, "scheme");
+    const char *server = json_text_of(request, "server_address");
+    const char *path = json_text_of(request, "path");
+    const char *query = json_text_of(request, "query");
     json_int_t port = json_integer_value(json_object_get(request, "server_port"));
     char port_text[16] = "";
 
@@ -97,21 +83,21 @@ static json_t *make_request(const json_t *report)
     if (headers == NULL)
         headers = json_object();
     if (json_object_get(headers, "user-agent") == NULL)
-        set(headers, "user-agent", rollbar_scrub_prose(text_of(request, "user_agent"), ROLLBAR_NO_LIMIT));
-    set(out, "url", make_url(request));
-    set(out, "method", rollbar_scrub_name(text_of(request, "method"), ROLLBAR_TEXT_MAX));
+        json_set(headers, "user-agent", rollbar_scrub_prose(json_text_of(request, "user_agent"), ROLLBAR_NO_LIMIT));
+    json_set(out, "url", make_url(request));
+    json_set(out, "method", rollbar_scrub_name(json_text_of(request, "method"), ROLLBAR_TEXT_MAX));
     set_unless_empty(out, "headers", headers);
-    set(out, "query_string", rollbar_scrub_query(text_of(request, "query")));
-    set(out, "user_ip", rollbar_scrub_name(text_of(request, "client_address"), ROLLBAR_TEXT_MAX));
+    json_set(out, "query_string", rollbar_scrub_query(json_text_of(request, "query")));
+    json_set(out, "user_ip", rollbar_scrub_name(json_text_of(request, "client_address"), ROLLBAR_TEXT_MAX));
     return out;
 }
 
 static json_t *make_person(const json_t *report)
 {
-    const char *user = text_of(json_object_get(report, "request"), "user_id");
+    const char *user = json_text_of(json_object_get(report, "request"), "user_id");
     json_t *out = json_object();
 
-    set(out, "id", rollbar_scrub_name(user, ROLLBAR_PERSON_ID_MAX));
+    json_set(out, "id", rollbar_scrub_name(user, ROLLBAR_PERSON_ID_MAX));
     return out;
 }
 
@@ -121,13 +107,14 @@ static json_t *make_server(const json_t *report, const struct rollbar_options *o
     const json_t *pid = json_object_get(process, "pid");
     json_t *out = json_object();
 
-    set(out, "host", rollbar_scrub_name(text_of(json_object_get(report, "host"), "name"), ROLLBAR_TEXT_MAX));
-    set(out, "root",
-        rollbar_scrub_name(options->root != NULL ? options->root : text_of(process, "cwd"), ROLLBAR_NO_LIMIT));
+    json_set(out, "host", rollbar_scrub_name(json_text_of(json_object_get(report, "host"), "name"), ROLLBAR_TEXT_MAX));
+    json_set(
+        out, "root",
+        rollbar_scrub_name(options->root != NULL ? options->root : json_text_of(process, "cwd"), ROLLBAR_NO_LIMIT));
     if (json_is_integer(pid))
-        set(out, "pid", json_integer(json_integer_value(pid)));
+        json_set(out, "pid", json_integer(json_integer_value(pid)));
     if (options->has_arguments)
-        set(out, "argv", rollbar_scrub_arguments(json_object_get(process, "argv")));
+        json_set(out, "argv", rollbar_scrub_arguments(json_object_get(process, "argv")));
     return out;
 }
 
@@ -143,8 +130,8 @@ static bool is_level(const char *text)
 
 static const char *level_of(const json_t *report)
 {
-    const char *level = text_of(report, "level");
-    const char *kind = text_of(report, "kind");
+    const char *level = json_text_of(report, "level");
+    const char *kind = json_text_of(report, "kind");
 
     if (is_level(level))
         return level;
@@ -165,21 +152,21 @@ json_t *rollbar_notifier(void)
 static void set_description(json_t *data, const json_t *report, const struct rollbar_options *options)
 {
     const json_t *service = json_object_get(report, "service");
-    const char *environment = either(options->environment, text_of(service, "environment"));
-    const char *version = either(options->code_version, text_of(service, "version"));
+    const char *environment = either(options->environment, json_text_of(service, "environment"));
+    const char *version = either(options->code_version, json_text_of(service, "version"));
 
-    set(data, "environment", rollbar_scrub_name(either(environment, "production"), ROLLBAR_TEXT_MAX));
-    set(data, "level", json_string(level_of(report)));
-    set(data, "timestamp", json_integer(json_integer_value(json_object_get(report, "time_unix_ns")) / NS_PER_S));
-    set(data, "code_version", rollbar_scrub_name(version, ROLLBAR_CODE_VERSION_MAX));
-    set(data, "platform", json_string("linux"));
-    set(data, "language", rollbar_scrub_name(rollbar_language(report), ROLLBAR_TEXT_MAX));
-    set(data, "framework", rollbar_scrub_name(program_of(report), ROLLBAR_TEXT_MAX));
-    set(data, "context", make_context(report));
-    set(data, "title", rollbar_scrub_prose(text_of(report, "title"), ROLLBAR_TEXT_MAX));
-    set(data, "uuid", rollbar_scrub_name(text_of(report, "uuid"), ROLLBAR_UUID_MAX));
-    set(data, "fingerprint", rollbar_scrub_name(options->fingerprint, ROLLBAR_TEXT_MAX));
-    set(data, "notifier", rollbar_notifier());
+    json_set(data, "environment", rollbar_scrub_name(either(environment, "production"), ROLLBAR_TEXT_MAX));
+    json_set(data, "level", json_string(level_of(report)));
+    json_set(data, "timestamp", json_integer(json_integer_value(json_object_get(report, "time_unix_ns")) / NS_PER_S));
+    json_set(data, "code_version", rollbar_scrub_name(version, ROLLBAR_CODE_VERSION_MAX));
+    json_set(data, "platform", json_string("linux"));
+    json_set(data, "language", rollbar_scrub_name(rollbar_language(report), ROLLBAR_TEXT_MAX));
+    json_set(data, "framework", rollbar_scrub_name(program_of(report), ROLLBAR_TEXT_MAX));
+    json_set(data, "context", make_context(report));
+    json_set(data, "title", rollbar_scrub_prose(json_text_of(report, "title"), ROLLBAR_TEXT_MAX));
+    json_set(data, "uuid", rollbar_scrub_name(json_text_of(report, "uuid"), ROLLBAR_UUID_MAX));
+    json_set(data, "fingerprint", rollbar_scrub_name(options->fingerprint, ROLLBAR_TEXT_MAX));
+    json_set(data, "notifier", rollbar_notifier());
 }
 
 json_t *rollbar_item(const json_t *report, const struct rollbar_options *options)
@@ -190,7 +177,7 @@ json_t *rollbar_item(const json_t *report, const struct rollbar_options *options
     set_unless_empty(data, "request", make_request(report));
     set_unless_empty(data, "person", make_person(report));
     set_unless_empty(data, "server", make_server(report, options));
-    set(data, "body", rollbar_body(report));
+    json_set(data, "body", rollbar_body(report));
     set_unless_empty(data, "custom", rollbar_custom(report, options->suppressed));
     return json_pack("{s:o}", "data", data);
 }
@@ -200,17 +187,17 @@ json_t *rollbar_item_of_lost(const json_t *item)
     static const char *const kept[] = {"environment", "level", "timestamp",   "platform", "language",
                                        "framework",   "uuid",  "fingerprint", "context",  "code_version"};
     const json_t *lost = json_object_get(item, "data");
-    const char *host = text_of(json_object_get(lost, "server"), "host");
-    const char *uuid = text_of(lost, "uuid");
-    const char *title = text_of(lost, "title");
+    const char *host = json_text_of(json_object_get(lost, "server"), "host");
+    const char *uuid = json_text_of(lost, "uuid");
+    const char *title = json_text_of(lost, "title");
     json_t *data = json_object();
 
     for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
         (void)json_object_set(data, kept[i], json_object_get(lost, kept[i]));
     json_t *text = json_sprintf("The report %s of %s was too large to be taken: %s", uuid != NULL ? uuid : "?",
                                 host != NULL ? host : "an unknown host", title != NULL ? title : "without a title");
-    set(data, "title", rollbar_scrub_name(json_string_value(text), ROLLBAR_TEXT_MAX));
-    set(data, "body", json_pack("{s:{s:o}}", "message", "body", text));
-    set(data, "notifier", rollbar_notifier());
+    json_set(data, "title", rollbar_scrub_name(json_string_value(text), ROLLBAR_TEXT_MAX));
+    json_set(data, "body", json_pack("{s:{s:o}}", "message", "body", text));
+    json_set(data, "notifier", rollbar_notifier());
     return json_pack("{s:o}", "data", data);
 }

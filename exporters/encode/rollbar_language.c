@@ -25,8 +25,7 @@ static const char *language_of_interpreter(const char *interpreter)
         const char *start, *language;
     } known[] = {{"python", "python"}, {"gunicorn", "python"}, {"node", "javascript"}, {"ruby", "ruby"},
                  {"puma", "ruby"},     {"php", "php"},         {"perl", "perl"},       {"java", "java"}};
-    const char *slash = strrchr(interpreter, '/');
-    const char *name = slash != NULL ? slash + 1 : interpreter;
+    const char *name = basename(interpreter);
 
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
         if (begins_with(name, known[i].start))

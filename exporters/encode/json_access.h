@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Members of JSON objects that may be missing. Used where reports are turned into something else. */
+#ifndef SPANSHIM_JSON_ACCESS_H
+#define SPANSHIM_JSON_ACCESS_H
+
+#include <jansson.h>
+#include <stddef.h>
+
+/* The text of a member, borrowed; NULL: there is none, or it is empty. Context: pure. */
+static inline const char *json_text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+
+    return text != NULL && text[0] != '\0' ? text : NULL;
+}
+
+/* Set a member (taken); NULL sets nothing. Context: pure. */
+static inline void json_set(json_t *object, const char *key, json_t *value)
+{
+    if (value != NULL)
+        (void)json_object_set_new(object, key, value);
+}
+
+#endif
