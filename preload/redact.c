@@ -337,10 +337,32 @@ size_t redact_header_value(const char *value, size_t len, char *out, size_t out_
     return written(&writer, ret_truncated);
 }
 
+/* "a==b", "a<=b": code, as assertions have it; no key and its value. */
+static bool is_comparison(struct slice word)
+{
+    const char *equals = memchr(word.bytes, '=', word.length);
+    const char *end = word.bytes + word.length;
+
+    return equals && !memchr(word.bytes, '&', word.length) && !memchr(word.bytes, '?', word.length) &&
+           ((equals + 1 < end && equals[1] == '=') || (equals > word.bytes && memchr("!<>", equals[-1], 3)));
+}
+
 size_t redact_prose(const char *text, size_t len, char *out, size_t out_size, bool *ret_truncated)
 {
     struct writer writer = {out, out_size, 0};
-    redact_text(&writer, (struct slice){text, len}, &prose_grammar);
+
+    for (size_t at = 0, end; at < len; at = end) {
+        size_t start = at;
+        while (start < len && text[start] == ' ')
+            start++;
+        end = skip_value((struct slice){text, len}, start, BLANK);
+        struct slice word = {text + start, end - start};
+        put(&writer, text + at, start - at);
+        if (is_comparison(word))
+            put(&writer, word.bytes, word.length);
+        else
+            redact_text(&writer, word, &prose_grammar);
+    }
     return written(&writer, ret_truncated);
 }
 

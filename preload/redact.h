@@ -37,7 +37,8 @@ size_t redact_header_value(const char *value, size_t len, char *out, size_t out_
 size_t redact_url(const char *url, size_t len, char *out, size_t out_size, enum redact_mode mode, bool *ret_truncated);
 
 /* The same for what a program says: a message, an argument. Only '=' makes a key, since ':' stands in names of
- * functions (auth::check); a value ends at a blank, ',', ';' or '&'. Context: pure; signal-safe. */
+ * functions (auth::check), and none over a blank; a value ends at a blank, ',', ';' or '&'. "a==b" is code. Context:
+ * pure; signal-safe. */
 size_t redact_prose(const char *text, size_t len, char *out, size_t out_size, bool *ret_truncated);
 
 /* Is a value of this name (a key, an option) to be hidden? Context: pure; signal-safe. */

@@ -161,6 +161,42 @@ static void test_redact_path_hides_parameters(void **state)
     check(redact_path, REDACT_DROP, rows, COUNT(rows));
 }
 
+static size_t redact_message(const char *text, size_t len, char *out, size_t out_size, enum redact_mode mode,
+                             bool *ret_truncated)
+{
+    (void)mode;
+    return redact_prose(text, len, out, out_size, ret_truncated);
+}
+
+static void test_redact_prose_hides_values_but_no_code(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {"", ""},
+        {"  ", "  "},
+        {"a message", "a message"},
+        {"password=x, user=y", "password=" R ", user=y"},
+        {"--token=x --port=8", "--token=" R " --port=8"},
+        {"GET https://u:p@h/a?token=x&b=1 failed", "GET https://" R ":" R "@h/a?token=" R "&b=1 failed"},
+        {"in Auth::check(token): token:5", "in Auth::check(token): token:5"},
+        {"my token is=abc", "my token is=abc"},
+        {"zero == 1, token==0 pass!=1 pw<=3", "zero == 1, token==0 pass!=1 pw<=3"},
+        {"token=YWJj==", "token=" R},
+        {"a==b&token=c", "a==b&token=" R},
+    };
+    check(redact_message, REDACT_VALUES, rows, COUNT(rows));
+}
+
+static void test_redact_tells_sensitive_names(void **state)
+{
+    (void)state;
+    assert_true(redact_name_is_sensitive("--password", strlen("--password")));
+    assert_true(redact_name_is_sensitive("X-Api-Key", strlen("X-Api-Key")));
+    assert_true(redact_name_is_sensitive("auth", 4));
+    assert_false(redact_name_is_sensitive("author", 6));
+    assert_false(redact_name_is_sensitive("", 0));
+}
+
 static void test_redact_header_value_hides_secrets_of_urls(void **state)
 {
     (void)state;
@@ -309,6 +345,8 @@ int main(void)
         cmocka_unit_test(test_redact_query_hides_in_doubt),
         cmocka_unit_test(test_redact_query_drops_or_keeps),
         cmocka_unit_test(test_redact_path_hides_parameters),
+        cmocka_unit_test(test_redact_prose_hides_values_but_no_code),
+        cmocka_unit_test(test_redact_tells_sensitive_names),
         cmocka_unit_test(test_redact_header_value_hides_secrets_of_urls),
         cmocka_unit_test(test_redact_url_hides_userinfo_and_query),
         cmocka_unit_test(test_redact_client_ip_takes_the_end_off),

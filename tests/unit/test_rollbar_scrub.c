@@ -26,6 +26,11 @@ static void test_rollbar_scrub_hides_secrets_in_messages(void **state)
     /* Names of functions are no keys. */
     check(rollbar_scrub_prose("SIGSEGV in Auth::check: read of 0x0", 0), "SIGSEGV in Auth::check: read of 0x0");
     check(rollbar_scrub_prose("std::out_of_range: unexpected token:5", 0), "std::out_of_range: unexpected token:5");
+    check(rollbar_scrub_prose("Assertion `zero == 1 && token==0 && pass != 2' failed", 0),
+          "Assertion `zero == 1 && token==0 && pass != 2' failed");
+    check(rollbar_scrub_prose("my token is=abc  token=YWJj== a==b&token=c", 0),
+          "my token is=abc  token=" R " a==b&token=" R);
+    check(rollbar_scrub_prose(" ", 0), " ");
     check(rollbar_scrub_prose("", 0), "");
     assert_null(rollbar_scrub_prose(NULL, 0));
 }
