@@ -2,11 +2,11 @@
 #include "exporters/agent/deliver.h"
 
 #include "exporters/agent/batch.h"
-#include "exporters/agent/clock.h"
+#include "exporters/agent/flushes.h"
 #include "exporters/agent/journal.h"
 #include "exporters/agent/log.h"
 #include "exporters/agent/loop.h"
-#include "exporters/agent/spool.h"
+#include "exporters/agent/outbox.h"
 #include "exporters/encode/buffer.h"
 #include "exporters/encode/utf8.h"
 
@@ -20,7 +20,6 @@
 #define NS_PER_MS UINT64_C(1000000)
 
 enum {
-    REPORTS_MAX = 64,
     SLOW_MS = 250, /* an answer that takes longer is not waited for in memory */
     REREAD_MS = 1000,
     BACKOFF_FIRST_MS = 1000,
@@ -38,41 +37,20 @@ enum state {
 /* Why spans did not arrive, besides the journal's and the spool's own losses. */
 enum drop { DROP_QUEUE_FULL, DROP_REJECTED, DROP_REFUSED, DROP_UNREADABLE, DROP_GIVEN_UP, DROP_LIMITED, DROP_COUNT };
 
-struct flush {
-    struct flush *next;
-    struct deliver *deliver;
-    uint64_t target; /* position in the journal */
-    int64_t last_id; /* in the spool: of what was there, and of what became of the journal's; 0: none */
-    uint64_t exported_before;
-    uint64_t dropped_before;
-    bool was_tried; /* something was sent since its call */
-    struct loop_timer timer;
-    destinations_flush_done *done;
-    void *arg;
-};
-
-/* An encoded report that waits in memory, for the disk did not take it. */
-struct report {
-    struct report *next;
-    struct buffer payload;
-};
-
 struct deliver {
     struct deliver_options options;
     struct exporter_host exporter_host;
-    void *instance;            /* NULL: could not be opened */
-    struct spool_queue *queue; /* on the disk; NULL: there is none for this exporter */
+    void *instance;       /* NULL: could not be opened */
+    struct outbox outbox; /* older than what is in the journal */
     enum state state;
     struct loop_timer timer;       /* of the attempt: until it is slow, or until the next */
     struct loop_timer batch_timer; /* of the spans in the journal */
     bool is_late;                  /* their delay is over */
     uint32_t backoff_ms;
-    struct flush *flushes;
-    struct report *reports; /* the oldest first; they go before the journal's spans */
-    size_t report_count;
+    struct flushes flushes;
     /* What is under way, or was last. */
     struct {
-        enum { FROM_JOURNAL, FROM_SPOOL, FROM_MEMORY } from;
+        enum { FROM_JOURNAL, FROM_OUTBOX } from;
         uint64_t count;
         /* Of a batch from the journal. */
         uint64_t start, end;
@@ -104,21 +82,15 @@ static uint64_t journal_losses(const struct deliver *deliver)
     return journal_lost(deliver->options.journal, deliver->options.consumer) - deliver->saved;
 }
 
-/* What the bounds of both queues took. */
+/* What the bounds of all queues took. */
 static uint64_t overflow_count(const struct deliver *deliver)
 {
-    return journal_losses(deliver) + deliver->dropped[DROP_QUEUE_FULL] +
-           (deliver->queue != NULL ? spool_depth(deliver->queue)->full_count : 0);
-}
-
-static uint64_t expired_count(const struct deliver *deliver)
-{
-    return deliver->queue != NULL ? spool_depth(deliver->queue)->expired_count : 0;
+    return journal_losses(deliver) + deliver->dropped[DROP_QUEUE_FULL] + outbox_full_count(&deliver->outbox);
 }
 
 static uint64_t dropped_total(const struct deliver *deliver)
 {
-    uint64_t total = overflow_count(deliver) + expired_count(deliver);
+    uint64_t total = overflow_count(deliver) + outbox_expired_count(&deliver->outbox);
 
     for (size_t i = DROP_QUEUE_FULL + 1; i < DROP_COUNT; i++)
         total += deliver->dropped[i];
@@ -130,19 +102,9 @@ static uint64_t journal_count(const struct deliver *deliver)
     return journal_depth(deliver->options.journal, deliver->options.consumer);
 }
 
-static uint64_t spooled_count(const struct deliver *deliver)
-{
-    return deliver->queue != NULL ? spool_depth(deliver->queue)->item_count : 0;
-}
-
-static bool has_payloads(const struct deliver *deliver)
-{
-    return deliver->queue != NULL && spool_depth(deliver->queue)->payload_count > 0;
-}
-
 static uint64_t waiting_count(const struct deliver *deliver)
 {
-    return journal_count(deliver) + spooled_count(deliver) + deliver->report_count;
+    return journal_count(deliver) + outbox_count(&deliver->outbox);
 }
 
 static uint64_t position(const struct deliver *deliver)
@@ -183,52 +145,34 @@ static bool takes_spans(const struct deliver *deliver)
     return exporter->encode_spans != NULL || exporter->send_spans != NULL;
 }
 
-/* flushes */
+/* what flushes ask */
 
-static bool is_reached(const struct flush *flush)
+static bool is_reached(void *arg, const struct flushes_mark *mark)
 {
-    const struct deliver *deliver = flush->deliver;
+    const struct deliver *deliver = arg;
 
-    return position(deliver) >= flush->target && deliver->report_count == 0 &&
-           (flush->last_id == 0 || spool_is_past(deliver->queue, flush->last_id));
+    return position(deliver) >= mark->position && outbox_is_past(&deliver->outbox, mark->id);
 }
 
-static void end_flush(struct flush *flush, const char *error)
+static struct flushes_counts count_for_flush(void *arg)
 {
-    struct deliver *deliver = flush->deliver;
-    struct destinations_flushed flushed = {
-        .exported = deliver->exported - flush->exported_before,
-        .failed = dropped_total(deliver) - flush->dropped_before,
-    };
+    const struct deliver *deliver = arg;
 
-    for (struct flush **p = &deliver->flushes; *p != NULL; p = &(*p)->next) {
-        if (*p == flush) {
-            *p = flush->next;
-            break;
-        }
-    }
-    loop_timer_clear(deliver->options.host->loop, &flush->timer);
+    return (struct flushes_counts){.exported = deliver->exported,
+                                   .dropped = dropped_total(deliver),
+                                   .waiting = waiting_count(deliver),
+                                   .error = deliver->last_error};
+}
+
+static void hand_out(void *arg)
+{
+    const struct deliver *deliver = arg;
+
     if (deliver->options.exporter->flush != NULL && deliver->instance != NULL)
         deliver->options.exporter->flush(deliver->instance);
-    if (!is_reached(flush))
-        flushed.failed += waiting_count(deliver);
-    if (flushed.failed > 0)
-        (void)snprintf(flushed.error, sizeof(flushed.error), "%s", error != NULL ? error : deliver->last_error);
-    flush->done(flush->arg, &flushed);
-    free(flush);
 }
 
-/* After an answer: those whose target is reached, or whose attempt has failed. */
-static void end_flushes(struct deliver *deliver, bool attempt_failed)
-{
-    struct flush *next;
-
-    for (struct flush *flush = deliver->flushes; flush != NULL; flush = next) {
-        next = flush->next;
-        if (is_reached(flush) || (attempt_failed && flush->was_tried))
-            end_flush(flush, NULL);
-    }
-}
+/* what is done with */
 
 static void note_error(struct deliver *deliver, const char *error)
 {
@@ -238,26 +182,6 @@ static void note_error(struct deliver *deliver, const char *error)
     deliver->last_error_time = time(NULL);
     if (log_limit_pass(&deliver->log_limit, loop_now_ns(deliver->options.host->loop)))
         log_line(LOG_LEVEL_WARN, "%s: %s", deliver->options.exporter->name, deliver->last_error);
-}
-
-/* Those that wait for spans from `start` on wait for this payload now. */
-static void lead_flushes(struct deliver *deliver, uint64_t start, int64_t id)
-{
-    for (struct flush *flush = deliver->flushes; flush != NULL; flush = flush->next)
-        if (start < flush->target)
-            flush->last_id = id;
-}
-
-/* what is done with */
-
-static void remove_report(struct deliver *deliver)
-{
-    struct report *report = deliver->reports;
-
-    deliver->reports = report->next;
-    deliver->report_count--;
-    buffer_deinit(&report->payload);
-    free(report);
 }
 
 /* A batch of the journal's is on the disk, or done with. */
@@ -273,17 +197,10 @@ static void leave_journal(struct deliver *deliver)
 /* What was under way is done with, accepted or not. */
 static void take_off(struct deliver *deliver)
 {
-    switch (deliver->current.from) {
-    case FROM_JOURNAL:
+    if (deliver->current.from == FROM_JOURNAL)
         leave_journal(deliver);
-        break;
-    case FROM_SPOOL:
-        spool_done(deliver->queue);
-        break;
-    case FROM_MEMORY:
-        remove_report(deliver);
-        break;
-    }
+    else
+        outbox_done(&deliver->outbox);
 }
 
 static void drop_batch(struct deliver *deliver, const struct batch *batch, int error)
@@ -300,10 +217,8 @@ static void drop_batch(struct deliver *deliver, const struct batch *batch, int e
 /* All that is in memory alone. */
 static void drop_all(struct deliver *deliver, enum drop cause)
 {
-    deliver->dropped[cause] += journal_count(deliver) + deliver->report_count;
+    deliver->dropped[cause] += journal_count(deliver) + outbox_drop_memory(&deliver->outbox);
     skip_to(deliver, journal_end(deliver->options.journal));
-    while (deliver->reports != NULL)
-        remove_report(deliver);
 }
 
 /* OTEL_BSP_MAX_QUEUE_SIZE, where it is set: the oldest go. */
@@ -314,8 +229,8 @@ static void trim_queue(struct deliver *deliver)
 
     if (most == 0)
         return;
-    while (journal_count(deliver) + spooled_count(deliver) > most && has_payloads(deliver))
-        if (!spool_drop_oldest(deliver->queue))
+    while (waiting_count(deliver) > most && !outbox_is_empty(&deliver->outbox))
+        if (!outbox_drop_oldest(&deliver->outbox))
             return; /* it is under way */
     for (uint64_t count = journal_count(deliver);
          count > most && journal_read(deliver->options.journal, position(deliver), &entry) > 0; count--) {
@@ -328,22 +243,21 @@ static void trim_queue(struct deliver *deliver)
 
 static bool has_disk(const struct deliver *deliver)
 {
-    return deliver->queue != NULL && deliver->options.exporter->encode_spans != NULL &&
-           spool_is_usable(deliver->options.host->spool);
+    return deliver->options.exporter->encode_spans != NULL && outbox_has_disk(&deliver->outbox);
 }
 
 /* The journal's batch that is under way is put on the disk, for its answer takes time. */
 static void put_current(struct deliver *deliver)
 {
-    struct spool_payload put = {.kind = SPOOL_SPANS, .count = (uint32_t)deliver->current.count};
+    int64_t id;
 
     if (deliver->current.from != FROM_JOURNAL || deliver->payload.length == 0 || !has_disk(deliver) ||
-        spool_put(deliver->queue, put.kind, put.count, &deliver->payload, &put.id) < 0)
+        outbox_put_spans(&deliver->outbox, deliver->current.count, &deliver->payload, &id) < 0)
         return;
-    lead_flushes(deliver, deliver->current.start, put.id);
+    flushes_lead(&deliver->flushes, deliver->current.start, id);
     leave_journal(deliver);
-    deliver->current.from = FROM_SPOOL;
-    spool_hold(deliver->queue, &put, deliver->payload.length);
+    deliver->current.from = FROM_OUTBOX;
+    outbox_hold(&deliver->outbox, id, deliver->current.count, deliver->payload.length);
 }
 
 /* Does the journal's next batch go to the disk, as others are before it? */
@@ -351,7 +265,7 @@ static bool is_stowing(const struct deliver *deliver)
 {
     bool is_direct = deliver->state == SENDING && deliver->current.from == FROM_JOURNAL;
 
-    return (deliver->state != IDLE || has_payloads(deliver)) && !is_direct && has_disk(deliver);
+    return (deliver->state != IDLE || !outbox_is_empty(&deliver->outbox)) && !is_direct && has_disk(deliver);
 }
 
 /* The next batch, encoded, to the disk. False: it stays in the journal. */
@@ -371,9 +285,9 @@ static bool stow_batch(struct deliver *deliver)
         return true;
     }
     if (error == 0 && batch.count > 0) {
-        error = spool_put(deliver->queue, SPOOL_SPANS, (uint32_t)batch.count, &scratch, &id);
+        error = outbox_put_spans(&deliver->outbox, batch.count, &scratch, &id);
         if (error == 0)
-            lead_flushes(deliver, start, id);
+            flushes_lead(&deliver->flushes, start, id);
     }
     if (error < 0)
         return false;
@@ -449,9 +363,9 @@ static void finish(struct deliver *deliver, const struct exporter_result *result
         finish_later(deliver, result);
         break;
     }
-    end_flushes(deliver, result->outcome == EXPORTER_RETRY);
+    flushes_end(&deliver->flushes, result->outcome == EXPORTER_RETRY);
     /* Who asked for a flush meanwhile gets an attempt of his own. */
-    if (deliver->state == BACKING_OFF && deliver->flushes != NULL)
+    if (deliver->state == BACKING_OFF && deliver->flushes.first != NULL)
         deliver->state = IDLE;
 }
 
@@ -471,8 +385,10 @@ static void on_result(void *arg, const struct exporter_result *result)
 
 /* sending */
 
-static void send_payload(struct deliver *deliver, const struct buffer *payload)
+static void send_payload(struct deliver *deliver)
 {
+    const struct buffer *payload = &deliver->payload;
+
     deliver->options.exporter->send(deliver->instance, payload->bytes, payload->length, on_result, deliver);
 }
 
@@ -488,7 +404,7 @@ static void send_spans(struct deliver *deliver, const struct batch *batch)
     }
     int r = exporter->encode_spans(deliver->instance, batch->spans, batch->count, &deliver->payload);
     if (r == 0) {
-        send_payload(deliver, &deliver->payload);
+        send_payload(deliver);
         return;
     }
     deliver->payload.length = 0;
@@ -501,22 +417,14 @@ static void send_spans(struct deliver *deliver, const struct batch *batch)
 /* An attempt with what `current` describes; `batch`: where it is from the journal. */
 static void attempt(struct deliver *deliver, const struct batch *batch)
 {
-    for (struct flush *flush = deliver->flushes; flush != NULL; flush = flush->next)
-        flush->was_tried = true;
+    flushes_note_attempt(&deliver->flushes);
     deliver->state = SENDING;
     deliver->has_result = false;
     deliver->is_in_send = true;
-    switch (deliver->current.from) {
-    case FROM_JOURNAL:
+    if (deliver->current.from == FROM_JOURNAL)
         send_spans(deliver, batch);
-        break;
-    case FROM_SPOOL:
-        send_payload(deliver, &deliver->payload);
-        break;
-    case FROM_MEMORY:
-        send_payload(deliver, &deliver->reports->payload);
-        break;
-    }
+    else
+        send_payload(deliver);
     deliver->is_in_send = false;
     if (deliver->has_result)
         finish(deliver, &deliver->result);
@@ -524,17 +432,14 @@ static void attempt(struct deliver *deliver, const struct batch *batch)
         set_timer(deliver, SLOW_MS);
 }
 
-/* The oldest payload on the disk. */
-static void send_spooled(struct deliver *deliver)
+static void send_oldest(struct deliver *deliver)
 {
-    struct spool_payload found;
-    int r = spool_next(deliver->queue, &deliver->payload, &found);
+    int r = outbox_next(&deliver->outbox, &deliver->payload, &deliver->current.count);
 
     if (r > 0) {
-        deliver->current.from = FROM_SPOOL;
-        deliver->current.count = found.count;
+        deliver->current.from = FROM_OUTBOX;
         attempt(deliver, NULL);
-    } else if (r < 0 && has_payloads(deliver)) {
+    } else if (r < 0 && !outbox_is_empty(&deliver->outbox)) {
         deliver->state = BACKING_OFF;
         set_timer(deliver, REREAD_MS);
     }
@@ -558,29 +463,23 @@ static void send_batch(struct deliver *deliver)
         leave_journal(deliver);
 }
 
-/* What is on the disk goes first, for it is older. */
 static void send_next(struct deliver *deliver)
 {
     loop_timer_clear(deliver->options.host->loop, &deliver->timer);
     loop_timer_clear(deliver->options.host->loop, &deliver->batch_timer);
-    if (has_payloads(deliver)) {
-        send_spooled(deliver);
-    } else if (deliver->reports != NULL) {
-        deliver->current.from = FROM_MEMORY;
-        deliver->current.count = 1;
-        attempt(deliver, NULL);
-    } else {
+    if (outbox_is_empty(&deliver->outbox))
         send_batch(deliver);
-    }
-    end_flushes(deliver, false);
+    else
+        send_oldest(deliver);
+    flushes_end(&deliver->flushes, false);
 }
 
 static bool is_batch_due(const struct deliver *deliver)
 {
     uint64_t waiting = journal_count(deliver);
 
-    return waiting > 0 &&
-           (deliver->flushes != NULL || deliver->is_late || waiting >= batch_size(deliver) || delay_ms(deliver) == 0);
+    return waiting > 0 && (deliver->flushes.first != NULL || deliver->is_late || waiting >= batch_size(deliver) ||
+                           delay_ms(deliver) == 0);
 }
 
 static void become_idle(struct deliver *deliver)
@@ -599,7 +498,7 @@ static bool step(struct deliver *deliver)
 
     if (is_due && is_stowing(deliver) && stow_batch(deliver))
         return true;
-    if (deliver->state != IDLE || (!is_due && !has_payloads(deliver) && deliver->reports == NULL))
+    if (deliver->state != IDLE || (!is_due && outbox_is_empty(&deliver->outbox)))
         return false;
     send_next(deliver);
     return true;
@@ -621,7 +520,7 @@ static void proceed(struct deliver *deliver)
         skip_to(deliver, journal_end(deliver->options.journal));
     if (deliver->instance == NULL) {
         drop_all(deliver, DROP_REFUSED);
-        end_flushes(deliver, true);
+        flushes_end(&deliver->flushes, true);
     }
     do
         trim_queue(deliver);
@@ -654,30 +553,6 @@ static void on_batch_timer(void *arg)
     proceed(deliver);
 }
 
-static int open_queue(struct deliver *deliver)
-{
-    const struct deliver_options *options = &deliver->options;
-    const struct exporter *exporter = options->exporter;
-    char described[512] = "", target[512], form[64] = "";
-
-    if (options->host->spool == NULL || exporter->send == NULL || deliver->instance == NULL)
-        return 0;
-    exporter->describe(options->settings, described, sizeof(described));
-    utf8_copy(described, target, sizeof(target));
-    if (exporter->describe_form != NULL)
-        exporter->describe_form(options->settings, form, sizeof(form));
-    return spool_queue_open(
-        options->host->spool,
-        &(struct spool_queue_options){
-            .identity = {options->settings->uid, exporter->name, target, form, options->settings->secrets_mark},
-            .bytes_max = options->settings->queue_bytes,
-            .age_ms = options->settings->queue_age_ms,
-            .on_more = options->on_more,
-            .arg = options->arg,
-        },
-        &deliver->queue);
-}
-
 int deliver_new(const struct deliver_options *options, struct deliver **ret_deliver)
 {
     struct deliver *deliver = calloc(1, sizeof(*deliver));
@@ -695,7 +570,14 @@ int deliver_new(const struct deliver_options *options, struct deliver **ret_deli
         deliver->is_failing = true;
         note_error(deliver, error);
     }
-    int r = open_queue(deliver);
+    deliver->flushes.owner = (struct flushes_owner){.loop = options->host->loop,
+                                                    .arg = deliver,
+                                                    .is_reached = is_reached,
+                                                    .count = count_for_flush,
+                                                    .ended = hand_out};
+    int r = deliver->instance == NULL ? 0
+                                      : outbox_open(&deliver->outbox, options->host->spool, options->exporter,
+                                                    options->settings, options->on_more, options->arg);
     if (r < 0) {
         deliver_free(deliver);
         return r;
@@ -708,14 +590,11 @@ void deliver_free(struct deliver *deliver)
 {
     if (deliver == NULL)
         return;
-    while (deliver->flushes != NULL)
-        end_flush(deliver->flushes, "the agent stopped");
+    flushes_end_all(&deliver->flushes, "the agent stopped");
     loop_timer_clear(deliver->options.host->loop, &deliver->timer);
     loop_timer_clear(deliver->options.host->loop, &deliver->batch_timer);
     deliver->options.exporter->close(deliver->instance);
-    spool_queue_close(deliver->queue);
-    while (deliver->reports != NULL)
-        remove_report(deliver);
+    outbox_close(&deliver->outbox);
     buffer_deinit(&deliver->payload);
     free(deliver);
 }
@@ -732,30 +611,13 @@ void deliver_stow(struct deliver *deliver)
 
 /* reports */
 
-static int keep_in_memory(struct deliver *deliver, struct buffer *payload)
-{
-    struct report *kept = deliver->report_count < REPORTS_MAX ? calloc(1, sizeof(*kept)) : NULL;
-    struct report **end = &deliver->reports;
-
-    if (kept == NULL)
-        return -ENOBUFS;
-    kept->payload = *payload;
-    *payload = (struct buffer){0};
-    while (*end != NULL)
-        end = &(*end)->next;
-    *end = kept;
-    deliver->report_count++;
-    return 0;
-}
-
-static int keep_report(struct deliver *deliver, const json_t *report)
+static int put_report(struct deliver *deliver, const json_t *report)
 {
     struct buffer payload = {0};
-    int64_t id;
     int r = deliver->options.exporter->encode_report(deliver->instance, report, &payload);
 
-    if (r == 0 && (deliver->queue == NULL || spool_put(deliver->queue, SPOOL_REPORT, 1, &payload, &id) < 0))
-        r = keep_in_memory(deliver, &payload);
+    if (r == 0)
+        r = outbox_put_report(&deliver->outbox, &payload);
     buffer_deinit(&payload);
     return r;
 }
@@ -766,7 +628,7 @@ void deliver_report(struct deliver *deliver, const json_t *report)
 
     if (deliver->options.exporter->encode_report == NULL || deliver->instance == NULL)
         return;
-    int r = keep_report(deliver, report);
+    int r = put_report(deliver, report);
     if (r == -ECANCELED)
         deliver->dropped[DROP_LIMITED]++;
     if (r == 0 || r == -ECANCELED)
@@ -788,39 +650,16 @@ bool deliver_is_idle(const struct deliver *deliver)
 
 bool deliver_is_kept(const struct deliver *deliver)
 {
-    return journal_count(deliver) == 0 && deliver->report_count == 0;
-}
-
-static void on_flush_timeout(void *arg)
-{
-    end_flush(arg, "the receiver did not answer in time");
+    return journal_count(deliver) == 0 && outbox_count(&deliver->outbox) == outbox_spooled_count(&deliver->outbox);
 }
 
 void deliver_flush(struct deliver *deliver, uint32_t timeout_ms, destinations_flush_done *done, void *arg)
 {
-    struct flush *flush = calloc(1, sizeof(*flush));
+    const struct flushes_mark mark = {journal_end(deliver->options.journal), outbox_newest(&deliver->outbox)};
 
-    if (flush == NULL) {
-        done(arg, &(struct destinations_flushed){.failed = waiting_count(deliver), .error = "out of memory"});
+    flushes_add(&deliver->flushes, &mark, timeout_ms, done, arg);
+    if (deliver->flushes.first == NULL)
         return;
-    }
-    *flush = (struct flush){
-        .next = deliver->flushes,
-        .deliver = deliver,
-        .target = journal_end(deliver->options.journal),
-        .last_id = deliver->queue != NULL ? spool_newest(deliver->queue) : 0,
-        .exported_before = deliver->exported,
-        .dropped_before = dropped_total(deliver),
-        .timer = {.fn = on_flush_timeout, .arg = flush},
-        .done = done,
-        .arg = arg,
-    };
-    deliver->flushes = flush;
-    if (is_reached(flush)) {
-        end_flush(flush, NULL);
-        return;
-    }
-    (void)loop_timer_set(deliver->options.host->loop, &flush->timer, timeout_ms * NS_PER_MS);
     if (deliver->state == BACKING_OFF)
         deliver->state = IDLE;
     proceed(deliver);
@@ -831,8 +670,8 @@ void deliver_give_up(struct deliver *deliver)
     if (deliver->state == SENDING)
         return;
     drop_all(deliver, DROP_GIVEN_UP);
-    end_flushes(deliver, true);
-    if (!has_payloads(deliver))
+    flushes_end(&deliver->flushes, true);
+    if (outbox_is_empty(&deliver->outbox))
         become_idle(deliver);
 }
 
@@ -851,23 +690,15 @@ static const char *state_name(const struct deliver *deliver)
     return "";
 }
 
-/* For how long the oldest payload has been on the disk. */
-static uint64_t oldest_s(const struct deliver *deliver)
-{
-    uint64_t since_ms = has_payloads(deliver) ? spool_oldest_unix_ms(deliver->queue) : 0;
-    uint64_t now_ms = clock_now_ns(CLOCK_REALTIME) / NS_PER_MS;
-
-    return since_ms != 0 && now_ms > since_ms ? (now_ms - since_ms) / 1000 : 0;
-}
-
 static json_t *dropped_status(const struct deliver *deliver)
 {
     const uint64_t *dropped = deliver->dropped;
 
     return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "queue_full", (json_int_t)overflow_count(deliver),
-                     "expired", (json_int_t)expired_count(deliver), "rejected", (json_int_t)dropped[DROP_REJECTED],
-                     "refused", (json_int_t)dropped[DROP_REFUSED], "unreadable", (json_int_t)dropped[DROP_UNREADABLE],
-                     "given_up", (json_int_t)dropped[DROP_GIVEN_UP], "limited", (json_int_t)dropped[DROP_LIMITED]);
+                     "expired", (json_int_t)outbox_expired_count(&deliver->outbox), "rejected",
+                     (json_int_t)dropped[DROP_REJECTED], "refused", (json_int_t)dropped[DROP_REFUSED], "unreadable",
+                     (json_int_t)dropped[DROP_UNREADABLE], "given_up", (json_int_t)dropped[DROP_GIVEN_UP], "limited",
+                     (json_int_t)dropped[DROP_LIMITED]);
 }
 
 json_t *deliver_status(const struct deliver *deliver)
@@ -878,11 +709,12 @@ json_t *deliver_status(const struct deliver *deliver)
 
     options->exporter->describe(options->settings, described, sizeof(described));
     utf8_copy(described, target, sizeof(target));
-    json_t *status = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:o}", "name", options->exporter->name,
-                               "target", target, "state", state_name(deliver), "queued",
-                               (json_int_t)waiting_count(deliver), "spooled", (json_int_t)spooled_count(deliver),
-                               "oldest_s", (json_int_t)oldest_s(deliver), "exported", (json_int_t)deliver->exported,
-                               "retries", (json_int_t)deliver->retries, "dropped", dropped_status(deliver));
+    json_t *status =
+        json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:o}", "name", options->exporter->name, "target", target,
+                  "state", state_name(deliver), "queued", (json_int_t)waiting_count(deliver), "spooled",
+                  (json_int_t)outbox_spooled_count(&deliver->outbox), "oldest_s",
+                  (json_int_t)outbox_oldest_s(&deliver->outbox), "exported", (json_int_t)deliver->exported, "retries",
+                  (json_int_t)deliver->retries, "dropped", dropped_status(deliver));
 
     if (status != NULL && deliver->last_error[0] != '\0') {
         (void)json_object_set_new(status, "last_error", json_string(deliver->last_error));
