@@ -8,6 +8,7 @@
 #include "preload/current.h"
 
 #include <pthread.h>
+#include <threads.h>
 
 /* What the program wants to be run. */
 struct work {
@@ -39,8 +40,8 @@ struct work thread_prepare(void *block)
     return start.work;
 }
 
-HOOK
-int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*routine)(void *), void *argument)
+/* NULL: there is nothing to be done first. */
+static struct start *start_get(struct work work)
 {
     struct request_ref ref = hook_active() ? current_get() : (struct request_ref){0};
     uint32_t stack = crash_stack_take();
@@ -48,15 +49,44 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*
 
     if (!start) {
         crash_stack_put(stack);
-        return REAL(pthread_create)(thread, attributes, routine, argument);
+        return NULL;
     }
-    start->work = (struct work){routine, argument};
+    start->work = work;
     start->ref = ref;
     start->stack = stack;
+    return start;
+}
+
+/* The thread was not made. */
+static void start_put(struct start *start)
+{
+    crash_stack_put(start->stack);
+    arena_pool_put(&starts, start);
+}
+
+HOOK
+int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*routine)(void *), void *argument)
+{
+    struct start *start = start_get((struct work){routine, argument});
+
+    if (!start)
+        return REAL(pthread_create)(thread, attributes, routine, argument);
     int result = REAL(pthread_create)(thread, attributes, thread_begin, start);
-    if (result != 0) {
-        arena_pool_put(&starts, start);
-        crash_stack_put(stack);
-    }
+    if (result != 0)
+        start_put(start);
+    return result;
+}
+
+/* libc knows by itself which kind of result the routine gives. */
+HOOK
+int thrd_create(thrd_t *thread, thrd_start_t routine, void *argument)
+{
+    struct start *start = start_get((struct work){(void *(*)(void *))(void *)routine, argument});
+
+    if (!start)
+        return REAL(thrd_create)(thread, routine, argument);
+    int result = REAL(thrd_create)(thread, (thrd_start_t)(void *)thread_begin, start);
+    if (result != thrd_success)
+        start_put(start);
     return result;
 }

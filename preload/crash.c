@@ -437,6 +437,5 @@ void crash_after_fork(void)
 {
     crash_forget();
     atomic_store_explicit(&dying, 0, memory_order_relaxed);
-    if (!atomic_load_explicit(&process_sandboxed, memory_order_relaxed))
-        crash_stack_after_fork();
+    crash_stack_after_fork();
 }

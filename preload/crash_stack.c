@@ -146,7 +146,7 @@ void crash_stack_init(void)
 void crash_stack_after_fork(void)
 {
     if (own)
-        atomic_store_explicit(&stacks.owners[own - 1], (uint32_t)sys_call0(SYS_gettid), memory_order_relaxed);
+        atomic_store_explicit(&stacks.owners[own - 1], process_pid(), memory_order_relaxed);
 }
 
 static bool is_ours(const void *address)

@@ -115,7 +115,7 @@ class TurnTest(SignalTest):
 
     def test_copies_its_stack_when_it_may_not_be_read(self):
         agent = self.listen()
-        process = self.start("overflow", "thread")
+        process = self.start("overflow")
         agent.wait([crash_agent.READY])
         agent.move(crash_agent.REFUSED)
         crash = agent.wait([crash_agent.COPIED])
@@ -227,6 +227,16 @@ class ReportTest(SignalTest):
         self.assertNotEqual(process.pid, crash.pid)
         agent.move(crash_agent.DONE)
         process.wait()
+
+    def test_pythons_faulthandler(self):
+        """It puts back what was set before it, and raises the signal anew."""
+        agent = self.listen()
+        process = self.run_program([PYTHON, "-X", "faulthandler", "-c", "import ctypes; ctypes.string_at(8)"], self.shimmed())
+        crash = agent.wait([crash_agent.READY])
+        agent.move(crash_agent.DONE)
+        self.assertEqual(-signal.SIGSEGV, process.wait())
+        self.assertEqual((HANDLED, (signal.SIGSEGV, 0, 1, 8)), (crash.flags, crash.siginfo))
+        self.assertIn(b"Fatal Python error: Segmentation fault", process.err)
 
     def test_nothing_of_faults_that_are_handled(self):
         for arguments in (["jump", "1000"], ["mend", "1000"]):
