@@ -209,15 +209,15 @@ class DeathTest(CrashTest):
         self.assertEqual(["/hold"], [one["path"] for one in report["open_requests"]])
 
     def test_ordinary_ends_are_not(self):
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
+        for count, number in enumerate((signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE), 1):
             server, port = self.start()
             self.ask(port, "/hold")
-            self.wait_for_requests(1)
+            self.wait_for_requests(count)
             server.popen.send_signal(number)
             server.popen.wait(PATIENCE_S)
-        self.spans(4)
+        self.assertEqual(4, len(self.spans(4)))
         self.crash()
-        report, = self.reports() # which came after those
+        report, = self.reports()  # which came after those
         self.assertEqual("crash", report["kind"])
 
 
