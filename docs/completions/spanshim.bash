@@ -10,7 +10,7 @@ _spanshim()
 
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        mapfile -t COMPREPLY < <(compgen -W 'run doctor lib settings status flush report log stop purge --help --version' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W 'run doctor lib settings status flush report crashes log stop purge --help --version' -- "$current")
         return
     fi
     case $command in
@@ -80,6 +80,7 @@ _spanshim()
         *) mapfile -t COMPREPLY < <(compgen -W '--level --title --env-file --help' -- "$current") ;;
         esac
         ;;
+    crashes) mapfile -t COMPREPLY < <(compgen -W '--json last --help' -- "$current") ;;
     purge) mapfile -t COMPREPLY < <(compgen -W '--yes --dry-run --stop --help' -- "$current") ;;
     log) mapfile -t COMPREPLY < <(compgen -W '-f -n --follow --lines --help' -- "$current") ;;
     esac

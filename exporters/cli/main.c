@@ -70,7 +70,7 @@ static const struct command commands[] = {
     {"purge", purge_command, "[--yes] [--dry-run] [--stop]", "remove what spanshim has written",
      "  -y, --yes        don't ask\n  -n, --dry-run    only show what would be removed\n"
      "  --stop           end the agent first\n\n"
-     "Removes this user's logs, socket and lock, and their folders when nothing else is in them. The\n"
+     "Removes this user's logs, crash reports, socket and lock, and their folders when nothing else is in them. The\n"
      "installation stays, and so do the files that settings name.\n\n"
      "Exit status: 0; 1: not all of it was removed, or an agent is running; 2: usage.\n"},
 };

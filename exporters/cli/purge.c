@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* spanshim purge: removes what the agent of this user ever wrote: socket and lock, log, and the spool with whatever
- * waits in it for delivery. Everything else belongs to the installation. Only files of known names are removed, only
- * our own, and no link is followed. */
+ * waits in it for delivery, crash reports. Everything else belongs to the installation. Only files of known names are
+ * removed, only our own, and no link is followed. */
 #include "exporters/agent/log_path.h"
 #include "exporters/agent/socket_path.h"
 #include "exporters/agent/spool_path.h"
@@ -9,6 +9,7 @@
 #include "exporters/cli/cli.h"
 #include "exporters/cli/deadline.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -22,7 +23,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PLACES_MAX = 10, NAMES_MAX = 8, LOCK_TIMEOUT_MS = 3000, LOCK_POLL_MS = 10 };
+enum { PLACES_MAX = 10, NAMES_MAX = 64, LOCK_TIMEOUT_MS = 3000, LOCK_POLL_MS = 10 };
 
 struct purge {
     bool yes, dry_run, stop;
@@ -31,6 +32,7 @@ struct purge {
         char folder[PATH_MAX];
         char names[NAMES_MAX][NAME_MAX + 1];
         bool is_runtime; /* socket and lock */
+        bool is_reports; /* of crashes: a folder below one that carries our name */
     } places[PLACES_MAX];
     size_t place_count;
     size_t found_count, failed_count;
@@ -103,6 +105,28 @@ static void add_spool(struct purge *purge, const char *given)
         add_place(purge, &place);
 }
 
+/* "UUID.json", or what the agent was writing when it ended. */
+static bool is_report(const char *name)
+{
+    return (strlen(name) == 41 && strspn(name, "0123456789abcdef-") == 36 && strcmp(name + 36, ".json") == 0) ||
+           strcmp(name, "draft") == 0;
+}
+
+static void add_crashes(struct purge *purge)
+{
+    struct place place = {.is_reports = true};
+    const struct dirent *entry;
+    DIR *dir;
+
+    if (log_path_choose_crashes(place.folder, sizeof(place.folder)) != 0 || !(dir = opendir(place.folder)))
+        return;
+    while ((entry = readdir(dir)))
+        if (is_report(entry->d_name))
+            add_name(&place, entry->d_name);
+    (void)closedir(dir);
+    add_place(purge, &place);
+}
+
 /* A socket and the lock beside it (agent/runtime.c). */
 static void add_socket(struct purge *purge, const char *path)
 {
@@ -144,6 +168,7 @@ static int find_places(struct purge *purge)
     add_socket(purge, path);
     if (!is_chosen)
         add_usual_sockets(purge);
+    add_crashes(purge); /* before the folder that it is in */
     if (log_path_choose(path, sizeof(path)) == 0)
         add_file(purge, path, "agent.log.1", false);
     if (setting("HOME") && geteuid() != 0) {
@@ -185,16 +210,17 @@ static void report_failure(struct purge *purge, const char *folder, const char *
 }
 
 /* Folders that carry our name go when they are empty; what else is in one is somebody's. */
-static bool is_named_by_us(const char *folder)
+static bool is_named_by_us(const struct place *place)
 {
-    return strncmp(strrchr(folder, '/') + 1, "spanshim", strlen("spanshim")) == 0;
+    return place->is_reports || strncmp(strrchr(place->folder, '/') + 1, "spanshim", strlen("spanshim")) == 0;
 }
 
-static void remove_folder(struct purge *purge, const char *folder)
+static void remove_folder(struct purge *purge, const struct place *place)
 {
+    const char *folder = place->folder;
     struct stat status;
 
-    if (!is_named_by_us(folder) || lstat(folder, &status) || status.st_uid != geteuid())
+    if (!is_named_by_us(place) || lstat(folder, &status) || status.st_uid != geteuid())
         return;
     if (rmdir(folder) == 0)
         return;
@@ -215,7 +241,7 @@ static void list_place(struct purge *purge, const struct place *place)
             printf("  %s/%s\n", place->folder, place->names[i]);
             purge->found_count++;
         }
-    if (is_named_by_us(place->folder)) {
+    if (is_named_by_us(place)) {
         printf("  %s (if nothing else is in it)\n", place->folder);
         purge->found_count++;
     }
@@ -252,7 +278,7 @@ static void remove_place(struct purge *purge, const struct place *place)
         if (is_ours(folder, place->names[i]) && unlinkat(folder, place->names[i], 0))
             report_failure(purge, place->folder, place->names[i]);
     (void)close(folder);
-    remove_folder(purge, place->folder);
+    remove_folder(purge, place);
 }
 
 /* the agent */

@@ -47,6 +47,14 @@ class PurgeTest(unittest.TestCase):
         for name in OURS:
             self.assertTrue((self.directory / name).exists(), name)
 
+    def leave_report(self):
+        folder = self.state / "crashes"
+        folder.mkdir(mode=0o700)
+        report = folder / "7ab7440a-b91d-4889-851c-25d8833bb84f.json"
+        report.write_text("{}")
+        for path in (folder, report):
+            os.chown(path, UID, -1)
+
     def answers(self):
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe:
             return probe.connect_ex(str(self.runtime / "agent.sock")) == 0
@@ -58,6 +66,7 @@ class PurgeTest(unittest.TestCase):
     def test_everything_goes(self):
         self.leave_traces()
         (self.state / "agent.log.1").write_text("older")
+        self.leave_report()
         os.chown(self.state / "agent.log.1", UID, -1)
         purged = self.purge("--yes")
         self.assertEqual((0, ""), (purged.returncode, purged.stderr))
