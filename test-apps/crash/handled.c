@@ -66,9 +66,11 @@ int main(int argc, char **argv)
     double start = now_ns();
     long count = argc > 2 ? strtol(argv[2], NULL, 10) : 0;
 
-    page = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    /* Between others, so that the kernel has the same work to do whatever is mapped around them. */
+    page = mmap(NULL, (size_t)3 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (argc < 3 || page == MAP_FAILED)
         errx(2, "usage: crasher_handled jump|mend COUNT");
+    page += PAGE;
     if (strcmp(argv[1], "jump") == 0)
         by_jump(count);
     else
