@@ -43,6 +43,26 @@ static const char schema[] =
     "PRAGMA user_version = 1;"
     "COMMIT;";
 
+#define OF_QUEUE "destination = ?1 AND owner = ?2 AND mark = ?3"
+
+static const char *const texts[SPOOL_STATEMENT_COUNT] = {
+    [SPOOL_FIND_DESTINATION] =
+        "SELECT id FROM destination WHERE uid = ?1 AND exporter = ?2 AND target = ?3 AND form = ?4",
+    [SPOOL_ADD_DESTINATION] = "INSERT OR IGNORE INTO destination (uid, exporter, target, form) VALUES (?1, ?2, ?3, ?4)",
+    [SPOOL_ADD_ITEM] = "INSERT INTO item (destination, owner, mark, kind, created, expires, count, payload)"
+                       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    [SPOOL_NEXT_ID] = "SELECT id, created FROM item WHERE " OF_QUEUE " AND id > ?4 ORDER BY id LIMIT 1",
+    [SPOOL_READ_ITEM] = "SELECT kind, count, expires, payload FROM item WHERE id = ?1",
+    [SPOOL_OLDEST_OF_KIND] =
+        "SELECT id, count, length(payload) FROM item WHERE " OF_QUEUE " AND id <> ?4 ORDER BY kind, id LIMIT 1",
+    [SPOOL_DELETE_ITEM] = "DELETE FROM item WHERE id = ?1 AND owner = ?2",
+    [SPOOL_COUNT_QUEUE] = "SELECT count(*), total(count), total(length(payload)), max(id) FROM item WHERE " OF_QUEUE,
+    [SPOOL_LIST_SHARES] = "SELECT DISTINCT owner, mark FROM item WHERE destination = ?1",
+    [SPOOL_TAKE_OVER] = "UPDATE item SET owner = ?2, mark = ?3 WHERE destination = ?1 AND owner = ?4 AND mark = ?5",
+    [SPOOL_LIST_ALL] = "SELECT item.id, owner, expires, count, length(payload), uid, exporter, target,"
+                       " created FROM item JOIN destination ON destination.id = item.destination ORDER BY item.id DESC",
+};
+
 /* the folder */
 
 static int make_folders(const char *folder)
@@ -101,31 +121,46 @@ static int open_private(const char *path)
 
 /* the owners */
 
-static struct flock lock_of(int64_t owner)
-{
-    return (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = owner, .l_len = 1};
-}
-
-static int lock_owner(struct spool_file *file, const char *folder)
+static int open_locks(struct spool_file *file, const char *folder)
 {
     char path[PATH_MAX];
 
-    if (getrandom(&file->owner, sizeof(file->owner), 0) != sizeof(file->owner))
-        return -EIO;
-    file->owner &= INT64_MAX >> 1;
     (void)snprintf(path, sizeof(path), "%s/%s", folder, SPOOL_NAME_LOCK);
     file->lock = open_private(path);
-    if (file->lock < 0)
-        return file->lock;
-    struct flock lock = lock_of(file->owner);
-    return fcntl(file->lock, F_SETLK, &lock) < 0 ? -errno : 0;
+    return file->lock < 0 ? file->lock : 0;
+}
+
+static struct flock lock_of(int64_t owner, short type)
+{
+    return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = owner, .l_len = 1};
+}
+
+int spool_file_take_owner(const struct spool_file *file, int64_t *ret_owner)
+{
+    int64_t owner;
+
+    if (getrandom(&owner, sizeof(owner), 0) != sizeof(owner))
+        return -EIO;
+    owner &= INT64_MAX >> 1;
+    struct flock lock = lock_of(owner, F_WRLCK);
+    if (fcntl(file->lock, F_SETLK, &lock) < 0)
+        return -errno;
+    *ret_owner = owner;
+    return 0;
+}
+
+void spool_file_leave_owner(const struct spool_file *file, int64_t owner)
+{
+    struct flock lock = lock_of(owner, F_UNLCK);
+
+    (void)fcntl(file->lock, F_SETLK, &lock);
 }
 
 bool spool_file_owner_lives(const struct spool_file *file, int64_t owner)
 {
-    struct flock lock = lock_of(owner);
+    struct flock lock = lock_of(owner, F_WRLCK);
 
-    return owner == file->owner || fcntl(file->lock, F_GETLK, &lock) < 0 || lock.l_type != F_UNLCK;
+    return fcntl(file->lock, F_GETLK, &lock) < 0 || lock.l_type != F_UNLCK;
 }
 
 /* the data base */
@@ -164,6 +199,15 @@ static int check(sqlite3 *db, off_t size)
     return code != SQLITE_OK ? code : last;
 }
 
+static int prepare(struct spool_file *file)
+{
+    int code = SQLITE_OK;
+
+    for (size_t i = 0; i < SPOOL_STATEMENT_COUNT && code == SQLITE_OK; i++)
+        code = sqlite3_prepare_v3(file->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT, &file->statements[i], NULL);
+    return code;
+}
+
 /* SQLite's code; SQLITE_MISMATCH: it is of a version to come. */
 static int open_db(struct spool_file *file, off_t size)
 {
@@ -176,14 +220,40 @@ static int open_db(struct spool_file *file, off_t size)
         return code;
     (void)sqlite3_extended_result_codes(file->db, 1);
     (void)sqlite3_busy_timeout(file->db, BUSY_MS);
-    code = sqlite3_exec(file->db, preparation, NULL, NULL, NULL);
+    code = spool_file_execute(file, preparation);
     if (code == SQLITE_OK)
         code = check(file->db, size);
     if (code == SQLITE_OK)
         code = read_version(file->db, &version);
     if (code == SQLITE_OK && version > VERSION)
         return SQLITE_MISMATCH;
-    return code == SQLITE_OK && version < VERSION ? sqlite3_exec(file->db, schema, NULL, NULL, NULL) : code;
+    if (code == SQLITE_OK && version < VERSION)
+        code = spool_file_execute(file, schema);
+    return code == SQLITE_OK ? prepare(file) : code;
+}
+
+sqlite3_stmt *spool_file_bind(struct spool_file *file, enum spool_statement which, const int64_t *numbers,
+                              int number_count)
+{
+    sqlite3_stmt *statement = file->statements[which];
+
+    for (int i = 0; i < number_count; i++)
+        (void)sqlite3_bind_int64(statement, i + 1, numbers[i]);
+    return statement;
+}
+
+int spool_file_run(sqlite3_stmt *statement)
+{
+    int code = sqlite3_step(statement);
+
+    (void)sqlite3_reset(statement);
+    (void)sqlite3_clear_bindings(statement);
+    return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+int spool_file_execute(struct spool_file *file, const char *text)
+{
+    return sqlite3_exec(file->db, text, NULL, NULL, NULL);
 }
 
 /* What is to be done about a code. */
@@ -249,7 +319,7 @@ int spool_file_open(struct spool_file *file, const char *folder, char problem[SP
     error = check_folder(folder, problem);
     if (error < 0)
         return error;
-    error = lock_owner(file, folder);
+    error = open_locks(file, folder);
     if (error == 0)
         error = make_file(file, &size);
     if (error < 0) {
@@ -315,6 +385,10 @@ void spool_file_checkpoint(const struct spool_file *file)
 
 void spool_file_close(struct spool_file *file)
 {
+    for (size_t i = 0; i < SPOOL_STATEMENT_COUNT; i++) {
+        (void)sqlite3_finalize(file->statements[i]);
+        file->statements[i] = NULL;
+    }
     (void)sqlite3_close(file->db);
     file->db = NULL;
     if (file->lock >= 0)

@@ -232,6 +232,24 @@ static void test_spool_keeps_destinations_apart(void **state)
     spool_queue_close(queues[2]);
 }
 
+/* Two sets that differ in something else, as how long a batch may wait. */
+static void test_spool_keeps_queues_of_one_destination_apart(void **state)
+{
+    (void)state;
+    struct spool_queue *queues[] = {open_queue(), open_queue()};
+    (void)put(queues[0], "a");
+    (void)put(queues[1], "b");
+    assert_string_equal(next(queues[0]), "a");
+    assert_string_equal(next(queues[1]), "b");
+    spool_done(queues[1]);
+    assert_string_equal(next(queues[1]), "");
+    spool_queue_close(queues[0]);
+    spool_queue_close(queues[1]);
+    queues[0] = open_queue();
+    assert_string_equal(next(queues[0]), "a");
+    spool_queue_close(queues[0]);
+}
+
 static json_int_t waiting_count(void)
 {
     json_t *status = spool_status(spool, getuid());
@@ -469,6 +487,7 @@ int main(void)
         TEST(test_spool_is_private),
         TEST(test_spool_outlives_its_worker),
         TEST(test_spool_keeps_destinations_apart),
+        TEST(test_spool_keeps_queues_of_one_destination_apart),
         TEST(test_spool_shows_what_waits_for_its_settings),
         TEST(test_spool_leaves_a_living_agent_its_payloads),
         TEST(test_spool_drops_the_oldest_spans_and_keeps_reports),
