@@ -9,7 +9,7 @@
 #include "exporters/crash/memory.h"
 #include "exporters/crash/modules.h"
 
-enum { ENTRIES_MAX = 256, CHAIN_MAX = 4096, NAME_MAX_LENGTH = 128 };
+enum { ENTRIES_MAX = 256, CHAIN_MAX = 256, NAME_MAX_LENGTH = 128 };
 
 struct tables {
     uint64_t symbols, strings, hash;

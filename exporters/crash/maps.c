@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/crash/maps.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -223,12 +224,25 @@ void maps_open_files(struct maps *maps)
     }
 }
 
-/* The kernel's object is the same in all processes, at another address. */
+/* How much of the kernel's object we have ourselves; 0: none. */
+static uint64_t vdso_size(uint64_t at)
+{
+    const Elf64_Ehdr *elf = (const Elf64_Ehdr *)(uintptr_t)at;
+    const Elf64_Phdr *headers = (const Elf64_Phdr *)(uintptr_t)(at + (at ? elf->e_phoff : 0));
+
+    for (size_t i = 0; at && i < elf->e_phnum; i++) {
+        if (headers[i].p_type == PT_LOAD)
+            return (headers[i].p_memsz + 4095) & ~UINT64_C(4095);
+    }
+    return 0;
+}
+
+/* It is the same in all processes, at another address. */
 static int read_vdso(const struct mapping *mapping, uint64_t address, void *out, size_t length)
 {
-    uint64_t ours = getauxval(AT_SYSINFO_EHDR), offset = address - mapping->start;
+    uint64_t ours = getauxval(AT_SYSINFO_EHDR), size = vdso_size(ours), offset = address - mapping->start;
 
-    if (!ours || offset + length > mapping->end - mapping->start)
+    if (size != mapping->end - mapping->start || offset > size || length > size - offset)
         return -EFAULT;
     memcpy(out, (const void *)(uintptr_t)(ours + offset), length);
     return 0;

@@ -22,20 +22,18 @@
 #include "tests/support/crash_report.h"
 #include "tests/support/dying.h"
 
-#define NOINLINE __attribute__((noinline, noclone))
-
-static NOINLINE void write_null(void)
+static void write_null(void)
 {
     __asm__ volatile("movl $1, 0"); /* sanitizers must not see it first */
 }
 
-static NOINLINE void in_handler(int number)
+static void in_handler(int number)
 {
     write_null();
     (void)number;
 }
 
-static NOINLINE void before_signal(void)
+static void before_signal(void)
 {
     (void)signal(SIGUSR1, in_handler);
     (void)raise(SIGUSR1);
@@ -67,7 +65,7 @@ static void test_unwind_names_the_handler_that_ran(void **state)
     json_decref(report);
 }
 
-static NOINLINE void clock_to_nowhere(void)
+static void clock_to_nowhere(void)
 {
     (void)clock_gettime(CLOCK_MONOTONIC, *(struct timespec *volatile *)&(struct timespec *){(void *)8});
     __asm__ volatile("");
@@ -100,7 +98,7 @@ static const uint8_t without_frame_pointer[] = {0x53, 0xbd, 3, 0, 0, 0, 0xff, 0x
 /* A frame that points to itself: push %rbp; mov %rsp,%rbp; mov %rbp,(%rbp); call *%rdi; pop; ret */
 static const uint8_t circle[] = {0x55, 0x48, 0x89, 0xe5, 0x48, 0x89, 0x6d, 0x00, 0xff, 0xd7, 0x5d, 0xc3};
 
-static NOINLINE void call_through(const uint8_t *code, size_t size)
+static void call_through(const uint8_t *code, size_t size)
 {
     void *memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     void (*volatile run)(void (*)(void));
@@ -165,7 +163,7 @@ static void test_unwind_without_a_stack(void **state)
     json_decref(report);
 }
 
-static NOINLINE int deeper(int depth)
+static int deeper(int depth)
 {
     volatile int more = depth + 1;
 
