@@ -24,6 +24,7 @@ class RollbarTest(ShimTest):
 
     def setUp(self):
         super().setUp()
+        self.needs_spans()
         self.rollbar = RollbarSink()
         self.addCleanup(self.rollbar.close)
 
@@ -106,6 +107,15 @@ class MessageTest(RollbarTest):
         self.assertEqual((1, ""), (result.returncode, result.stdout))
         self.assertIn("set ROLLBAR_ACCESS_TOKEN", result.stderr)
         self.assertIn("OTEL_SDK_DISABLED", self.report("text", OTEL_SDK_DISABLED="true").stderr)
+
+    def test_proxy(self):
+        self.rollbar.path = "http://rollbar.example/api/1/item/"
+        self.sent("text", ROLLBAR_ENDPOINT="http://rollbar.example/api/1", HTTP_PROXY=self.rollbar.url)
+
+    def test_unknown_host(self):
+        result = self.report("text", ROLLBAR_ENDPOINT="http://rollbar.invalid")
+        self.assertEqual(0, result.returncode)
+        self.assertRegex(result.stderr, "not sent yet: .*no answer from http://rollbar.invalid/api/1/item/: ")
 
     def test_wrong_usage(self):
         for arguments in ((), ("",), ("one", "two"), ("--level", "high", "text"), ("--nonsense", "text")):
@@ -264,7 +274,6 @@ class CrashTest(RollbarTest):
 
     def setUp(self):
         super().setUp()
-        self.needs_spans()
         self.spanshim.settings.update(ROLLBAR_ACCESS_TOKEN=TOKEN, ROLLBAR_ENDPOINT=self.rollbar.endpoint)
 
     def crash(self, *argv, **settings):
@@ -401,7 +410,6 @@ class RestartTest(RollbarTest):
 
     def test_crash(self):
         """What a program leaves is sent when it is started again."""
-        self.needs_spans()
         for mode in ("refuse", "500", "429"):
             with self.subTest(mode):
                 self.rollbar.items.clear()

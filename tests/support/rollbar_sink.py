@@ -37,6 +37,7 @@ class RollbarSink(HttpSink):
 
     def __init__(self, port=0, mode="ok", token=TOKEN, **options):
         self.token = token
+        self.path = "/api/1/item/"  # a proxy is asked for the whole URL
         self.items = []
         super().__init__(port, mode, **options)
 
@@ -62,7 +63,7 @@ class RollbarSink(HttpSink):
             return list(self.items)
 
     def _check_head(self, method, path, headers):
-        if method != "POST" or path != "/api/1/item/":
+        if method != "POST" or path != self.path:
             self._note(f"{method} {path}")
         if headers.get("content-type") != "application/json":
             self._note(f"content type {headers.get('content-type')!r}")
