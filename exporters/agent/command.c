@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/agent/command.h"
 
+#include "exporters/agent/crash_desk.h"
 #include "exporters/agent/destinations.h"
 #include "exporters/agent/foreign.h"
 #include "exporters/agent/loop.h"
@@ -20,6 +21,8 @@
 #include <unistd.h>
 
 enum { PACKET_SIZE = 16 << 10, FLUSH_TIMEOUT_MS = 30000, CONSOLE_TIMEOUT_MS = 5000 };
+/* What crashed a moment ago has spans that end when it is filed. */
+static const uint64_t settle_ns = UINT64_C(3000000000), settle_poll_ns = UINT64_C(10000000);
 static const uint64_t answer_timeout_ns = UINT64_C(5000000000);
 
 /* A connection of the command line, from its message to the last byte of its answer. */
@@ -27,8 +30,11 @@ struct command {
     struct command *next;
     uint32_t id;
     int connection;
-    char session[64];        /* of CONSOLE */
-    struct loop_timer timer; /* for a client that doesn't read */
+    char session[64]; /* of CONSOLE */
+    uid_t uid;
+    uint64_t settled_ns;               /* crashes are waited for until then, */
+    void (*settled)(struct command *); /* then this goes on */
+    struct loop_timer timer;           /* for that, then for a client that doesn't read */
     char *answer;
     size_t length, sent;
 };
@@ -132,7 +138,38 @@ static void answer_submitted(void *arg, json_t *object)
     answer(arg, object);
 }
 
+/* crashes */
+
+static void settle(void *arg)
+{
+    struct command *command = arg;
+
+    rounds_drain_all();
+    if (crash_desk_busy() && loop_now_ns(host.loop) < command->settled_ns)
+        (void)loop_timer_set(host.loop, &command->timer, settle_poll_ns);
+    else
+        command->settled(command);
+}
+
+static void when_settled(struct command *command, void (*go_on)(struct command *))
+{
+    command->settled = go_on;
+    command->settled_ns = loop_now_ns(host.loop) + settle_ns;
+    command->timer = (struct loop_timer){.fn = settle, .arg = command};
+    settle(command);
+}
+
+static void flush(struct command *command)
+{
+    destinations_flush_all(command->uid, FLUSH_TIMEOUT_MS, answer_flushed, command);
+}
+
 /* the console */
+
+static void end_session(struct command *command)
+{
+    destinations_end_console(command->session, CONSOLE_TIMEOUT_MS, answer_flushed, command);
+}
 
 static void end_console(void *arg, int fd, uint32_t events)
 {
@@ -144,8 +181,7 @@ static void end_console(void *arg, int fd, uint32_t events)
     if (length > 0 || (length < 0 && (errno == EAGAIN || errno == EINTR)))
         return;
     loop_fd_remove(host.loop, fd);
-    rounds_drain_all();
-    destinations_end_console(command->session, CONSOLE_TIMEOUT_MS, answer_flushed, command);
+    when_settled(command, end_session);
 }
 
 /* The session's name out of the message's text: "eSPANSHIM_SESSION=...". */
@@ -194,8 +230,7 @@ static void serve(struct command *command, const struct command_request *request
         answer(command, status_report(&host.hello, request->uid));
         return;
     case WIRE_MESSAGE_FLUSH:
-        rounds_drain_all();
-        destinations_flush_all(request->uid, FLUSH_TIMEOUT_MS, answer_flushed, command);
+        when_settled(command, flush);
         return;
     case WIRE_MESSAGE_CONSOLE:
         start_console(command, request);
@@ -237,6 +272,7 @@ void command_take(const struct command_request *request)
         return;
     }
     command->id = request->id;
+    command->uid = request->uid;
     command->connection = request->connection;
     command->next = commands;
     commands = command;

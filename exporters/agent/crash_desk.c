@@ -34,7 +34,6 @@
 #define MS UINT64_C(1000000)
 
 enum { HOLDING_MAX = 8, READ_CHUNK = 64 << 10 };
-static const uint64_t limit_ns = 2000 * MS;  /* a process is held no longer */
 static const uint64_t death_ns = 10000 * MS; /* that was released, for its death to be noticed */
 static const uint64_t status_ns = 1000 * MS; /* after its death, for its parent to take note */
 static const uint64_t status_poll_ns = 20 * MS;
@@ -295,7 +294,7 @@ static int send_request(const struct crash_case *self, int pipe)
         .uid = source->uid,
         .same_clock = source->same_clock,
         .debuginfod = source->settings && source->settings->debuginfod,
-        .limit_ns = limit_ns,
+        .limit_ns = source->crash_limit_ms * MS / 10 * 9, /* what was read by then still counts */
         .crash = self->crash,
     };
     int fds[3] = {source->ring_memfd, pipe, self->pidfd};
@@ -495,6 +494,11 @@ void crash_desk_finish(void)
     while (desk.first)
         file_now(desk.first);
     crash_death_finish(NULL);
+}
+
+bool crash_desk_busy(void)
+{
+    return desk.first != NULL;
 }
 
 bool crash_desk_keeps(const struct source *source)

@@ -41,6 +41,9 @@ void crash_desk_forget(struct source *source);
 /* The worker ends: the same for all. Context: loop. */
 void crash_desk_finish(void);
 
+/* Is a crash not filed yet? Context: loop. */
+bool crash_desk_busy(void);
+
 /* Nobody maps the source any more. Is a death in it still looked into? Then it must not go yet. Context: loop. */
 bool crash_desk_keeps(const struct source *source);
 

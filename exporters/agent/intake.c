@@ -26,7 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ENTRIES_MAX = 2048 };
+enum { ENTRIES_MAX = 2048, CRASH_LIMIT_DEFAULT_MS = 2000, CRASH_LIMIT_MAX_MS = 60000 };
 
 /* The entries of a message, by kind; they point into it. */
 struct facts {
@@ -161,6 +161,16 @@ static void log_complaints(const struct source *source)
                  settings_complaint(source->settings, i));
 }
 
+/* As its shim reads it (preload/config.def). */
+static uint32_t crash_limit_ms(const struct facts *facts)
+{
+    const char *text = settings_find_entry(facts->settings, facts->setting_count, "SPANSHIM_CRASH_TIMEOUT");
+    char *end = NULL;
+    unsigned long ms = text ? strtoul(text, &end, 10) : 0;
+
+    return text && end != text && !*end && ms <= CRASH_LIMIT_MAX_MS ? (uint32_t)ms : CRASH_LIMIT_DEFAULT_MS;
+}
+
 static int describe(struct source *source, const struct facts *facts)
 {
     const struct resource_facts resource_facts = {
@@ -172,6 +182,7 @@ static int describe(struct source *source, const struct facts *facts)
         .variable_count = facts->setting_count,
     };
 
+    source->crash_limit_ms = crash_limit_ms(facts);
     source->executable = strdup(facts->executable ? facts->executable : "?");
     source->settings = settings_new(facts->settings, facts->setting_count, facts->working_directory);
     if (!source->executable || !source->settings)

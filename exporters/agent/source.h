@@ -52,8 +52,9 @@ struct source {
     size_t lane_stride, slots_offset, cells_offset, size;
     size_t crash_offset, copies_offset; /* crash_offset 0: this mapping has no room for crashes */
     uint32_t copy_count;
-    int ring_memfd; /* valid while mapped */
-    uint8_t *map;   /* NULL: finished, only what describes it is kept */
+    uint32_t crash_limit_ms; /* its processes wait so long when they crash */
+    int ring_memfd;          /* valid while mapped */
+    uint8_t *map;            /* NULL: finished, only what describes it is kept */
     struct wire_control *control;
     struct source_lane *lanes;
 

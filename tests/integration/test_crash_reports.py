@@ -11,7 +11,7 @@ import unittest
 from pathlib import Path
 
 import processes
-from harness import APPS, PATIENCE_S, STATUS_ERROR, ShimTest
+from harness import APPS, LAUNCHER, PATIENCE_S, STATUS_ERROR, ShimTest
 from http_client import Connection, request_bytes
 from processes import wait_until
 
@@ -110,6 +110,13 @@ class ReportTest(CrashTest):
         path, = self.folder.iterdir()
         self.assertEqual((0o700, 0o600), (self.folder.stat().st_mode & 0o777, path.stat().st_mode & 0o777))
         self.assertNotIn("XDG_STATE_HOME", path.read_text())
+
+    def test_stands_in_the_tree_when_the_prompt_returns(self):
+        env = dict(self.spanshim.env(preload=False, OTEL_TRACES_EXPORTER=None, OTEL_EXPORTER_OTLP_ENDPOINT=None))
+        server = self.run_program([LAUNCHER, "run", "--", APPS / "crash_server"], env=env)
+        self.ask(server.announced_port(), "/null")
+        self.assertEqual(-signal.SIGSEGV, server.popen.wait(PATIENCE_S))
+        self.assertIn("SIGSEGV", server.err.decode())
 
     def test_counts_in_the_status(self):
         self.crash()
