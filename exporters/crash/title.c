@@ -50,7 +50,9 @@ static bool is_library_code(const json_t *frame)
         if (begins(function, functions[i]))
             return true;
     }
-    return begins(file, "/usr/include/") || begins(file, "/rustc/");
+    /* A function's line may be of a header while the function is the program's: what was inlined there has no scope. */
+    return begins(file, "/rustc/") ||
+           (begins(file, "/usr/include/") && json_is_true(json_object_get(frame, "inlined")));
 }
 
 /* The first frame of the program's own, else the first. */

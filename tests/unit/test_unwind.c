@@ -283,7 +283,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_unwind_through_a_signal_handler),
         cmocka_unit_test(test_unwind_names_the_handler_that_ran),
-        cmocka_unit_test(test_unwind_names_the_handler_that_ran),
         cmocka_unit_test(test_unwind_out_of_the_vdso),
         cmocka_unit_test(test_unwind_of_code_without_tables),
         cmocka_unit_test(test_unwind_without_a_stack),
