@@ -162,28 +162,39 @@ static bool read_decimal(struct slice digits, uint64_t *ret_value)
     return value <= length_max;
 }
 
-/* A list of equal values is one value (RFC 9112 6.3, rule 5); empty elements of a list count for nothing (RFC 9110
- * 5.6.1.2). */
+/* A list of equal values is one value (RFC 9112 6.3, rule 5). */
+static void note_length(struct http1 *parser, uint64_t length)
+{
+    if ((parser->flags & HTTP1_HAS_LENGTH) && length != parser->content_length) {
+        parser->flags |= HTTP1_LENGTH_BAD;
+        return;
+    }
+    if (parser->flags & HTTP1_HAS_LENGTH)
+        parser->ambiguous = true;
+    parser->flags = (uint16_t)((parser->flags & ~HTTP1_AFTER_COMMA) | HTTP1_HAS_LENGTH);
+    parser->content_length = length;
+}
+
+/* Empty elements of a list count for nothing (RFC 9110 5.6.1.2). Hardly ever is it one of several. */
 static void read_content_length(struct http1 *parser, struct slice value)
 {
     struct slice piece;
+    uint64_t length;
     parser->flags |= HTTP1_SEEN_CONTENT_LENGTH;
+    if (read_decimal(value, &length)) {
+        note_length(parser, length);
+        return;
+    }
     while (slice_next(&value, ',', &piece)) {
-        uint64_t length;
         piece = slice_trim(piece);
         if (piece.length == 0) {
             parser->flags |= HTTP1_AFTER_COMMA;
             parser->ambiguous = true;
-            continue;
-        }
-        if (!read_decimal(piece, &length) || ((parser->flags & HTTP1_HAS_LENGTH) && length != parser->content_length)) {
+        } else if (read_decimal(piece, &length)) {
+            note_length(parser, length);
+        } else {
             parser->flags |= HTTP1_LENGTH_BAD;
-            return;
         }
-        if (parser->flags & HTTP1_HAS_LENGTH)
-            parser->ambiguous = true;
-        parser->flags = (uint16_t)((parser->flags & ~HTTP1_AFTER_COMMA) | HTTP1_HAS_LENGTH);
-        parser->content_length = length;
     }
 }
 
