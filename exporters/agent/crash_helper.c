@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -36,7 +37,7 @@ static void become_reader(pid_t parent)
         _exit(1);
 }
 
-static void read_crash(void)
+static void read_crash(int turns)
 {
     struct crash_request request;
     pid_t parent = getpid();
@@ -47,7 +48,7 @@ static void read_crash(void)
         become_reader(parent);
         memcpy(&request, message.bytes, sizeof(request));
         crash_reading_run(&request, message.packet.pid, message.fd_count > 2 ? message.fds[2] : -1, message.fds[0],
-                          message.fds[1]);
+                          message.fds[1], turns);
         _exit(0);
     }
     child_count += child > 0;
@@ -66,18 +67,19 @@ static void reap(int signals)
 }
 
 /* False: the worker is gone. */
-static bool serve_next(int socket)
+static bool serve_next(int socket, int turns)
 {
     int result = link_receive(socket, &message);
 
     if (result == 1)
-        read_crash();
+        read_crash(turns);
     return result == 1 || result == -EAGAIN || result == -EBADMSG;
 }
 
 static int serve(int socket)
 {
     struct pollfd watched[2] = {{.events = POLLIN}, {.fd = socket}};
+    int turns = memfd_create("spanshim-turns", MFD_CLOEXEC); /* -1: readings don't wait for each other */
     sigset_t signals;
 
     sigemptyset(&signals);
@@ -91,7 +93,7 @@ static int serve(int socket)
         if (poll(watched, 2, -1) < 0 && errno != EINTR)
             return 1;
         reap(watched[0].fd);
-        if (watched[1].revents && !serve_next(socket))
+        if (watched[1].revents && !serve_next(socket, turns))
             return 0;
     }
 }

@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 enum { NOBODY = 65534, NAMING_NICE = 5, COPY_POLL_NS = 1000000 };
+enum { NAMING_AT_ONCE = 2, NAMING_POLL_NS = 10000000, NAMING_POLLS = 2000 };
 
 /* One reading; its process has no other. */
 struct reading {
@@ -258,7 +259,22 @@ static void write_report(const struct reading *reading, struct capture *capture)
         write_all(reading->out, text, strlen(text));
 }
 
-void crash_reading_run(const struct crash_request *request, pid_t pid, int pidfd, int ring, int out)
+/* Names take long. When many processes crash at once, most readings wait here, so that the processor is free for those
+ * whose process is held. A lock ends with its process, whatever that one's end is. */
+static void await_turn(int turns)
+{
+    const struct timespec pause = {.tv_nsec = NAMING_POLL_NS};
+
+    for (int i = 0; i < NAMING_POLLS; i++) {
+        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = i % NAMING_AT_ONCE, .l_len = 1};
+
+        if (fcntl(turns, F_SETLK, &lock) == 0 || (errno != EAGAIN && errno != EACCES))
+            return;
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
+void crash_reading_run(const struct crash_request *request, pid_t pid, int pidfd, int ring, int out, int turns)
 {
     struct reading reading = {
         .request = request, .pid = pid, .pidfd = pidfd, .ring = ring, .out = out, .crash = request->crash};
@@ -271,6 +287,8 @@ void crash_reading_run(const struct crash_request *request, pid_t pid, int pidfd
     release(&reading);
     drop_rights(request);
     (void)setpriority(PRIO_PROCESS, 0, NAMING_NICE); /* other processes may be held */
+    await_turn(turns);
+    (void)alarm(CRASH_NAMING_TIMEOUT_S);
     if (captured)
         write_report(&reading, captured);
 }
