@@ -23,7 +23,6 @@ enum { CAPTURE_VDSO_MAX = 64 << 10, CAPTURE_TEXT_MAX = 1024 };
 struct capture {
     const struct wire_crash *crash;
     siginfo_t siginfo;
-    pid_t pid;
     pid_t number; /* in our /proc */
     bool live;    /* read from the process itself, not from its copy */
     struct memory memory;
@@ -39,7 +38,6 @@ struct capture {
     size_t vdso_length;
     bool debuginfod;
     struct process_facts facts;
-    uint64_t captured_ns; /* how long that took */
 };
 
 #endif

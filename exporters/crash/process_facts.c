@@ -8,15 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "exporters/agent/clock.h"
 #include "exporters/agent/proc.h"
-
-static uint64_t clock_ns(clockid_t clock)
-{
-    struct timespec now;
-
-    (void)clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 static void read_link(pid_t number, const char *name, char out[PATH_MAX])
 {
@@ -39,7 +32,7 @@ static uint64_t started_unix_ns(pid_t number)
     char text[1024];
     const char *field;
     unsigned long long ticks = 0;
-    uint64_t booted = clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_BOOTTIME);
+    uint64_t booted = clock_now_ns(CLOCK_REALTIME) - clock_now_ns(CLOCK_BOOTTIME);
 
     if (proc_read(number, "stat", text, sizeof(text)) < 0 || !(field = strrchr(text, ')')))
         return 0;

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "exporters/agent/clock.h"
 #include "exporters/agent/proc.h"
 #include "exporters/crash/capture.h"
 #include "exporters/crash/last_words.h"
@@ -16,14 +17,6 @@
 #include "preload/wire.h"
 
 enum { LIMIT_DEFAULT_NS = 1000000000, STOP_LIMIT_NS = 100000000 };
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 /* From the order of ucontext_t to that of DWARF. */
 static void saved_registers(const struct wire_crash *crash, uint64_t registers[REGISTERS])
@@ -117,7 +110,7 @@ static int read_stacks(struct capture *capture, uint64_t deadline_ns)
     if (!unwinder)
         return -ENOMEM;
     err = unwind(unwinder, first->registers, &first->stack);
-    stop_ns = now_ns() + STOP_LIMIT_NS;
+    stop_ns = clock_now_ns(CLOCK_MONOTONIC) + STOP_LIMIT_NS;
     if (!err && capture->live) {
         threads_stop(&capture->threads, capture->number, (pid_t)capture->crash->tid,
                      stop_ns < deadline_ns ? stop_ns : deadline_ns);
@@ -206,7 +199,7 @@ static int read_all(struct capture *capture, const struct reader_options *option
 
 int reader_capture(const struct reader_options *options, struct capture **ret_capture)
 {
-    uint64_t began_ns = now_ns();
+    uint64_t began_ns = clock_now_ns(CLOCK_MONOTONIC);
     struct capture *capture = calloc(1, sizeof(*capture));
     int err;
 
@@ -214,7 +207,6 @@ int reader_capture(const struct reader_options *options, struct capture **ret_ca
         return -ENOMEM;
     capture->crash = options->crash;
     capture->debuginfod = options->debuginfod;
-    capture->pid = options->pid;
     /* Without a pidfd the number may be another process's by now. */
     capture->number = options->pidfd < 0 && options->copy ? -1 : proc_number(options->pid, options->pidfd);
     memcpy(&capture->siginfo, options->crash->siginfo, sizeof(capture->siginfo));
@@ -223,7 +215,6 @@ int reader_capture(const struct reader_options *options, struct capture **ret_ca
         reader_free(capture);
         return err;
     }
-    capture->captured_ns = now_ns() - began_ns;
     memory_deinit(&capture->memory);
     *ret_capture = capture;
     return 0;

@@ -8,6 +8,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "exporters/agent/clock.h"
 #include "exporters/crash/capture.h"
 #include "exporters/crash/cause.h"
 #include "exporters/crash/reader.h"
@@ -28,14 +29,6 @@ struct writing {
     size_t frames_left; /* of all threads together, so that the report can be sent */
     bool names_cut, frames_cut;
 };
-
-static uint64_t clock_ns(clockid_t clock)
-{
-    struct timespec now;
-
-    (void)clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 /* Unknown things are left out: jansson takes no NULL, and setting nothing is what is wanted then. */
 static void set(json_t *object, const char *key, json_t *value)
@@ -115,7 +108,7 @@ static const json_t *names_at(struct writing *writing, uint64_t address)
 
     (void)snprintf(key, sizeof(key), "%" PRIx64, address);
     names = json_object_get(writing->names, key);
-    writing->names_cut = writing->names_cut || clock_ns(CLOCK_MONOTONIC) > writing->end_ns;
+    writing->names_cut = writing->names_cut || clock_now_ns(CLOCK_MONOTONIC) > writing->end_ns;
     if (names || !writing->symbols || writing->names_cut)
         return names;
     names = json_array();
@@ -345,9 +338,9 @@ static json_t *new_uuid(void)
 /* The process's word: a time in the future isn't believed. */
 static uint64_t time_of(const struct capture *capture)
 {
-    uint64_t now = clock_ns(CLOCK_MONOTONIC), fault = capture->crash->mono_ns;
+    uint64_t now = clock_now_ns(CLOCK_MONOTONIC), fault = capture->crash->mono_ns;
 
-    return clock_ns(CLOCK_REALTIME) - (fault && fault < now ? now - fault : 0);
+    return clock_now_ns(CLOCK_REALTIME) - (fault && fault < now ? now - fault : 0);
 }
 
 static void cut_newlines(char *words)
@@ -386,7 +379,7 @@ json_t *reader_report(struct capture *capture)
 {
     struct writing writing = {.capture = capture,
                               .names = json_object(),
-                              .end_ns = clock_ns(CLOCK_MONOTONIC) + naming_ns,
+                              .end_ns = clock_now_ns(CLOCK_MONOTONIC) + naming_ns,
                               .frames_left = FRAMES_MAX};
     json_t *report;
 

@@ -13,17 +13,10 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "exporters/agent/clock.h"
 #include "exporters/agent/proc.h"
 
 enum { ROUNDS_MAX = 8, STATUS_MAX = 4096, PAUSE_NS = 100000 };
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 /* The last number of "NSpid:\t17\t3": what the thread calls itself. */
 static pid_t last_number(const char *line)
@@ -195,7 +188,7 @@ static void wait_for_all(struct threads *threads, uint64_t deadline_ns)
         all = true;
         for (size_t i = 0; i < threads->count; i++)
             all &= has_stopped(&threads->list[i]);
-        if (!all && now_ns() > deadline_ns)
+        if (!all && clock_now_ns(CLOCK_MONOTONIC) > deadline_ns)
             return;
         if (!all)
             (void)nanosleep(&pause, NULL);
@@ -215,7 +208,7 @@ void threads_stop(struct threads *threads, pid_t number, pid_t crashed_tid, uint
         }
         done = threads->count;
         wait_for_all(threads, deadline_ns);
-        if (now_ns() > deadline_ns)
+        if (clock_now_ns(CLOCK_MONOTONIC) > deadline_ns)
             return;
         (void)list_new(threads, number, crashed_tid);
     }

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "exporters/agent/clock.h"
+
 enum {
     STEPS_MAX = 250000,
     STEPS_DOWN_MAX = 64, /* steps to a lower stack: of signals and coroutines there are few, of a circle endless ones */
@@ -32,7 +34,6 @@ struct walk {
     struct frame next;
     uint64_t sp;
     size_t steps, steps_down;
-    bool start_is_return; /* the cursor started at a return address */
     struct stack *stack;
     struct frame tail[FRAMES_TAIL]; /* a ring: the last ones beyond the head */
 };
@@ -189,7 +190,6 @@ static void get_registers(unw_cursor_t *cursor, uint64_t registers[REGISTERS])
 static bool start(struct unwinder *unwinder, struct walk *walk, enum frame_found found, bool is_return)
 {
     walk->next = (struct frame){unwinder->registers[REGISTER_IP], found, is_return};
-    walk->start_is_return = is_return;
     unwinder->registers[REGISTER_IP] -= is_return;
     return unw_init_remote(&walk->cursor, unwinder->space, unwinder) == 0;
 }
@@ -306,14 +306,6 @@ static void keep_tail(struct walk *walk)
         stack->frames[stack->count++] = walk->tail[i % FRAMES_TAIL];
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 static bool is_over(struct unwinder *unwinder, struct walk *walk)
 {
     unw_word_t sp = 0;
@@ -322,7 +314,7 @@ static bool is_over(struct unwinder *unwinder, struct walk *walk)
     walk->steps_down += walk->steps && sp <= walk->sp;
     walk->sp = sp;
     return ++walk->steps > STEPS_MAX || walk->steps_down > STEPS_DOWN_MAX ||
-           (walk->steps % 256 == 0 && now_ns() > unwinder->deadline_ns);
+           (walk->steps % 256 == 0 && clock_now_ns(CLOCK_MONOTONIC) > unwinder->deadline_ns);
 }
 
 static void walk_stack(struct unwinder *unwinder, struct walk *walk)

@@ -12,8 +12,8 @@
 #include "exporters/crash/memory.h"
 #include "exporters/crash/modules.h"
 
-enum { REGISTERS = 17, REGISTER_BX = 3, REGISTER_BP = 6, REGISTER_SP = 7, REGISTER_IP = 16 }; /* as DWARF counts them */
-enum { FRAMES_HEAD = 256, FRAMES_TAIL = 64 }; /* that are kept of a deep stack */
+enum { REGISTERS = 17, REGISTER_BP = 6, REGISTER_SP = 7, REGISTER_IP = 16 }; /* as DWARF counts them */
+enum { FRAMES_HEAD = 256, FRAMES_TAIL = 64 };                                /* that are kept of a deep stack */
 
 enum frame_found { FOUND_CONTEXT, FOUND_CFI, FOUND_FRAME_POINTER, FOUND_SCAN };
 
