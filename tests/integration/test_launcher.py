@@ -611,7 +611,7 @@ class AgentTest(LauncherTest):
         self.assertNotIn("\x1b", result.stdout)
         lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
         self.assertIn("4711 sh?[31mop\u00e9 2026-01-01T00:00:00Z /usr/sbin/nginx", lines)
-        self.assertIn("otlp http://c:4318/v1/traces retrying 7 12 2 3 rejected", lines)
+        self.assertIn("otlp http://c:4318/v1/traces retrying 7 0 - 12 2 3 rejected", lines)
         self.assertIn("otlp fails: 401: the header x-honeycomb-team is empty", lines)
         self.assertTrue(any(line.startswith("5 ring_full the ring was full") for line in lines), result.stdout)
         self.assertFalse(any("no_slot" in line for line in lines))
