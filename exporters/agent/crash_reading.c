@@ -203,6 +203,14 @@ static int capture_with(struct reading *reading, struct capture **ret_capture)
     return reader_capture(&options, ret_capture);
 }
 
+/* Not even what /proc tells everybody is looked at: it is not the process that crashed. */
+static int refuse(struct reading *reading)
+{
+    reading->pid = 0;
+    reading->pidfd = -1;
+    return -EPERM;
+}
+
 static int capture_from_process(struct reading *reading, struct capture **ret_capture)
 {
     int error;
@@ -210,12 +218,12 @@ static int capture_from_process(struct reading *reading, struct capture **ret_ca
     if (reading->pidfd < 0)
         return -ESRCH;
     if (!may_be_read(reading))
-        return -EPERM;
+        return refuse(reading);
     error = capture_with(reading, ret_capture);
     if (!error && !may_be_read(reading)) { /* it has become another program meanwhile */
         reader_free(*ret_capture);
         *ret_capture = NULL;
-        return -EPERM;
+        return refuse(reading);
     }
     return error;
 }
@@ -229,6 +237,7 @@ static struct capture *capture(struct reading *reading)
         return result;
     if (error != -EPERM || !ask_for_copy(reading))
         use_stack_as_copy(reading);
+    drop_rights(reading->request); /* the process says which files are read */
     drop_rights(reading->request); /* it names the files that are read in the place of its memory */
     return capture_with(reading, &result) ? NULL : result;
 }

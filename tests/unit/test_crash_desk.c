@@ -129,6 +129,11 @@ static bool is_filed(void)
     return atomic_load(&wire_writer_crash(&test.writer, 0)->state) == WIRE_CRASH_NONE;
 }
 
+static bool asks_for_copy(void)
+{
+    return atomic_load(&wire_writer_crash(&test.writer, 0)->state) == WIRE_CRASH_REFUSED;
+}
+
 static bool helper_is_gone(void)
 {
     return test.helper_is_gone;
@@ -337,6 +342,34 @@ static void test_crash_desk_reads_no_stranger(void **state)
     (void)dying_end(&test.dying);
 }
 
+/* An agent of root is led to a process that the ring's user could not look into. */
+static void test_crash_desk_reads_nobody_elses_process(void **state)
+{
+    const json_t *frame;
+    json_t *report;
+
+    (void)state;
+    if (geteuid() != 0) {
+        (void)puts("skipped: only root's agent could read it");
+        return;
+    }
+    test.source.uid = 61239;
+    (void)crash_in(WIRE_CRASH_READY, crash);
+    assert_true(crash_desk_look(&test.source, 0));
+    run_until(asks_for_copy);
+    atomic_store(&wire_writer_crash(&test.writer, 0)->state, WIRE_CRASH_COPIED); /* of nothing: no room */
+    run_until(is_released);
+    (void)dying_end(&test.dying);
+    run_until(is_filed);
+    report = only_report();
+    assert_string_equal(text_in(report, "signal", "name"), "SIGSEGV");
+    frame = json_array_get(json_object_get(json_array_get(json_object_get(report, "threads"), 0), "frames"), 0);
+    assert_non_null(json_object_get(frame, "address"));
+    assert_null(json_object_get(frame, "function"));
+    assert_true(json_array_size(json_object_get(report, "incomplete")) > 0);
+    json_decref(report);
+}
+
 static void test_crash_desk_notices_the_helpers_end(void **state)
 {
     (void)state;
@@ -404,6 +437,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_crash_desk_goes_on_where_a_worker_ended, setup, teardown),
         cmocka_unit_test_setup_teardown(test_crash_desk_releases_without_a_helper, setup, teardown),
         cmocka_unit_test_setup_teardown(test_crash_desk_reads_no_stranger, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_crash_desk_reads_nobody_elses_process, setup, teardown),
         cmocka_unit_test_setup_teardown(test_crash_desk_notices_the_helpers_end, setup, teardown),
         cmocka_unit_test_setup_teardown(test_crash_desk_reports_a_kill, setup, teardown),
         cmocka_unit_test_setup_teardown(test_crash_desk_files_no_ordinary_end, setup, teardown),

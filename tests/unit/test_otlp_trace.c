@@ -591,6 +591,35 @@ static void test_otlp_trace_has_the_route_in_attribute_and_name(void **state)
     routes_free(routes);
 }
 
+/* Of a process that crashed: the span that it worked on has the exception, the others don't. */
+static void test_otlp_trace_has_the_exception_of_a_crash(void **state)
+{
+    static char type[] = "SIGSEGV", message_text[] = "write to 0x0", stacktrace[4096];
+    struct process_exception exception = {
+        .unix_ns = 1700000000000000007, .type = type, .message = message_text, .stacktrace = stacktrace};
+    const Otlp__Span *span;
+    const Otlp__AnyValue *value;
+
+    (void)state;
+    memset(stacktrace, 's', sizeof(stacktrace) - 1);
+    process.exception = &exception;
+    span = encode_one();
+    assert_int_equal(span->n_events, 0);
+    memcpy(exception.span_id, records[0].request.span_id, sizeof(exception.span_id));
+    span = encode_one();
+    assert_int_equal(span->n_events, 1);
+    assert_string_equal(span->events[0]->name, "exception");
+    assert_int_equal(span->events[0]->time_unix_nano, exception.unix_ns);
+    value = find(span->events[0]->attributes, span->events[0]->n_attributes, "exception.type");
+    assert_string_equal(value->string_value, "SIGSEGV");
+    value = find(span->events[0]->attributes, span->events[0]->n_attributes, "exception.stacktrace");
+    assert_string_equal(value->string_value, stacktrace);
+    limits.attribute_length = 100;
+    span = encode_one();
+    value = find(span->events[0]->attributes, span->events[0]->n_attributes, "exception.stacktrace");
+    assert_int_equal(strlen(value->string_value), 100);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -616,6 +645,7 @@ int main(void)
         TEST(test_otlp_trace_groups_by_process),
         TEST(test_otlp_trace_has_room_for_the_worst_record),
         TEST(test_otlp_trace_refuses_what_is_too_large),
+        TEST(test_otlp_trace_has_the_exception_of_a_crash),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
