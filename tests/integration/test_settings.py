@@ -16,7 +16,7 @@ TYPES = {
     "BOOLEAN": ("TRUE", "maybe"),
     "INTEGER": (None, "many"),
     "LIMIT": ("7", "-1"),
-    "DURATION": ("7", "7s"),
+    "DURATION": (None, "7s"),
     "TIMEOUT": ("0", "1.5"),
     "CHOICE": (None, "nonsense"),
     "LIST": (None, "nonsense"),
@@ -29,6 +29,7 @@ TYPES = {
     "SECRET": ("geheim", None),
     "SECRET_PAIRS": ("a=geheim", "geheim"),
     "RATIO": ("0.5", "2"),
+    "HEADER": ("X-Some-Id", "authorization"),
     "GLOBS": ("*x?", ",".join(["*"] * 65)),
     "ROUTES": ("/users/{id}", "users"),
 }
