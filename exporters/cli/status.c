@@ -308,8 +308,13 @@ static void print_spool(const json_t *spool)
         print_heading("waiting for a program with their settings");
     table_print(&table);
     table_deinit(&table);
-    if (problem)
-        printf("\n  %s\n", problem);
+    if (problem) {
+        char *line = memory_format("%s", problem);
+
+        cli_mask(line);
+        printf("\n  %s\n", line);
+        free(line);
+    }
 }
 
 static void print_tables(const json_t *answer)

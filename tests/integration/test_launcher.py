@@ -596,14 +596,16 @@ class AgentTest(LauncherTest):
         self.assertIn("HONEYCOMB_API_KEY is empty: set it to a key", result.stderr)
 
     def test_status_is_a_table_without_control_characters(self):
-        exporter = {"name": "otlp", "target": "http://c:4318/v1/traces", "state": "retrying", "queued": 7, "exported": 12,
-                    "retries": 2, "dropped": {"queue_full": 0, "rejected": 3}, "failing": True,
+        exporter = {"name": "otlp", "target": "http://c:4318/v1/traces", "state": "retrying", "queued": 7, "spooled": 5,
+                    "oldest_s": 7300, "exported": 12, "retries": 2, "dropped": {"queue_full": 0, "rejected": 3}, "failing": True,
                     "last_error": "401: the header x-honeycomb-team is empty"}
         answer = {"agent": {"pid": 1, "version": "0.1.0", "uptime_s": 3720, "rss_bytes": 8000000},
                   "processes": [{"pid": 4711, "service": "sh\u001b[31mop\u00e9", "since": "2026-01-01T00:00:00Z",
                                  "executable": "/usr/sbin/nginx"}],
                   "totals": {"counts": {"requests": 20, "taken": 15}, "dropped": {"ring_full": 5, "no_slot": 0}},
-                  "destinations": [{"programs": 1, "exporters": [exporter]}]}
+                  "destinations": [{"programs": 1, "exporters": [exporter]}],
+                  "spool": {"folder": "/s", "problem": "the disk is\u001b[31m full",
+                            "waiting": [{"name": "otlp", "target": "http://d", "queued": 9, "bytes": 999, "oldest_s": 130}]}}
         self.run_program("true", OTEL_TRACES_EXPORTER="otlp")
         self.plan(status={"answer": answer})
         result = self.run_command("status")
@@ -611,7 +613,9 @@ class AgentTest(LauncherTest):
         self.assertNotIn("\x1b", result.stdout)
         lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
         self.assertIn("4711 sh?[31mop\u00e9 2026-01-01T00:00:00Z /usr/sbin/nginx", lines)
-        self.assertIn("otlp http://c:4318/v1/traces retrying 7 0 - 12 2 3 rejected", lines)
+        self.assertIn("otlp http://c:4318/v1/traces retrying 7 5 2 h 12 2 3 rejected", lines)
+        self.assertIn("otlp http://d 9 999 2 min", lines)
+        self.assertIn("the disk is?[31m full", lines)
         self.assertIn("otlp fails: 401: the header x-honeycomb-team is empty", lines)
         self.assertTrue(any(line.startswith("5 ring_full the ring was full") for line in lines), result.stdout)
         self.assertFalse(any("no_slot" in line for line in lines))
