@@ -513,6 +513,27 @@ static void test_conn_send_leaves_alone_who_does_not_ask(void **state)
     assert_int_equal(traffic_dropped(WIRE_DROP_BAD_FRAMING), 0);
 }
 
+/* Bytes that may yet become a line, and those that never will: PostgreSQL's first ones. */
+static void test_conn_send_keeps_the_beginning_of_a_line(void **state)
+{
+    static const char postgres[] = {0, 0, 0, 8, 4, (char)0xd2, 0x16, 0x2f};
+    struct wire_request request;
+
+    (void)state;
+    connect_anew();
+    send_bytes(postgres, sizeof(postgres));
+    send_bytes(ALL, strlen(ALL));
+    assert_int_equal(kernel.length, sizeof(postgres) + strlen(ALL));
+    traffic_assert_nothing_open();
+    connect_anew();
+    send_bytes(ALL, 2);
+    send_bytes(ALL + 2, 6);
+    send_bytes(ALL + 8, strlen(ALL) - 8);
+    answer();
+    request = traffic_assert_span("/one", 200, WIRE_ERROR_NONE);
+    assert_told(HEAD, REST, &request);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -538,6 +559,7 @@ int main(void)
         TEST(counts_a_body_ahead),
         TEST(knows_tunnels),
         TEST(leaves_alone_who_does_not_ask),
+        TEST(keeps_the_beginning_of_a_line),
     };
 
     return shim_core_init(NULL) ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
