@@ -46,7 +46,8 @@ json_t *crash_report(struct dying *dying)
 {
     struct capture *capture = NULL;
     struct wire_crash crash = dying->area->crash;
-    struct reader_options options = {.pid = dying->pid, .pidfd = dying->pidfd, .crash = &crash};
+    struct reader_options options = {
+        .pid = dying->pid, .pidfd = dying->pidfd, .crash = &crash, .limit_ns = 20000000000};
     uint8_t *copy = NULL;
     json_t *report;
 
