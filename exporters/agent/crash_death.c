@@ -4,7 +4,10 @@
 #include "exporters/agent/clock.h"
 #include "exporters/agent/crash_facts.h"
 #include "exporters/agent/crash_file.h"
+#include "exporters/agent/intake.h"
 #include "exporters/agent/loop.h"
+#include "exporters/agent/owner.h"
+#include "exporters/agent/process.h"
 #include "exporters/agent/source.h"
 #include "exporters/agent/users.h"
 #include "exporters/agent/wait_status.h"
@@ -22,7 +25,7 @@
 
 #define MS UINT64_C(1000000)
 
-enum { DEATHS_MAX = 256 };
+enum { DEATHS_MAX = 256, TOLD_MAX = 256 };
 static const uint64_t patience_ns = 5000 * MS, poll_ns = 50 * MS;
 
 /* A death whose status is not known yet. */
@@ -33,6 +36,13 @@ struct death {
     uint64_t until_ns;
     json_t *report; /* what was known when the lane was released */
 };
+
+/* Whose death is told, or looked into: a process that has changed its user has a lane in an older ring, too. */
+static struct {
+    pid_t pid;
+    uint64_t start_ticks;
+} told[TOLD_MAX];           /* loop only */
+static unsigned told_count; /* ever; the same */
 
 static struct {
     struct loop *loop;
@@ -143,11 +153,61 @@ static void ask_later(struct source *source, uint32_t lane)
         (void)loop_timer_set(deaths.loop, &deaths.timer, poll_ns);
 }
 
+/* Told before? */
+static bool was_told(const struct source_lane *state)
+{
+    for (size_t i = 0; i < TOLD_MAX; i++)
+        if (told[i].pid == state->process->pid && told[i].start_ticks == state->start_ticks)
+            return true;
+    return false;
+}
+
+void crash_death_is_told(const struct source *source, uint32_t lane)
+{
+    const struct source_lane *state = &source->lanes[lane];
+
+    if (!state->process || !state->start_ticks || was_told(state))
+        return;
+    told[told_count % TOLD_MAX].pid = state->process->pid;
+    told[told_count++ % TOLD_MAX].start_ticks = state->start_ticks;
+}
+
+static bool has_lane(const struct source *source, const struct source_lane *wanted)
+{
+    for (uint32_t lane = 0; lane < source->lane_count; lane++) {
+        const struct source_lane *state = &source->lanes[lane];
+
+        if (state->process && state->process->pid == wanted->process->pid && state->start_ticks == wanted->start_ticks)
+            return true;
+    }
+    return false;
+}
+
+/* The process went on in a newer ring, and what it did last is there. */
+static bool has_moved(const struct source *source, const struct source_lane *state)
+{
+    for (const struct source *other = intake_first(); other; other = other->next)
+        if (other->map && other->id > source->id && has_lane(other, state))
+            return true;
+    return false;
+}
+
+/* A lane ends also when its owner becomes another program. */
+static bool is_to_be_told(const struct source *source, const struct source_lane *state)
+{
+    return source->map && state->process && state->pidfd >= 0 && owner_is_dead(state->pidfd) &&
+           !(state->start_ticks && (was_told(state) || has_moved(source, state)));
+}
+
 void crash_death_look_into(struct source *source, uint32_t lane)
 {
-    int pidfd = source->lanes[lane].pidfd;
-    int status, error = pidfd >= 0 && source->map ? wait_status_of(pidfd, &status) : -ESRCH;
+    const struct source_lane *state = &source->lanes[lane];
+    int status, error;
 
+    if (!is_to_be_told(source, state))
+        return;
+    crash_death_is_told(source, lane);
+    error = wait_status_of(state->pidfd, &status);
     if (error == -EAGAIN)
         ask_later(source, lane);
     else if (!error && is_told(status))

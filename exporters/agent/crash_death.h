@@ -17,6 +17,9 @@ void crash_death_init(struct loop *loop);
  * knows more when the parent has taken note: asked again for some seconds. Context: loop. */
 void crash_death_look_into(struct source *source, uint32_t lane);
 
+/* The owner of the lane crashed: its death is told by that report, in whatever rings it has lanes. Context: loop. */
+void crash_death_is_told(const struct source *source, uint32_t lane);
+
 /* Is one of this source's looked into? Then it must not go yet. Context: loop. */
 bool crash_death_keeps(const struct source *source);
 

@@ -88,7 +88,8 @@ static bool take_turn(const struct source *source, uint32_t lane, uint32_t from,
 
     if (!crash || !atomic_compare_exchange_strong(&crash->state, &from, to))
         return false;
-    (void)syscall(SYS_futex, &crash->state, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+    if (to == WIRE_CRASH_DONE)
+        (void)syscall(SYS_futex, &crash->state, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
     return true;
 }
 
@@ -390,6 +391,8 @@ static struct crash_case *open_case(struct source *source, uint32_t lane, bool i
         return NULL;
     *self = (struct crash_case){.source = source, .lane = lane, .pidfd = -1, .pipe = -1, .is_held = is_held};
     memcpy(&self->crash, source_crash(source, lane), sizeof(self->crash));
+    if (!(self->crash.flags & WIRE_CRASH_VFORK_CHILD))
+        crash_death_is_told(source, lane);
     crash_file_make_uuid(source->lanes[lane].process, self->crash.mono_ns, self->uuid);
     identify(self);
     while (*last)

@@ -11,7 +11,7 @@ import unittest
 from pathlib import Path
 
 import processes
-from harness import APPS, LAUNCHER, PATIENCE_S, STATUS_ERROR, ShimTest
+from harness import APPS, LAUNCHER, PATIENCE_S, PYTHON, STATUS_ERROR, ShimTest
 from http_client import Connection, request_bytes
 from processes import wait_until
 
@@ -214,6 +214,28 @@ class DeathTest(CrashTest):
         report, = self.reports()
         self.assertEqual(("death", "SIGKILL"), (report["kind"], report["signal"]["name"]))
         self.assertEqual(["/hold"], [one["path"] for one in report["open_requests"]])
+
+    def test_who_changed_its_user_dies_once(self):
+        if os.geteuid() != 0:
+            self.skipTest("only root can change its user")
+        for number in (signal.SIGKILL, signal.SIGSEGV):
+            program = ("import os, socket; s = socket.create_server(('127.0.0.1', 0)); os.setuid(65534); "
+                       f"socket.create_connection(s.getsockname()); os.kill(os.getpid(), {int(number)})")
+            dead = self.run_program([PYTHON, "-c", program])
+            self.assertEqual(-number, dead.popen.wait(PATIENCE_S))
+        server, _, _ = self.crash()
+        found = self.reports(3)
+        self.assertEqual(3, len({report["process"]["pid"] for report in found}))
+        self.assertIn(server.pid, {report["process"]["pid"] for report in found})
+
+    def test_becoming_another_program_is_no_death(self):
+        program = ("import os, socket; s = socket.create_server(('127.0.0.1', 0)); "
+                   f"os.execv({str(APPS / 'crash_server')!r}, ['crash_server'])")
+        server = self.run_program([PYTHON, "-c", program])
+        self.ask(server.announced_port(), "/null")
+        self.assertEqual(-signal.SIGSEGV, server.popen.wait(PATIENCE_S))
+        report, = self.reports()
+        self.assertEqual("crash", report["kind"])
 
     def test_ordinary_ends_are_not(self):
         for count, number in enumerate((signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE), 1):
