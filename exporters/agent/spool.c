@@ -19,7 +19,8 @@
 #define NS_PER_S  UINT64_C(1000000000)
 
 enum {
-    BLOCKED_S = 30,        /* after a failure it is tried again */
+    BLOCKED_S = 30,        /* after a failure it is tried again, */
+    BUSY_S = 1,            /* and so after another agent has held it up */
     LOOK_S = 5,            /* while payloads of other agents, or with other tokens, are there for our destinations */
     CHECKPOINT_PAGES = 256 /* 4 MiB */
 };
@@ -68,6 +69,11 @@ static void block(struct spool *spool, const char *problem)
     spool->blocked_until_ns = loop_now_ns(spool->loop) + BLOCKED_S * NS_PER_S;
 }
 
+static void note_busy(struct spool *spool)
+{
+    spool->busy_until_ns = loop_now_ns(spool->loop) + BUSY_S * NS_PER_S;
+}
+
 void spool_unblock(struct spool *spool)
 {
     if (spool->blocked_until_ns != 0)
@@ -85,6 +91,7 @@ int spool_fail(struct spool *spool, int code)
     switch (code & 0xff) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
+        note_busy(spool);
         return -EAGAIN;
     case SQLITE_NOMEM:
         return -ENOMEM;
@@ -119,8 +126,13 @@ static int open_file(struct spool *spool)
     char problem[SPOOL_FILE_PROBLEM_MAX];
     int error = spool_file_open(&spool->file, set_folder, problem);
 
-    if (error < 0) {
+    if (error == -EAGAIN)
+        note_busy(spool);
+    else if (error < 0)
         block(spool, problem);
+    if (error < 0) {
+        /* What is in it is looked at later, whether or not somebody comes with more. */
+        (void)loop_timer_set(spool->loop, &spool->timer, (error == -EAGAIN ? BUSY_S : BLOCKED_S) * NS_PER_S);
         return error;
     }
     if (problem[0] != '\0')
@@ -153,10 +165,14 @@ int spool_ensure_owner(struct spool_queue *queue)
     return error;
 }
 
+bool spool_is_blocked(const struct spool *spool)
+{
+    return set_folder[0] == '\0' || loop_now_ns(spool->loop) < spool->blocked_until_ns;
+}
+
 bool spool_is_usable(const struct spool *spool)
 {
-    return set_folder[0] != '\0' &&
-           (spool->blocked_until_ns == 0 || loop_now_ns(spool->loop) >= spool->blocked_until_ns);
+    return !spool_is_blocked(spool) && loop_now_ns(spool->loop) >= spool->busy_until_ns;
 }
 
 struct spool *spool_new(struct loop *loop)
@@ -292,6 +308,13 @@ static void look_for_more(struct spool *spool)
         (void)loop_timer_set(spool->loop, &spool->timer, has_more ? 0 : LOOK_S * NS_PER_S);
 }
 
+/* Open it when there is something to be found in it. */
+static void open_for_more(struct spool *spool)
+{
+    if (spool->file.db == NULL && spool_is_usable(spool) && spool_file_exists(set_folder))
+        (void)open_file(spool);
+}
+
 static void on_timer(void *arg)
 {
     struct spool *spool = arg;
@@ -304,7 +327,10 @@ static void on_timer(void *arg)
             queue->options.on_more(queue->options.arg);
         }
     }
-    look_for_more(spool);
+    if (spool->file.db != NULL)
+        look_for_more(spool);
+    else
+        open_for_more(spool);
 }
 
 /* The columns of SPOOL_LIST_ALL. */
@@ -371,8 +397,8 @@ int spool_queue_open(struct spool *spool, const struct spool_queue_options *opti
     *ret_queue = queue;
     if (spool->file.db != NULL)
         look_for_more(spool);
-    else if (spool_is_usable(spool) && spool_file_exists(set_folder))
-        (void)open_file(spool);
+    else
+        open_for_more(spool);
     if (spool->file.db != NULL)
         sweep_orphans(spool, identity->uid);
     return 0;
@@ -447,8 +473,7 @@ json_t *spool_status(struct spool *spool, uid_t viewer)
     char folder[PATH_MAX];
     json_t *status;
 
-    if (spool->file.db == NULL && spool_is_usable(spool) && spool_file_exists(set_folder))
-        (void)open_file(spool);
+    open_for_more(spool);
     if (spool->file.db != NULL)
         sweep_orphans(spool, viewer);
     utf8_copy(set_folder, folder, sizeof(folder));

@@ -339,7 +339,7 @@ int spool_file_open(struct spool_file *file, const char *folder, char problem[SP
     }
     if (code == SQLITE_OK)
         return 0;
-    error = explain(file, code, problem);
+    error = (code & 0xff) == SQLITE_BUSY ? -EAGAIN : explain(file, code, problem);
     spool_file_close(file);
     return error;
 }

@@ -41,7 +41,7 @@ struct spool_file {
 bool spool_file_exists(const char *folder);
 
 /* Open it, or make it, and its folder. A damaged one is put aside, and `problem` says so: a line for people; else it is
- * empty. 0, or -errno with the problem and its remedy. Context: loop. */
+ * empty. 0; -EAGAIN: another agent holds it up; or -errno with the problem. Context: loop. */
 int spool_file_open(struct spool_file *file, const char *folder, char problem[SPOOL_FILE_PROBLEM_MAX]);
 void spool_file_close(struct spool_file *file);
 

@@ -90,7 +90,7 @@ int spool_put(struct spool_queue *queue, enum spool_kind kind, uint32_t count, c
     struct spool *spool = queue->spool;
     const struct spool_depth before = queue->depth;
 
-    if (!spool_is_usable(spool))
+    if (kind == SPOOL_REPORT ? spool_is_blocked(spool) : !spool_is_usable(spool))
         return -EAGAIN;
     int error = spool_ensure_open(spool);
     if (error == 0)

@@ -35,7 +35,8 @@ struct spool {
     struct spool_file file;
     struct spool_queue *queues;
     struct loop_timer timer;
-    uint64_t blocked_until_ns;            /* nothing is written before; 0: all is well */
+    uint64_t busy_until_ns;               /* another agent holds it up: spans are not written before */
+    uint64_t blocked_until_ns;            /* the disk fails: nothing is written before; 0: all is well */
     char problem[SPOOL_FILE_PROBLEM_MAX]; /* "": none */
 };
 
@@ -44,6 +45,9 @@ struct spool {
 
 /* CLOCK_REALTIME, for times that outlive the machine's restart. Context: any. */
 uint64_t spool_now_unix_ms(void);
+
+/* Is nothing to be written now, not even a report? Context: loop. */
+bool spool_is_blocked(const struct spool *spool);
 
 /* Open, and still the file of that name. 0 or -errno. Context: loop. */
 int spool_ensure_open(struct spool *spool);
