@@ -3,6 +3,7 @@
 how many threads there were."""
 
 import os
+import signal
 import unittest
 
 import crash_rows
@@ -70,6 +71,14 @@ class TableTest(ShimTest):
 
     def test_languages(self):
         self._check_rows(crash_rows.LANGUAGES)
+
+    def test_program_that_another_has_become(self):
+        """The death is the last image's, not also that of those before it."""
+        argv = ["/bin/sh", "-c", 'exec "$@"', "sh", str(APPS / "crasher"), "null_write"]
+        run = crash_runs.run(argv, self.directory / "exec", self.spanshim.env(SPANSHIM_CRASH="always"))
+        self.assertEqual(-signal.SIGSEGV, os.waitstatus_to_exitcode(run.wait_status))
+        report, = self.reports(1)
+        self.assertEqual("SIGSEGV in null_write: write to 0x0 (null pointer)", report["title"])
 
     def test_silent(self):
         self._check_rows(crash_rows.SILENT)
