@@ -9,6 +9,7 @@ import unittest
 import crash_rows
 import crash_runs
 from harness import APPS, ShimTest
+from processes import wait_until
 
 
 def functions(report):
@@ -74,8 +75,10 @@ class TableTest(ShimTest):
 
     def test_program_that_another_has_become(self):
         """The death is the last image's, not also that of those before it."""
-        argv = ["/bin/sh", "-c", 'exec "$@"', "sh", str(APPS / "crasher"), "null_write"]
-        run = crash_runs.run(argv, self.directory / "exec", self.spanshim.env(SPANSHIM_CRASH="always"))
+        row = crash_rows.Row("null_write", known=True)
+        argv = ["/bin/sh", "-c", 'exec "$@"', "sh", *row.argv]
+        run = crash_runs.run(argv, self.directory / "exec", self.spanshim.env(SPANSHIM_CRASH="always"),
+                             between=lambda pid: wait_until(lambda: self.spanshim.knows(pid), what="the agent knows it"))
         self.assertEqual(-signal.SIGSEGV, os.waitstatus_to_exitcode(run.wait_status))
         report, = self.reports(1)
         self.assertEqual("SIGSEGV in null_write: write to 0x0 (null pointer)", report["title"])
