@@ -27,6 +27,7 @@
 
 enum { DEATHS_MAX = 256, TOLD_MAX = 256 };
 static const uint64_t patience_ns = 5000 * MS, poll_ns = 50 * MS;
+static const uint64_t stop_ns = 10000 * MS; /* after a program's first process has ended in good order */
 
 /* A death whose status is not known yet. */
 struct death {
@@ -52,7 +53,7 @@ static struct {
 } deaths; /* loop only */
 
 /* What nobody sends to stop a program in good order. */
-static bool is_told(int status)
+static bool is_of_note(int status)
 {
     static const int signals[] = {SIGKILL, SIGXCPU, SIGXFSZ, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
 
@@ -60,6 +61,21 @@ static bool is_told(int status)
         if (WTERMSIG(status) == signals[i])
             return true;
     return false;
+}
+
+/* A service manager ends the main process in good order, then kills what is left of the service. */
+static bool is_stopped(const struct source *source, int status)
+{
+    int first;
+
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && source->first_died_ns &&
+           clock_now_ns(CLOCK_MONOTONIC) - source->first_died_ns < stop_ns && source->pidfd >= 0 &&
+           wait_status_of(source->pidfd, &first) == 0 && !is_of_note(first);
+}
+
+static bool is_told(const struct source *source, int status)
+{
+    return is_of_note(status) && !is_stopped(source, status);
 }
 
 static json_t *make_report(struct source *source, uint32_t lane)
@@ -92,7 +108,7 @@ static void name_signal(json_t *report, int number)
 /* Takes the report. */
 static void judge(json_t *report, struct source *source, int status)
 {
-    if (report && is_told(status)) {
+    if (report && is_told(source, status)) {
         users_find(source->uid)->crashes.death_count++;
         name_signal(report, WTERMSIG(status));
         crash_file_report(report, source, &status);
@@ -210,7 +226,7 @@ void crash_death_look_into(struct source *source, uint32_t lane)
     error = wait_status_of(state->pidfd, &status);
     if (error == -EAGAIN)
         ask_later(source, lane);
-    else if (!error && is_told(status))
+    else if (!error && is_told(source, status))
         judge(make_report(source, lane), source, status);
 }
 

@@ -109,6 +109,7 @@ static void first_died(void *arg, int fd, uint32_t events)
     (void)events;
     loop_fd_remove(rounds.loop, fd);
     source->first_dead = true;
+    source->first_died_ns = clock_now_ns(CLOCK_MONOTONIC);
     (void)read_source(source, clock_now_ns(CLOCK_MONOTONIC));
     schedule(round_ns);
 }

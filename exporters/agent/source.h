@@ -66,9 +66,10 @@ struct source {
     uint64_t start_ticks;
     uint64_t stack_start; /* of its image: another one has another; 0: not to be seen */
     bool first_dead;
-    bool same_pids;    /* its pid namespace is ours */
-    bool pids_visible; /* its numbers can be looked up in /proc */
-    bool same_clock;   /* its time namespace is ours */
+    uint64_t first_died_ns; /* CLOCK_MONOTONIC when that was noticed; 0: it was dead already */
+    bool same_pids;         /* its pid namespace is ours */
+    bool pids_visible;      /* its numbers can be looked up in /proc */
+    bool same_clock;        /* its time namespace is ours */
 
     int64_t wall_offset_ns;
     uint64_t started_unix_ns;

@@ -215,6 +215,22 @@ class DeathTest(CrashTest):
         self.assertEqual(("death", "SIGKILL"), (report["kind"], report["signal"]["name"]))
         self.assertEqual(["/hold"], [one["path"] for one in report["open_requests"]])
 
+    def test_what_a_service_manager_kills_in_the_end_is_not(self):
+        program = ("import os, signal, socket, time\ns = socket.create_server(('127.0.0.1', 0))\n"
+                   "if os.fork() == 0:\n    socket.create_connection(s.getsockname())\n    print('port 1', os.getpid(), flush=True)\n"
+                   "time.sleep(600)")
+        main = self.run_program([PYTHON, "-c", program])
+        main.announced_port()
+        child = int(main.out.split()[2])
+        wait_until(lambda: len(self.spanshim.status()["processes"]) >= 2, what="both processes")
+        main.popen.terminate()
+        main.popen.wait(PATIENCE_S)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)  # ours, as an orphan
+        self.crash()
+        report, = self.reports()
+        self.assertEqual("crash", report["kind"])
+
     def test_who_changed_its_user_dies_once(self):
         if os.geteuid() != 0:
             self.skipTest("only root can change its user")
