@@ -377,7 +377,7 @@ static enum exchange_result reckon(struct conn *conn, const struct iovec *iov, i
     taken -= skip;
     if (taken == 0)
         conn->planned_to = conn->sent;
-    if (skip > 0 && conn->ahead == 0)
+    if (skip > 0 && conn->ahead == 0 && !(conn_is_client(conn) && http1_ends_with_head(&conn->requests.parser)))
         result = exchange_sent(conn, "", 0); /* a message without a body is over */
     for (int i = 0; i < count && taken > 0 && result == EXCHANGE_ON; i++) {
         size_t skipped = skip < iov[i].iov_len ? (size_t)skip : iov[i].iov_len;

@@ -46,10 +46,12 @@ static inline size_t exchange_feed(struct conn_direction *direction, const char 
     return used;
 }
 
-/* Is there nothing left to learn from these bytes? Saves the call that would say so. */
+/* Is there nothing left to learn from these bytes? Saves the call that would say so: between messages, and before a
+ * body that is still to come. */
 static inline bool exchange_fed_up(const struct conn_direction *direction, enum http1_event event, size_t left)
 {
-    return event == HTTP1_NEED_MORE || (left == 0 && direction->parser.state == HTTP1_AT_START);
+    return event == HTTP1_NEED_MORE ||
+           (left == 0 && (direction->parser.state == HTTP1_AT_START || direction->parser.remaining > 0));
 }
 
 /* To be called when the last event's slices are done with. */

@@ -188,6 +188,8 @@ enum exchange_result exchange_request_event(struct conn *conn, enum http1_event 
         return EXCHANGE_ON;
     case HTTP1_HEAD_END:
         exchange_request_head_end(conn, slot);
+        if (!conn_is_client(conn)) /* whose request is over when it is sent */
+            (void)http1_ends_with_head(&conn->requests.parser);
         return EXCHANGE_ON;
     case HTTP1_NEED_MORE:
         if (conn->requests.parser.state == HTTP1_IN_START_LINE && conn->begun_ns == 0)

@@ -103,6 +103,15 @@ static inline bool http1_is_in_body(const struct http1 *parser)
     return parser->state >= HTTP1_IN_BODY && parser->state <= HTTP1_UNTIL_CLOSE;
 }
 
+/* After a request's HEAD_END: has it no body? Then it is over, as after MESSAGE_END. Context: pure; signal-safe. */
+static inline bool http1_ends_with_head(struct http1 *parser)
+{
+    if (parser->role != HTTP1_REQUESTS || parser->state != HTTP1_IN_BODY || parser->remaining > 0)
+        return false;
+    parser->state = HTTP1_AT_START;
+    return true;
+}
+
 /* Could these first bytes (1 or more) begin a message of this role? Decided by as many bytes as there are.
  * After blank lines, requests: a token of at most 32 bytes, a blank; responses: "HTTP/1.".
  * Context: pure; signal-safe. */
