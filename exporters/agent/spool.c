@@ -356,6 +356,7 @@ static void sweep_orphans(struct spool *spool, uid_t uid)
             item_count += (uint64_t)sqlite3_column_int64(statement, ALL_COUNT);
     }
     (void)sqlite3_reset(statement);
+    spool->dropped_count += item_count;
     if (item_count > 0)
         log_line(LOG_LEVEL_WARN,
                  "%" PRIu64
@@ -477,7 +478,8 @@ json_t *spool_status(struct spool *spool, uid_t viewer)
     if (spool->file.db != NULL)
         sweep_orphans(spool, viewer);
     utf8_copy(set_folder, folder, sizeof(folder));
-    status = json_pack("{s:s, s:o}", "folder", folder, "waiting", list_waiting(spool, viewer));
+    status = json_pack("{s:s, s:o, s:I}", "folder", folder, "waiting", list_waiting(spool, viewer), "dropped",
+                       (json_int_t)spool->dropped_count);
     if (spool->problem[0] != '\0') {
         utf8_copy(spool->problem, folder, sizeof(folder));
         (void)json_object_set_new(status, "problem", json_string(folder));

@@ -35,6 +35,7 @@ struct spool {
     struct spool_file file;
     struct spool_queue *queues;
     struct loop_timer timer;
+    uint64_t dropped_count;               /* of what nobody sends, by age and bounds, since the start */
     uint64_t busy_until_ns;               /* another agent holds it up: spans are not written before */
     uint64_t blocked_until_ns;            /* the disk fails: nothing is written before; 0: all is well */
     char problem[SPOOL_FILE_PROBLEM_MAX]; /* "": none */

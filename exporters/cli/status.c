@@ -308,6 +308,9 @@ static void print_spool(const json_t *spool)
         print_heading("waiting for a program with their settings");
     table_print(&table);
     table_deinit(&table);
+    if (number_of(spool, "dropped"))
+        printf("  %" JSON_INTEGER_FORMAT " dropped: no program with their settings came in time\n",
+               number_of(spool, "dropped"));
     if (problem) {
         char *line = memory_format("%s", problem);
 

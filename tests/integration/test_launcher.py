@@ -604,7 +604,7 @@ class AgentTest(LauncherTest):
                                  "executable": "/usr/sbin/nginx"}],
                   "totals": {"counts": {"requests": 20, "taken": 15}, "dropped": {"ring_full": 5, "no_slot": 0}},
                   "destinations": [{"programs": 1, "exporters": [exporter]}],
-                  "spool": {"folder": "/s", "problem": "the disk is\u001b[31m full",
+                  "spool": {"folder": "/s", "dropped": 4, "problem": "the disk is\u001b[31m full",
                             "waiting": [{"name": "otlp", "target": "http://d", "queued": 9, "bytes": 999, "oldest_s": 130}]}}
         self.run_program("true", OTEL_TRACES_EXPORTER="otlp")
         self.plan(status={"answer": answer})
@@ -615,6 +615,7 @@ class AgentTest(LauncherTest):
         self.assertIn("4711 sh?[31mop\u00e9 2026-01-01T00:00:00Z /usr/sbin/nginx", lines)
         self.assertIn("otlp http://c:4318/v1/traces retrying 7 5 2 h 12 2 3 rejected", lines)
         self.assertIn("otlp http://d 9 999 2 min", lines)
+        self.assertIn("4 dropped: no program with their settings came in time", lines)
         self.assertIn("the disk is?[31m full", lines)
         self.assertIn("otlp fails: 401: the header x-honeycomb-team is empty", lines)
         self.assertTrue(any(line.startswith("5 ring_full the ring was full") for line in lines), result.stdout)

@@ -15,6 +15,7 @@ from harness import AGENT, LAUNCHER, base_environment
 from processes import Process, wait_until
 
 OURS = ("run/spanshim/agent.sock", "run/spanshim/agent.lock", "state/spanshim/agent.log")
+SPOOL = ("spool.db", "spool.db-wal", "spool.db-shm", "spool.db.damaged", "spool.lock")
 SOMEBODY, OTHER = 61239, 61240
 # Root's purge would look at the usual places of this machine's root too.
 UID = SOMEBODY if os.geteuid() == 0 else os.geteuid()
@@ -65,17 +66,28 @@ class PurgeTest(unittest.TestCase):
 
     def test_everything_goes(self):
         self.leave_traces()
-        (self.state / "agent.log.1").write_text("older")
+        for name in ("agent.log.1", *SPOOL):
+            (self.state / name).write_text("older")
+            os.chown(self.state / name, UID, -1)
         self.leave_report()
-        os.chown(self.state / "agent.log.1", UID, -1)
         purged = self.purge("--yes")
         self.assertEqual((0, ""), (purged.returncode, purged.stderr))
         self.assertEqual([], [path for path in self.directory.rglob("*") if "spanshim" in path.name])
-        for name in (*OURS, "state/spanshim/agent.log.1"):
+        for name in (*OURS, *(f"state/spanshim/{name}" for name in ("agent.log.1", *SPOOL))):
             self.assertIn(str(self.directory / name), purged.stdout)
         again = self.purge("--yes")
         self.assertEqual((0, ""), (again.returncode, again.stdout))
         self.assertIn("nothing to remove", again.stderr)
+
+    def test_the_spool_where_it_was_set(self):
+        self.env["SPANSHIM_SPOOL_DIR"] = str(self.directory / "elsewhere")
+        (self.directory / "elsewhere").mkdir(mode=0o700)
+        os.chown(self.directory / "elsewhere", UID, -1)
+        for name in (*SPOOL, "mine"):
+            (self.directory / "elsewhere" / name).write_text("")
+            os.chown(self.directory / "elsewhere" / name, UID, -1)
+        self.assertEqual(0, self.purge("--yes").returncode)
+        self.assertEqual(["mine"], os.listdir(self.directory / "elsewhere"))
 
     def test_a_dry_run_only_shows(self):
         self.leave_traces()

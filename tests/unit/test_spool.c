@@ -2,6 +2,7 @@
 #include "exporters/agent/spool.h"
 
 #include "exporters/agent/loop.h"
+#include "exporters/agent/spool_path.h"
 #include "exporters/encode/buffer.h"
 
 #include <dirent.h>
@@ -250,9 +251,9 @@ static void test_spool_keeps_queues_of_one_destination_apart(void **state)
     spool_queue_close(queues[0]);
 }
 
-static json_int_t waiting_count(void)
+static json_int_t waiting_for(uid_t viewer)
 {
-    json_t *status = spool_status(spool, getuid());
+    json_t *status = spool_status(spool, viewer);
     json_t *waiting = json_object_get(status, "waiting");
     json_int_t count = 0;
     size_t i;
@@ -263,6 +264,11 @@ static json_int_t waiting_count(void)
     return count;
 }
 
+static json_int_t waiting_count(void)
+{
+    return waiting_for(getuid());
+}
+
 static void test_spool_shows_what_waits_for_its_settings(void **state)
 {
     (void)state;
@@ -271,6 +277,7 @@ static void test_spool_shows_what_waits_for_its_settings(void **state)
     assert_int_equal(waiting_count(), 0);
     spool_queue_close(queue);
     assert_int_equal(waiting_count(), 1);
+    assert_int_equal(waiting_for(getuid() + 12345), 0); /* it is nobody else's business */
     start_anew();
     assert_int_equal(waiting_count(), 1);
     queue = open_queue();
@@ -361,6 +368,9 @@ static void test_spool_drops_what_is_too_old(void **state)
     (void)put(queue, "three");
     spool_queue_close(queue);
     assert_int_equal(waiting_count(), 0); /* nor is what nobody sends kept longer */
+    json_t *status = spool_status(spool, getuid());
+    assert_int_equal(json_integer_value(json_object_get(status, "dropped")), 1);
+    json_decref(status);
 }
 
 static void test_spool_begins_anew_with_a_damaged_file(void **state)
@@ -479,6 +489,25 @@ static void test_spool_refuses_a_folder_of_others(void **state)
     spool_queue_close(queue);
 }
 
+static void test_spool_path_is_as_set_or_usual(void **state)
+{
+    char path[64];
+
+    (void)state;
+    assert_int_equal(spool_path_choose("/x/y", path, sizeof(path)), 0);
+    assert_string_equal(path, "/x/y");
+    assert_int_equal(spool_path_choose("none", path, sizeof(path)), -ENOENT);
+    assert_int_equal(spool_path_choose("x/y", path, sizeof(path)), -EINVAL);
+    assert_int_equal(spool_path_choose("/x/y", path, 4), -ENAMETOOLONG);
+    assert_int_equal(setenv("XDG_STATE_HOME", "/state", 1), 0);
+    assert_int_equal(spool_path_choose(NULL, path, sizeof(path)), 0);
+    assert_string_equal(path, "/state/spanshim");
+    assert_int_equal(setenv("XDG_STATE_HOME", "relative", 1), 0);
+    assert_int_equal(setenv("HOME", "/home/me", 1), 0);
+    assert_int_equal(spool_path_choose("", path, sizeof(path)), 0);
+    assert_string_equal(path, geteuid() == 0 ? "/var/lib/spanshim" : "/home/me/.local/state/spanshim");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -499,6 +528,7 @@ int main(void)
         TEST(test_spool_waits_shortly_for_another_agent),
         TEST(test_spool_without_a_folder_is_not_usable),
         TEST(test_spool_refuses_a_folder_of_others),
+        cmocka_unit_test(test_spool_path_is_as_set_or_usual),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
