@@ -9,18 +9,20 @@ import os
 import subprocess
 import sys
 
-# Those that a called function keeps, and what is computed with. The rest may hold what a hook left in them, as it may.
-REGISTERS = "rax rbx rbp rsp r12 r13 r14 r15 rip".split()
+# Those that a called function keeps. The rest may hold what a hook has left there, or the stack protector's random word.
+REGISTERS = "rbx rbp rsp r12 r13 r14 r15 rip".split()
 NEAR_STACK = 2048
 MODULE_TLS = 4096
 FRAMES = 12
+# Without the libraries' separate debug information: it takes most of the time to load.
+SETTINGS = ["-ex", "set confirm off", "-ex", "set debug-file-directory /nonexistent"]
 
 
 def read(cores):
     """[(executable, core)] -> for each {signal, code, address, registers, frames}: see above for how addresses look."""
     request = json.dumps([[str(executable), str(core)] for executable, core in cores])
     env = {name: value for name, value in os.environ.items() if name != "DEBUGINFOD_URLS"}
-    result = subprocess.run(["gdb", "-batch", "-nx", "-ex", "set confirm off", "-x", __file__], input=request, env=env, text=True,
+    result = subprocess.run(["gdb", "-batch", "-nx", *SETTINGS, "-x", __file__], input=request, env=env, text=True,
                             capture_output=True, check=False, timeout=300)
     lines = [line for line in result.stdout.splitlines() if line.startswith("CORES ")]
     if not lines:
@@ -73,7 +75,8 @@ def _frames(stack, mappings):
 
 
 def _look(executable, core):
-    gdb.execute(f"file {executable}", to_string=True)
+    if gdb.current_progspace().filename != executable:
+        gdb.execute(f"file {executable}", to_string=True)
     gdb.execute(f"core-file {core}", to_string=True)
     mappings = _mappings()
     value = lambda expression: int(gdb.parse_and_eval(expression)) % (1 << 64)
