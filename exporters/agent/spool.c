@@ -204,6 +204,7 @@ void spool_find_destination(struct spool_queue *queue, enum spool_statement whic
     const struct spool_identity *identity = &queue->options.identity;
     sqlite3_stmt *statement = SPOOL_BIND(&queue->spool->file, which, (int64_t)identity->uid);
 
+    queue->destination = 0;
     (void)sqlite3_bind_text(statement, 2, identity->exporter, -1, SQLITE_STATIC);
     (void)sqlite3_bind_text(statement, 3, identity->target, -1, SQLITE_STATIC);
     (void)sqlite3_bind_text(statement, 4, identity->form, -1, SQLITE_STATIC);
@@ -298,8 +299,7 @@ static void look_for_more(struct spool *spool)
     if (spool->file.db == NULL)
         return;
     for (struct spool_queue *queue = spool->queues; queue != NULL; queue = queue->next) {
-        if (queue->destination == 0)
-            spool_find_destination(queue, SPOOL_FIND_DESTINATION);
+        spool_find_destination(queue, SPOOL_FIND_DESTINATION);
         if (queue->destination != 0 && spool_ensure_owner(queue) == 0)
             is_left |= look_for_queue(queue);
         has_more |= queue->has_more;
@@ -356,6 +356,7 @@ static void sweep_orphans(struct spool *spool, uid_t uid)
             item_count += (uint64_t)sqlite3_column_int64(statement, ALL_COUNT);
     }
     (void)sqlite3_reset(statement);
+    (void)spool_file_run(spool->file.statements[SPOOL_FORGET_DESTINATIONS]);
     spool->dropped_count += item_count;
     if (item_count > 0)
         log_line(LOG_LEVEL_WARN,

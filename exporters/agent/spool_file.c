@@ -59,6 +59,8 @@ static const char *const texts[SPOOL_STATEMENT_COUNT] = {
     [SPOOL_COUNT_QUEUE] = "SELECT count(*), total(count), total(length(payload)), max(id) FROM item WHERE " OF_QUEUE,
     [SPOOL_LIST_SHARES] = "SELECT DISTINCT owner, mark FROM item WHERE destination = ?1",
     [SPOOL_TAKE_OVER] = "UPDATE item SET owner = ?2, mark = ?3 WHERE destination = ?1 AND owner = ?4 AND mark = ?5",
+    [SPOOL_FORGET_DESTINATIONS] =
+        "DELETE FROM destination WHERE NOT EXISTS (SELECT 1 FROM item WHERE item.destination = destination.id)",
     [SPOOL_LIST_ALL] = "SELECT item.id, owner, expires, count, length(payload), uid, exporter, target,"
                        " created FROM item JOIN destination ON destination.id = item.destination ORDER BY item.id DESC",
 };

@@ -71,10 +71,9 @@ static int add_item(struct spool_queue *queue, enum spool_kind kind, uint32_t co
     uint64_t now_ms = spool_now_unix_ms();
     sqlite3_stmt *statement;
 
-    if (queue->destination == 0) {
-        spool_find_destination(queue, SPOOL_ADD_DESTINATION);
-        spool_find_destination(queue, SPOOL_FIND_DESTINATION);
-    }
+    /* Each time: a destination without payloads is forgotten. */
+    spool_find_destination(queue, SPOOL_ADD_DESTINATION);
+    spool_find_destination(queue, SPOOL_FIND_DESTINATION);
     int code = evict(queue, payload->length);
     if (code != SQLITE_OK)
         return code;
@@ -88,7 +87,7 @@ int spool_put(struct spool_queue *queue, enum spool_kind kind, uint32_t count, c
               int64_t *ret_id)
 {
     struct spool *spool = queue->spool;
-    const struct spool_depth before = queue->depth;
+    const struct spool_queue before = *queue;
 
     if (kind == SPOOL_REPORT ? spool_is_blocked(spool) : !spool_is_usable(spool))
         return -EAGAIN;
@@ -110,7 +109,8 @@ int spool_put(struct spool_queue *queue, enum spool_kind kind, uint32_t count, c
     if (kind == SPOOL_REPORT)
         (void)spool_file_execute(&spool->file, "PRAGMA synchronous = NORMAL");
     if (code != SQLITE_OK) {
-        queue->depth = before;
+        queue->depth = before.depth;
+        queue->newest = before.newest;
         return spool_fail(spool, code);
     }
     spool_unblock(spool);

@@ -464,6 +464,37 @@ static void test_spool_waits_shortly_for_another_agent(void **state)
     assert_int_equal(waiting_count(), 0); /* the first was deleted after all */
 }
 
+/* Whoever can choose settings could fill the disk with their names. */
+static void test_spool_forgets_destinations_without_payloads(void **state)
+{
+    struct spool_queue_options options = options_for("elsewhere", 1);
+    char path[128];
+    sqlite3 *db;
+    sqlite3_stmt *statement;
+
+    (void)state;
+    struct spool_queue *queue = open_queue();
+    struct spool_queue *other = open_with(&options);
+    (void)put(queue, "one");
+    (void)next(queue);
+    spool_done(queue);
+    (void)put(other, "two");
+    (void)waiting_count(); /* one of the times when it is looked for */
+    (void)snprintf(path, sizeof(path), "%s/spool.db", folder);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, "SELECT count(*) FROM destination", -1, &statement, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    assert_int_equal(sqlite3_column_int(statement, 0), 1);
+    (void)sqlite3_finalize(statement);
+    (void)sqlite3_close(db);
+    (void)put(queue, "three"); /* and is known again */
+    assert_string_equal(next(queue), "three");
+    assert_string_equal(next(other), "two");
+    spool_queue_close(queue);
+    spool_queue_close(other);
+    assert_int_equal(waiting_count(), 2);
+}
+
 static void test_spool_without_a_folder_is_not_usable(void **state)
 {
     int64_t id;
@@ -526,6 +557,7 @@ int main(void)
         TEST(test_spool_finds_damaged_pages),
         TEST(test_spool_leaves_a_newer_version_alone),
         TEST(test_spool_waits_shortly_for_another_agent),
+        TEST(test_spool_forgets_destinations_without_payloads),
         TEST(test_spool_without_a_folder_is_not_usable),
         TEST(test_spool_refuses_a_folder_of_others),
         cmocka_unit_test(test_spool_path_is_as_set_or_usual),
