@@ -13,6 +13,7 @@
 #include "exporters/crash/maps.h"
 #include "exporters/crash/memory.h"
 #include "exporters/crash/modules.h"
+#include "exporters/crash/panic.h"
 #include "exporters/crash/process_facts.h"
 #include "exporters/crash/threads.h"
 
@@ -30,7 +31,7 @@ struct capture {
     struct modules modules;
     struct threads threads; /* list[0] is the crashed one, always */
     char abort_text[CAPTURE_TEXT_MAX];
-    char panic_text[CAPTURE_TEXT_MAX];
+    struct panic_text panic;
     struct exception exception;
     uint8_t code[16];               /* the instruction at the fault; zero: can't be read */
     uint64_t top;                   /* the word at the stack pointer */

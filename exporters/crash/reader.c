@@ -13,7 +13,6 @@
 #include "exporters/agent/proc.h"
 #include "exporters/crash/capture.h"
 #include "exporters/crash/last_words.h"
-#include "exporters/crash/panic.h"
 #include "preload/wire.h"
 
 enum { LIMIT_DEFAULT_NS = 1000000000, STOP_LIMIT_NS = 100000000 };
@@ -131,7 +130,7 @@ static void read_words(struct capture *capture)
         return;
     if (!length)
         last_words_read(&capture->modules, &capture->memory, capture->abort_text, sizeof(capture->abort_text));
-    panic_read(&capture->memory, crash->registers[REG_RSP], capture->panic_text, sizeof(capture->panic_text));
+    panic_read(&capture->memory, crash->registers[REG_RSP], &capture->panic);
     exception_read(&capture->exception, &capture->modules, &capture->memory, &capture->threads.list[0].stack,
                    crash->thread_pointer);
 }

@@ -43,7 +43,8 @@ static bool begins(const char *text, const char *beginning)
 /* Code of a language's library within the program: templates, generics, and what stands for memset and the like. */
 static bool is_library_code(const json_t *frame)
 {
-    static const char *const functions[] = {"std::", "core::", "alloc::", "__rustc::", "rust_", "__rust_"};
+    static const char *const functions[] = {
+        "std::", "core::", "alloc::", "__rustc::", "rust_", "__rust_", "panic_abort::", "panic_unwind::"};
     const char *function = text_of(frame, "function"), *file = text_of(frame, "file");
 
     for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {
@@ -105,45 +106,53 @@ static const struct panic_words panics[] = {
     {"core::cell::panic_already_mutably_borrowed", "already mutably borrowed"},
 };
 
-/* "" where no function of the library's that panics is on the stack. */
-static const char *panic_words(const json_t *frames)
+static bool has_function(const json_t *frames, const char *beginning)
 {
-    const char *last = "";
     const json_t *frame;
     size_t i;
 
     json_array_foreach(frames, i, frame)
     {
-        const char *function = text_of(frame, "function");
-
-        if (begins(function, "core::panicking::") && !last[0])
-            last = function;
-        for (size_t k = 0; k < sizeof(panics) / sizeof(panics[0]); k++) {
-            if (begins(function, panics[k].function))
-                last = panics[k].words;
-        }
+        if (begins(text_of(frame, "function"), beginning))
+            return true;
     }
-    return last;
+    return false;
+}
+
+/* NULL: it is no panic. */
+static const char *panic_message(const json_t *frames, const struct panic_text *panic)
+{
+    if (panic->printed[0])
+        return panic->printed;
+    if (has_function(frames, "core::panicking::") && panic->described[0])
+        return panic->described;
+    for (size_t i = 0; i < sizeof(panics) / sizeof(panics[0]); i++) {
+        if (has_function(frames, panics[i].function))
+            return panics[i].words;
+    }
+    return has_function(frames, "core::panicking::") || has_function(frames, "std::panicking::begin_panic") ? "" : NULL;
 }
 
 static json_t *exception_of(const json_t *report, const struct capture *capture, const json_t *frames)
 {
-    const json_t *signal = json_object_get(report, "signal");
-    const char *abort_message = text_of(report, "abort_message");
+    const char *message = text_of(report, "abort_message"), *class = text_of(json_object_get(report, "signal"), "name");
+    bool is_abort = capture->siginfo.si_signo == SIGABRT;
+    const char *panic = is_abort ? panic_message(frames, &capture->panic) : NULL;
     char mangled[EXCEPTION_TYPE_MAX], type[EXCEPTION_TYPE_MAX], what[EXCEPTION_WHAT_MAX];
 
     if (capture->exception.type[0]) {
         utf8_copy(capture->exception.type, mangled, sizeof(mangled));
-        utf8_copy(capture->exception.what, what, sizeof(what));
         demangle_type(mangled, type, sizeof(type));
-        return json_pack("{s:s, s:s}", "class", type, "message", what);
+        class = type;
+        message = capture->exception.what;
+    } else if (panic) {
+        class = "panic";
+        message = panic;
+    } else if (!message[0]) {
+        message = text_of(json_object_get(report, "signal"), "cause");
     }
-    if (capture->siginfo.si_signo == SIGABRT && (capture->panic_text[0] || panic_words(frames)[0])) {
-        utf8_copy(capture->panic_text, what, sizeof(what));
-        return json_pack("{s:s, s:s}", "class", "panic", "message", what[0] ? what : panic_words(frames));
-    }
-    return json_pack("{s:s, s:s}", "class", text_of(signal, "name"), "message",
-                     abort_message[0] ? abort_message : text_of(signal, "cause"));
+    utf8_copy(message, what, sizeof(what));
+    return json_pack("{s:s, s:s}", "class", class, "message", what);
 }
 
 void title_set(json_t *report, const struct capture *capture)

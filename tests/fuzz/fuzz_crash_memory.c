@@ -75,6 +75,7 @@ static void read_target(struct target *target)
     struct exception exception = {0};
     struct stack frames = {0};
     struct unwinder *unwinder;
+    struct panic_text panic;
     char text[256];
 
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
@@ -85,7 +86,7 @@ static void read_target(struct target *target)
         exception_read(&exception, &target->modules, &target->memory, &frames,
                        (uint64_t)(uintptr_t)__builtin_thread_pointer());
     last_words_read(&target->modules, &target->memory, text, sizeof(text));
-    panic_read(&target->memory, target->registers[REGISTER_SP], text, sizeof(text));
+    panic_read(&target->memory, target->registers[REGISTER_SP], &panic);
     free(frames.frames);
     unwinder_free(unwinder);
 }
