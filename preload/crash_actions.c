@@ -46,8 +46,7 @@ _Atomic uint64_t crash_signals;
 static struct {
     _Atomic uint32_t count;       /* numbers given out; more than there are: none is left */
     _Atomic uint32_t is_done;     /* crash_install() has begun */
-    _Atomic uint32_t has_stack;   /* the program has set an alternate stack */
-    _Atomic uint32_t small_stack; /* and one that is too small for us */
+    _Atomic uint32_t small_stack; /* the program has set an alternate stack that is too small for us */
     void (*libc_restorer)(void);  /* what libc gives the kernel to return by. Written by crash_install() */
 } actions;
 
@@ -107,11 +106,10 @@ static struct kernel_action stub_of(uint32_t number)
         stub.mask = CRASH_MASK;
         return stub;
     }
-    /* The kernel would reset to the default action past us. On a stack of ours its handler would not expect to be. */
+    /* The kernel would reset to the default action past us. SA_ONSTACK stays, also where the only alternate stack is
+     * ours: Go's runtime sets its own past libc, and ends the process when its handler is not on it. */
     stub.flags = (action->flags & ~(uint64_t)(uint32_t)SA_RESETHAND) | SA_RESTORER;
     stub.flags |= SA_SIGINFO; /* without it the kernel leaves out what the signal was about */
-    if (!atomic_load_explicit(&actions.has_stack, memory_order_relaxed))
-        stub.flags &= ~(uint64_t)SA_ONSTACK;
     stub.mask = action->mask;
     return stub;
 }
@@ -261,13 +259,9 @@ void (*crash_seen_handler(void (*handler)(int)))(int)
     return number ? crash_actions[number - 1].handler : handler;
 }
 
-void crash_program_has_stack(bool is_small)
+void crash_avoid_stacks(void)
 {
-    uint32_t before = atomic_exchange_explicit(&actions.has_stack, 1, memory_order_relaxed);
-
-    if (is_small)
-        before &= atomic_exchange_explicit(&actions.small_stack, 1, memory_order_relaxed);
-    if (before)
+    if (atomic_exchange_explicit(&actions.small_stack, 1, memory_order_relaxed))
         return;
     for (int signal = 1; signal < 64; signal++)
         if (crash_owns(signal))

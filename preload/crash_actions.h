@@ -51,9 +51,9 @@ void crash_adopt(int signal);
 /* The handler that the program knows instead of this one, which may be a stub. Context: hook; signal-safe. */
 void (*crash_seen_handler(void (*handler)(int signal)))(int signal);
 
-/* The program has an alternate stack of its own: its handlers that ask for one run there. A stack that is too small for
- * us is for its handlers only. Context: hook; signal-safe; errno is kept. */
-void crash_program_has_stack(bool is_small);
+/* The program has set an alternate stack that is too small for us: from now on it is for its own handlers only, and a
+ * crash is written down on the thread's stack. Context: hook; signal-safe; errno is kept. */
+void crash_avoid_stacks(void);
 
 /* The kernel's action for this signal becomes the default one: the next delivery ends the process. Context: hook;
  * signal-safe; a system call. */

@@ -181,9 +181,9 @@ int crash_sigaltstack(const stack_t *stack, stack_t *ret_before)
         *ret_before = (stack_t){.ss_flags = SS_DISABLE};
     if (!stack || sys_call2(SYS_sigaltstack, 0, (long)&now) != 0)
         return 0;
-    if (!(now.ss_flags & SS_DISABLE))
-        crash_program_has_stack(is_small(now.ss_size));
-    else if (own)
+    if ((now.ss_flags & SS_DISABLE) && own)
         set(own, NULL);
+    else if (!(now.ss_flags & SS_DISABLE) && is_small(now.ss_size))
+        crash_avoid_stacks();
     return 0;
 }

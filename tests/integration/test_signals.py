@@ -5,6 +5,7 @@ the process is held only as long as the agent wants."""
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import time
@@ -12,7 +13,7 @@ import unittest
 
 import crash_agent
 from crash_agent import CrashAgent
-from harness import APPS, PYTHON, ShimTest
+from harness import APPS, PYTHON, SOURCE, ShimTest
 
 FAULT, HANDLED, EXITED = 0, crash_agent.HANDLED, crash_agent.HANDLED | crash_agent.EXITED
 STOPPING = {signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
@@ -60,6 +61,21 @@ class ViewTest(SignalTest):
 
     def test_from_the_first_socket(self):
         self._both(APPS / "signal_view", "late", SPANSHIM_CRASH="auto")
+
+    @unittest.skipUnless(shutil.which("go"), "no Go here")
+    def test_go(self):
+        """Its runtime insists on its own alternate stacks, which it sets past libc."""
+        program = self.directory / "handled"
+        env = {**os.environ, "GOCACHE": str(self.directory / "cache"), "GOPROXY": "off", "GOFLAGS": "-mod=mod", "CGO_ENABLED": "1"}
+        subprocess.run(["go", "build", "-o", program, SOURCE / "test-apps" / "crash" / "handled.go"], cwd=self.directory, env=env,
+                       timeout=100, check=True)
+        self.assertEqual(20, self._both(program).count(b"recovered"))
+        ends = []
+        for env in (self.spanshim.env(preload=False), self.shimmed()):
+            self.listen()
+            ended = subprocess.run([program, "crash"], env=env, capture_output=True, timeout=60, check=False)
+            ends.append((ended.returncode, ended.stdout, ended.stderr.split(b"\n")[0]))
+        self.assertEqual(*ends)
 
     def test_handlers_are_there_and_not_seen(self):
         """The kernel knows of handlers that the program doesn't, unless capture is off."""
