@@ -2,6 +2,7 @@
 """Real servers struck by SIGSEGV while they serve: the report names the request that was in flight, and its span ends as an
 error of the same trace."""
 
+import contextlib
 import os
 import secrets
 import signal
@@ -9,7 +10,7 @@ import unittest
 from pathlib import Path
 
 import servers
-from harness import STATUS_ERROR, ShimTest
+from harness import PYTHON, STATUS_ERROR, ShimTest
 from http_client import Connection, request_bytes
 from processes import children, descriptors, free_port
 from rollbar_sink import TOKEN, RollbarSink
@@ -33,6 +34,20 @@ def _socket_inode(port, client_port):
         if fields[1].endswith(f":{port:04X}") and fields[2].endswith(f":{client_port:04X}"):
             return fields[9]
     raise LookupError("no such connection")
+
+
+# A thread for each request; one path is its end.
+THREADS = """
+import ctypes, http.server, time
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        if self.path.startswith("/crash"):
+            ctypes.string_at(0)
+        time.sleep(60)
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+print("port", server.server_address[1], flush=True)
+server.serve_forever()
+"""
 
 
 class StruckTest(ShimTest):
@@ -112,6 +127,25 @@ class StruckTest(ShimTest):
                          (request["method"], request["url"], request["user_agent"]))
         self.assertEqual((span["trace_id"], span["span_id"]), (request["trace_id"], request["span_id"]))
         self.assertEqual(1, len(report["open_requests"]))
+
+    def test_one_request_of_several(self):
+        """Each thread has its own: the one whose thread crashed is the report's, the others were open as well."""
+        process = self.run_program([PYTHON, "-c", THREADS], name="threads")
+        port = process.announced_port()
+        with contextlib.ExitStack() as stack:
+            for number in range(5):
+                waiting = stack.enter_context(Connection(port))
+                waiting.send(request_bytes("GET", f"/slow/{number}"))
+                self.wait_for_requests(number + 1)
+            struck = stack.enter_context(Connection(port))
+            struck.send(request_bytes("GET", "/crash?code=7"))
+            self.assertEqual(-signal.SIGSEGV, process.wait())
+        report, = self.reports(1)
+        self.assertEqual(("/crash", "code=7", True), tuple(report["request"][name] for name in ("path", "query", "certain")))
+        self.assertEqual(6, len(report["open_requests"]))
+        spans = {span["attributes"]["url.path"]: span for span in self.spans(6)}
+        self.assertEqual({"SIGSEGV"}, {span["attributes"]["error.type"] for span in spans.values()})
+        self.assertEqual(report["request"]["span_id"], spans["/crash"]["span_id"])
 
     def test_nginx(self):
         self._strike(self.nginx, "nginx")
