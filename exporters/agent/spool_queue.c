@@ -25,6 +25,14 @@ static void leave_depth(struct spool_queue *queue, uint64_t items, uint64_t byte
 
 /* putting */
 
+static bool is_undeleted(const struct spool_queue *queue, int64_t id)
+{
+    for (size_t i = 0; i < queue->undeleted_count; i++)
+        if (queue->undeleted[i] == id)
+            return true;
+    return false;
+}
+
 /* Take out the oldest, reports last, but for what is under way. SQLITE_NOTFOUND: there is nothing else. */
 static int drop_oldest(struct spool_queue *queue)
 {
@@ -36,7 +44,7 @@ static int drop_oldest(struct spool_queue *queue)
 
     (void)sqlite3_reset(statement);
     int code = is_found ? spool_delete(queue->spool, id, queue->owner) : SQLITE_NOTFOUND;
-    if (code != SQLITE_OK)
+    if (code != SQLITE_OK || is_undeleted(queue, id))
         return code;
     leave_depth(queue, items, bytes);
     queue->depth.full_count += items;
@@ -123,14 +131,6 @@ int spool_put(struct spool_queue *queue, enum spool_kind kind, uint32_t count, c
 }
 
 /* taking */
-
-static bool is_undeleted(const struct spool_queue *queue, int64_t id)
-{
-    for (size_t i = 0; i < queue->undeleted_count; i++)
-        if (queue->undeleted[i] == id)
-            return true;
-    return false;
-}
 
 /* The oldest that is not done with. 0: none. */
 static int64_t find_oldest(const struct spool_queue *queue, uint64_t *ret_created_ms)
