@@ -27,7 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { NOBODY = 65534, NAMING_NICE = 5, COPY_POLL_NS = 1000000 };
+enum { NOBODY = 65534, NAMING_NICE = 10, COPY_POLL_NS = 1000000 };
 enum { NAMING_AT_ONCE = 2, NAMING_POLL_NS = 10000000, NAMING_POLLS = 2000 };
 
 /* One reading; its process has no other. */
