@@ -3,6 +3,7 @@
 #include "hooks/hook.h"
 
 #include "preload/arena.h"
+#include "preload/crash_stack.h"
 #include "preload/link.h"
 #include "preload/ring.h"
 
@@ -17,6 +18,7 @@ int mlockall(int flags)
     if (result == 0 && process_in_vfork == 0) {
         if ((flags & MCL_CURRENT) && !atomic_load_explicit(&process_sandboxed, memory_order_relaxed)) {
             arena_unlock();
+            crash_stack_unlock();
             ring_unlock();
         }
         if (flags & MCL_FUTURE)

@@ -177,27 +177,27 @@ static void adjust(int signal)
 }
 
 /* libc returns from handlers by a function of its own, and says so in what it reports. */
-static void learn_restorer(void)
+static bool learn_restorer(void)
 {
     struct kernel_action before;
-    struct kernel_action after;
+    struct kernel_action after = {0};
     struct sigaction same = {0};
 
     if (kernel_set(SIGSYS, NULL, &before) != 0)
-        return;
+        return false;
     same.sa_handler = before.handler;
     same.sa_flags = (int)before.flags;
     memcpy(&same.sa_mask, &before.mask, sizeof(before.mask));
     if (REAL(sigaction)(SIGSYS, &same, NULL) != 0 || kernel_set(SIGSYS, &before, &after) != 0)
-        return;
+        return false;
     actions.libc_restorer = after.restorer;
+    return after.restorer != NULL;
 }
 
 void crash_install(void)
 {
-    if (atomic_exchange_explicit(&actions.is_done, 1, memory_order_relaxed))
+    if (atomic_exchange_explicit(&actions.is_done, 1, memory_order_relaxed) || !learn_restorer())
         return;
-    learn_restorer();
     atomic_store_explicit(&crash_signals, OURS, memory_order_release);
     for (int signal = 1; signal < 64; signal++)
         if (OURS & BIT(signal))

@@ -143,6 +143,16 @@ void crash_stack_init(void)
         (void)sys_call2(SYS_sigaltstack, (long)&before, 0);
 }
 
+void crash_stack_unlock(void)
+{
+    for (uint32_t i = 0; i < CHUNKS_MAX; i++) {
+        char *chunk = atomic_load_explicit(&stacks.chunks[i], memory_order_acquire);
+
+        if (chunk)
+            (void)sys_call2(SYS_munlock, (long)chunk, CHUNK_SIZE);
+    }
+}
+
 void crash_stack_after_fork(void)
 {
     if (own)

@@ -24,6 +24,9 @@ void crash_stack_use(uint32_t number);
 /* sigaltstack(), as without us. Context: hook; signal-safe; sets errno. */
 int crash_sigaltstack(const stack_t *stack, stack_t *ret_before);
 
+/* The program has locked all its memory: stacks need not be there before they are used. Context: hook; system calls. */
+void crash_stack_unlock(void);
+
 /* The one thread of a fork's child has another number than its parent's. Context: child; signal-safe. */
 void crash_stack_after_fork(void);
 
