@@ -4,6 +4,7 @@
 #include "exporters/agent/process.h"
 #include "exporters/agent/recent.h"
 #include "exporters/agent/resource.h"
+#include "exporters/agent/settings.h"
 #include "exporters/agent/source.h"
 #include "exporters/agent/span.h"
 #include "exporters/crash/report.h"
@@ -267,7 +268,7 @@ static void add_host(json_t *report, const struct resource *resource)
     (void)json_object_set_new(report, "host", host);
 }
 
-/* What the reader found stays. */
+/* What the reader found stays, but for the arguments: they may hold secrets. */
 static void add_process(json_t *report, const struct source *source, const struct process *process)
 {
     json_t *known = json_object_get(report, "process"), *facts = json_object();
@@ -281,6 +282,8 @@ static void add_process(json_t *report, const struct source *source, const struc
     set_text(facts, "executable", source->executable, strlen(source->executable));
     if (known)
         (void)json_object_update(facts, known);
+    if (!source->settings || !source->settings->command_args)
+        (void)json_object_del(facts, "argv");
     (void)json_object_set_new(report, "process", facts);
 }
 

@@ -61,7 +61,8 @@ class ConditionTest(ShimTest):
     def both(self, condition, fault="null_write", wrap=(), between=None, library=LIBRARY, **options):
         """Run under this condition, bare and shimmed. `between` happens to the shimmed run, before its crash."""
         argv = [*wrap, str(APPS / "crasher"), *["-w"][:bool(between)], fault, condition]
-        env = self.spanshim.env(preload=False, SPANSHIM_CRASH="always", SPANSHIM_CRASH_TIMEOUT=TIMEOUT_MS)
+        env = self.spanshim.env(preload=False, SPANSHIM_CRASH="always", SPANSHIM_CRASH_TIMEOUT=TIMEOUT_MS,
+                                SPANSHIM_COMMAND_ARGS="true")
         with crash_runs.settled_layout(cores=False):
             bare = self._run("bare", argv, env, between and (lambda pid: None), **options)
             preload = preload_environment(library)

@@ -61,6 +61,7 @@ class TableTest(ShimTest):
             self.assertTrue(stand_in_order(names, row.frames), f"{row.frames} in {names}")
         self.assertEqual(row.threads, len(report.get("threads", [])))
         self.assertEqual("crash" if row.threads else "death", report["kind"])
+        self.assertNotIn("argv", report["process"])  # nobody asked for arguments, which may hold secrets
         self.assertEqual(os.path.basename(row.argv[0]), os.path.basename(report["process"]["executable"].removesuffix(" (deleted)")))
 
     def test_faults(self):
