@@ -56,14 +56,20 @@ static void read_crash(int turns)
         (void)close(message.fds[i]);
 }
 
+/* One that the process's user has stopped would never come to its time limit. */
 static void reap(int signals)
 {
     struct signalfd_siginfo info;
+    pid_t child;
+    int status;
 
     while (read(signals, &info, sizeof(info)) == sizeof(info))
         ;
-    while (child_count > 0 && waitpid(-1, NULL, WNOHANG) > 0)
-        child_count--;
+    while (child_count > 0 && (child = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0)
+        if (WIFSTOPPED(status))
+            (void)kill(child, SIGKILL);
+        else
+            child_count--;
 }
 
 /* False: the worker is gone. */

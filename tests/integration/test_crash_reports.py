@@ -2,6 +2,7 @@
 """From a crash to what is known of it: the local report with the request in flight, the span that ends as an error with
 the exception, whoever of the agent's processes dies meanwhile."""
 
+import contextlib
 import json
 import os
 import secrets
@@ -178,6 +179,19 @@ class AgentDiesTest(CrashTest):
         report, = self.reports()
         self.assertEqual("/null", report["request"]["path"])
         wait_until(lambda: processes.children(self.spanshim.worker_pid), what="a new helper")
+
+    def test_reader_is_stopped(self):
+        server, port = self.start()
+        self.wait_for_processes(1)
+        helper, = processes.children(self.spanshim.worker_pid)
+        self.ask(port, "/null")
+        wait_until(lambda: processes.children(helper) or list(self.folder.glob("*.json")), what="the reader",
+                   interval=0.001)
+        for reader in processes.children(helper):  # none when we were too late
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(reader, signal.SIGSTOP)
+        self.assertEqual(-signal.SIGSEGV, server.popen.wait(PATIENCE_S))
+        self.reports()
 
     def test_agent_is_gone(self):
         server, port = self.start()
