@@ -80,6 +80,7 @@ struct dying dying_program(char *const arguments[], bool shut)
 
         leave_no_core();
         (void)snprintf(number, sizeof(number), "%d", fd);
+        (void)!chdir(DYING_FOLDER); /* some leave files */
         setenv("DYING_AREA", number, 1);
         setenv("LD_PRELOAD", DYING_WATCH, 1);
         (void)!freopen("/dev/null", "w", stdout); /* crashers say what they do */
