@@ -262,6 +262,14 @@ class ReportTest(SignalTest):
                 self.assertEqual(0, process.wait())
                 self.assertEqual([], agent.crashes())
 
+    def test_nothing_of_an_exit_after_a_handler(self):
+        """The frame that the kernel made for the handler is still in memory, and the exit comes from below it."""
+        for way in ("return", "jump", "switch"):
+            with self.subTest(way):
+                agent = self.listen()
+                self.assertEqual(7, self.run_program([APPS / "signal_exit", way], self.shimmed()).wait())
+                self.assertEqual([], agent.crashes())
+
     def test_nothing_of_ordinary_ends(self):
         for code in ("pass", "import os; os._exit(3)", "import os, signal; os.kill(os.getpid(), signal.SIGTERM)",
                      "import subprocess; subprocess.run(['true'], check=True)"):
