@@ -11,7 +11,7 @@ fn price(prices: &[i32], number: usize) -> i32 {
 #[allow(unconditional_recursion)]
 fn deeper(depth: u64) -> u64 {
     let space = [depth; 64];
-    deeper(std::hint::black_box(space)[0] + 1) + space[1]
+    deeper(unsafe { std::ptr::read_volatile(&space[0]) } + 1) + unsafe { std::ptr::read_volatile(&space[1]) }
 }
 
 #[inline(never)]
@@ -25,7 +25,7 @@ fn main() {
         Some("panic") => println!("{}", price(&[1, 2, 3], number)),
         Some("words") => refuse(),
         Some("overflow") => println!("{}", deeper(0)),
-        Some("null") => println!("{}", unsafe { *std::hint::black_box(std::ptr::null::<i32>()) }),
+        Some("null") => println!("{}", unsafe { std::ptr::read_volatile(env::args().count().wrapping_sub(2) as *const i32) }),
         _ => std::process::exit(2),
     }
 }

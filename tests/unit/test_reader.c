@@ -194,10 +194,20 @@ static void test_reader_of_cxx_exceptions(void **state)
     }
 }
 
+/* Rust before 1.70 leaves nothing of this text. */
+static void expect_refusal(json_t *report)
+{
+    const char *title = crash_text(report, "title");
+
+    if (strcmp(title, "panic in panic::refuse: no stock left") && strcmp(title, "panic in panic::refuse"))
+        crash_fail(report, "panic in panic::refuse: no stock left");
+    crash_expect(report, "panic::refuse ");
+    json_decref(report);
+}
+
 static void test_reader_of_rust_panics(void **state)
 {
-    static const struct row words = {
-        {"crasher_rust", "words"}, "panic in panic::refuse: no stock left", "panic::refuse "};
+    static const char *const words[ARGUMENTS_MAX] = {"crasher_rust", "words"};
     static const char *const numbers[ARGUMENTS_MAX] = {"crasher_rust", "panic"};
 
     (void)state;
@@ -209,7 +219,7 @@ static void test_reader_of_rust_panics(void **state)
         json_t *report;
 
         assert_int_equal(setenv("RUST_BACKTRACE", backtrace ? "1" : "0", 1), 0);
-        check(&words, false);
+        expect_refusal(run(words, false));
         report = run(numbers, false);
         assert_non_null(strstr(crash_text(report, "title"), "panic in panic::price: index out of bounds"));
         crash_expect(report, "panic::price panic::main ");
