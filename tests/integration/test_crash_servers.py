@@ -12,7 +12,7 @@ from pathlib import Path
 import servers
 from harness import PYTHON, STATUS_ERROR, ShimTest
 from http_client import Connection, request_bytes
-from processes import children, descriptors, free_port
+from processes import children, descriptors, free_port, wait_until
 from rollbar_sink import TOKEN, RollbarSink
 
 SLOW = "/delay/30000"
@@ -158,6 +158,55 @@ class StruckTest(ShimTest):
 
     def test_node(self):
         self._strike(lambda: servers.node(self), "node")
+
+
+# Children that crash amid their first request, and are replaced; some at once, so many in all.
+LOOP = """
+import ctypes, os, socket, sys
+listener = socket.create_server(("127.0.0.1", 0))
+def serve():
+    client = socket.create_connection(listener.getsockname())
+    client.send(b"GET /first HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n")
+    server, _ = listener.accept()
+    server.recv(1000)
+    ctypes.string_at(0)
+left, alive, ends = int(sys.argv[1]), 0, set()
+while left or alive:
+    while left and alive < 4:
+        left, alive = left - 1, alive + 1
+        if os.fork() == 0:
+            serve()
+    ends.add(os.wait()[1] & 127)
+    alive -= 1
+print(ends)
+"""
+
+
+class LoopTest(ShimTest):
+    """A server whose workers crash in a loop: each is read, and nothing is left of it."""
+
+    CRASHES = 40  # fewer than the agent keeps
+
+    def _agent_processes(self):
+        found = [self.spanshim.agent.pid]
+        for pid in found:
+            found += children(pid)
+        return found
+
+    def test_crash_loop(self):
+        self.needs_spans()
+        self.assertTrue(self.spanshim.flush())  # it has all that it needs by then
+        before = len(descriptors(self.spanshim.worker_pid))
+        wait_until(lambda: len(self._agent_processes()) == 3, what="keeper, worker and helper")
+        process = self.run_program([PYTHON, "-c", LOOP, self.CRASHES], name="loop")
+        self.assertEqual(0, process.wait())
+        self.assertEqual(b"{11}\n", process.out)
+        reports = self.reports(self.CRASHES)
+        self.assertEqual(self.CRASHES, len(reports))
+        self.assertEqual({"/first"}, {report["request"]["path"] for report in reports})
+        self.assertEqual(1, len({report["title"] for report in reports}))
+        wait_until(lambda: len(self._agent_processes()) == 3, what="the end of all readings")
+        wait_until(lambda: len(descriptors(self.spanshim.worker_pid)) <= before + 4, what="the agent's descriptors are closed")
 
 
 if __name__ == "__main__":
