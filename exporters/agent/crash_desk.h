@@ -3,7 +3,7 @@
  * completes the report (crash_facts.c), and files it when the process is dead and its wait status known, or not to be
  * had: on this machine (crash_store.c) and with the destinations. Until then the lane stays as the process left it.
  *
- *   rounds.c -> crash_desk_look: READY -> READING -> helper: reads, DONE, names -> report -> death -> filed
+ *   lanes.c -> crash_desk_look: READY -> READING -> helper: reads, DONE, names -> report -> death -> filed
  *
  * What a worker's death interrupts the next one finds in the lane; a report's uuid is made of what stands there, so no
  * crash has two. */

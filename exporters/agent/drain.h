@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reads a lane as wire.h says a reader must, and appends what it finds to the source's journal. Knows no process, no
- * clock and no destination; rounds.c says when, and whether the owner still lives. */
+ * clock and no destination; lanes.c says whether the owner still lives, rounds.c when. */
 #ifndef SPANSHIM_DRAIN_H
 #define SPANSHIM_DRAIN_H
 

@@ -4,22 +4,19 @@
 #include "exporters/agent/clock.h"
 #include "exporters/agent/crash_desk.h"
 #include "exporters/agent/destinations.h"
-#include "exporters/agent/drain.h"
 #include "exporters/agent/intake.h"
 #include "exporters/agent/journals.h"
+#include "exporters/agent/lanes.h"
 #include "exporters/agent/log.h"
 #include "exporters/agent/loop.h"
-#include "exporters/agent/owner.h"
 #include "exporters/agent/process.h"
 #include "exporters/agent/reading.h"
 #include "exporters/agent/reclaim.h"
 #include "exporters/agent/source.h"
-#include "exporters/agent/users.h"
 #include "exporters/agent/waiter.h"
 #include "preload/wire.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <time.h>
@@ -34,7 +31,6 @@ static const uint64_t restless_ns = 1000 * MS; /* without a record: then asleep 
 /* Nobody is known in a ring: who maps it is looked at again and again, ever more seldom. Where that can't be told it is
  * over after a while. */
 static const uint64_t check_first_ns = 50 * MS, check_max_ns = 64000 * MS, linger_ns = 1000 * MS;
-static const uint64_t claim_ns = 200 * MS; /* for a claim to be completed */
 static const uint64_t housekeeping_ns = 1000 * MS;
 static const int64_t clock_step_ns = 1000000;
 
@@ -50,16 +46,6 @@ static struct {
 static void start_round(void *arg);
 static bool read_source(struct source *source, uint64_t now_ns);
 
-static uint32_t pid_of(uint64_t owner)
-{
-    return (uint32_t)owner;
-}
-
-static uint32_t generation_of(uint64_t owner)
-{
-    return (uint32_t)(owner >> 32);
-}
-
 /* The next round, not later than in delay_ns. */
 static void schedule(uint64_t delay_ns)
 {
@@ -73,234 +59,13 @@ void rounds_keep_house(void)
         (void)loop_timer_set(rounds.loop, &rounds.housekeeping, housekeeping_ns);
 }
 
-/* owners */
-
-static void stop_watching(struct source_lane *state)
-{
-    if (state->watched)
-        loop_fd_remove(rounds.loop, state->pidfd);
-    state->watched = false;
-}
-
-static void close_owner(struct source_lane *state)
-{
-    stop_watching(state);
-    if (state->pidfd >= 0)
-        close(state->pidfd);
-    state->pidfd = -1;
-}
-
-static void owner_died(void *arg, int fd, uint32_t events)
-{
-    struct source_lane *state = arg;
-
-    (void)fd;
-    (void)events;
-    stop_watching(state);
-    state->dead = true;
-    (void)read_source(state->source, clock_now_ns(CLOCK_MONOTONIC));
-    schedule(round_ns);
-}
-
-static void first_died(void *arg, int fd, uint32_t events)
-{
-    struct source *source = arg;
-
-    (void)events;
-    loop_fd_remove(rounds.loop, fd);
-    source->first_dead = true;
-    source->first_died_ns = clock_now_ns(CLOCK_MONOTONIC);
-    (void)read_source(source, clock_now_ns(CLOCK_MONOTONIC));
-    schedule(round_ns);
-}
-
-/* Fill the lane's state for a new owner. False while the claim is not complete. */
-static bool meet_owner(struct source *source, uint32_t lane, uint64_t word, uint64_t now_ns)
-{
-    struct source_lane *state = &source->lanes[lane];
-    uint64_t claimed_boot_ns = source_lane(source, lane)->claimed_boot_ns;
-    enum owner_state answer;
-    struct owner owner;
-
-    if (state->unclear_since_ns && now_ns - state->unclear_since_ns >= claim_ns && !claimed_boot_ns)
-        claimed_boot_ns = UINT64_MAX / 2; /* it won't be; its number must do */
-    answer = owner_identify(source, pid_of(word), claimed_boot_ns, &owner);
-    if (answer == OWNER_UNCLEAR) {
-        if (!state->unclear_since_ns)
-            state->unclear_since_ns = now_ns;
-        return false;
-    }
-    state->unclear_since_ns = 0;
-    state->owner = word;
-    state->dead = answer == OWNER_DEAD;
-    state->start_ticks = owner.start_ticks;
-    state->process = process_new(source, lane, generation_of(word), owner.pid);
-    if (state->process) {
-        state->process->started_unix_ns = owner_start_unix_ns(owner.start_ticks);
-        state->process->is_start_known = owner.start_ticks != 0;
-    }
-    if (answer == OWNER_DEAD && source->pidfd >= 0 && pid_of(word) == (uint32_t)source->own_pid)
-        state->pidfd = fcntl(source->pidfd, F_DUPFD_CLOEXEC, 0); /* tells how it ended */
-    if (answer == OWNER_ALIVE) {
-        state->pidfd = owner.pidfd;
-        state->watched = true;
-        if (state->process)
-            process_refresh(state->process, owner.pidfd, now_ns);
-        if (loop_fd_set(rounds.loop, owner.pidfd, EPOLLIN, owner_died, state))
-            stop_watching(state); /* then it lives as long as others of its image */
-    }
-    return true;
-}
-
-/* The same within the user's share of our time: to find a process of another pid namespace all of /proc is read, and a
- * hostile ring has a new owner each time we look. */
-static bool meet_in_turn(struct source *source, uint32_t lane, uint64_t word, uint64_t now_ns)
-{
-    uint64_t start_ns = clock_now_ns(CLOCK_MONOTONIC);
-    bool is_met;
-
-    if (!users_may_take_time(source->uid, start_ns))
-        return false;
-    is_met = meet_owner(source, lane, word, now_ns);
-    users_took_time(source->uid, start_ns, clock_now_ns(CLOCK_MONOTONIC) - start_ns);
-    return is_met;
-}
-
-static void forget_owner(struct source_lane *state)
-{
-    close_owner(state);
-    if (state->process)
-        state->process->ended = true;
-    state->process = NULL;
-    state->dead = state->dirty = false;
-    state->stuck_since_ns = 0;
-    state->fate[0] = '\0';
-    rounds_keep_house();
-}
-
-/* Lanes are claimed from the first up: behind one that never was, none was, and its page need not be touched. */
-static bool was_claimed(const struct source *source, uint32_t lane)
-{
-    return source->lanes[lane].owner != 0 || source_lane(source, lane)->claimed_boot_ns != 0;
-}
-
-/* The owner is gone: what it left open ends now, and the lane is free for another. */
-static void end_owner(struct source *source, uint32_t lane, uint64_t now_ns)
-{
-    struct source_lane *state = &source->lanes[lane];
-    int64_t shift_ns = source->wall_offset_ns - rounds.wall_offset_ns; /* 0 where its clock is ours */
-    const char *fate;
-
-    state->dead = true;
-    for (int lap = 0; lap < 2 && drain_lane(source, lane, now_ns) > 0; lap++)
-        ; /* bounded: it may not be as dead as it was told */
-    fate = crash_desk_end(source, lane);
-    (void)drain_open_requests(source, lane, now_ns - (uint64_t)(source->same_clock ? 0 : shift_ns), fate);
-    drain_release(source, lane);
-    state->owner = (uint64_t)(generation_of(state->owner) + 1) << 32;
-    forget_owner(state);
-}
-
-/* reading */
-
-/* What a look at a source's lanes came to. */
-struct look {
-    size_t moved_count;   /* cells */
-    uint32_t lane_count;  /* that have an owner */
-    uint32_t known_count; /* whose owner's death will be told */
-    bool pending;         /* something is waited for */
-    bool pressed;         /* a lane filled up */
-    bool rang;            /* the crash bell: a process may wait for us */
-    bool crashed;         /* one does */
-    bool unmet;           /* a lane's owner is not known yet */
-};
-
-static void read_lane(struct source *source, uint32_t lane, uint64_t now_ns, struct look *look)
-{
-    struct source_lane *state = &source->lanes[lane];
-    size_t moved;
-
-    if (look->rang)
-        look->crashed |= crash_desk_look(source, lane); /* first of all: it is kept from dying */
-    moved = drain_lane(source, lane, now_ns);
-    look->moved_count += moved;
-    look->lane_count++;
-    if (moved && state->process && state->watched)
-        process_refresh(state->process, state->pidfd, now_ns);
-    if (moved > source->cell_count / 4)
-        look->pressed = true;
-    if (state->dead && crash_desk_holds(source, lane)) {
-        look->known_count++;
-        look->pending = true;
-        return;
-    }
-    if (state->dead) {
-        end_owner(source, lane, now_ns);
-        look->lane_count--;
-        return;
-    }
-    look->known_count += state->watched;
-    look->pending |= state->stuck_since_ns != 0;
-}
-
-static void look_at_lane(struct source *source, uint32_t lane, uint64_t word, uint64_t now_ns, struct look *look)
-{
-    struct source_lane *state = &source->lanes[lane];
-
-    if (word != state->owner && pid_of(state->owner) != 0)
-        forget_owner(state); /* it gave the lane back, unused */
-    if (pid_of(word) == 0) {
-        state->owner = word;
-        return;
-    }
-    if (word != state->owner && !meet_in_turn(source, lane, word, now_ns)) {
-        look->pending = look->unmet = true;
-        look->lane_count++;
-        look->known_count++;
-        return;
-    }
-    read_lane(source, lane, now_ns, look);
-}
-
-static struct look look_at_source(struct source *source, uint64_t now_ns)
-{
-    uint32_t bell = source->crash_offset ? atomic_load(&source_ring(source)->crash_bell) : 0;
-    struct look look = {.rang = bell != source->bell || source->is_unheard};
-
-    for (uint32_t lane = 0; lane < source->lane_count; lane++) {
-        uint64_t word = atomic_load(&source_lane(source, lane)->owner);
-
-        if (word == 0 && !was_claimed(source, lane))
-            break;
-        look_at_lane(source, lane, word, now_ns, &look);
-    }
-    if (look.lane_count * 4 > source->lane_count * 3)
-        look.pressed = true;
-    source->bell = bell;
-    source->is_unheard = look.rang && look.unmet;
-    return look;
-}
-
 /* the image's end */
 
-/* Nobody maps it any more: whoever could not be told to be dead is gone, or is another program now. */
+/* Nobody maps it any more. */
 static void end_all(struct source *source, uint64_t now_ns)
 {
-    bool is_held = false;
-
-    (void)look_at_source(source, now_ns);
-    for (uint32_t lane = 0; lane < source->lane_count; lane++) {
-        struct source_lane *state = &source->lanes[lane];
-
-        if (pid_of(state->owner) == 0)
-            continue;
-        state->dead = true;
-        if (crash_desk_holds(source, lane))
-            is_held = true;
-        else
-            end_owner(source, lane, now_ns);
-    }
-    source->over = !is_held;
+    (void)lanes_read(source, now_ns);
+    source->over = lanes_end_all(source, now_ns);
 }
 
 /* Out of memory while it was mapped again: what is in it is lost. */
@@ -309,8 +74,7 @@ static void give_up(struct source *source)
     log_line(LOG_LEVEL_ERROR, "process %d (%s): its ring can't be mapped any more", (int)source->pid,
              source->executable);
     crash_desk_forget(source);
-    for (uint32_t lane = 0; lane < source->lane_count; lane++)
-        forget_owner(&source->lanes[lane]);
+    lanes_forget(source);
     source->over = true;
 }
 
@@ -363,7 +127,7 @@ static uint64_t check_delay(uint64_t quiet_ns)
     return quiet_ns < check_max_ns ? quiet_ns : check_max_ns;
 }
 
-static void check_quiet(struct source *source, const struct look *look, uint64_t now_ns)
+static void check_quiet(struct source *source, const struct lanes_look *look, uint64_t now_ns)
 {
     if (!source->first_dead || look->known_count > 0) {
         source->quiet_since_ns = 0;
@@ -379,26 +143,9 @@ static void check_quiet(struct source *source, const struct look *look, uint64_t
 
 /* sleeping */
 
-static bool has_more(const struct source *source)
-{
-    for (uint32_t lane = 0; lane < source->lane_count; lane++) {
-        uint64_t word = atomic_load(&source_lane(source, lane)->owner);
-
-        if (word == 0 && !was_claimed(source, lane))
-            return false;
-        if (word != source->lanes[lane].owner || (pid_of(word) != 0 && drain_has_more(source, lane)))
-            return true;
-    }
-    return false;
-}
-
-/* One that may not make the system call leaves us asleep. */
 static bool can_wake_us(const struct source *source)
 {
-    for (uint32_t lane = 0; lane < source->lane_count; lane++)
-        if (source->lanes[lane].process && atomic_load(&source_lane(source, lane)->cannot_wake))
-            return false;
-    return rounds.wake_fd >= 0;
+    return rounds.wake_fd >= 0 && lanes_can_wake_us(source);
 }
 
 static void fall_asleep(struct source *source, uint64_t now_ns)
@@ -410,7 +157,7 @@ static void fall_asleep(struct source *source, uint64_t now_ns)
     /* seq_cst, then look again; pairs with the shim's commit, which then looks at `asleep`: one of us sees the other.
      */
     atomic_store(&source_ring(source)->asleep, 1);
-    source->asleep = !has_more(source) && waiter_watch(&source_ring(source)->asleep, 1) == 0;
+    source->asleep = !lanes_have_more(source) && waiter_watch(&source_ring(source)->asleep, 1) == 0;
     if (!source->asleep)
         atomic_store(&source_ring(source)->asleep, 0);
 }
@@ -450,13 +197,13 @@ static void on_wake(void *arg, int fd, uint32_t events)
 /* Did a crashed process wait for it? */
 static bool read_source(struct source *source, uint64_t now_ns)
 {
-    struct look look;
+    struct lanes_look look;
     uint32_t before;
 
     if (source->over)
         return false;
     before = reading_begin(source->id);
-    look = look_at_source(source, now_ns);
+    look = lanes_read(source, now_ns);
     if (look.moved_count) {
         source->last_active_ns = now_ns;
         rounds_keep_house();
@@ -554,6 +301,17 @@ static void start_round(void *arg)
         schedule(next_ns);
 }
 
+void rounds_read_now(struct source *source)
+{
+    (void)read_source(source, clock_now_ns(CLOCK_MONOTONIC));
+    schedule(round_ns);
+}
+
+int64_t rounds_wall_offset_ns(void)
+{
+    return rounds.wall_offset_ns;
+}
+
 void rounds_look_again(void)
 {
     schedule(0);
@@ -587,6 +345,17 @@ bool rounds_busy(void)
 
 /* sources */
 
+static void first_died(void *arg, int fd, uint32_t events)
+{
+    struct source *source = arg;
+
+    (void)events;
+    loop_fd_remove(rounds.loop, fd);
+    source->first_dead = true;
+    source->first_died_ns = clock_now_ns(CLOCK_MONOTONIC);
+    rounds_read_now(source);
+}
+
 /* The same process, seen through an older hand-over, executes another image now: its stack has moved. One that only
  * changed its user has moved to a new ring, and what it had open still stands in the old one. */
 static void end_older_image(struct source *older, const struct source *newer, uint64_t now_ns)
@@ -594,12 +363,8 @@ static void end_older_image(struct source *older, const struct source *newer, ui
     if (!newer->start_ticks || !newer->stack_start || newer->stack_start == older->stack_start)
         return;
     (void)read_source(older, now_ns); /* owners are known after it */
-    for (uint32_t lane = 0; !older->over && lane < older->lane_count; lane++) {
-        struct source_lane *state = &older->lanes[lane];
-
-        if (state->process && state->process->pid == newer->pid && state->start_ticks == newer->start_ticks)
-            end_owner(older, lane, now_ns);
-    }
+    if (!older->over)
+        lanes_end_process(older, newer, now_ns);
     if (older->pid == newer->pid && older->start_ticks == newer->start_ticks && !older->first_dead) {
         loop_fd_remove(rounds.loop, older->pidfd);
         older->first_dead = true;
@@ -628,17 +393,14 @@ void rounds_remove(struct source *source)
     crash_desk_forget(source);
     if (source->pidfd >= 0)
         loop_fd_remove(rounds.loop, source->pidfd);
-    for (uint32_t lane = 0; lane < source->lane_count; lane++) {
-        close_owner(&source->lanes[lane]);
-        if (source->lanes[lane].process)
-            source->lanes[lane].process->ended = true;
-    }
+    lanes_close(source);
 }
 
 int rounds_init(struct loop *loop)
 {
     int error = waiter_init(&rounds.wake_fd);
 
+    lanes_init(loop);
     rounds.loop = loop;
     rounds.timer = (struct loop_timer){.fn = start_round};
     rounds.housekeeping = (struct loop_timer){.fn = keep_house};

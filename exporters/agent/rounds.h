@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* When rings are read: in short rounds while something happens, on a wake-up when nothing does. Also who lives in them:
- * each lane's owner is identified once, and its death ends its lane. */
+/* When rings are read: in short rounds while something happens, on a wake-up when nothing does; and when one is over,
+ * as nobody maps it any more. Who lives in them, and what they wrote, is lanes.c's. */
 #ifndef SPANSHIM_ROUNDS_H
 #define SPANSHIM_ROUNDS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct loop;
 struct source;
@@ -17,6 +18,12 @@ void rounds_deinit(void);
 void rounds_add(struct source *source);
 /* It is about to be unmapped. Context: loop. */
 void rounds_remove(struct source *source);
+
+/* Somebody in it died: read it now, not in the next round. Context: loop. */
+void rounds_read_now(struct source *source);
+
+/* CLOCK_REALTIME minus CLOCK_MONOTONIC, as it was lately. Context: loop. */
+int64_t rounds_wall_offset_ns(void);
 
 /* Something waits to be delivered: look now and then whether it was, and forget what is no longer needed. Context:
  * loop. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One hand-over: the mapped ring of an executed image, what is known of its lanes, and where its records go. Mapped and
- * checked here; made by intake.c, read by drain.c, watched by rounds.c. Everything in the mapping is hostile. */
+ * checked here; made by intake.c, watched by rounds.c, read by lanes.c and drain.c. Everything in the mapping is
+ * hostile. */
 #ifndef SPANSHIM_SOURCE_H
 #define SPANSHIM_SOURCE_H
 
