@@ -70,24 +70,31 @@ pid_t proc_parent(pid_t number)
     return parent ? (pid_t)strtol(parent + 6, NULL, 10) : 0;
 }
 
-long proc_read_in_root(pid_t number, const char *path, char *text, size_t size)
+int proc_open_below(const char *folder, const char *path)
 {
-    /* Not blocking: it may be a FIFO. */
+    /* Not blocking: it may be a FIFO by now. */
     const struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
                                  .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+    int fd, folder_fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    if (folder_fd < 0)
+        return -errno;
+    fd = (int)syscall(SYS_openat2, folder_fd, path, &how, sizeof(how));
+    if (fd < 0)
+        fd = -errno;
+    close(folder_fd);
+    return fd;
+}
+
+long proc_read_in_root(pid_t number, const char *path, char *text, size_t size)
+{
     char root[64];
     struct stat status;
-    int folder, fd;
+    int fd;
 
     text[0] = '\0';
     (void)snprintf(root, sizeof(root), "/proc/%d/root", (int)number);
-    folder = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0)
-        return -errno;
-    fd = (int)syscall(SYS_openat2, folder, path, &how, sizeof(how));
-    if (fd < 0)
-        fd = -errno;
-    close(folder);
+    fd = proc_open_below(root, path);
     if (fd >= 0 && (fstat(fd, &status) || !S_ISREG(status.st_mode))) {
         close(fd);
         return -EINVAL;

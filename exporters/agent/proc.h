@@ -21,6 +21,10 @@ long proc_read(pid_t number, const char *name, char *text, size_t size);
 /* The number of its parent, in the namespace of /proc; 0: not to be seen. Context: loop. */
 pid_t proc_parent(pid_t number);
 
+/* A file below this folder, which is taken for the root: links don't lead out of it. For reading; what it is the caller
+ * must ask. A descriptor, or -errno. Never waits. Context: any. */
+int proc_open_below(const char *folder, const char *path);
+
 /* A regular file below the process's root; links don't lead out of it. -EACCES when it may not be seen. Context: loop.
  */
 long proc_read_in_root(pid_t number, const char *path, char *text, size_t size);

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/crash/maps.h"
 
+#include "exporters/agent/proc.h"
+
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { TEXT_MAX = 16 << 20, MAPPINGS_MAX = 65536 };
@@ -155,22 +155,11 @@ bool maps_is_executable(const struct maps *maps, uint64_t address)
 
 static int open_in_root(pid_t number, const char *path)
 {
-    /* Not blocking: it may be a FIFO by now. */
-    const struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
-                                 .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
     char root[64] = "/";
-    int folder, fd;
 
     if (number)
         (void)snprintf(root, sizeof(root), "/proc/%d/root", (int)number);
-    folder = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0)
-        return -errno;
-    fd = (int)syscall(SYS_openat2, folder, path, &how, sizeof(how));
-    if (fd < 0)
-        fd = -errno;
-    close(folder);
-    return fd;
+    return proc_open_below(root, path);
 }
 
 /* The device isn't compared: overlay file systems show one number in maps and another in stat(). */
