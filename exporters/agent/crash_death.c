@@ -33,6 +33,8 @@ static const uint64_t stop_ns = 10000 * MS; /* after a program's first process h
 struct death {
     struct death *next;
     struct source *source; /* it stays until then */
+    pid_t pid;
+    uint64_t start_ticks;
     int pidfd;
     uint64_t until_ns;
     json_t *report; /* what was known when the lane was released */
@@ -116,6 +118,22 @@ static void judge(json_t *report, struct source *source, int status)
     json_decref(report);
 }
 
+static bool is_of(const struct process *process, uint64_t ticks, pid_t pid, uint64_t start_ticks)
+{
+    return process && process->pid == pid && (ticks == start_ticks || !ticks || !start_ticks);
+}
+
+/* The process went on in a newer ring, and what it did last is there. A start that isn't known, of a process that was
+ * gone already, tells nothing apart. */
+static bool has_moved(const struct source *source, pid_t pid, uint64_t start_ticks)
+{
+    for (const struct source *other = intake_first(); other; other = other->next)
+        for (uint32_t lane = 0; other->map && other->id > source->id && lane < other->lane_count; lane++)
+            if (is_of(other->lanes[lane].process, other->lanes[lane].start_ticks, pid, start_ticks))
+                return true;
+    return false;
+}
+
 /* Does it still have to be asked for? */
 static bool is_open(struct death *death)
 {
@@ -123,7 +141,7 @@ static bool is_open(struct death *death)
 
     if (error == -EAGAIN && clock_now_ns(CLOCK_MONOTONIC) < death->until_ns)
         return true;
-    if (error)
+    if (error || has_moved(death->source, death->pid, death->start_ticks)) /* a hand-over may have come meanwhile */
         json_decref(death->report);
     else
         judge(death->report, death->source, status);
@@ -160,6 +178,8 @@ static void ask_later(struct source *source, uint32_t lane)
         return;
     *death = (struct death){.next = deaths.first,
                             .source = source,
+                            .pid = source->lanes[lane].process->pid,
+                            .start_ticks = source->lanes[lane].start_ticks,
                             .pidfd = fcntl(source->lanes[lane].pidfd, F_DUPFD_CLOEXEC, 0),
                             .until_ns = clock_now_ns(CLOCK_MONOTONIC) + patience_ns,
                             .report = make_report(source, lane)};
@@ -188,31 +208,11 @@ void crash_death_is_told(const struct source *source, uint32_t lane)
     told[told_count++ % TOLD_MAX].start_ticks = state->start_ticks;
 }
 
-static bool has_lane(const struct source *source, const struct source_lane *wanted)
-{
-    for (uint32_t lane = 0; lane < source->lane_count; lane++) {
-        const struct source_lane *state = &source->lanes[lane];
-
-        if (state->process && state->process->pid == wanted->process->pid && state->start_ticks == wanted->start_ticks)
-            return true;
-    }
-    return false;
-}
-
-/* The process went on in a newer ring, and what it did last is there. */
-static bool has_moved(const struct source *source, const struct source_lane *state)
-{
-    for (const struct source *other = intake_first(); other; other = other->next)
-        if (other->map && other->id > source->id && has_lane(other, state))
-            return true;
-    return false;
-}
-
 /* A lane ends also when its owner becomes another program. */
 static bool is_to_be_told(const struct source *source, const struct source_lane *state)
 {
     return source->map && state->process && state->pidfd >= 0 && owner_is_dead(state->pidfd) &&
-           !(state->start_ticks && (was_told(state) || has_moved(source, state)));
+           !(state->start_ticks && was_told(state)) && !has_moved(source, state->process->pid, state->start_ticks);
 }
 
 void crash_death_look_into(struct source *source, uint32_t lane)
