@@ -37,41 +37,20 @@ static __sighandler_t adopted(int number, __sighandler_t before)
     return crash_seen_handler(before);
 }
 
-HOOK
-__sighandler_t signal(int number, __sighandler_t handler)
-{
-    return adopted(number, REAL(signal)(number, handler));
-}
+/* All that set a handler and answer the one before. They differ in the flags, which are libc's choice. */
+#define SETS_HANDLER(symbol)                                                                                           \
+    HOOK                                                                                                               \
+    __sighandler_t symbol(int number, __sighandler_t handler)                                                          \
+    {                                                                                                                  \
+        return adopted(number, REAL(symbol)(number, handler));                                                         \
+    }
 
-HOOK
-__sighandler_t bsd_signal(int number, __sighandler_t handler)
-{
-    return adopted(number, REAL(bsd_signal)(number, handler));
-}
-
-HOOK
-__sighandler_t ssignal(int number, __sighandler_t handler)
-{
-    return adopted(number, REAL(ssignal)(number, handler));
-}
-
-HOOK
-__sighandler_t sysv_signal(int number, __sighandler_t handler)
-{
-    return adopted(number, REAL(sysv_signal)(number, handler));
-}
-
-HOOK
-__sighandler_t __sysv_signal(int number, __sighandler_t handler)
-{
-    return adopted(number, REAL(__sysv_signal)(number, handler));
-}
-
-HOOK
-__sighandler_t sigset(int number, __sighandler_t handler)
-{
-    return adopted(number, REAL(sigset)(number, handler));
-}
+SETS_HANDLER(signal)
+SETS_HANDLER(bsd_signal)
+SETS_HANDLER(ssignal)
+SETS_HANDLER(sysv_signal)
+SETS_HANDLER(__sysv_signal)
+SETS_HANDLER(sigset)
 
 HOOK
 int siginterrupt(int number, int interrupts)
