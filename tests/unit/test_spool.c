@@ -397,13 +397,16 @@ static void test_spool_finds_damaged_pages(void **state)
 
     (void)state;
     struct spool_queue *queue = open_queue();
-    for (int i = 0; i < 300; i++) {
+    /* So few pages start no checkpoint in a thread: it would have the file open when it is closed here, and its log
+     * beside it would stay, with what is damaged below. */
+    for (int i = 0; i < 50; i++) {
         (void)snprintf(text, sizeof(text), "%d", i);
         int64_t id;
-        assert_int_equal(put_kind(queue, SPOOL_SPANS, text, 3000, &id), 0);
+        assert_int_equal(put_kind(queue, SPOOL_SPANS, text, 7000, &id), 0);
     }
     spool_queue_close(queue);
     spool_free(spool); /* all is in the file now, and in no cache */
+    assert_false(exists("spool.db-wal"));
     (void)snprintf(path, sizeof(path), "%s/spool.db", folder);
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     for (off_t page = 3; page < 20; page++)
