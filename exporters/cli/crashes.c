@@ -15,8 +15,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { LENGTH_MAX = 64 << 20 }; /* of a report's file: the agent writes less */
 
 /* What was asked for, and what is there. */
 struct listing {
@@ -42,14 +45,35 @@ static json_int_t time_of(const json_t *report)
 
 /* reading */
 
-static json_t *load(struct listing *listing, int folder, const char *name)
+/* What is no file, or longer than any report, is not read: it might not end, or take all memory. A descriptor, or
+ * -errno. */
+static int open_report(int folder, const char *name)
 {
     int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    struct stat status;
+    int error;
+
+    if (fd < 0 || fstat(fd, &status) < 0)
+        error = -errno;
+    else if (!S_ISREG(status.st_mode))
+        error = -EINVAL;
+    else
+        error = status.st_size > LENGTH_MAX ? -EFBIG : 0;
+    if (error == 0)
+        return fd;
+    if (fd >= 0)
+        (void)close(fd);
+    return error;
+}
+
+static json_t *load(struct listing *listing, int folder, const char *name)
+{
+    int fd = open_report(folder, name);
     json_error_t error;
     json_t *report = fd < 0 ? NULL : json_loadfd(fd, 0, &error);
 
     if (fd < 0)
-        cli_error("%s/%s: %s", listing->folder, name, strerror(errno));
+        cli_error("%s/%s: %s", listing->folder, name, fd == -EINVAL ? "no file" : strerror(-fd));
     else if (!json_is_object(report))
         cli_error("%s/%s is no report: %s", listing->folder, name, report ? "not an object" : error.text);
     if (fd >= 0)

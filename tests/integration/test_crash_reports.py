@@ -313,6 +313,18 @@ class CommandTest(CrashTest):
         self.assertEqual(1, failed.returncode)
         self.assertIn("is no report", failed.stderr)
 
+    def test_odd_files(self):
+        self.folder.mkdir(parents=True)
+        (self.folder / "link.json").symlink_to("/dev/zero")
+        (self.folder / "folder.json").mkdir()
+        os.mkfifo(self.folder / "fifo.json")
+        with open(self.folder / "long.json", "wb") as file:
+            file.truncate(1 << 40)
+        failed = self.spanshim.command("crashes")
+        self.assertEqual((1, ""), (failed.returncode, failed.stdout))
+        self.assertEqual(2, failed.stderr.count("no file"), failed.stderr)
+        self.assertIn("long.json: File too large", failed.stderr)
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
