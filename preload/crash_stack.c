@@ -19,10 +19,12 @@
 
 enum {
     STACK_SIZE = 65536, /* touched only when it is used. Handlers of the program's may run here too: crash_actions.c */
+    GUARD_SIZE = 4096,  /* below each: a handler that needs more faults, instead of writing over what is there */
+    SLOT_SIZE = GUARD_SIZE + STACK_SIZE,
     CHUNK_STACKS = 16,
     CHUNKS_MAX = 256,
     STACKS_MAX = CHUNKS_MAX * CHUNK_STACKS,
-    CHUNK_SIZE = CHUNK_STACKS * STACK_SIZE,
+    CHUNK_SIZE = CHUNK_STACKS * SLOT_SIZE,
     LOOKS_MAX = 4,       /* at stacks that may have become free, before there is one more */
     FRAMES_SIZE = 2048,  /* what our handler needs, beside the kernel's frame */
     FRAME_OF_OLD = 2048, /* the kernel's, where it doesn't say how large it is */
@@ -60,10 +62,10 @@ static char *chunk_at(uint32_t index)
     return chunk;
 }
 
-/* The lowest byte that may be used. */
+/* The lowest byte that may be used. The guard is below it. */
 static char *bottom_of(uint32_t number)
 {
-    return stacks.chunks[(number - 1) / CHUNK_STACKS] + (size_t)((number - 1) % CHUNK_STACKS) * STACK_SIZE;
+    return stacks.chunks[(number - 1) / CHUNK_STACKS] + (size_t)((number - 1) % CHUNK_STACKS) * SLOT_SIZE + GUARD_SIZE;
 }
 
 static uint32_t stack_make(void)
@@ -75,6 +77,7 @@ static uint32_t stack_make(void)
     index = atomic_fetch_add_explicit(&stacks.count, 1, memory_order_relaxed);
     if (index >= STACKS_MAX || !chunk_at(index / CHUNK_STACKS))
         return 0;
+    (void)sys_call3(SYS_mprotect, (long)(bottom_of(index + 1) - GUARD_SIZE), GUARD_SIZE, PROT_NONE);
     atomic_store_explicit(&stacks.owners[index], STARTING, memory_order_release);
     return index + 1;
 }

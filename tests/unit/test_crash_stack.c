@@ -56,6 +56,22 @@ static void test_crash_stack_is_there_and_not_seen(void **state)
     assert_none(view());
 }
 
+/* A handler that needs more room faults. What the kernel is asked to read tells it without a fault. */
+static void test_crash_stack_has_a_guard_below(void **state)
+{
+    const char *bottom = kernel_has().ss_sp;
+    int pipe_fds[2];
+
+    (void)state;
+    assert_int_equal(pipe(pipe_fds), 0);
+    assert_int_equal(write(pipe_fds[1], bottom, 1), 1);
+    errno = 0;
+    assert_int_equal(write(pipe_fds[1], bottom - 1, 1), -1);
+    assert_int_equal(errno, EFAULT);
+    close(pipe_fds[0]);
+    close(pipe_fds[1]);
+}
+
 static void test_crash_stack_makes_way_for_the_programs(void **state)
 {
     static char own[65536];
@@ -167,6 +183,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_crash_stack_is_there_and_not_seen),
+        cmocka_unit_test(test_crash_stack_has_a_guard_below),
         cmocka_unit_test(test_crash_stack_makes_way_for_the_programs),
         cmocka_unit_test(test_crash_stack_of_a_thread_that_is_gone_is_used_again),
         cmocka_unit_test(test_crash_stack_that_was_not_used_is_given_again),
