@@ -393,9 +393,10 @@ enum wire_crash_state {
 };
 
 enum wire_crash_flag {
-    WIRE_CRASH_HANDLED = 1 << 0,    /* the program's own handler ran, and did not help: `death` is what came of it */
-    WIRE_CRASH_EXITED = 1 << 1,     /* that handler ended the process by exit: `death_signal` is 0 */
-    WIRE_CRASH_VFORK_CHILD = 1 << 2 /* pid is a vfork child's, not the lane's owner's */
+    WIRE_CRASH_HANDLED = 1 << 0,     /* the program's own handler ran, and did not help: `death` is what came of it */
+    WIRE_CRASH_EXITED = 1 << 1,      /* that handler ended the process by exit: `death_signal` is 0 */
+    WIRE_CRASH_VFORK_CHILD = 1 << 2, /* pid is a vfork child's, not the lane's owner's */
+    WIRE_CRASH_TOLD = 1 << 3, /* by the agent: it is reported, so the owner's death is no news to the next worker */
 };
 
 /* In each lane, at crash_offset. One crash per process; hostile as all else. */

@@ -208,6 +208,14 @@ void crash_death_is_told(const struct source *source, uint32_t lane)
     told[told_count++ % TOLD_MAX].start_ticks = state->start_ticks;
 }
 
+/* By the worker before this one, perhaps. */
+static bool crash_was_told(const struct source *source, uint32_t lane)
+{
+    const struct wire_crash *crash = source_crash(source, lane);
+
+    return crash && (crash->flags & WIRE_CRASH_TOLD);
+}
+
 /* A lane ends also when its owner becomes another program. */
 static bool is_to_be_told(const struct source *source, const struct source_lane *state)
 {
@@ -220,7 +228,7 @@ void crash_death_look_into(struct source *source, uint32_t lane)
     const struct source_lane *state = &source->lanes[lane];
     int status, error;
 
-    if (!is_to_be_told(source, state))
+    if (!is_to_be_told(source, state) || crash_was_told(source, lane))
         return;
     crash_death_is_told(source, lane);
     error = wait_status_of(state->pidfd, &status);

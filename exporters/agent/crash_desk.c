@@ -140,6 +140,8 @@ static void file_case(struct crash_case *self, const int *status)
     struct wire_crash *shared = self->source->map ? source_crash(self->source, self->lane) : NULL;
 
     crash_file_report(self->report, self->source, status);
+    if (shared && !(self->crash.flags & WIRE_CRASH_VFORK_CHILD))
+        shared->flags |= WIRE_CRASH_TOLD;
     if (shared)
         atomic_store(&shared->state, WIRE_CRASH_NONE);
     free_case(self);
@@ -475,8 +477,10 @@ const char *crash_desk_end(struct source *source, uint32_t lane)
         file_now(self);
     if (!state->fate[0])
         crash_death_look_into(source, lane);
-    if (shared)
+    if (shared) {
+        shared->flags = 0;
         atomic_store(&shared->state, WIRE_CRASH_NONE);
+    }
     return state->fate[0] ? state->fate : NULL;
 }
 

@@ -429,6 +429,17 @@ static void test_crash_desk_files_no_ordinary_end(void **state)
     assert_null(report_of_death(stop_in_order));
 }
 
+/* The worker before this one has reported the crash, and ended before the lane did. */
+static void test_crash_desk_reports_no_death_of_a_crash_told_before(void **state)
+{
+    struct wire_crash *shared = wire_writer_crash(&test.writer, 0);
+
+    (void)state;
+    shared->flags = WIRE_CRASH_TOLD;
+    assert_null(report_of_death(kill_itself));
+    assert_int_equal(shared->flags, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -441,6 +452,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_crash_desk_notices_the_helpers_end, setup, teardown),
         cmocka_unit_test_setup_teardown(test_crash_desk_reports_a_kill, setup, teardown),
         cmocka_unit_test_setup_teardown(test_crash_desk_files_no_ordinary_end, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_crash_desk_reports_no_death_of_a_crash_told_before, setup, teardown),
     };
 
     return users_init() ? EXIT_FAILURE : cmocka_run_group_tests(tests, NULL, NULL);
