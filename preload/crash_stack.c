@@ -18,8 +18,8 @@
 #endif
 
 enum {
-    STACK_SIZE = 65536, /* touched only when it is used. Handlers of the program's may run here too: crash_actions.c */
-    GUARD_SIZE = 4096,  /* below each: a handler that needs more faults, instead of writing over what is there */
+    STACK_SIZE = 256 << 10, /* touched only when used. Handlers of the program's may run here too: crash_actions.c */
+    GUARD_SIZE = 4096,      /* below each: a handler that needs more faults, instead of writing over what is there */
     SLOT_SIZE = GUARD_SIZE + STACK_SIZE,
     CHUNK_STACKS = 16,
     CHUNKS_MAX = 256,
