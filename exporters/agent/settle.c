@@ -149,9 +149,12 @@ static int settle_honeycomb(struct settings *settings, const char *const *entrie
     return key != NULL && values_add_pair(&settings->otlp_headers, HONEYCOMB_HEADER, key) == -ENOMEM ? -ENOMEM : 0;
 }
 
-/* As it is given, or completed to where items are posted. */
+/* As it is given, or completed to where items are posted. NULL: Rollbar's own. */
 static char *make_rollbar_url(const char *endpoint)
 {
+    if (endpoint == NULL)
+        return strdup("https://api.rollbar.com/api/1/item/");
+
     size_t length = strlen(endpoint);
     const char *path = strchr(strstr(endpoint, "://") + 3, '/');
 
@@ -167,8 +170,17 @@ static char *make_rollbar_url(const char *endpoint)
     return asprintf(&url, "%.*s%s", (int)length, endpoint, has_base ? "/item/" : "/api/1/item/") < 0 ? NULL : url;
 }
 
+/* Reports of an installation of the user's own must not go to Rollbar's because its address has a slip in it. */
+static bool is_refused(const struct settings *settings, const char *const *entries, size_t entry_count,
+                       const char *name)
+{
+    const char *value = settings_find_entry(entries, entry_count, name);
+
+    return value != NULL && value[strspn(value, " \t")] != '\0' && !was_given(settings, name);
+}
+
 /* Rollbar takes no traces: it is beside what they go to, and changes nothing about that. */
-static int settle_rollbar(struct settings *settings)
+static int settle_rollbar(struct settings *settings, const char *const *entries, size_t entry_count)
 {
     const char *token = settings->rollbar_access_token;
 
@@ -179,6 +191,10 @@ static int settle_rollbar(struct settings *settings)
         complaints_add(settings, "SPANSHIM_EXPORTERS: rollbar is left out: it wants ROLLBAR_ACCESS_TOKEN");
     if (token != NULL && !values_is_header_value(token)) {
         complaints_add(settings, "ROLLBAR_ACCESS_TOKEN has a control character in it; rollbar is left out");
+        token = NULL;
+    }
+    if (token != NULL && is_refused(settings, entries, entry_count, "ROLLBAR_ENDPOINT")) {
+        complaints_add(settings, "rollbar is left out: ROLLBAR_ENDPOINT can't be used");
         token = NULL;
     }
     if (token == NULL || settings->sdk_disabled || settings->exporter_count == SETTINGS_EXPORTERS_MAX)
@@ -210,7 +226,7 @@ static void complain_of_config_file(struct settings *settings)
 int settle(struct settings *settings, const char *const *entries, size_t entry_count)
 {
     if (settle_exporters(settings) < 0 || settle_url(settings) < 0 ||
-        settle_honeycomb(settings, entries, entry_count) < 0 || settle_rollbar(settings) < 0)
+        settle_honeycomb(settings, entries, entry_count) < 0 || settle_rollbar(settings, entries, entry_count) < 0)
         return -ENOMEM;
     settle_batches(settings);
     complain_of_config_file(settings);

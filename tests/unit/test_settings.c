@@ -116,8 +116,7 @@ static const struct {
     {"HONEYCOMB_API_KEY", "key", "key", NULL, NULL, "-"},
     {"SPANSHIM_DEBUGINFOD", "true", "true", "yes", "false", "false"},
     {"ROLLBAR_ACCESS_TOKEN", "0123", "0123", NULL, NULL, "-"},
-    {"ROLLBAR_ENDPOINT", "http://r:1/x", "http://r:1/x", "r:1", "https://api.rollbar.com/api/1/item/",
-     "https://api.rollbar.com/api/1/item/"},
+    {"ROLLBAR_ENDPOINT", "http://r:1/x", "http://r:1/x", "r:1", "-", "-"},
     {"ROLLBAR_ENVIRONMENT", "staging", "staging", NULL, NULL, "-"},
     {"ROLLBAR_CODE_VERSION", "1.2", "1.2", NULL, NULL, "-"},
     {"ROLLBAR_ROOT", "src", "src", NULL, NULL, "-"},
@@ -395,6 +394,10 @@ static void test_settings_chooses_exporters(void **state)
     check_exporters(ENTRIES("ROLLBAR_ACCESS_TOKEN=t", "OTEL_TRACES_EXPORTER=none"), "rollbar");
     check_exporters(ENTRIES("ROLLBAR_ACCESS_TOKEN=t", "OTEL_SDK_DISABLED=true"), "");
     check_exporters(ENTRIES("ROLLBAR_ACCESS_TOKEN=a\nb"), "otlp");
+    check_exporters(ENTRIES("ROLLBAR_ACCESS_TOKEN=t", "ROLLBAR_ENDPOINT= "), "otlp,rollbar");
+    check_exporters(ENTRIES("ROLLBAR_ACCESS_TOKEN=t", "ROLLBAR_ENDPOINT=http://r"), "otlp,rollbar");
+    check_exporters(ENTRIES("ROLLBAR_ACCESS_TOKEN=t", "ROLLBAR_ENDPOINT=ftp://r"), "otlp");
+    check_exporters(ENTRIES("ROLLBAR_ACCESS_TOKEN=t", "ROLLBAR_ENDPOINT=r:99"), "otlp");
     check_exporters(ENTRIES("SPANSHIM_EXPORTERS=rollbar"), "otlp");
     assert_complaint(ENTRIES("SPANSHIM_EXPORTERS=rollbar"),
                      "SPANSHIM_EXPORTERS: rollbar is left out: it wants ROLLBAR_ACCESS_TOKEN");
