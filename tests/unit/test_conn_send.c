@@ -527,8 +527,8 @@ static void test_conn_send_keeps_the_beginning_of_a_line(void **state)
     traffic_assert_nothing_open();
     connect_anew();
     send_bytes(ALL, 2);
-    send_bytes(ALL + 2, 6);
-    send_bytes(ALL + 8, strlen(ALL) - 8);
+    send_bytes(&ALL[2], 6);
+    send_bytes(&ALL[8], strlen(ALL) - 8);
     answer();
     request = traffic_assert_span("/one", 200, WIRE_ERROR_NONE);
     assert_told(HEAD, REST, &request);

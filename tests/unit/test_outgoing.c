@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The copy of a head that goes out in the program's place, against a kernel that takes any number of bytes. */
 #include "preload/outgoing.h"
+#include "preload/process.h"
 
 #include "tests/support/shim_kernel.h"
 
@@ -31,7 +32,7 @@ static int setup(void **state)
 {
     (void)state;
     outgoing = malloc(sizeof(*outgoing));
-    return outgoing ? 0 : -1;
+    return outgoing && process_init() == 0 ? 0 : -1;
 }
 
 static int teardown(void **state)
