@@ -4,6 +4,7 @@
 #include "exporters/cli/cli.h"
 #include "exporters/cli/memory.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,6 +76,7 @@ void table_print(const struct table *table)
 {
     int widths[TABLE_COLUMNS_MAX];
 
+    assert(table->columns <= TABLE_COLUMNS_MAX);
     if (table->cell_count == 0)
         return;
     measure(table, widths);

@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-enum { TABLE_COLUMNS_MAX = 8 };
+enum { TABLE_COLUMNS_MAX = 12 };
 
 /* All zero but for columns and titles is a valid empty table. */
 struct table {
