@@ -298,7 +298,7 @@ class OthersTest(CausalityTest):
     def test_puma(self):
         self.needs_programs("puma")
         self.start(["/usr/bin/puma", "--bind", f"tcp://127.0.0.1:{self.port}", "--threads", "8:8", APPS / "config.ru"])
-        self.check(all_right=(ONE,))
+        self.check(all_right=())  # by chance its reactor reads a request, which is an orphan then, or a thread of the pool
 
     def test_starman(self):
         self.needs_programs("starman")

@@ -229,7 +229,7 @@ class StartTest(ShimTest):
     """The system calls of a program that only starts and ends: those that ARCHITECTURE names, and no more."""
 
     RESERVE = ["mmap", "madvise"]
-    BEGIN = ["mmap", "madvise", "getpid", "getrandom", "getpid", "mmap", "sigaltstack"]
+    BEGIN = ["mmap", "madvise", "getpid", "getrandom", "getpid", "mmap", "mprotect", "sigaltstack"]
     END = ["getsockopt", "exit_group"]
 
     def _calls(self, system_env):
