@@ -21,6 +21,7 @@ class Php(Script):
 
 class Streams(Php):
     library = "streams"
+    without = ("moved",)  # it reads of the redirecting answer what happens to be there
 
 
 class Curl(Php):

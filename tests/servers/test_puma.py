@@ -15,6 +15,7 @@ class Puma(Server):
 
     programs = ("puma",)
     logs_given_up = None  # a request whose client has left may be dropped without a line
+    left_before = ("answered", "no_response")  # it asks for the connection's state before it begins with a request
     options = ()
 
     def start(self):
