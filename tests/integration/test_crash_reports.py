@@ -9,12 +9,11 @@ import secrets
 import signal
 import time
 import unittest
-from pathlib import Path
 
 import processes
 from harness import APPS, LAUNCHER, PATIENCE_S, PYTHON, STATUS_ERROR, ShimTest
 from http_client import Connection, request_bytes
-from processes import wait_until
+from processes import command_line, task_texts, wait_until
 
 
 class CrashTest(ShimTest):
@@ -198,7 +197,7 @@ class AgentDiesTest(CrashTest):
         self.wait_for_processes(1)
         worker = self.spanshim.worker_pid
         self.spanshim.agent.kill()
-        wait_until(lambda: not Path(f"/proc/{worker}/cmdline").read_bytes(), what="the worker's end")
+        wait_until(lambda: not command_line(worker), what="the worker's end")
         self.ask(port, "/null")
         self.assertEqual(-signal.SIGSEGV, server.popen.wait(PATIENCE_S))
 
@@ -208,8 +207,7 @@ class AgentDiesTest(CrashTest):
 
     def is_waiting(self, pid):
         """Does a thread wait for the agent, in the kernel's futex?"""
-        calls = [Path(task, "syscall").read_text().split()[0] for task in Path(f"/proc/{pid}/task").iterdir()]
-        return "202" in calls
+        return "202" in [text.split()[0] for text in task_texts(pid, "syscall")]
 
 
 class DeathTest(CrashTest):

@@ -8,7 +8,7 @@ import unittest
 
 import servers
 from harness import BARE, ShimTest, Traffic
-from processes import children, context_switches, cpu_nanoseconds, descriptors, status_field, thread_ids, wait_until
+from processes import children, context_switches, cpu_nanoseconds, descriptors, thread_ids, thread_states, wait_until
 
 QUIET = 2.0
 
@@ -43,8 +43,7 @@ class IdleTest(ShimTest):
     @staticmethod
     def _state(pid):
         """Each thread's state, and the descriptors."""
-        return {thread: status_field(f"{pid}/task/{thread}", "State")[0] for thread in thread_ids(pid)}, \
-            descriptors(pid)
+        return thread_states(pid), descriptors(pid)
 
     def _compare(self, start):
         """Both at once: what they have, and how often they wake in QUIET seconds."""

@@ -151,7 +151,7 @@ class Process:
         self.popen.wait()
 
 
-def _task_texts(pid, name):
+def task_texts(pid, name):
     """The file of that name of each thread, without those that end meanwhile."""
     texts = []
     for task in Path(f"/proc/{pid}/task").iterdir():
@@ -164,7 +164,7 @@ def _task_texts(pid, name):
 
 def children(pid):
     """Pids of the direct children, in ascending order."""
-    return sorted(int(child) for text in _task_texts(pid, "children") for child in text.split())
+    return sorted(int(child) for text in task_texts(pid, "children") for child in text.split())
 
 
 def end_orphans():
@@ -207,7 +207,7 @@ def cpu_seconds(pid):
 
 def cpu_nanoseconds(pid):
     """Time on a processor of all live threads, in nanoseconds (schedstat)."""
-    return sum(int(text.split()[0]) for text in _task_texts(pid, "schedstat"))
+    return sum(int(text.split()[0]) for text in task_texts(pid, "schedstat"))
 
 
 def status_field(pid, name):
@@ -221,6 +221,12 @@ def status_field(pid, name):
 def resident_bytes(pid):
     """Resident set, in bytes."""
     return int(status_field(pid, "VmRSS").split()[0]) * 1024
+
+
+def thread_states(pid):
+    """Each thread's state by its number ("S": asleep), without those that end meanwhile."""
+    fields = [dict(line.split(":", 1) for line in text.splitlines()) for text in task_texts(pid, "status")]
+    return {int(status["Pid"]): status["State"].split()[0] for status in fields}
 
 
 def thread_ids(pid):
@@ -241,5 +247,5 @@ def descriptors(pid):
 
 def context_switches(pid):
     """Voluntary context switches of all threads: how often it went to sleep, and so was woken."""
-    return sum(int(line.split()[1]) for text in _task_texts(pid, "status") for line in text.splitlines()
+    return sum(int(line.split()[1]) for text in task_texts(pid, "status") for line in text.splitlines()
                if line.startswith("voluntary_ctxt_switches"))
