@@ -12,6 +12,7 @@
 #define SPANSHIM_EXPORTER_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -37,6 +38,13 @@ struct exporter_result {
 
 typedef void exporter_done(void *arg, const struct exporter_result *result);
 
+/* Which spans it gets. */
+enum exporter_takes {
+    EXPORTER_TAKES_SAMPLED, /* those that OTEL_TRACES_SAMPLER keeps */
+    EXPORTER_TAKES_XRAY,    /* those that X-Ray's own decision keeps */
+    EXPORTER_TAKES_ALL,     /* all; the shim is asked for those that nobody keeps, too */
+};
+
 /* What an exporter's open() may use; outlives the instance. */
 struct exporter_host {
     struct loop *loop;
@@ -44,7 +52,9 @@ struct exporter_host {
 };
 
 struct exporter {
-    const char *name;      /* as OTEL_TRACES_EXPORTER and SPANSHIM_EXPORTERS spell it */
+    const char *name; /* as OTEL_TRACES_EXPORTER and SPANSHIM_EXPORTERS spell it */
+    enum exporter_takes takes;
+    bool takes_open;       /* also requests that have not ended yet, which are asked for by a setting */
     uint32_t max_delay_ms; /* a batch waits no longer than this; 0: as the settings say */
     /* Where it sends to, for people: no user, no password, no query. */
     void (*describe)(const struct settings *settings, char *text, size_t size);

@@ -18,7 +18,7 @@ static const struct {
 #undef SETTING
 #undef SETTING_ALSO
 };
-static_assert(CONFIG_ROW_COUNT <= 32, "bad");
+static_assert(CONFIG_ROW_COUNT <= 64, "bad");
 
 static const char **field_of(struct config *read, size_t row)
 {
@@ -42,7 +42,7 @@ static void complain(struct config *read, size_t row)
 
     while (read->values[row] != text)
         row++;
-    read->bad |= UINT32_C(1) << row;
+    read->bad |= UINT64_C(1) << row;
 }
 
 /* Which word of the row's range it is, in the order of an enum; 0, the default, when unset or bad. */
@@ -150,9 +150,43 @@ static void settle_sampler(struct config *read)
         complain(read, CONFIG_OTEL_TRACES_SAMPLER_ARG);
 }
 
+/* Is this word in the list? */
+static bool has_word(const char *list, const char *lower)
+{
+    struct slice words = {list, list ? strlen(list) : 0};
+    struct slice word;
+
+    while (words.length > 0 && slice_next(&words, ',', &word))
+        if (slice_is(slice_trim(word), lower))
+            return true;
+    return false;
+}
+
+/* As X-Ray's SDKs read it. */
+static bool is_switched_off(const char *text)
+{
+    static const char *const words[] = {"n", "no", "f", "false", "off", "0"};
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (is_word(text, words[i]))
+            return true;
+    return false;
+}
+
+static void settle_xray(struct config *read)
+{
+    bool is_wanted =
+        read->xray_daemon_address || has_word(read->traces_exporters, "xray") || has_word(read->more_exporters, "xray");
+
+    if (is_wanted && !is_switched_off(read->xray_enabled))
+        read->xray_mode = read->traces_sampler ? XRAY_FOLLOWS : XRAY_SAMPLES;
+}
+
+/* After X-Ray: its header is read and written while traces go there. */
 static void settle_propagators(struct config *read)
 {
-    const char *list = read->propagators;
+    static const char with_xray[] = "xray,tracecontext,baggage";
+    const char *list = !read->propagators && read->xray_mode != XRAY_OFF ? with_xray : read->propagators;
     unsigned unknown = 0;
 
     read->propagator_formats =
@@ -182,6 +216,7 @@ void config_settle(struct config *read)
         is_word(read->disabled, "1") || (!is_word(read->disabled, "0") && boolean(read, CONFIG_SPANSHIM_DISABLED));
     read->off |= boolean(read, CONFIG_OTEL_SDK_DISABLED);
     settle_sampler(read);
+    settle_xray(read);
     settle_propagators(read);
     settle_response_lines(read);
     read->query_mode = (enum redact_mode)choose(read, CONFIG_SPANSHIM_QUERY);

@@ -24,6 +24,13 @@ enum config_row {
     CONFIG_ROW_COUNT
 };
 
+/* Do traces go to X-Ray, and whose decision counts there? Zero is the default. */
+enum xray_mode {
+    XRAY_OFF,
+    XRAY_FOLLOWS, /* OTEL_TRACES_SAMPLER is set, and rules both */
+    XRAY_SAMPLES, /* X-Ray's rules */
+};
+
 /* SPANSHIM_CLIENT. Zero is the default. */
 enum client_mode { CLIENT_ON, CLIENT_SPANS, CLIENT_OFF };
 
@@ -36,6 +43,7 @@ struct config {
 #undef SETTING
 #undef SETTING_ALSO
     struct sampler sampler;
+    enum xray_mode xray_mode;
     unsigned propagator_formats;
     unsigned response_lines; /* enum propagation_response */
     enum redact_mode query_mode;
@@ -55,7 +63,7 @@ struct config {
     bool off; /* hooks only forward */
 
     const char *values[CONFIG_ROW_COUNT]; /* as they were given, by row; NULL: not given, or empty */
-    uint32_t bad;                         /* a bit for each row whose value makes no sense */
+    uint64_t bad;                         /* a bit for each row whose value makes no sense */
 };
 
 /* Written at start, then read-only. */

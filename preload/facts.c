@@ -36,7 +36,7 @@ static bool is_setting(const char *entry)
                                         "HOME=",
                                         "INVOCATION_ID=",
                                         "NO_COLOR=",
-                                        "AWS_XRAY_",
+                                        "AWS_",
                                         "ROLLBAR_",
                                         "HTTP_PROXY=",
                                         "http_proxy=",

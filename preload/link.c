@@ -281,7 +281,8 @@ static bool hand_over(void)
     if (agent == AGENT_ABSENT && (config.agent || !spawn_is_allowed()))
         agent = AGENT_UNUSABLE;
     if (agent != AGENT_UNUSABLE && ring_make(&handover)) {
-        handover.control = shared_make("spanshim-control", WIRE_PAGE, PROT_READ, &handover.control_fd);
+        handover.control =
+            shared_make("spanshim-control", sizeof(struct wire_control), PROT_READ, &handover.control_fd);
         message_make();
         done = handover.control && (agent == AGENT_THERE ? message_send(&handover) : message_bequeath(&handover));
     }
@@ -298,7 +299,7 @@ static bool hand_over(void)
         return true;
     }
     if (handover.control)
-        (void)sys_call2(SYS_munmap, (long)handover.control, WIRE_PAGE);
+        (void)sys_call2(SYS_munmap, (long)handover.control, sizeof(struct wire_control));
     if (handover.ring)
         (void)sys_call2(SYS_munmap, (long)handover.ring, (long)handover.ring_size);
     return false;

@@ -9,7 +9,7 @@
  *             resizing
  *   lane:     wire_lane | slots[slot_count] | cells[cell_count] | wire_crash     one per process, claimed by
  *             compare-and-swap
- *   control:  wire_control                           one page, written by the agent, mapped read-only by the shim
+ *   control:  wire_control                           written by the agent, mapped read-only by the shim
  */
 #ifndef SPANSHIM_WIRE_H
 #define SPANSHIM_WIRE_H
@@ -88,6 +88,60 @@ enum wire_drop {
         WIRE_DROP_COUNT
 };
 
+/* X-Ray's sampling rules */
+
+enum {
+    WIRE_XRAY_RULES_MAX = 64,
+    WIRE_XRAY_TEXT_MAX = 12 * 1024,
+    WIRE_XRAY_TALLIES_MAX = 64,
+    WIRE_XRAY_NAME_MAX = 32, /* of a rule */
+};
+
+/* A pattern in a rule, or a rule's name: text in wire_xray_rules.text. Length 0: fits everything. */
+struct wire_xray_text {
+    uint16_t offset, length;
+};
+
+enum wire_xray_rule_flag {
+    WIRE_XRAY_RULE_NAMES_SERVICE = 1 << 0, /* its ServiceName fits the service's fixed name */
+    WIRE_XRAY_RULE_CENTRAL = 1 << 1,       /* X-Ray's own: the segment names it; else of a file, or the default */
+};
+
+/* One rule, made ready by the agent: rules that can't fit this service at all are left out, and so are patterns that
+ * are
+ * "*". Patterns: '*' and '?', any case of letters; a property that a request lacks fits (as X-Ray's SDKs). */
+struct wire_xray_rule {
+    uint8_t flags;           /* enum wire_xray_rule_flag */
+    uint8_t tally;           /* whose reservoir and counts: an index into wire_ring.xray_tallies */
+    uint16_t methods;        /* a bit for each enum wire_method that fits; OTHER's bit: to be looked at by `method` */
+    uint32_t reservoir;      /* requests of a second that are taken before the rate counts; 0: none */
+    uint64_t quota_until_ns; /* CLOCK_MONOTONIC; until then `reservoir` is a quota that X-Ray has granted; later, or 0,
+                                one request of a second is borrowed where reservoir is above 0. UINT64_MAX: a local
+                                rule's, which is its own for ever */
+    uint64_t threshold;      /* of the rate, as struct sampler has it: 0 keeps all, 2^56 none */
+    struct wire_xray_text name, service, host, method, path;
+};
+static_assert(sizeof(struct wire_xray_rule) == 48, "wire_xray_rule");
+
+struct wire_xray_rules {
+    uint32_t count; /* 0: none fits anything, and the shim's default counts */
+    uint32_t text_length;
+    uint64_t pad;
+    struct wire_xray_rule rules[WIRE_XRAY_RULES_MAX]; /* the first that fits decides */
+    char text[WIRE_XRAY_TEXT_MAX];
+};
+static_assert(sizeof(struct wire_xray_rules) <= 4 * WIRE_PAGE, "wire_xray_rules");
+
+/* A rule's reservoir and counts, in wire_ring: written by all processes of the image, relaxed. */
+struct wire_xray_tally {
+    _Atomic uint64_t taken;    /* second of CLOCK_MONOTONIC << 32 | requests taken, or borrowed, in it */
+    _Atomic uint32_t requests; /* that it fitted; these three only grow, and wrap around */
+    _Atomic uint32_t sampled;  /* of these, borrowed ones too */
+    _Atomic uint32_t borrowed;
+    uint32_t pad;
+};
+static_assert(sizeof(struct wire_xray_tally) == 24, "wire_xray_tally");
+
 /* the mapping */
 
 /* Start of the mapping. Written by the shim before the hand-over, read-only afterwards but for `asleep`. */
@@ -119,8 +173,9 @@ struct wire_ring {
      * agent waits for it at all times, for between two rounds it would hold the process too long. */
     _Atomic uint32_t crash_bell;
     uint8_t pad2[56];
+    struct wire_xray_tally xray_tallies[WIRE_XRAY_TALLIES_MAX];
 };
-static_assert(sizeof(struct wire_ring) == 192, "wire_ring");
+static_assert(sizeof(struct wire_ring) <= WIRE_PAGE, "wire_ring");
 static_assert(offsetof(struct wire_ring, asleep) == 128, "wire_ring.asleep");
 
 #define WIRE_PID_UNKNOWN 0x7fffffffu /* claimed by a process that may not ask for its own number (seccomp) */
@@ -155,6 +210,7 @@ enum wire_count {
     WIRE_COUNT_IGNORED,         /* by the user's rules; not among the unsampled */
     WIRE_COUNT_CLIENT_REQUESTS, /* that were made; not among the served */
     WIRE_COUNT_INJECTED,        /* of these, with a trace header of ours */
+    WIRE_COUNT_XRAY_SAMPLED,    /* of both, by X-Ray's own decision */
     WIRE_COUNT_COUNT
 };
 
@@ -272,6 +328,8 @@ enum wire_request_flag {
     WIRE_REQUEST_BY_CURL = 1 << 11,          /* seen by libcurl's interface, not by its bytes */
     WIRE_REQUEST_CREDENTIALS = 1 << 12,      /* the target had a user or a password: they are left out */
     WIRE_REQUEST_NOT_CONNECTED = 1 << 13,    /* a client's: it could not connect, so there was no request */
+    WIRE_REQUEST_XRAY_SAMPLED = 1 << 14,     /* by X-Ray's decision; SAMPLED is OTEL_TRACES_SAMPLER's */
+    WIRE_REQUEST_RESPONSE_LENGTH = 1 << 15,  /* the response's head has a Content-Length */
 };
 
 /* Texts of a request: bytes already redacted, cut and bounded by the shim. Not NUL-terminated, not checked as UTF-8. */
@@ -292,8 +350,19 @@ enum wire_text {
     WIRE_TEXT_ERROR_TYPE,      /* instead of the words for enum wire_error */
     WIRE_TEXT_ERROR_MESSAGE,   /* in words; becomes the status's description */
     WIRE_TEXT_USER,            /* who sent it, by the header that SPANSHIM_USER_HEADER names */
+    WIRE_TEXT_HOST,            /* the Host field as sent; only while X-Ray is on, as the next two */
+    WIRE_TEXT_FORWARDED_FOR,   /* the X-Forwarded-For field, each address as SPANSHIM_CLIENT_IP says */
+    WIRE_TEXT_XRAY_RULE,       /* name of the central rule that sampled it */
+    WIRE_TEXT_LINK,            /* a struct wire_link: a trace that another of its headers names */
     WIRE_TEXT_COUNT
 };
+
+/* A context that came along beside the parent's. Copied out before use: not aligned. */
+struct wire_link {
+    uint8_t trace_id[16];
+    uint8_t span_id[8];
+};
+static_assert(sizeof(struct wire_link) == 24, "wire_link");
 
 /* More about a client's request. Durations in ns, 0: unknown or none. Copied out before use: not aligned. */
 struct wire_client {
@@ -313,7 +382,7 @@ struct wire_request {
     uint8_t parent_span_id[8]; /* zero: a root */
     uint64_t start_ns;         /* CLOCK_MONOTONIC: first byte of the head seen, or about to be sent */
     uint64_t first_byte_ns;    /* first byte of the final response's head; 0: none */
-    uint64_t end_ns;           /* 0 while open */
+    uint64_t end_ns;           /* 0 while open; in a record: the agent's own, made of a request that still is */
     uint64_t request_body_size;
     uint64_t response_body_size;
     uint16_t status;      /* 0: no response */
@@ -429,15 +498,27 @@ static_assert(sizeof(struct wire_crash) <= WIRE_PAGE, "wire_crash");
 
 /* control page */
 
-/* Written by the agent, read-only in the target. All zero is valid and means "as started". */
+enum wire_want {
+    WIRE_WANT_UNSAMPLED = 1 << 0, /* records of requests that nobody samples, too */
+};
+
+/* Written by the agent, read-only in the target. All zero is valid and means "as started". A shim of an early release
+ * has a page alone (WIRE_CONTROL_SMALL): it knows nothing of rules. */
 struct wire_control {
     _Atomic uint32_t version;      /* WIRE_VERSION once an agent has taken the ring */
     _Atomic uint32_t disabled;     /* 1: hooks only forward */
     uint64_t agent_counts[8];      /* the agent's own notes, for the worker that comes after this one */
     _Atomic uint32_t crash_wanted; /* 1: a crash is read by the agent, so waiting for it makes sense */
-    uint8_t pad[WIRE_PAGE - 12 - 8 * sizeof(uint64_t)];
+    _Atomic uint32_t wanted;       /* enum wire_want */
+    /* Rules published so far; 0: none yet. The newest are in xray[xray_generation & 1]; the agent fills the other one,
+     * then raises this (release). Who has read them looks again (acquire): raised by two or more, they may have been
+     * another's meanwhile. */
+    _Atomic uint32_t xray_generation;
+    uint8_t pad[WIRE_PAGE - 20 - 8 * sizeof(uint64_t)];
+    struct wire_xray_rules xray[2];
 };
-static_assert(sizeof(struct wire_control) == WIRE_PAGE, "wire_control");
+enum { WIRE_CONTROL_SMALL = WIRE_PAGE };
+static_assert(offsetof(struct wire_control, xray) == WIRE_CONTROL_SMALL, "wire_control");
 
 /* the agent's socket */
 

@@ -4,6 +4,7 @@
 #include "exporters/agent/destinations.h"
 #include "exporters/agent/journal.h"
 #include "exporters/agent/span.h"
+#include "exporters/exporter.h"
 
 #include <stdbool.h>
 #include <string.h>
@@ -24,8 +25,25 @@ static bool read_span(const struct destinations_host *host, const struct journal
            span_parse(process, (const char *)entry->record + sizeof(record), record.length, span) == 0;
 }
 
-void batch_take(const struct destinations_host *host, struct journal *journal, uint64_t position, size_t most,
-                struct batch *ret_batch)
+static bool is_taken(const struct exporter *exporter, const struct span *span)
+{
+    unsigned flags = span->request->flags;
+
+    if (span->is_open && !exporter->takes_open)
+        return false;
+    switch (exporter->takes) {
+    case EXPORTER_TAKES_SAMPLED:
+        return flags & WIRE_REQUEST_SAMPLED;
+    case EXPORTER_TAKES_XRAY:
+        return flags & WIRE_REQUEST_XRAY_SAMPLED;
+    case EXPORTER_TAKES_ALL:
+        break;
+    }
+    return true;
+}
+
+void batch_take(const struct destinations_host *host, const struct exporter *exporter, struct journal *journal,
+                uint64_t position, size_t most, struct batch *ret_batch)
 {
     struct journal_entry entry;
     struct batch batch = {.spans = list, .end = position};
@@ -33,12 +51,12 @@ void batch_take(const struct destinations_host *host, struct journal *journal, u
     if (most > BATCH_MAX)
         most = BATCH_MAX;
     while (batch.count < most && journal_read(journal, batch.end, &entry) > 0) {
-        if (read_span(host, &entry, &spans[batch.count])) {
-            list[batch.count] = &spans[batch.count];
-            batch.count++;
-        } else {
+        struct span *span = &spans[batch.count];
+
+        if (!read_span(host, &entry, span))
             batch.unreadable_count++;
-        }
+        else if (is_taken(exporter, span))
+            list[batch.count++] = span;
         batch.end = entry.next;
     }
     *ret_batch = batch;

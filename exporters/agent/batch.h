@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 struct destinations_host;
+struct exporter;
 struct journal;
 struct span;
 
@@ -19,9 +20,9 @@ struct batch {
     uint64_t unreadable_count; /* records that were passed over: no spans, or of nobody */
 };
 
-/* At most `most` spans (and BATCH_MAX) from this position on. One batch at a time in the whole worker. Context: loop.
- */
-void batch_take(const struct destinations_host *host, struct journal *journal, uint64_t position, size_t most,
-                struct batch *ret_batch);
+/* At most `most` spans (and BATCH_MAX) from this position on, of those that the exporter takes. One batch at a time in
+ * the whole worker. Context: loop. */
+void batch_take(const struct destinations_host *host, const struct exporter *exporter, struct journal *journal,
+                uint64_t position, size_t most, struct batch *ret_batch);
 
 #endif

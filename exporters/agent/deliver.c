@@ -34,8 +34,8 @@ static size_t batch_size(const struct deliver *deliver)
 
 void deliver_take_batch(const struct deliver *deliver, struct batch *ret_batch)
 {
-    batch_take(deliver->options.host, deliver->options.journal, deliver_position(deliver), batch_size(deliver),
-               ret_batch);
+    batch_take(deliver->options.host, deliver->options.exporter, deliver->options.journal, deliver_position(deliver),
+               batch_size(deliver), ret_batch);
 }
 
 static bool takes_spans(const struct deliver *deliver)

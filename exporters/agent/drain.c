@@ -325,7 +325,7 @@ static bool drain_slot(struct source *source, uint32_t lane, uint32_t slot, uint
         !copy_slot(entry, end_ns, fate, &record))
         return false;
     /* No sampled flag: it would have made no record either. */
-    if (!(((struct wire_request *)(void *)record.payload)->flags & WIRE_REQUEST_SAMPLED))
+    if (!(((struct wire_request *)(void *)record.payload)->flags & (WIRE_REQUEST_SAMPLED | WIRE_REQUEST_XRAY_SAMPLED)))
         return false;
     append_record(source, lane, slot, 0, &record);
     return true;

@@ -46,6 +46,8 @@ struct process {
     const struct resource *resource;     /* owned by the source: shared by the image's processes */
     const struct routes *routes;         /* the same; NULL: none */
     const char *known_methods;           /* the same: comma separated; NULL: the wire's own */
+    const char *xray_name;               /* the same: of segments whose Host gives them none */
+    const char *xray_url;                /* the same: the Hosts that do, a pattern; NULL: none */
     struct destinations *destinations;   /* where its records go */
     struct recent *recent;               /* its last requests; NULL: none yet */
     struct process_exception *exception; /* NULL: it did not crash */

@@ -51,7 +51,8 @@ static int add_exporters(struct settings *settings, const char *list)
 {
     while (list != NULL && *list != '\0') {
         size_t length = strcspn(list, ",");
-        bool known = is_word(list, length, "none") || is_word(list, length, "rollbar");
+        bool known = is_word(list, length, "none") || is_word(list, length, "rollbar") ||
+                     is_word(list, length, "xray") || is_word(list, length, "request_log");
 
         for (size_t i = 0; i < settings->exporter_count; i++)
             known |= strlen(settings->exporters[i]) == length && strncmp(settings->exporters[i], list, length) == 0;

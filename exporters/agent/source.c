@@ -88,7 +88,7 @@ static int check_geometry(const struct wire_ring *ring, size_t size)
 static void unmap_all(struct source *source)
 {
     if (source->control)
-        (void)munmap(source->control, sizeof(struct wire_control));
+        (void)munmap(source->control, source->control_size);
     if (source->map)
         (void)munmap(source->map, source->size);
     free(source->lanes);
@@ -101,15 +101,17 @@ static void unmap_all(struct source *source)
 int source_map_control(struct source *source, int control_memfd)
 {
     size_t size;
-    int error = check_memfd(control_memfd, sizeof(struct wire_control), &size);
+    int error = check_memfd(control_memfd, WIRE_CONTROL_SMALL, &size);
     void *map;
 
     if (error)
         return error;
-    map = mmap(NULL, sizeof(struct wire_control), PROT_READ | PROT_WRITE, MAP_SHARED, control_memfd, 0);
+    size = size < sizeof(struct wire_control) ? WIRE_CONTROL_SMALL : sizeof(struct wire_control);
+    map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, control_memfd, 0);
     if (map == MAP_FAILED)
         return -errno;
     source->control = map;
+    source->control_size = size;
     static_assert(sizeof(*source->counts) <= sizeof(source->control->agent_counts), "counts");
     source->counts = (struct source_counts *)(void *)source->control->agent_counts;
     return 0;

@@ -57,6 +57,7 @@ struct source {
     int ring_memfd;          /* valid while mapped */
     uint8_t *map;            /* NULL: finished, only what describes it is kept */
     struct wire_control *control;
+    size_t control_size; /* below sizeof(struct wire_control): one of an early shim, without room for rules */
     struct source_lane *lanes;
 
     pid_t pid; /* of the process that handed it over, in our namespace; 0: unknown */

@@ -95,6 +95,7 @@ static void set_times(struct span *span)
     uint64_t end_ns = request->end_ns > request->start_ns ? request->end_ns : request->start_ns;
     uint64_t first_byte_ns = request->first_byte_ns;
 
+    span->is_open = request->end_ns == 0;
     span->start_unix_ns = wall_ns(span->process, request->start_ns);
     span->end_unix_ns = wall_ns(span->process, end_ns);
     span->first_byte_unix_ns = first_byte_ns >= request->start_ns && first_byte_ns <= end_ns && first_byte_ns

@@ -7,6 +7,7 @@
 #include "exporters/agent/routes.h"
 #include "preload/wire.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,7 +29,8 @@ struct span {
     const struct wire_request *request; /* borrowed; fixed part validated by span_parse */
     uint64_t start_unix_ns;
     uint64_t first_byte_unix_ns;        /* 0: none */
-    uint64_t end_unix_ns;               /* never before the start */
+    uint64_t end_unix_ns;               /* never before the start; the same while it is open */
+    bool is_open;                       /* it has not ended yet */
     struct slice text[WIRE_TEXT_COUNT]; /* borrowed, raw bytes; length 0: absent; a repeated text: the first wins */
     struct slice method;          /* a known one, or "_OTHER"; borrowed from the record, or for ever; length 0: there
                                    * was no request, for no connection could be made */
