@@ -41,10 +41,14 @@ static const char *meaning(const struct config *read)
         (void)strcat(text, read->crash_mode == CRASH_ALWAYS ? " crash=1" : " crash=2");
     if (read->crash_timeout_ms != 2000)
         (void)sprintf(text + strlen(text), " crash_ms=%u", read->crash_timeout_ms);
+    if (read->xray_mode != XRAY_OFF)
+        (void)sprintf(text + strlen(text), " xray=%d", (int)read->xray_mode);
     return text;
 }
 
 #define DEFAULT "off=0 sampler=parent,0.00 formats=17 query=0 ip=0"
+
+#define WITH_XRAY "off=0 sampler=parent,0.00 formats=25 query=0 ip=0 xray=2"
 
 /* Every row: good values with what they mean, and one that is bad (NULL: none is). */
 static const struct {
@@ -99,6 +103,12 @@ static const struct {
     {CONFIG_SPANSHIM_CRASH_TIMEOUT, "2000", DEFAULT, "2s"},
     {CONFIG_SPANSHIM_CRASH_TIMEOUT, "0", DEFAULT " crash_ms=0", "60001"},
     {CONFIG_SPANSHIM_SYSTEM_ENV, "none", DEFAULT, NULL},
+    {CONFIG_AWS_XRAY_DAEMON_ADDRESS, "xray:2000", WITH_XRAY, NULL},
+    {CONFIG_AWS_XRAY_SDK_ENABLED, "true", DEFAULT, NULL},
+    {CONFIG_AWS_XRAY_URL, "*.example.com", DEFAULT, NULL},
+    {CONFIG_OTEL_TRACES_EXPORTER, "otlp, X-Ray", DEFAULT, NULL},
+    {CONFIG_OTEL_TRACES_EXPORTER, "otlp, XRay", WITH_XRAY, NULL},
+    {CONFIG_SPANSHIM_EXPORTERS, "xray", WITH_XRAY, NULL},
 };
 enum { CASE_COUNT = sizeof(cases) / sizeof(cases[0]) };
 
@@ -118,7 +128,7 @@ static void assert_meaning(enum config_row row, const char *value, const char *m
 
     print_message("%s\n", entry);
     assert_string_equal(meaning(&read), means);
-    assert_int_equal(read.bad, is_bad ? UINT32_C(1) << row : 0);
+    assert_int_equal(read.bad, is_bad ? UINT64_C(1) << row : 0);
     if (value[strspn(value, " \t")])
         assert_string_equal(read.values[row], value);
     else
@@ -141,6 +151,23 @@ static void test_config_reads_each_row(void **state)
     for (size_t row = 0; row < CONFIG_ROW_COUNT; row++)
         if (!has_case[row])
             fail_msg("a row without a case: %s", names[row]);
+}
+
+static void test_config_knows_whether_traces_go_to_xray(void **state)
+{
+    (void)state;
+    static const char *const off[] = {"n", "NO", "f", "False", "off", "0"};
+
+    for (size_t i = 0; i < sizeof(off) / sizeof(off[0]); i++) {
+        char entry[64];
+        (void)snprintf(entry, sizeof(entry), "AWS_XRAY_SDK_ENABLED=%s", off[i]);
+        struct config read = READ("AWS_XRAY_DAEMON_ADDRESS=127.0.0.1:2000", entry);
+        assert_string_equal(meaning(&read), DEFAULT);
+    }
+    struct config on = READ("AWS_XRAY_DAEMON_ADDRESS=127.0.0.1:2000", "AWS_XRAY_SDK_ENABLED=maybe");
+    assert_string_equal(meaning(&on), WITH_XRAY);
+    struct config own = READ("SPANSHIM_EXPORTERS=xray", "OTEL_TRACES_SAMPLER=always_on", "OTEL_PROPAGATORS=xray");
+    assert_string_equal(meaning(&own), "off=0 sampler=0.00 formats=8 query=0 ip=0 xray=1");
 }
 
 static void test_config_reads_ratios(void **state)
@@ -236,6 +263,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_config_reads_each_row),
+        cmocka_unit_test(test_config_knows_whether_traces_go_to_xray),
         cmocka_unit_test(test_config_reads_ratios),
         cmocka_unit_test(test_config_first_of_a_name_counts),
         cmocka_unit_test(test_config_takes_whole_names_only),
