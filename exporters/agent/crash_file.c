@@ -89,6 +89,33 @@ static void read_id(const char *digits, uint8_t id[8])
     }
 }
 
+/* One call as struct process_exception has it. */
+static json_t *pack_frame(const json_t *frame)
+{
+    json_t *packed = json_object(), *line = json_object_get(frame, "line");
+
+    (void)json_object_set_new(packed, "path", json_string(text_of(frame, "file", text_of(frame, "module", "?"))));
+    if (line)
+        (void)json_object_set(packed, "line", line);
+    (void)json_object_set_new(packed, "label", json_string(text_of(frame, "function", text_of(frame, "address", "?"))));
+    return packed;
+}
+
+static void add_frames(const json_t *thread, struct process_exception *exception)
+{
+    const json_t *frames = json_object_get(thread, "frames"), *frame;
+    size_t count = json_array_size(frames), i;
+
+    exception->frames = json_array();
+    json_array_foreach(frames, i, frame)
+    {
+        if (i == PROCESS_FRAMES_MAX)
+            break;
+        (void)json_array_append_new(exception->frames, pack_frame(frame));
+    }
+    exception->frames_left_out = (uint64_t)json_integer_value(json_object_get(thread, "frames_left_out")) + count - i;
+}
+
 static void set_exception(const json_t *report, struct process *process, const char *signal)
 {
     const json_t *exception = json_object_get(report, "exception");
@@ -100,12 +127,14 @@ static void set_exception(const json_t *report, struct process *process, const c
                                       .message = message,
                                       .stacktrace = stack};
 
+    add_frames(crashed_thread(report), &noted);
     read_id(text_of(json_object_get(report, "request"), "span_id", ""), noted.span_id);
     if (type && message && stack)
         process_set_exception(process, &noted);
     free(type);
     free(message);
     free(stack);
+    json_decref(noted.frames);
 }
 
 void crash_file_note_fate(const json_t *report, struct source *source, uint32_t lane)

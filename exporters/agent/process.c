@@ -207,6 +207,7 @@ static void exception_free(struct process_exception *exception)
     free(exception->type);
     free(exception->message);
     free(exception->stacktrace);
+    json_decref(exception->frames);
     free(exception);
 }
 
@@ -220,6 +221,7 @@ void process_set_exception(struct process *process, const struct process_excepti
     copy->type = strdup(exception->type);
     copy->message = strdup(exception->message);
     copy->stacktrace = strdup(exception->stacktrace);
+    json_incref(copy->frames);
     if (!copy->type || !copy->message || !copy->stacktrace) {
         exception_free(copy);
         return;

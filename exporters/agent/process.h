@@ -7,6 +7,7 @@
 
 #include "exporters/agent/user_name.h"
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,11 +20,17 @@ struct routes;
 struct source;
 struct journal_origin;
 
+enum { PROCESS_FRAMES_MAX = 50 };
+
 /* What the process died of, for the span of the request that it worked on. Texts are UTF-8, never NULL. */
 struct process_exception {
     uint8_t span_id[8]; /* zero: no request is known */
     uint64_t unix_ns;
     char *type, *message, *stacktrace;
+    /* The calls as an array of { path, line, label }, the innermost first, at most PROCESS_FRAMES_MAX: the source file,
+     * else the program or library; the line where it is known; the function, else the address. */
+    json_t *frames;
+    uint64_t frames_left_out;
 };
 
 struct process {
@@ -66,7 +73,7 @@ struct process *process_new(struct source *source, uint32_t lane, uint32_t gener
 /* An id made of the process's identity and a number: the same after a restart of the worker. Context: loop. */
 void process_derive_id(const struct process *process, uint64_t number, uint8_t id[16]);
 
-/* It crashed: all is copied. Context: loop. */
+/* It crashed: all is copied, but for the frames, which are shared. Context: loop. */
 void process_set_exception(struct process *process, const struct process_exception *exception);
 
 /* Look up its user and its parent once more: a server changes its user after its start. Cheap when it was done lately.

@@ -234,6 +234,17 @@ static int teardown(void **state)
     return system(command); /* NOLINT: our own folder */
 }
 
+/* The innermost call: file and line are there as the test is built with debug information. */
+static void assert_has_frame(const struct process_exception *exception, const char *function, const char *file)
+{
+    const json_t *frame = json_array_get(exception->frames, 0);
+
+    assert_string_equal(json_string_value(json_object_get(frame, "label")), function);
+    assert_non_null(strstr(json_string_value(json_object_get(frame, "path")), file));
+    assert_true(json_integer_value(json_object_get(frame, "line")) > 0);
+    assert_in_range(json_array_size(exception->frames), 1, PROCESS_FRAMES_MAX);
+}
+
 /* tests */
 
 static void test_crash_desk_reads_releases_and_files(void **state)
@@ -260,6 +271,7 @@ static void test_crash_desk_reads_releases_and_files(void **state)
     assert_memory_equal(test.source.lanes[0].process->exception->span_id,
                         wire_slot_request(wire_writer_slot(&test.writer, 0, 0))->span_id, 8);
     assert_non_null(strstr(test.source.lanes[0].process->exception->stacktrace, "write_to_null"));
+    assert_has_frame(test.source.lanes[0].process->exception, "write_to_null", "test_crash_desk.c");
     json_decref(report);
 }
 
