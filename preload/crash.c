@@ -32,6 +32,7 @@ enum {
     RED_ZONE = 128,
     HANDLER_DEPTH = 8 << 20,  /* of a handler's stack, at most: beyond it we are somewhere else */
     SKIPPED_PAGES = 256,      /* from a stack pointer that has run out of its stack up to where memory is */
+    ABORT_DEPTH = 512,        /* of the stack that raise() takes within abort(), at most */
     COPIED_STACK = 192 << 10, /* the rest of a copy area is for the maps */
     GRACE_MS = 1000,          /* that others wait longer for a thread's crash than that one waits for the agent */
     LOOK_NS = 20000000,
@@ -60,6 +61,7 @@ void crash_restorer(void) __attribute__((visibility("hidden")));
 void crash_by_default(int signal, siginfo_t *info, ucontext_t *context) __attribute__((visibility("hidden")));
 void *crash_before_handler(int signal, const struct frame *frame, uint32_t number)
     __attribute__((visibility("hidden")));
+void crash_after_abort_handler(struct frame *frame) __attribute__((visibility("hidden")));
 
 _Thread_local struct crash_note crash_note;
 _Thread_local struct crash_return crash_return;
@@ -411,6 +413,45 @@ void crash_by_default(int signal, siginfo_t *info, ucontext_t *context)
             write_down(frame, signal, is_raised_anew(frame) ? WIRE_CRASH_HANDLED : 0);
     }
     die(signal, frame);
+}
+
+static bool is_address_in_abort(uint64_t address)
+{
+    return address - real_abort < real_abort_size;
+}
+
+/* Was abort() interrupted, or what it has called? */
+static bool is_in_abort(const struct frame *frame)
+{
+    uintptr_t at = frame->context.registers[REG_RSP];
+    uint64_t words[16];
+
+    if (is_address_in_abort(frame->context.registers[REG_RIP]))
+        return true;
+    for (const uintptr_t end = at + ABORT_DEPTH; at < end; at += sizeof(words)) {
+        size_t count = read_memory(words, at, sizeof(words)) / sizeof(words[0]);
+
+        for (size_t i = 0; i < count; i++)
+            if (is_address_in_abort(words[i]))
+                return true;
+    }
+    return false;
+}
+
+/* The program's handler of SIGABRT returns. If it returns into abort(), that one sets the default action by itself,
+ * past us, and raises the signal again: so this is the last moment to write the crash down. */
+void crash_after_abort_handler(struct frame *frame)
+{
+    if (real_pid() == 1 || !is_in_abort(frame))
+        return;
+    process_check_fork();
+    if (!is_first())
+        return;
+    first.signal = SIGABRT;
+    first.frame = frame;
+    write_down(note_holds((uintptr_t)frame) ? noted_frame() : frame, SIGABRT, WIRE_CRASH_HANDLED);
+    uint64_t self = (uint64_t)real_pid() << 32 | thread_id();
+    (void)atomic_compare_exchange_strong_explicit(&dying, &self, 0, memory_order_relaxed, memory_order_relaxed);
 }
 
 bool crash_is_pending(void)

@@ -4,8 +4,8 @@
  *
  * The kernel delivers the signals to stubs of ours (crash_entry.S). Where the program has a handler, the stub notes the
  * kernel's frame and jumps there; the note is taken back when the handler returns or jumps away. Where it has none, or
- * its handler ends the process while the noted frame is still there, this is a crash. What the program sees of all this
- * is its own dispositions (crash_actions.h) and its own alternate stacks (crash_stack.h). */
+ * its handler ends the process while the noted frame is still there, or returns into abort(), this is a crash. What the
+ * program sees of all this is its own dispositions (crash_actions.h) and its own alternate stacks (crash_stack.h). */
 #ifndef SPANSHIM_CRASH_H
 #define SPANSHIM_CRASH_H
 

@@ -9,6 +9,7 @@
         .set SA_RESETHAND, 0x80000000
         .set CONTEXT_RSP, 160           /* of the interrupted stack pointer in the kernel's ucontext */
         .set CONTEXT_RIP, 168
+        .set SIGABRT, 6
         .set INFO, 304                  /* of the siginfo, which follows it */
 
         .p2align 4
@@ -99,6 +100,11 @@ enter:
         .hidden crash_restorer
         .type crash_restorer, @function
 crash_restorer:
+        cmpl $SIGABRT, INFO(%rsp)
+        jne .Lforget
+        leaq -8(%rsp), %rdi
+        call crash_after_abort_handler
+.Lforget:
         movq crash_note@gottpoff(%rip), %rcx
         leaq -8(%rsp), %rax
         cmpq %rax, %fs:(%rcx)

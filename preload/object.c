@@ -100,22 +100,16 @@ static bool is_version(const struct object *object, uint32_t index, const char *
     return !defined || strcmp(defined, version) == 0;
 }
 
-static void *symbol_address(const struct object *object, uint32_t index, const char *version)
+static bool is_definition(const struct object *object, uint32_t index, const char *name, const char *version)
 {
     const ElfW(Sym) *symbol = &object->symbols[index];
 
-    if (symbol->st_shndx == SHN_UNDEF || symbol->st_value == 0 || !is_version(object, index, version))
-        return NULL;
-
-    void *address = (void *)(object->base + symbol->st_value);
-
-    if ((symbol->st_info & 0xf) == STT_GNU_IFUNC)
-        return ((void *(*)(void))address)();
-    return address;
+    return strcmp(object->strings + symbol->st_name, name) == 0 && symbol->st_shndx != SHN_UNDEF &&
+           symbol->st_value != 0 && is_version(object, index, version);
 }
 
 /* The layout is the linkers' common one: nbuckets, symoffset, bloom words, bloom shift, bloom[], buckets[], chain[]. */
-void *object_find(const struct object *object, const char *name, const char *version)
+static const ElfW(Sym) * find_symbol(const struct object *object, const char *name, const char *version)
 {
     const uint32_t *table = object->gnu_hash;
 
@@ -133,16 +127,33 @@ void *object_find(const struct object *object, const char *name, const char *ver
     for (uint32_t index = buckets[hash % table[0]]; index >= table[1]; index++) {
         uint32_t entry = chain[index - table[1]];
 
-        if ((entry | 1) == (hash | 1) && strcmp(object->strings + object->symbols[index].st_name, name) == 0) {
-            void *address = symbol_address(object, index, version);
-
-            if (address)
-                return address;
-        }
+        if ((entry | 1) == (hash | 1) && is_definition(object, index, name, version))
+            return &object->symbols[index];
         if (entry & 1)
             break;
     }
     return NULL;
+}
+
+void *object_find(const struct object *object, const char *name, const char *version)
+{
+    const ElfW(Sym) *symbol = find_symbol(object, name, version);
+
+    if (!symbol)
+        return NULL;
+
+    void *address = (void *)(object->base + symbol->st_value);
+
+    if ((symbol->st_info & 0xf) == STT_GNU_IFUNC)
+        return ((void *(*)(void))address)();
+    return address;
+}
+
+size_t object_size(const struct object *object, const char *name)
+{
+    const ElfW(Sym) *symbol = find_symbol(object, name, NULL);
+
+    return symbol ? symbol->st_size : 0;
 }
 
 /* The version that a reference is to; NULL: to none. */

@@ -6,6 +6,7 @@
 
 #include <link.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Borrowed from the mapped object. */
@@ -30,6 +31,9 @@ bool object_has_address(const struct dl_phdr_info *info, uintptr_t address);
 /* What a reference to this function and version binds to here, NULL: nothing. Without a version that is the default
  * one. An object without versions fits any. Context: the same. */
 void *object_find(const struct object *object, const char *name, const char *version);
+
+/* How many bytes the default definition of it takes, 0: it defines none. Context: the same. */
+size_t object_size(const struct object *object, const char *name);
 
 /* Does it want this function of others? *ret_version is the version that it wants, NULL: none in particular.
  * Context: the same. */

@@ -14,6 +14,8 @@
 void *real_table[HOOK_COUNT];
 __typeof__(&clock_gettime) real_clock;
 const void *real_abort_message;
+uintptr_t real_abort;
+size_t real_abort_size;
 int real_startup_objects;
 
 static const char soname[] = "libspanshim.so";
@@ -69,6 +71,8 @@ static int object_visit(struct dl_phdr_info *info, size_t size, void *arg)
     if (!real_clock && search->object.soname && strncmp(search->object.soname, "libc.", 5) == 0) {
         real_clock = (__typeof__(real_clock))object_find(&search->object, "clock_gettime", NULL);
         real_abort_message = object_find(&search->object, "__abort_msg", NULL);
+        real_abort = (uintptr_t)object_find(&search->object, "abort", NULL);
+        real_abort_size = object_size(&search->object, "abort");
     }
     for (int id = 0; id < HOOK_COUNT; id++)
         if (!real_table[id] && is_of_libc(id) && (search->only == HOOK_COUNT || search->only == (enum hook_id)id))

@@ -9,6 +9,8 @@
 #define SPANSHIM_REAL_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <time.h>
 
 enum hook_id {
@@ -28,6 +30,11 @@ extern __typeof__(&clock_gettime) real_clock __attribute__((visibility("hidden")
 
 /* libc's __abort_msg, a pointer to its last words; NULL when it was not found. Written by real_init, then read-only. */
 extern const void *real_abort_message __attribute__((visibility("hidden")));
+
+/* libc's abort(), from its first byte on, so many bytes; 0 when it was not found. Written by real_init, then read-only.
+ */
+extern uintptr_t real_abort __attribute__((visibility("hidden")));
+extern size_t real_abort_size __attribute__((visibility("hidden")));
 
 /* How many objects the program was started with, ours and the kernel's among them: the first ones of the loader's list.
  * Written by real_init, then read-only. */

@@ -203,6 +203,11 @@ static void call_abort(void)
     abort();
 }
 
+static void send_abort(void)
+{
+    (void)raise(SIGABRT);
+}
+
 static void send_raise(void)
 {
     (void)raise(SIGSYS);
@@ -299,6 +304,7 @@ const struct crash_row crash_faults[] = {
     {"cut_file", cut_file},
     {"forbidden_call", forbidden_call},
     {"call_abort", call_abort},
+    {"send_abort", send_abort},
     {"send_raise", send_raise},
     {"send_kill", send_kill},
     {"send_tgkill", send_tgkill},

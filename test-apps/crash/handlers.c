@@ -65,6 +65,12 @@ static void on_log(int number, siginfo_t *info, void *context)
     log_signal(number, info);
 }
 
+/* Returns also from a SIGABRT: abort() ends the process then. */
+static void log_handler(void)
+{
+    install(on_log, 0);
+}
+
 /* The fault is repeated after the handler's return, with nobody to handle it. */
 static void once_handler(void)
 {
@@ -129,6 +135,20 @@ static void on_crash(int number, siginfo_t *info, void *context)
     *nowhere = 1;
 }
 
+/* abort() in a fault's handler; the one for SIGABRT only logs. */
+static void on_log_and_abort(int number, siginfo_t *info, void *context)
+{
+    (void)context;
+    log_signal(number, info);
+    if (number != SIGABRT)
+        abort();
+}
+
+static void log_and_abort_handler(void)
+{
+    install(on_log_and_abort, 0);
+}
+
 static void crash_handler(void)
 {
     install(on_crash, 0);
@@ -186,11 +206,13 @@ const struct crash_row crash_handlers[] = {
     {"raise", raise_handler},
     {"raise_nodefer", raise_nodefer_handler},
     {"raise_on_stack", raise_on_stack_handler},
+    {"log", log_handler},
     {"once", once_handler},
     {"reset", reset_handler},
     {"quick_exit", quick_exit_handler},
     {"exit", exit_handler},
     {"abort", abort_handler},
+    {"log_and_abort", log_and_abort_handler},
     {"crash", crash_handler},
     {"divide", divide_handler},
     {"jump", jump_handler},

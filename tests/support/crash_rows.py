@@ -81,6 +81,7 @@ FAULTS = [
     _fault("cut_file", "SIGBUS in cut_file"),
     _death("forbidden_call", "SIGSYS"),
     _fault("call_abort", "SIGABRT", "abort", "call_abort"),
+    _sent("send_abort", "SIGABRT"),
     _sent("send_raise", "SIGSYS"),
     _sent("send_kill", "SIGBUS"),
     _sent("send_tgkill", "SIGFPE"),
@@ -130,6 +131,12 @@ HANDLERS = [
     _handler("raise", fault="send_kill", title="SIGBUS"),
     Row("int3 main once", reports=0),  # goes on behind the trap
     _handler("quick_exit", fault="divide", title="SIGFPE in divide"),
+    _handler("log", fault="call_abort", title="SIGABRT in call_abort"),  # libc's abort() ends what its handler doesn't
+    _handler("once", fault="failed_assert", title="one is zero"),
+    _handler("reset", fault="double_free", title="double free"),
+    _handler("log_and_abort"),
+    Row("call_abort thread log", "SIGABRT in call_abort", ("abort", "call_abort", "crash_fault", "in_thread"), threads=2),
+    Row("send_abort main log", reports=0),  # raise() returns
 ]
 
 LANGUAGES = [

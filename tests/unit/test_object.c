@@ -61,6 +61,8 @@ static void test_object_finds_what_it_defines(void **state)
     assert_ptr_equal(object_find(&libc, "getpid", NULL), dlsym(libc_handle, "getpid"));
     assert_ptr_equal(object_find(&libc, "strlen", NULL), dlsym(libc_handle, "strlen")); /* chosen for this processor */
     assert_null(object_find(&libc, "getpi", NULL));
+    assert_in_range(object_size(&libc, "getpid"), 1, 64);
+    assert_int_equal(object_size(&libc, "no_such_function"), 0);
     assert_null(object_find(&libc, "no_such_function", NULL));
     assert_null(object_find(&program, "getpid", NULL)); /* wanted, not defined */
 }
