@@ -58,10 +58,12 @@ static void close_listener(void)
     door_close();
 }
 
-/* End the worker, and then us. */
+/* End the worker, and then us. Who came before is served. */
 static void stop(void)
 {
     keeper.stopping = true;
+    remove_name();
+    door_shut();
     close_listener();
     worker_process_stop();
 }

@@ -192,6 +192,17 @@ class LifeTest(AgentTest):
         self.assertEqual(0, agent.wait())
         self.assertEqual(list(range(100)), numbers_of(self.sink.spans))
 
+    def test_sigterm_delivers_what_came_before_it_is_heard(self):
+        agent = self.start("--stay")
+        self.ask(STATUS)
+        agent.popen.send_signal(signal.SIGSTOP)
+        agent.popen.terminate()
+        program = self.program()
+        program.do("write", 0, 100)
+        agent.popen.send_signal(signal.SIGCONT)
+        self.assertEqual(0, agent.wait())
+        self.assertEqual(list(range(100)), numbers_of(self.sink.spans))
+
     def test_sigterm_leaves_no_socket_behind(self):
         """However early it comes: the name is there a moment before anybody serves it."""
         for _ in range(40):
