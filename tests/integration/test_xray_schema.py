@@ -227,7 +227,8 @@ class DaemonTest(unittest.TestCase):
             self.call("/GetSamplingRules", {})
         self.daemon.start()
         self.send(LONE, start_time=self._now(), end_time=self._now() + 1)
-        self.daemon.wait_for(subsegments=1)
+        self.daemon.settle()
+        self.assertEqual(1, len(self.daemon.subsegments()))
         self.call("/GetSamplingRules", {})
 
     def test_reads_slowly(self):

@@ -10,6 +10,7 @@ and able to misbehave.
     daemon.violations                  # what a sender must not do; tests assert that there are none
     daemon.rules, daemon.targets       # what it answers when it is asked for sampling rules and targets
     daemon.statistics                  # the statistics that came, each with the "time" of its call
+    daemon.settle()                    # until all datagrams are read that were sent so far
     daemon.set_mode("slow", delay=2)   # how calls by TCP are answered from now on
     daemon.pause(), daemon.resume()    # it reads no datagram, and reads again
     daemon.stop(), daemon.start()      # it is gone, and back: with nothing that it had not read"""
@@ -25,6 +26,7 @@ from processes import PATIENCE_S
 from xray_schema import is_lone, read_document
 
 DATAGRAM_MAX = 65507
+MARK = b"all before this is read"  # a datagram that settle() sends
 STATUSES = {"ok": 200, "slow": 200, "400": 400, "403": 403, "429": 429, "500": 500, "503": 503}
 STATISTICS_MAX = 25  # a call
 STATISTICS_FIELDS = {"RuleName", "ClientID", "Timestamp", "RequestCount", "SampledCount", "BorrowCount"}
@@ -105,6 +107,7 @@ class XrayDaemon(HttpSink):
         self.statistics = []
         self.page = page
         self.datagram_count = 0
+        self._mark_count = 0
         self.largest = 0  # document, bytes
         self._receive_buffer = receive_buffer
         self._documents = {}  # by id, in the order they came; one that is complete takes the place of one in progress
@@ -156,31 +159,49 @@ class XrayDaemon(HttpSink):
                 by_id[node.parent_id].children.append(node)
         return [node for node in nodes if node.parent_id not in by_id]
 
-    def wait_for(self, segments=0, subsegments=0, timeout=PATIENCE_S):
-        """Until at least so many complete segments and subsegments have come."""
+    def wait_until(self, condition, what, timeout=PATIENCE_S):
+        """Until the condition, which is asked again after whatever comes, answers something true: that."""
         deadline = time.monotonic() + timeout
         with self._lock:
-            while True:
-                complete = [node for node in self.nodes() if "end_time" in node.document]
-                have = sum(node.is_segment for node in complete)
-                if have >= segments and len(complete) - have >= subsegments:
-                    return
+            while not (result := condition()):
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    raise AssertionError(f"{have} of {segments} segments and {len(complete) - have} of {subsegments} subsegments "
-                                         f"came in {timeout} s; violations: {self._violations}")
+                    raise AssertionError(f"{what() if callable(what) else what}: not within {timeout} s; "
+                                         f"violations: {self._violations}")
                 self._changed.wait(left)
+            return result
+
+    def wait_for(self, segments=0, subsegments=0, timeout=PATIENCE_S):
+        """Until at least so many complete segments and subsegments have come."""
+
+        def counts():
+            complete = [node for node in self.nodes() if "end_time" in node.document]
+            have = sum(node.is_segment for node in complete)
+            return have, len(complete) - have
+
+        def have_come():
+            have = counts()
+            return have[0] >= segments and have[1] >= subsegments
+
+        self.wait_until(have_come, lambda: "{} of {} segments and {} of {} subsegments".format(
+            counts()[0], segments, counts()[1], subsegments), timeout)
 
     def wait_for_calls(self, path, count, timeout=PATIENCE_S):
         """Until it was called so often by TCP on this path; the calls."""
-        deadline = time.monotonic() + timeout
+
+        def calls():
+            return [call for call in self.requests if call["path"] == path]
+
+        self.wait_until(lambda: len(calls()) >= count, f"{count} calls of {path}", timeout)
+        return calls()
+
+    def settle(self):
+        """Until all datagrams are read that were sent so far."""
         with self._lock:
-            while len(calls := [call for call in self.requests if call["path"] == path]) < count:
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise AssertionError(f"{len(calls)} of {count} calls of {path} came in {timeout} s")
-                self._changed.wait(left)
-            return calls
+            wanted = self._mark_count + 1
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(MARK, ("127.0.0.1", self.port))
+        self.wait_until(lambda: self._mark_count >= wanted, "what was sent is read")
 
     def clear(self):
         """Forget what came."""
@@ -249,6 +270,11 @@ class XrayDaemon(HttpSink):
             self._take(data)
 
     def _take(self, data):
+        if data == MARK:
+            with self._lock:
+                self._mark_count += 1
+                self._changed.notify_all()
+            return
         document, problems = read_datagram(data)
         with self._lock:
             self.datagram_count += 1
