@@ -10,6 +10,7 @@
 #include "exporters/crash/report.h"
 #include "exporters/encode/address.h"
 #include "exporters/encode/hex.h"
+#include "exporters/encode/json_text.h"
 #include "exporters/encode/url.h"
 #include "exporters/encode/utf8.h"
 #include "preload/wire.h"
@@ -26,37 +27,15 @@ enum { OPEN_REQUESTS_MAX = 32, HEADER_NAME_MAX = 256 };
 
 /* texts */
 
-static void set_text(json_t *object, const char *key, const char *bytes, size_t length)
-{
-    char *text = length > 0 ? malloc(length * UTF8_REPAIRED_MAX + 1) : NULL;
-
-    if (!text)
-        return;
-    (void)utf8_repair(bytes, length, UINT32_MAX, text);
-    (void)json_object_set_new(object, key, json_string(text));
-    free(text);
-}
-
 static void set_slice(json_t *object, const char *key, struct slice slice)
 {
-    set_text(object, key, slice.bytes, slice.length);
+    json_set_text(object, key, slice.bytes, slice.length);
 }
 
 static void set_number(json_t *object, const char *key, uint64_t number)
 {
     if (number)
         (void)json_object_set_new(object, key, json_integer((json_int_t)number));
-}
-
-static void set_id(json_t *object, const char *key, const uint8_t *id, size_t length)
-{
-    static const uint8_t none[16];
-    char text[33];
-
-    if (memcmp(id, none, length) == 0)
-        return;
-    hex_write(id, length, text);
-    (void)json_object_set_new(object, key, json_string(text));
 }
 
 void crash_facts_incomplete(json_t *report, const char *text)
@@ -82,7 +61,7 @@ static void add_header(json_t *headers, struct slice header)
     (void)utf8_repair(header.bytes, (size_t)(colon - header.bytes), UINT32_MAX, name);
     for (colon++; colon < end && *colon == ' ';)
         colon++;
-    set_text(headers, name, colon, (size_t)(end - colon));
+    json_set_text(headers, name, colon, (size_t)(end - colon));
 }
 
 static void add_headers(json_t *object, const struct span *span)
@@ -106,7 +85,7 @@ static void add_url(json_t *object, const struct span *span)
     if (length == 0)
         length = (size_t)snprintf(url, sizeof(url), "%.*s%s%.*s", (int)path.length, path.bytes ? path.bytes : "",
                                   query.length ? "?" : "", (int)query.length, query.bytes ? query.bytes : "");
-    set_text(object, "url", url, length < sizeof(url) ? length : sizeof(url) - 1);
+    json_set_text(object, "url", url, length < sizeof(url) ? length : sizeof(url) - 1);
     set_slice(object, "path", path);
     set_slice(object, "query", query);
     (void)json_object_set_new(object, "scheme",
@@ -115,12 +94,9 @@ static void add_url(json_t *object, const struct span *span)
 
 static void add_client(json_t *object, const struct span *span)
 {
-    struct slice client = span->text[WIRE_TEXT_CLIENT_ADDRESS];
     char text[ADDRESS_SIZE];
 
-    if (client.length == 0)
-        client = (struct slice){text, address_format(&span->request->peer, text)};
-    set_slice(object, "client_address", client);
+    set_slice(object, "client_address", address_client(span, text));
 }
 
 static json_t *pack_request(const struct span *span)
@@ -128,9 +104,9 @@ static json_t *pack_request(const struct span *span)
     const struct wire_request *request = span->request;
     json_t *object = json_object();
 
-    set_id(object, "trace_id", request->trace_id, sizeof(request->trace_id));
-    set_id(object, "span_id", request->span_id, sizeof(request->span_id));
-    set_id(object, "parent_span_id", request->parent_span_id, sizeof(request->parent_span_id));
+    json_set_id(object, "trace_id", request->trace_id, sizeof(request->trace_id));
+    json_set_id(object, "span_id", request->span_id, sizeof(request->span_id));
+    json_set_id(object, "parent_span_id", request->parent_span_id, sizeof(request->parent_span_id));
     set_slice(object, "method", span->method_original.length ? span->method_original : span->method);
     add_url(object, span);
     set_slice(object, "route", span->route);
@@ -264,7 +240,7 @@ static void add_host(json_t *report, const struct resource *resource)
     if (!name && gethostname(own, sizeof(own) - 1) == 0)
         name = own;
     if (name)
-        set_text(host, "name", name, strlen(name));
+        json_set_text(host, "name", name, strlen(name));
     (void)json_object_set_new(report, "host", host);
 }
 
@@ -279,7 +255,7 @@ static void add_process(json_t *report, const struct source *source, const struc
         if (process->is_start_known)
             set_number(facts, "started_unix_ns", process->started_unix_ns);
     }
-    set_text(facts, "executable", source->executable, strlen(source->executable));
+    json_set_text(facts, "executable", source->executable, strlen(source->executable));
     if (known)
         (void)json_object_update(facts, known);
     if (!source->settings || !source->settings->command_args)
@@ -329,6 +305,6 @@ json_t *crash_facts_alone(const struct wire_crash *crash)
                        "exception", "class", name, "threads", "id", (int)crash->tid, "crashed", 1, "frames", "address",
                        pack_hex(crash->registers[REG_RIP]), "found_by", "context");
     if (report && crash->text_length > 0)
-        set_text(report, "abort_message", crash->text, strnlen(crash->text, sizeof(crash->text)));
+        json_set_text(report, "abort_message", crash->text, strnlen(crash->text, sizeof(crash->text)));
     return report;
 }

@@ -238,6 +238,14 @@ struct journal *destinations_journal(struct destinations *set)
     return set->journal;
 }
 
+bool destinations_want_unsampled(const struct destinations *set)
+{
+    for (size_t i = 0; i < set->settings->exporter_count; i++)
+        if (find_exporter(set->settings->exporters[i])->takes == EXPORTER_TAKES_ALL)
+            return true;
+    return false;
+}
+
 void destinations_wake(struct destinations *set)
 {
     for (size_t i = 0; is_started && i < set->deliver_count; i++)

@@ -52,6 +52,9 @@ void destinations_unref(struct destinations *destinations);
 /* Its journal; its exporters are consumers 0 .. n - 1, told to the journal already. Context: loop. */
 struct journal *destinations_journal(struct destinations *destinations);
 
+/* Is one of its exporters for requests that nobody samples, too? Context: loop. */
+bool destinations_want_unsampled(const struct destinations *destinations);
+
 /* Records were appended to its journal. Cheap: once per pass over the rings. Context: loop. */
 void destinations_wake(struct destinations *destinations);
 

@@ -324,8 +324,9 @@ static bool drain_slot(struct source *source, uint32_t lane, uint32_t slot, uint
     if (record_was_taken(source, lane, atomic_load(&entry->record_position)) ||
         !copy_slot(entry, end_ns, fate, &record))
         return false;
-    /* No sampled flag: it would have made no record either. */
-    if (!(((struct wire_request *)(void *)record.payload)->flags & (WIRE_REQUEST_SAMPLED | WIRE_REQUEST_XRAY_SAMPLED)))
+    /* No sampled flag: it would have made no record either, unless all are asked for. */
+    if (!source->wants_unsampled &&
+        !(((struct wire_request *)(void *)record.payload)->flags & (WIRE_REQUEST_SAMPLED | WIRE_REQUEST_XRAY_SAMPLED)))
         return false;
     append_record(source, lane, slot, 0, &record);
     return true;

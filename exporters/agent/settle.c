@@ -51,8 +51,7 @@ static int add_exporters(struct settings *settings, const char *list)
 {
     while (list != NULL && *list != '\0') {
         size_t length = strcspn(list, ",");
-        bool known = is_word(list, length, "none") || is_word(list, length, "rollbar") ||
-                     is_word(list, length, "xray") || is_word(list, length, "request_log");
+        bool known = is_word(list, length, "none") || is_word(list, length, "rollbar") || is_word(list, length, "xray");
 
         for (size_t i = 0; i < settings->exporter_count; i++)
             known |= strlen(settings->exporters[i]) == length && strncmp(settings->exporters[i], list, length) == 0;
@@ -207,6 +206,14 @@ static int settle_rollbar(struct settings *settings, const char *const *entries,
     return 0;
 }
 
+/* The log's file is enough to have one, beside whatever else there is. */
+static int settle_request_log(struct settings *settings)
+{
+    if (settings->request_log == NULL || settings->sdk_disabled)
+        return 0;
+    return add_exporters(settings, "request_log");
+}
+
 static void settle_batches(struct settings *settings)
 {
     if (settings->queue_size != 0 && settings->batch_size > settings->queue_size) {
@@ -227,7 +234,8 @@ static void complain_of_config_file(struct settings *settings)
 int settle(struct settings *settings, const char *const *entries, size_t entry_count)
 {
     if (settle_exporters(settings) < 0 || settle_url(settings) < 0 ||
-        settle_honeycomb(settings, entries, entry_count) < 0 || settle_rollbar(settings, entries, entry_count) < 0)
+        settle_honeycomb(settings, entries, entry_count) < 0 || settle_rollbar(settings, entries, entry_count) < 0 ||
+        settle_request_log(settings) < 0)
         return -ENOMEM;
     settle_batches(settings);
     complain_of_config_file(settings);

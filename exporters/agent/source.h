@@ -80,6 +80,7 @@ struct source {
     struct settings *settings;
     struct resource *resource;
     struct destinations *destinations; /* NULL: nothing is exported */
+    bool wants_unsampled;              /* the shim is asked for requests that nobody samples, too */
     struct journal *journal;           /* of the destinations */
     uint64_t journal_end;              /* position after its newest record there */
     struct source_counts *counts;      /* in the control page: the next worker goes on with them; NULL: not mapped */

@@ -40,3 +40,12 @@ size_t address_format(const struct wire_address *address, char out[ADDRESS_SIZE]
     out[0] = '\0';
     return 0;
 }
+
+struct slice address_client(const struct span *span, char text[ADDRESS_SIZE])
+{
+    struct slice client = span->text[WIRE_TEXT_CLIENT_ADDRESS];
+
+    if (client.length > 0)
+        return client;
+    return (struct slice){text, address_format(&span->request->peer, text)};
+}

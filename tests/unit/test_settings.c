@@ -417,6 +417,10 @@ static void test_settings_chooses_exporters(void **state)
     check_exporters(ENTRIES("SPANSHIM_EXPORTERS=console", "HONEYCOMB_API_KEY=k"), "otlp,console");
     check_exporters(ENTRIES("SPANSHIM_EXPORTERS=console", "OTEL_TRACES_EXPORTER=none"), "console");
     check_exporters(ENTRIES("OTEL_SDK_DISABLED=true", "SPANSHIM_EXPORTERS=console"), "");
+    check_exporters(ENTRIES("SPANSHIM_REQUEST_LOG=/l"), "otlp,request_log");
+    check_exporters(ENTRIES("SPANSHIM_REQUEST_LOG=/l", "OTEL_TRACES_EXPORTER=none"), "request_log");
+    check_exporters(ENTRIES("SPANSHIM_REQUEST_LOG=/l", "SPANSHIM_EXPORTERS=request_log"), "request_log");
+    check_exporters(ENTRIES("SPANSHIM_REQUEST_LOG=/l", "OTEL_SDK_DISABLED=true"), "");
     check_exporters(ENTRIES("ROLLBAR_ACCESS_TOKEN=t"), "otlp,rollbar");
     check_exporters(ENTRIES("ROLLBAR_ACCESS_TOKEN=t", "SPANSHIM_EXPORTERS=rollbar"), "otlp,rollbar");
     check_exporters(ENTRIES("ROLLBAR_ACCESS_TOKEN=t", "SPANSHIM_EXPORTERS=rollbar,console"), "console,rollbar");
