@@ -43,8 +43,7 @@ static bool read_ratio(struct slice text, double *ret_ratio)
     return i == text.length && value <= 1;
 }
 
-/* Keep the share `ratio` of all trace ids. The smallest share there is keeps one in 2^56. */
-static uint64_t ratio_threshold(double ratio)
+uint64_t sampler_threshold(double ratio)
 {
     uint64_t kept = (uint64_t)(ratio * (double)THRESHOLD_NONE + 0.5);
     if (kept == 0 && ratio > 0)
@@ -72,7 +71,7 @@ enum sampler_problem sampler_parse(const char *name, const char *arg, struct sam
     } else if (slice_is(text, "traceidratio")) {
         double ratio = 1;
         bool is_bad = number.length > 0 && !read_ratio(number, &ratio);
-        sampler.threshold = ratio_threshold(is_bad ? 1 : ratio);
+        sampler.threshold = sampler_threshold(is_bad ? 1 : ratio);
         *ret_sampler = sampler;
         return is_bad ? SAMPLER_BAD_ARG : SAMPLER_OK;
     } else if (!slice_is(text, "always_on")) {

@@ -18,6 +18,10 @@ struct sampler {
 /* The sampler when nothing, or nothing sensible, is set. */
 #define SAMPLER_DEFAULT ((struct sampler){.parent_based = true, .threshold = 0})
 
+/* The threshold that keeps the share `ratio`, 0..1, of all trace ids. The smallest share there is keeps one in 2^56.
+ * Context: pure. */
+uint64_t sampler_threshold(double ratio);
+
 enum sampler_problem { SAMPLER_OK, SAMPLER_BAD_NAME, SAMPLER_BAD_ARG };
 
 /* Read the two settings' values; either may be NULL or empty. Always sets *ret_sampler: a name that is unknown gives

@@ -94,7 +94,8 @@ enum {
     WIRE_XRAY_RULES_MAX = 64,
     WIRE_XRAY_TEXT_MAX = 12 * 1024,
     WIRE_XRAY_TALLIES_MAX = 64,
-    WIRE_XRAY_NAME_MAX = 32, /* of a rule */
+    WIRE_XRAY_TALLY_DEFAULT = WIRE_XRAY_TALLIES_MAX - 1, /* the shim's own, for requests that no rule fits */
+    WIRE_XRAY_NAME_MAX = 32,                             /* of a rule */
 };
 
 /* A pattern in a rule, or a rule's name: text in wire_xray_rules.text. Length 0: fits everything. */
