@@ -114,6 +114,8 @@ void exchange_request_end(struct conn *conn, uint16_t flags, enum wire_error err
         if (request->first_byte_ns && !(request->flags & WIRE_REQUEST_FRAMING_UNSEEN)) {
             request->response_body_size = conn->responses.parser.body_length;
             flags |= WIRE_REQUEST_RESPONSE_BODY_SEEN;
+            if (http1_has_length(&conn->responses.parser))
+                flags |= WIRE_REQUEST_RESPONSE_LENGTH;
         }
         request->flags |= flags | WIRE_REQUEST_BODY_SEEN;
         if (conn_is_client(conn))

@@ -103,6 +103,9 @@ static inline bool http1_is_in_body(const struct http1 *parser)
     return parser->state >= HTTP1_IN_BODY && parser->state <= HTTP1_UNTIL_CLOSE;
 }
 
+/* After HEAD_END: has the head a Content-Length, whether or not it counts? Context: pure; signal-safe. */
+bool http1_has_length(const struct http1 *parser);
+
 /* After a request's HEAD_END: has it no body? Then it is over, as after MESSAGE_END. Context: pure; signal-safe. */
 static inline bool http1_ends_with_head(struct http1 *parser)
 {

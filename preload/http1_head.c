@@ -293,6 +293,11 @@ void http1_note_continuation(struct http1 *parser, struct slice value, bool is_c
         read_connection(parser, value);
 }
 
+bool http1_has_length(const struct http1 *parser)
+{
+    return parser->flags & HTTP1_HAS_LENGTH;
+}
+
 bool http1_opens_tunnel(const struct http1 *parser)
 {
     if (parser->role != HTTP1_RESPONSES)
