@@ -71,7 +71,7 @@ uint32_t exchange_discard(struct conn *conn)
         struct wire_slot *slot = exchange_slot(open);
 
         if (slot && !exchange_was_ended_elsewhere(conn, atomic_load_explicit(&conn->answered, memory_order_relaxed)))
-            count += (wire_slot_request(slot)->flags & WIRE_REQUEST_SAMPLED) != 0;
+            count += span_is_recorded(wire_slot_request(slot));
         exchange_request_drop(conn, slot);
     }
     release_memory(conn);

@@ -34,7 +34,7 @@ static enum exchange_result response_begin(struct conn *conn)
     if (__atomic_load_n(&conn->head, __ATOMIC_ACQUIRE) && !head_cut_short(conn))
         return EXCHANGE_CONTENDED;
     if (number == 0 && conn_is_client(conn) && exchange_slot(open) &&
-        wire_slot_request(exchange_slot(open))->flags & WIRE_REQUEST_SAMPLED)
+        span_is_recorded(wire_slot_request(exchange_slot(open))))
         conn_answered(conn);
     conn->responses.parser.answers_head = (open & CONN_OPEN_HEAD) != 0;
     conn->responses.parser.answers_connect = (open & CONN_OPEN_CONNECT) != 0;

@@ -192,3 +192,43 @@ bool forwarded_field(struct forwarded *forwarded, const char *name, size_t name_
     }
     return true;
 }
+
+/* One address of a list; returns its length, 0: it is left out. */
+static size_t copy_node(struct slice node, enum redact_ip_mode mode, char *out, size_t room, bool *ret_truncated)
+{
+    struct slice host = node, port;
+    char address[FORWARDED_CLIENT_SIZE];
+
+    if (mode != REDACT_IP_FULL) {
+        if (!split_node(node, &host, &port))
+            return 0;
+        host.length = redact_client_ip(host.bytes, host.length, mode, address, sizeof(address));
+        host.bytes = address;
+    }
+    if (host.length > room) {
+        *ret_truncated = true;
+        return 0;
+    }
+    memcpy(out, host.bytes, host.length);
+    return host.length;
+}
+
+size_t forwarded_copy_for(struct slice list, enum redact_ip_mode mode, char *out, size_t room, bool *ret_truncated)
+{
+    static const char separator[] = {',', ' '};
+    struct slice node;
+    size_t length = 0;
+
+    *ret_truncated = false;
+    while (slice_next(&list, ',', &node) && !*ret_truncated) {
+        size_t at = length > 0 ? length + sizeof(separator) : 0;
+        size_t added = at < room ? copy_node(slice_trim(node), mode, out + at, room - at, ret_truncated) : 0;
+
+        *ret_truncated |= at >= room;
+        if (added > 0 && at > 0)
+            memcpy(out + length, separator, sizeof(separator));
+        if (added > 0)
+            length = at + added;
+    }
+    return length;
+}

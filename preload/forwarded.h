@@ -6,6 +6,9 @@
 #ifndef SPANSHIM_FORWARDED_H
 #define SPANSHIM_FORWARDED_H
 
+#include "preload/redact.h"
+#include "preload/slice.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -34,5 +37,9 @@ struct forwarded {
 /* Offer a header field, blanks trimmed. True when it is one of the four. Context: pure; signal-safe. */
 bool forwarded_field(struct forwarded *forwarded, const char *name, size_t name_len, const char *value,
                      size_t value_len);
+
+/* Copy the addresses of an X-Forwarded-For field, each as `mode` says: what is no address is left out unless they are
+ * shown in full. Whole ones only; *ret_truncated: some had no room. Returns the length. Context: pure; signal-safe. */
+size_t forwarded_copy_for(struct slice list, enum redact_ip_mode mode, char *out, size_t room, bool *ret_truncated);
 
 #endif

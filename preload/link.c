@@ -331,7 +331,7 @@ static void tie_up(void)
  * forward. Looked at when sockets are made and connections accepted, not for each of their bytes. */
 static bool is_switched_off(void)
 {
-    const struct wire_control *control = atomic_load_explicit(&link_state.control, memory_order_acquire);
+    const struct wire_control *control = link_control();
 
     if (!control || !atomic_load_explicit(&control->disabled, memory_order_relaxed))
         return false;
@@ -366,9 +366,21 @@ bool link_is_near(void)
            atomic_load_explicit(&process_active, memory_order_acquire);
 }
 
+const struct wire_control *link_control(void)
+{
+    return atomic_load_explicit(&link_state.control, memory_order_acquire);
+}
+
+bool link_wants(enum wire_want what)
+{
+    const struct wire_control *control = link_control();
+
+    return control && (atomic_load_explicit(&control->wanted, memory_order_relaxed) & what);
+}
+
 bool link_crash_is_wanted(void)
 {
-    const struct wire_control *control = atomic_load_explicit(&link_state.control, memory_order_acquire);
+    const struct wire_control *control = link_control();
 
     if (!control)
         return false;

@@ -5,6 +5,8 @@
 #ifndef SPANSHIM_LINK_H
 #define SPANSHIM_LINK_H
 
+#include "preload/wire.h"
+
 #include <stdbool.h>
 
 /* Get ready. Nothing is opened yet, but for a process that was given its connection: that one will make no socket. It
@@ -36,5 +38,11 @@ void link_expect_locking(void);
 /* Does the agent want to look into a crash of this process, so that waiting for it makes sense? One that was given the
  * ring a moment ago may not have said so yet: it is given the time to. Context: hook; signal-safe. */
 bool link_crash_is_wanted(void);
+
+/* What the agent has written for us; NULL: there is no agent yet. Context: hook; signal-safe. */
+const struct wire_control *link_control(void);
+
+/* Does it want this, of enum wire_want? Context: hook; signal-safe. */
+bool link_wants(enum wire_want what);
 
 #endif

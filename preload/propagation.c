@@ -98,6 +98,8 @@ void propagation_put_hex(struct propagation_lines *lines, const uint8_t *bytes, 
 
 /* A head is read. */
 
+enum { FLAGS_DECIDED = PROPAGATION_FLAG_SAMPLED | PROPAGATION_FLAG_DEBUG };
+
 /* Most heads have no such fields: what is only of use to those that have waits for the first one. */
 __attribute__((noinline)) static void begin(struct propagation *propagation)
 {
@@ -114,7 +116,7 @@ __attribute__((noinline)) static void begin(struct propagation *propagation)
 void propagation_init(struct propagation *propagation, unsigned formats)
 {
     propagation->formats = formats;
-    propagation->has_fields = propagation->keeps = false;
+    propagation->has_fields = propagation->keeps = propagation->xray_is_apart = false;
     propagation->carried = NULL;
 }
 
@@ -141,26 +143,56 @@ static bool is_better(const struct trace_context *found, const struct trace_cont
     return found->valid || (found->decided && !adopted->valid);
 }
 
-bool propagation_done(struct propagation *propagation)
+/* What the formats but for `except` say all together; returns whose context it is, PROPAGATION_FORMAT_COUNT for none.
+ */
+static unsigned adopt(const struct propagation *propagation, unsigned except, struct trace_context *context)
 {
-    struct trace_context *context = &propagation->context;
     unsigned adopted = PROPAGATION_FORMAT_COUNT;
 
-    context->flags = 0;
-    context->valid = context->decided = false;
-    if (!propagation->has_fields) {
-        propagation->tracestate_length = 0;
-        return false;
-    }
     for (unsigned order = propagation->formats >> PROPAGATION_ORDER_SHIFT; order != 0;
          order >>= PROPAGATION_ORDER_BITS) {
         unsigned format = (order & ((1u << PROPAGATION_ORDER_BITS) - 1)) - 1;
 
-        if (!is_better(&propagation->found[format].context, context))
+        if (format == except || !is_better(&propagation->found[format].context, context))
             continue;
         *context = propagation->found[format].context;
         adopted = format;
     }
+    return adopted;
+}
+
+/* Whatever trace is adopted, X-Ray's decision is the one in X-Ray's header; and it may be X-Ray's alone. */
+__attribute__((cold, noinline)) static void settle_xray(const struct propagation *propagation,
+                                                        struct trace_context *context)
+{
+    const struct trace_context *xray = &propagation->found[PROPAGATION_XRAY].context;
+    struct trace_context others = {0};
+
+    if (propagation->xray_is_apart) {
+        (void)adopt(propagation, PROPAGATION_XRAY, &others);
+        context->decided = others.decided;
+        context->flags = (uint8_t)((context->flags & PROPAGATION_FLAG_RANDOM) | (others.flags & FLAGS_DECIDED));
+    }
+    context->xray_decided = xray->decided;
+    context->flags &= (uint8_t)~PROPAGATION_FLAG_XRAY_SAMPLED;
+    if (xray->flags & PROPAGATION_FLAG_SAMPLED)
+        context->flags |= PROPAGATION_FLAG_XRAY_SAMPLED;
+}
+
+bool propagation_done(struct propagation *propagation)
+{
+    struct trace_context *context = &propagation->context;
+    unsigned adopted;
+
+    context->flags = 0;
+    context->valid = context->decided = context->xray_decided = false;
+    if (!propagation->has_fields) {
+        propagation->tracestate_length = 0;
+        return false;
+    }
+    adopted = adopt(propagation, PROPAGATION_FORMAT_COUNT, context);
+    if (propagation->found[PROPAGATION_XRAY].seen)
+        settle_xray(propagation, context);
     if (!context->valid) {
         memset(context->trace_id, 0, sizeof(context->trace_id));
         memset(context->span_id, 0, sizeof(context->span_id));
@@ -168,6 +200,29 @@ bool propagation_done(struct propagation *propagation)
     if (adopted != PROPAGATION_TRACECONTEXT || propagation->tracestate_broken)
         propagation->tracestate_length = 0;
     return context->valid;
+}
+
+static bool names_trace(const struct trace_context *context, const struct trace_context *other)
+{
+    return memcmp(context->trace_id, other->trace_id, sizeof(context->trace_id)) == 0;
+}
+
+size_t propagation_others(const struct propagation *propagation,
+                          const struct trace_context *ret_others[PROPAGATION_FORMAT_COUNT])
+{
+    size_t count = 0;
+
+    for (unsigned format = 0; format < PROPAGATION_FORMAT_COUNT; format++) {
+        const struct trace_context *context = &propagation->found[format].context;
+        bool is_known = !context->valid || names_trace(context, &propagation->context) ||
+                        propagation_is_zero(context->span_id, sizeof(context->span_id));
+
+        for (size_t i = 0; i < count && !is_known; i++)
+            is_known = names_trace(context, ret_others[i]);
+        if (!is_known)
+            ret_others[count++] = context;
+    }
+    return count;
 }
 
 /* Lines are written. */

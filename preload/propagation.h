@@ -22,7 +22,8 @@ enum {
     PROPAGATION_TRACEPARENT_SIZE = 56, /* version 00, with a NUL */
     PROPAGATION_FLAG_SAMPLED = 1 << 0, /* trace_context.flags: W3C's bits */
     PROPAGATION_FLAG_RANDOM = 1 << 1,
-    PROPAGATION_FLAG_DEBUG = 1 << 7, /* B3's: sampled with emphasis; no bit of W3C's */
+    PROPAGATION_FLAG_XRAY_SAMPLED = 1 << 6, /* no bits of W3C's: X-Ray's own decision; */
+    PROPAGATION_FLAG_DEBUG = 1 << 7,        /* B3's: sampled with emphasis */
 };
 
 enum propagation_format {
@@ -51,6 +52,7 @@ struct trace_context {
     uint8_t flags;      /* PROPAGATION_FLAG_* */
     bool valid;         /* false: there is no parent, the ids mean nothing */
     bool decided;       /* the sender says whether the trace is recorded: the sampled flag. It may do so without ids */
+    bool xray_decided;  /* it says so in X-Ray's header: the flag of X-Ray */
 };
 
 /* What one format found. */
@@ -65,7 +67,8 @@ struct propagation {
     unsigned formats; /* those that are looked for */
     bool has_fields;  /* fields were offered: only then `found` and what is said of tracestate mean something */
     bool keeps; /* set by the owner after propagation_init: a server's request, whose baggage and the like is kept */
-    bool xray_asks; /* the sender wants to be told whether it is recorded */
+    bool xray_is_apart; /* likewise: what X-Ray's header says of recording is no decision for others */
+    bool xray_asks;     /* the sender wants to be told whether it is recorded */
     struct propagation_found found[PROPAGATION_FORMAT_COUNT];
     uint8_t tracestate_members; /* seen, kept or not */
     bool tracestate_broken;     /* breaks a rule: dropped as a whole */
@@ -100,6 +103,11 @@ bool propagation_field(struct propagation *propagation, const char *name, size_t
 /* The head is complete. Returns context.valid; without a valid context the tracestate is empty.
  * Context: pure; signal-safe. */
 bool propagation_done(struct propagation *propagation);
+
+/* Contexts of other traces than the adopted one that the head's other formats name, each once: for links. Returns how
+ * many. After propagation_done. Context: pure; signal-safe. */
+size_t propagation_others(const struct propagation *propagation,
+                          const struct trace_context *ret_others[PROPAGATION_FORMAT_COUNT]);
 
 /* Has the head a field of this format, good or bad? Context: pure; signal-safe. */
 static inline bool propagation_has(const struct propagation *propagation, enum propagation_format format)

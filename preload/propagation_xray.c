@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* AWS X-Ray: X-Amzn-Trace-Id: Root=1-<8 hex>-<24 hex>;Parent=<16 hex>;Sampled=<0, 1 or ?>;... Pieces come in any order,
- * one that makes no sense is passed over, the last one of a key counts. Pieces with other keys (Lineage, Self) are kept
- * for the next hop. */
+ * one that makes no sense is passed over, the last one of a key counts. Pieces with other keys (Lineage) are kept for
+ * the next hop, but for a load balancer's own (Self). */
 #include "preload/carried.h"
 #include "preload/propagation_internal.h"
 
@@ -70,7 +70,7 @@ static void read_piece(struct propagation *propagation, struct trace_context *co
             memset(context->span_id, 0, sizeof(context->span_id));
     } else if (slice_is(key, "sampled")) {
         read_sampled(propagation, context, value);
-    } else {
+    } else if (!slice_is(key, "self")) {
         keep(propagation, key, piece);
     }
 }
@@ -101,7 +101,7 @@ static void put_root(struct propagation_lines *lines, const struct trace_context
 
 static void put_sampled(struct propagation_lines *lines, const struct trace_context *context)
 {
-    propagation_put_text(lines, context->flags & PROPAGATION_FLAG_SAMPLED ? ";Sampled=1" : ";Sampled=0");
+    propagation_put_text(lines, context->flags & PROPAGATION_FLAG_XRAY_SAMPLED ? ";Sampled=1" : ";Sampled=0");
 }
 
 void propagation_write_xray(struct propagation_lines *lines, const struct trace_context *context,

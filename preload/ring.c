@@ -178,6 +178,11 @@ void *ring_copy_take(uint32_t *ret_number)
     return NULL;
 }
 
+struct wire_xray_tally *ring_xray_tallies(void)
+{
+    return ring_current()->xray_tallies;
+}
+
 void ring_count(enum wire_count what)
 {
     struct wire_lane *lane = own_lane();

@@ -45,6 +45,9 @@ struct wire_crash *ring_crash(void);
  * number plus one. NULL: all are taken. Called by a process that has a lane. Context: hook; signal-safe. */
 void *ring_copy_take(uint32_t *ret_number);
 
+/* The reservoirs and counts of X-Ray's rules. Called by a process that has a lane. Context: hook; signal-safe. */
+struct wire_xray_tally *ring_xray_tallies(void);
+
 /* Add one to a counter of the lane, if there is one. Context: hook; signal-safe. */
 void ring_count(enum wire_count what);
 void ring_drop(enum wire_drop cause);

@@ -7,8 +7,6 @@
 #include "preload/propagation.h"
 #include "preload/slice.h"
 
-#define THRESHOLD_NONE (UINT64_C(1) << 56)
-
 /* A number in 0..1: digits, a point, an exponent; not strtod, which heeds the locale of the program. */
 static bool read_ratio(struct slice text, double *ret_ratio)
 {
@@ -45,10 +43,10 @@ static bool read_ratio(struct slice text, double *ret_ratio)
 
 uint64_t sampler_threshold(double ratio)
 {
-    uint64_t kept = (uint64_t)(ratio * (double)THRESHOLD_NONE + 0.5);
+    uint64_t kept = (uint64_t)(ratio * (double)SAMPLER_THRESHOLD_NONE + 0.5);
     if (kept == 0 && ratio > 0)
         kept = 1;
-    return THRESHOLD_NONE - kept;
+    return SAMPLER_THRESHOLD_NONE - kept;
 }
 
 enum sampler_problem sampler_parse(const char *name, const char *arg, struct sampler *ret_sampler)
@@ -67,7 +65,7 @@ enum sampler_problem sampler_parse(const char *name, const char *arg, struct sam
         text = (struct slice){text.bytes + prefix, text.length - prefix};
     }
     if (slice_is(text, "always_off")) {
-        sampler.threshold = THRESHOLD_NONE;
+        sampler.threshold = SAMPLER_THRESHOLD_NONE;
     } else if (slice_is(text, "traceidratio")) {
         double ratio = 1;
         bool is_bad = number.length > 0 && !read_ratio(number, &ratio);
@@ -81,15 +79,20 @@ enum sampler_problem sampler_parse(const char *name, const char *arg, struct sam
     return SAMPLER_OK;
 }
 
+bool sampler_keeps(uint64_t threshold, const uint8_t trace_id[16])
+{
+    uint64_t randomness = 0;
+
+    if (threshold == 0)
+        return true;
+    for (size_t i = 9; i < 16; i++)
+        randomness = randomness << 8 | trace_id[i];
+    return randomness >= threshold;
+}
+
 bool sampler_decide(const struct sampler *sampler, const struct trace_context *parent, const uint8_t trace_id[16])
 {
     if (sampler->parent_based && parent && parent->decided)
         return parent->flags & PROPAGATION_FLAG_SAMPLED;
-    if (sampler->threshold == 0)
-        return true;
-
-    uint64_t randomness = 0;
-    for (size_t i = 9; i < 16; i++)
-        randomness = randomness << 8 | trace_id[i];
-    return randomness >= sampler->threshold;
+    return sampler_keeps(sampler->threshold, trace_id);
 }

@@ -9,6 +9,8 @@
 
 struct trace_context;
 
+#define SAMPLER_THRESHOLD_NONE (UINT64_C(1) << 56)
+
 /* All zero is always_on. */
 struct sampler {
     bool parent_based;  /* a parent's decision is followed; the threshold is for roots */
@@ -31,5 +33,8 @@ enum sampler_problem sampler_parse(const char *name, const char *arg, struct sam
 /* parent: NULL, or not decided, when nobody has decided yet. Deterministic; a higher ratio keeps all that a lower one
  * keeps. Context: pure; signal-safe. */
 bool sampler_decide(const struct sampler *sampler, const struct trace_context *parent, const uint8_t trace_id[16]);
+
+/* Is the trace among the share of all that this threshold keeps? Context: pure; signal-safe. */
+bool sampler_keeps(uint64_t threshold, const uint8_t trace_id[16]);
 
 #endif

@@ -51,6 +51,7 @@ struct wire_slot *span_open(struct span_head *head, uint64_t start_ns, const str
     head->parent = ends->parent;
     propagation_init(&head->propagation, config.propagator_formats);
     head->propagation.keeps = ends->kind == WIRE_KIND_SERVER;
+    head->propagation.xray_is_apart = config.xray_mode == XRAY_SAMPLES;
     memset(&head->forwarded, 0, offsetof(struct forwarded, client));
     return slot;
 }
@@ -115,7 +116,7 @@ void span_head_end(struct wire_slot *slot, struct span_head *head)
     else
         end_client_head(slot, head);
     head->is_complete = true;
-    if (request->flags & WIRE_REQUEST_SAMPLED)
+    if (span_is_recorded(request))
         ring_prepare(sizeof(struct wire_cell) - WIRE_CELL_PAYLOAD + sizeof(struct wire_record) + sizeof(*request) +
                      request->text_length);
     atomic_store_explicit(&slot->open, WIRE_SLOT_OPEN, memory_order_release);
@@ -143,7 +144,7 @@ void span_end(struct wire_slot *slot, uint64_t end_ns, enum wire_error error)
     request->error = (uint8_t)error;
     atomic_signal_fence(memory_order_release); /* a request with an end is complete, whenever the process is killed */
     request->end_ns = end_ns;
-    if (request->flags & WIRE_REQUEST_SAMPLED)
+    if (span_is_recorded(request))
         (void)ring_write(WIRE_RECORD_REQUEST, request, sizeof(*request) + request->text_length, slot);
     request_ended(slot);
     carried_end(slot);
@@ -161,13 +162,13 @@ void span_discard(struct wire_slot *slot)
 void span_reclaim(struct wire_slot *slot, uint64_t start_ns)
 {
     uint32_t open = WIRE_SLOT_OPEN;
-    bool is_sampled = (wire_slot_request(slot)->flags & WIRE_REQUEST_SAMPLED) != 0;
+    bool is_recorded = span_is_recorded(wire_slot_request(slot));
 
     if (!ring_slot_is_own(slot) || wire_slot_request(slot)->start_ns != start_ns ||
         !atomic_compare_exchange_strong_explicit(&slot->open, &open, WIRE_SLOT_ENDING, memory_order_acquire,
                                                  memory_order_relaxed))
         return;
-    if (is_sampled)
+    if (is_recorded)
         ring_drop(WIRE_DROP_BLIND);
     request_ended(slot);
     carried_end(slot);

@@ -87,6 +87,9 @@ void span_response_field(struct wire_slot *slot, struct slice name, struct slice
 /* What else is known of a client's request, before it is over; nothing, if all are 0. Context: hook; signal-safe. */
 void span_client(struct wire_slot *slot, const struct wire_client *client);
 
+/* Is a record made of it when it is over? After the head's end. Context: hook; signal-safe. */
+bool span_is_recorded(const struct wire_request *request);
+
 /* It is over: write the record if it is to be recorded, and free the slot. Does nothing when another process that
  * shares the request has ended it. Context: hook; signal-safe. */
 void span_end(struct wire_slot *slot, uint64_t end_ns, enum wire_error error);

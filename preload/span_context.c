@@ -1,45 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Whose trace a request belongs to, whether it is recorded, and what of that goes out in header lines. */
+/* Whose trace a request belongs to, and what of that goes out in header lines. */
 #include "preload/span_internal.h"
 
 #include "preload/carried.h"
-#include "preload/clock.h"
 #include "preload/config.h"
 #include "preload/ids.h"
-#include "preload/rate.h"
 #include "preload/ring.h"
-#include "preload/sampler.h"
 
 #include <stdatomic.h>
 #include <string.h>
-
-/* The spans of this process; a fork's child goes on with a copy. */
-static struct rate rate;
-
-__attribute__((cold, noinline)) static bool is_within_limit(void)
-{
-    /* The time is read anew: the request's start may be long ago. */
-    return rate_take(&rate, config.span_limit, clock_mono_ns());
-}
-
-/* Is it recorded? What the user wants ignored is not, even if the caller records it; then the sampler has the word; the
- * limit is for what is left. What is not recorded is counted. */
-static bool decide(const struct span_head *head, const struct trace_context *caller, const uint8_t trace_id[16])
-{
-    if (head->is_ignored) {
-        ring_count(WIRE_COUNT_IGNORED);
-        return false;
-    }
-    if (!sampler_decide(&config.sampler, caller, trace_id)) {
-        ring_count(WIRE_COUNT_UNSAMPLED);
-        return false;
-    }
-    if (config.span_limit > 0 && !is_within_limit()) {
-        ring_drop(WIRE_DROP_RATE_LIMITED);
-        return false;
-    }
-    return true;
-}
 
 /* Where a request belongs. */
 struct origin {
@@ -54,7 +23,7 @@ static bool origin_of_head(struct span_head *head, struct origin *ret)
     struct propagation *propagation = &head->propagation;
     bool is_valid = propagation_done(propagation);
 
-    if (!is_valid && !propagation->context.decided)
+    if (!is_valid && !propagation->context.decided && !propagation->context.xray_decided)
         return false;
     ret->context = propagation->context;
     ret->is_remote = !propagation_is_zero(ret->context.span_id, sizeof(ret->context.span_id));
@@ -73,6 +42,13 @@ static struct slice copy_tracestate(struct propagation *propagation, const struc
     return (struct slice){propagation->tracestate, tracestate.length};
 }
 
+static uint8_t flags_of(const struct wire_request *request)
+{
+    uint8_t flags = request->trace_flags & (PROPAGATION_FLAG_SAMPLED | PROPAGATION_FLAG_RANDOM);
+
+    return request->flags & WIRE_REQUEST_XRAY_SAMPLED ? flags | PROPAGATION_FLAG_XRAY_SAMPLED : flags;
+}
+
 /* The request of this process that it is made for. False: none that is known. */
 static bool origin_of_parent(struct span_head *head, struct origin *ret)
 {
@@ -82,12 +58,25 @@ static bool origin_of_parent(struct span_head *head, struct origin *ret)
         return false;
     memcpy(ret->context.trace_id, parent->trace_id, sizeof(ret->context.trace_id));
     memcpy(ret->context.span_id, parent->span_id, sizeof(ret->context.span_id));
-    ret->context.flags = parent->trace_flags;
-    ret->context.valid = ret->context.decided = true;
+    ret->context.flags = flags_of(parent);
+    ret->context.valid = ret->context.decided = ret->context.xray_decided = true;
     ret->is_remote = false;
     ret->tracestate = copy_tracestate(&head->propagation, parent);
     atomic_thread_fence(memory_order_acquire);
     return request_live(&head->parent) != NULL; /* it may have ended meanwhile, and the slot be another's */
+}
+
+/* A trace of the program's own making: X-Ray's decision is still the one of the request that it is made for. */
+static void follow_xray(const struct request_ref *ref, struct trace_context *context)
+{
+    const struct wire_request *parent = context->xray_decided ? NULL : request_live(ref);
+    uint8_t flags = parent ? flags_of(parent) & PROPAGATION_FLAG_XRAY_SAMPLED : 0;
+
+    atomic_thread_fence(memory_order_acquire);
+    if (!parent || !request_live(ref))
+        return;
+    context->flags |= flags;
+    context->xray_decided = true;
 }
 
 /* A client's: trace headers that came in with a request and go out as they came name that request. Others are the
@@ -98,8 +87,10 @@ static bool origin_of_client(struct span_head *head, struct origin *ret)
         struct request_ref passed = request_find_passed_on(&ret->context);
 
         head->headers = passed.slot ? SPAN_HEADERS_PASSED : SPAN_HEADERS_PROGRAM;
-        if (!passed.slot)
+        if (!passed.slot) {
+            follow_xray(&head->parent, &ret->context);
             return true;
+        }
         head->parent = passed;
     }
     return origin_of_parent(head, ret);
@@ -124,10 +115,7 @@ static void set_context(struct wire_request *request, struct span_head *head)
         ids_make_trace(step, request->trace_id, ring_wall_seconds(request->start_ns));
         request->trace_flags = PROPAGATION_FLAG_RANDOM;
     }
-    if (decide(head, &origin.context, request->trace_id)) {
-        request->flags |= WIRE_REQUEST_SAMPLED;
-        request->trace_flags |= PROPAGATION_FLAG_SAMPLED;
-    }
+    span_decide(request, head, &origin.context);
 }
 
 /* What is kept for the requests made on its behalf is its slot's from here on. */
@@ -153,12 +141,45 @@ static inline bool has_to_keep(const struct propagation *propagation)
     return propagation->carried || propagation->lost || propagation->xray_asks || is_debug;
 }
 
+/* Can the head name several traces? */
+static inline bool names_several(const struct propagation *propagation)
+{
+    unsigned formats = propagation->formats & ((1u << PROPAGATION_BAGGAGE) - 1);
+
+    return propagation->context.valid && (formats & (formats - 1)) != 0;
+}
+
+/* Traces that the head names and that are not adopted. */
+__attribute__((cold, noinline)) static void link_others(struct wire_request *request,
+                                                        const struct propagation *propagation)
+{
+    const struct trace_context *others[PROPAGATION_FORMAT_COUNT];
+    size_t count = propagation_others(propagation, others);
+
+    for (size_t i = 0; i < count; i++) {
+        struct wire_link link;
+        size_t room;
+        uint8_t *to = span_text_reserve(request, sizeof(link), &room);
+
+        if (!to || room < sizeof(link))
+            return;
+        memcpy(link.trace_id, others[i]->trace_id, sizeof(link.trace_id));
+        memcpy(link.span_id, others[i]->span_id, sizeof(link.span_id));
+        memcpy(to, &link, sizeof(link));
+        span_text_commit(request, WIRE_TEXT_LINK, sizeof(link));
+    }
+}
+
 void span_context_settle(struct wire_slot *slot, struct span_head *head)
 {
     struct wire_request *request = wire_slot_request(slot);
 
     set_context(request, head);
-    if (request->kind == WIRE_KIND_SERVER && head->propagation.has_fields && has_to_keep(&head->propagation))
+    if (request->kind != WIRE_KIND_SERVER || !head->propagation.has_fields)
+        return;
+    if (names_several(&head->propagation))
+        link_others(request, &head->propagation);
+    if (has_to_keep(&head->propagation))
         keep(slot, &head->propagation);
 }
 
@@ -169,7 +190,7 @@ bool span_wants_headers(const struct span_head *head)
 
 static struct trace_context context_of(const struct wire_request *request)
 {
-    struct trace_context context = {.flags = request->trace_flags, .valid = true, .decided = true};
+    struct trace_context context = {.flags = flags_of(request), .valid = true, .decided = true, .xray_decided = true};
 
     memcpy(context.trace_id, request->trace_id, sizeof(context.trace_id));
     memcpy(context.span_id, request->span_id, sizeof(context.span_id));

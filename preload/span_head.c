@@ -176,8 +176,11 @@ void span_request_field(struct wire_slot *slot, struct span_head *head, struct s
     head->was_context = false;
     switch (slice_lower(name.bytes[0])) {
     case 'h':
-        if (slice_is(name, "host") && target_split_authority(value.bytes, value.length, &host, &port))
-            set_host(request, head, host, port);
+        if (!slice_is(name, "host") || !target_split_authority(value.bytes, value.length, &host, &port))
+            break;
+        set_host(request, head, host, port);
+        if (config.xray_mode != XRAY_OFF)
+            span_xray_field(request, name, value);
         break;
     case 'u':
         if (!head->has_user_agent && slice_is(name, "user-agent")) {
@@ -190,8 +193,11 @@ void span_request_field(struct wire_slot *slot, struct span_head *head, struct s
     case 'f':
     case 'x':
         if (request->kind == WIRE_KIND_SERVER &&
-            forwarded_field(&head->forwarded, name.bytes, name.length, value.bytes, value.length))
+            forwarded_field(&head->forwarded, name.bytes, name.length, value.bytes, value.length)) {
+            if (config.xray_mode != XRAY_OFF)
+                span_xray_field(request, name, value);
             break;
+        }
         __attribute__((fallthrough));
     case 't':
     case 'b':

@@ -110,7 +110,8 @@ enum wire_xray_rule_flag {
 
 /* One rule, made ready by the agent: rules that can't fit this service at all are left out, and so are patterns that
  * are
- * "*". Patterns: '*' and '?', any case of letters; a property that a request lacks fits (as X-Ray's SDKs). */
+ * "*". Patterns: as preload/glob.h has them, any case of letters; a property that a request lacks fits (as X-Ray's
+ * SDKs). */
 struct wire_xray_rule {
     uint8_t flags;           /* enum wire_xray_rule_flag */
     uint8_t tally;           /* whose reservoir and counts: an index into wire_ring.xray_tallies */
@@ -333,6 +334,9 @@ enum wire_request_flag {
     WIRE_REQUEST_RESPONSE_LENGTH = 1 << 15,  /* the response's head has a Content-Length */
 };
 
+/* In trace_flags: no record is made of it, even if all requests are wanted (it is ignored, or beyond the limit). */
+#define WIRE_TRACE_UNWANTED 0x80u
+
 /* Texts of a request: bytes already redacted, cut and bounded by the shim. Not NUL-terminated, not checked as UTF-8. */
 enum wire_text {
     WIRE_TEXT_NONE,           /* taken back: to be passed over */
@@ -389,7 +393,7 @@ struct wire_request {
     uint16_t status;      /* 0: no response */
     uint16_t flags;       /* enum wire_request_flag */
     uint16_t server_port; /* from Host and the like; 0: unknown */
-    uint8_t trace_flags;  /* W3C: 1 sampled, 2 random */
+    uint8_t trace_flags;  /* W3C: 1 sampled, 2 random; and WIRE_TRACE_UNWANTED */
     uint8_t kind;         /* enum wire_span_kind */
     uint8_t method;       /* enum wire_method */
     uint8_t version;      /* 10, 11, 20, 30; 0 unknown */
@@ -512,8 +516,8 @@ struct wire_control {
     _Atomic uint32_t crash_wanted; /* 1: a crash is read by the agent, so waiting for it makes sense */
     _Atomic uint32_t wanted;       /* enum wire_want */
     /* Rules published so far; 0: none yet. The newest are in xray[xray_generation & 1]; the agent fills the other one,
-     * then raises this (release). Who has read them looks again (acquire): raised by two or more, they may have been
-     * another's meanwhile. */
+     * then raises this (release). Who has read them looks again (acquire): raised meanwhile, the place may be one that
+     * the agent fills anew. */
     _Atomic uint32_t xray_generation;
     uint8_t pad[WIRE_PAGE - 20 - 8 * sizeof(uint64_t)];
     struct wire_xray_rules xray[2];

@@ -45,7 +45,7 @@ static const char *const counted_names[WIRE_COUNT_COUNT] = {
     [WIRE_COUNT_REQUESTS] = "requests",       [WIRE_COUNT_UNSAMPLED] = "unsampled",
     [WIRE_COUNT_CONNECTIONS] = "connections", [WIRE_COUNT_PASSIVE] = "passive",
     [WIRE_COUNT_IGNORED] = "ignored",         [WIRE_COUNT_CLIENT_REQUESTS] = "client_requests",
-    [WIRE_COUNT_INJECTED] = "injected",
+    [WIRE_COUNT_INJECTED] = "injected",       [WIRE_COUNT_XRAY_SAMPLED] = "xray_sampled",
 };
 static const char *const dropped_names[WIRE_DROP_COUNT] = {
 #define X(NAME, name, help) [WIRE_DROP_##NAME] = #name,

@@ -8,7 +8,8 @@ from harness import BARE
 
 TRACE = "5759e988bd862e3fe1be46a994272793"
 PARENT = "53995c3f42cd8ad8"
-XRAY_REST = "Lineage=25:3c04f1a2:1;Self=1-5759e988-51a92b2c8d4f6e0a1b2c3d4e"
+XRAY_SELF = "Self=1-5759e988-51a92b2c8d4f6e0a1b2c3d4e"  # a load balancer's own: not passed on
+XRAY_REST = "Lineage=25:3c04f1a2:1"
 
 # OTEL_PROPAGATORS -> the fields that the first request comes with, and what goes over each hop.
 FORMATS = {
@@ -24,7 +25,7 @@ FORMATS = {
         {"X-B3-TraceId": TRACE, "X-B3-SpanId": PARENT, "X-B3-ParentSpanId": "00f067aa0ba902b7", "X-B3-Sampled": "1"},
         {"x-b3-traceid": "{trace}", "x-b3-spanid": "{span}", "x-b3-sampled": "1"}),
     "xray": (
-        {"X-Amzn-Trace-Id": f"Root=1-{TRACE[:8]}-{TRACE[8:]};Parent={PARENT};Sampled=1;{XRAY_REST}"},
+        {"X-Amzn-Trace-Id": f"Root=1-{TRACE[:8]}-{TRACE[8:]};Parent={PARENT};Sampled=1;{XRAY_SELF};{XRAY_REST}"},
         {"x-amzn-trace-id": f"Root=1-{{trace:.8}}-{TRACE[8:]};Parent={{span}};Sampled=1;{XRAY_REST}"}),
     "tracecontext,b3,xray": (
         {"traceparent": f"00-{TRACE}-{PARENT}-01"},

@@ -109,7 +109,7 @@ static void test_span_notes_a_request(void **state)
     assert_int_equal(request->method, WIRE_METHOD_POST);
     assert_int_equal(request->version, 11);
     assert_int_equal(request->server_port, 8080);
-    assert_int_equal(request->flags, WIRE_REQUEST_SAMPLED);
+    assert_int_equal(request->flags, WIRE_REQUEST_SAMPLED | WIRE_REQUEST_XRAY_SAMPLED);
     assert_int_equal(request->trace_flags, 3);
     assert_memory_equal(&request->peer, &peer, sizeof(peer));
     assert_memory_equal(&request->local, &local, sizeof(local));
@@ -202,7 +202,7 @@ static void test_span_follows_a_parent(void **state)
     assert_memory_equal(request->trace_id, "\x0a\xf7\x65\x19\x16\xcd\x43\xdd\x84\x48\xeb\x21\x1c\x80\x31\x9c", 16);
     assert_memory_equal(request->parent_span_id, "\xb7\xad\x6b\x71\x69\x20\x33\x31", 8);
     assert_memory_not_equal(request->span_id, request->parent_span_id, 8);
-    assert_int_equal(request->flags, WIRE_REQUEST_SAMPLED | WIRE_REQUEST_REMOTE_PARENT);
+    assert_int_equal(request->flags, WIRE_REQUEST_SAMPLED | WIRE_REQUEST_XRAY_SAMPLED | WIRE_REQUEST_REMOTE_PARENT);
     assert_int_equal(request->trace_flags, 1);
     assert_text(request, WIRE_TEXT_TRACESTATE, "a=1,b=2");
 
@@ -210,7 +210,7 @@ static void test_span_follows_a_parent(void **state)
     field(slot, "traceparent", "00-" PARENT "-zz");
     field(slot, "tracestate", "a=1");
     request = end(slot);
-    assert_int_equal(request->flags, WIRE_REQUEST_SAMPLED);
+    assert_int_equal(request->flags, WIRE_REQUEST_SAMPLED | WIRE_REQUEST_XRAY_SAMPLED);
     assert_no_text(request, WIRE_TEXT_TRACESTATE);
 }
 

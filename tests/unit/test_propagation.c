@@ -326,6 +326,9 @@ static const char *found(const struct propagation *propagation)
 #define ROOT   "Root=1-0af76519-16cd43dd8448eb211c80319c"
 #define LONE   TRACE "-0000000000000000"
 
+#define OTHER_ROOT   "Root=1-eef76519-16cd43dd8448eb211c80319c"
+#define XRAY_SAMPLED PROPAGATION_FLAG_XRAY_SAMPLED
+
 static const struct {
     const char *formats;
     const char *fields[6]; /* name, value, ... */
@@ -389,16 +392,25 @@ static const struct {
     {"none", {"b3", IDS "-1", "traceparent", GOOD}, " ?"},
 };
 
-static struct propagation read_head(const char *formats, const char *const *fields, bool keeps)
+/* Read a head; what its owner has set stays. */
+static void offer_head(struct propagation *propagation, const char *formats, const char *const *fields)
 {
-    struct propagation propagation;
+    struct propagation owners = *propagation;
     unsigned unknown;
 
-    propagation_init(&propagation, propagation_parse_formats(formats, strlen(formats), &unknown));
-    propagation.keeps = keeps;
+    propagation_init(propagation, propagation_parse_formats(formats, strlen(formats), &unknown));
+    propagation->keeps = owners.keeps;
+    propagation->xray_is_apart = owners.xray_is_apart;
     for (size_t i = 0; i < 6 && fields[i]; i += 2)
-        (void)propagation_field(&propagation, fields[i], strlen(fields[i]), fields[i + 1], strlen(fields[i + 1]));
-    (void)propagation_done(&propagation);
+        (void)propagation_field(propagation, fields[i], strlen(fields[i]), fields[i + 1], strlen(fields[i + 1]));
+    (void)propagation_done(propagation);
+}
+
+static struct propagation read_head(const char *formats, const char *const *fields, bool keeps)
+{
+    struct propagation propagation = {.keeps = keeps};
+
+    offer_head(&propagation, formats, fields);
     return propagation;
 }
 
@@ -415,6 +427,68 @@ static void test_propagation_reads_heads(void **state)
     }
 }
 
+/* How X-Ray is asked apart: what is decided for others, then for X-Ray: 0, 1, d, or ? (nothing). */
+static void test_propagation_keeps_the_decision_of_xray_apart(void **state)
+{
+    static const struct {
+        const char *formats, *fields[6], *expected, *of_xray;
+    } rows[] = {
+        {"xray,tracecontext", {"x-amzn-trace-id", ROOT ";Sampled=1"}, LONE " ?", "1"},
+        {"xray,tracecontext", {"x-amzn-trace-id", "Sampled=0"}, " ?", "0"},
+        {"xray,tracecontext", {"x-amzn-trace-id", ROOT ";Sampled=0", "traceparent", GOOD}, IDS " 1", "0"},
+        {"tracecontext,xray", {"x-amzn-trace-id", ROOT ";Sampled=0", "traceparent", GOOD}, LONE " 1", "0"},
+        {"tracecontext,xray", {"x-amzn-trace-id", ROOT ";Sampled=?", "traceparent", GOOD}, LONE " 1", "?"},
+        {"xray,b3", {"x-amzn-trace-id", ROOT ";Sampled=1", "b3", "0"}, LONE " 0", "1"},
+        {"b3,xray", {"x-amzn-trace-id", ROOT ";Sampled=1", "b3", "d"}, LONE " d", "1"},
+        {"xray,tracecontext", {"traceparent", GOOD}, IDS " 1", "?"},
+        {"tracecontext", {"x-amzn-trace-id", ROOT ";Sampled=0", "traceparent", GOOD}, IDS " 1", "?"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct propagation propagation = {.xray_is_apart = true};
+        const char *of_xray = "?";
+
+        offer_head(&propagation, rows[i].formats, rows[i].fields);
+        if (propagation.context.xray_decided)
+            of_xray = propagation.context.flags & XRAY_SAMPLED ? "1" : "0";
+        if (strcmp(found(&propagation), rows[i].expected) != 0 || strcmp(of_xray, rows[i].of_xray) != 0)
+            fail_msg("row %zu: found %s and %s, not %s and %s", i, found(&propagation), of_xray, rows[i].expected,
+                     rows[i].of_xray);
+    }
+}
+
+/* The traces that are not adopted, by their first byte. */
+static void test_propagation_names_the_other_traces(void **state)
+{
+    static const struct {
+        const char *formats, *fields[6], *others;
+    } rows[] = {
+        {"xray,tracecontext", {"x-amzn-trace-id", OTHER_ROOT ";Parent=" SPAN, "traceparent", GOOD}, "ee"},
+        {"tracecontext,xray", {"x-amzn-trace-id", OTHER_ROOT ";Parent=" SPAN, "traceparent", GOOD}, "0a"},
+        {"tracecontext,xray", {"x-amzn-trace-id", OTHER_ROOT, "traceparent", GOOD}, "0a"},
+        {"xray,tracecontext", {"x-amzn-trace-id", OTHER_ROOT, "traceparent", GOOD}, ""},
+        {"xray,tracecontext", {"x-amzn-trace-id", ROOT ";Parent=" SPAN, "traceparent", GOOD}, ""},
+        {"b3,b3multi,xray,tracecontext",
+         {"x-amzn-trace-id", OTHER_ROOT ";Parent=" SPAN, "traceparent", GOOD, "b3", PADDED "-0"},
+         "00ee"},
+        {"tracecontext", {"traceparent", GOOD}, ""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct propagation propagation = {0};
+        const struct trace_context *others[PROPAGATION_FORMAT_COUNT];
+        char text[16] = "", *out = text;
+
+        offer_head(&propagation, rows[i].formats, rows[i].fields);
+        for (size_t n = 0, count = propagation_others(&propagation, others); n < count; n++)
+            out += sprintf(out, "%02x", others[n]->trace_id[0]);
+        if (strcmp(text, rows[i].others) != 0)
+            fail_msg("row %zu: found %s, not %s", i, text, rows[i].others);
+    }
+}
+
 static void test_propagation_writes_each_format(void **state)
 {
     static const struct {
@@ -428,7 +502,10 @@ static void test_propagation_writes_each_format(void **state)
         {"b3multi", "X-B3-TraceId: " TRACE "\r\nX-B3-SpanId: " SPAN "\r\nX-B3-Sampled: 1\r\n", 1, false},
         {"b3multi", "X-B3-TraceId: " TRACE "\r\nX-B3-SpanId: " SPAN "\r\nX-B3-Sampled: 0\r\n", 0, false},
         {"b3multi", "X-B3-TraceId: " TRACE "\r\nX-B3-SpanId: " SPAN "\r\nX-B3-Flags: 1\r\n", 3, true},
-        {"xray", "X-Amzn-Trace-Id: " ROOT ";Parent=" SPAN ";Sampled=1;Lineage=a:1\r\n", 1, false},
+        {"xray", "X-Amzn-Trace-Id: " ROOT ";Parent=" SPAN ";Sampled=1;Lineage=a:1\r\n", XRAY_SAMPLED, false},
+        {"xray", "X-Amzn-Trace-Id: " ROOT ";Parent=" SPAN ";Sampled=0;Lineage=a:1\r\n", 1, false},
+        {"xray,b3", "b3: " IDS "-0\r\nX-Amzn-Trace-Id: " ROOT ";Parent=" SPAN ";Sampled=1;Lineage=a:1\r\n",
+         XRAY_SAMPLED, false},
         {"baggage,b3", "b3: " IDS "-1\r\nbaggage: k=1,l=2\r\n", 1, false},
         {"none", "", 1, false},
     };
@@ -482,6 +559,7 @@ static void test_propagation_writes_response_lines(void **state)
 
     (void)state;
     assert_true(propagation_read_traceparent(GOOD, strlen(GOOD), &context));
+    context.flags |= XRAY_SAMPLED;
     for (size_t i = 0; i < COUNT(rows); i++) {
         size_t length = strlen(rows[i].expected);
 
@@ -537,7 +615,7 @@ static void test_propagation_keeps_what_goes_along(void **state)
         {"xray",
          {"x-amzn-trace-id", "Self=1-2-3;" ROOT "; Lineage=a:1|b:2 ;x;=y;Foo=bar=baz"},
          "",
-         "Self=1-2-3;Lineage=a:1|b:2;Foo=bar=baz"},
+         "Lineage=a:1|b:2;Foo=bar=baz"},
         {"xray,baggage", {"x-amzn-trace-id", "Lineage=a:1", "baggage", "a=1"}, "a=1", "Lineage=a:1"},
     };
 
@@ -582,6 +660,8 @@ int main(void)
         cmocka_unit_test(test_propagation_leaves_other_fields),
         cmocka_unit_test(test_propagation_parses_formats),
         cmocka_unit_test(test_propagation_reads_heads),
+        cmocka_unit_test(test_propagation_keeps_the_decision_of_xray_apart),
+        cmocka_unit_test(test_propagation_names_the_other_traces),
         cmocka_unit_test(test_propagation_writes_each_format),
         cmocka_unit_test(test_propagation_cuts_baggage_by_members),
         cmocka_unit_test(test_propagation_writes_response_lines),
