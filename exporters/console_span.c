@@ -36,7 +36,7 @@ static bool set_name(struct console_span *copy, const struct span *span)
 
     end = put(end, method.length > 0 ? method : (struct slice){"connect", strlen("connect")});
     *end++ = ' ';
-    size_t length = copy->is_client ? url_write(span, URL_SCHEME_UNUSUAL, end) : 0;
+    size_t length = copy->is_client ? url_write(span, URL_FOR_PEOPLE, end) : 0;
     end = length > 0 ? end + length : put_target(end, span);
     copy->name_length = (size_t)(end - name);
     copy->name = malloc(copy->name_length + 1);

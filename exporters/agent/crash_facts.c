@@ -80,7 +80,7 @@ static void add_url(json_t *object, const struct span *span)
 {
     struct slice path = span->text[WIRE_TEXT_PATH], query = span->text[WIRE_TEXT_QUERY];
     char url[URL_SIZE];
-    size_t length = span->text[WIRE_TEXT_SERVER_ADDRESS].length ? url_write(span, URL_SCHEME_ALWAYS, url) : 0;
+    size_t length = span->text[WIRE_TEXT_SERVER_ADDRESS].length ? url_write(span, URL_WHOLE, url) : 0;
 
     if (length == 0)
         length = (size_t)snprintf(url, sizeof(url), "%.*s%s%.*s", (int)path.length, path.bytes ? path.bytes : "",

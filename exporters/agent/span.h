@@ -5,6 +5,7 @@
 #define SPANSHIM_SPAN_H
 
 #include "exporters/agent/routes.h"
+#include "preload/slice.h"
 #include "preload/wire.h"
 
 #include <stdbool.h>
@@ -12,11 +13,6 @@
 #include <stdint.h>
 
 struct process;
-
-struct slice {
-    const char *bytes;
-    size_t length;
-};
 
 enum {
     SPAN_HEADERS_MAX = 32,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Members of JSON objects that may be missing. Used where reports are turned into something else. */
+/* Members of JSON objects that may be missing. Used where reports and spans are turned into something else. */
 #ifndef SPANSHIM_JSON_ACCESS_H
 #define SPANSHIM_JSON_ACCESS_H
 
@@ -19,6 +19,15 @@ static inline void json_set(json_t *object, const char *key, json_t *value)
 {
     if (value != NULL)
         (void)json_object_set_new(object, key, value);
+}
+
+/* The same with an object; one without members sets nothing. Context: pure. */
+static inline void json_set_unless_empty(json_t *object, const char *key, json_t *value)
+{
+    if (json_object_size(value) > 0)
+        (void)json_object_set_new(object, key, value);
+    else
+        json_decref(value);
 }
 
 #endif

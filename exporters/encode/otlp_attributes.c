@@ -132,7 +132,7 @@ static void add_url(struct otlp_attributes *attributes, const struct span *span)
 {
     char url[URL_SIZE];
 
-    add_text(attributes, OTLP_KEY_URL_FULL, (struct slice){url, url_write(span, URL_SCHEME_ALWAYS, url)});
+    add_text(attributes, OTLP_KEY_URL_FULL, (struct slice){url, url_write(span, URL_WHOLE, url)});
 }
 
 static void add_url_parts(struct otlp_attributes *attributes, const struct span *span)

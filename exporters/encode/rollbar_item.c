@@ -12,14 +12,6 @@
 
 #define NS_PER_S INT64_C(1000000000)
 
-static void set_unless_empty(json_t *object, const char *key, json_t *value)
-{
-    if (json_object_size(value) > 0)
-        (void)json_object_set_new(object, key, value);
-    else
-        json_decref(value);
-}
-
 /* The executable, or what a message says that it is of. */
 static const char *program_of(const json_t *report)
 {
@@ -86,7 +78,7 @@ static json_t *make_request(const json_t *report)
         json_set(headers, "user-agent", rollbar_scrub_prose(json_text_of(request, "user_agent"), ROLLBAR_NO_LIMIT));
     json_set(out, "url", make_url(request));
     json_set(out, "method", rollbar_scrub_name(json_text_of(request, "method"), ROLLBAR_TEXT_MAX));
-    set_unless_empty(out, "headers", headers);
+    json_set_unless_empty(out, "headers", headers);
     json_set(out, "query_string", rollbar_scrub_query(json_text_of(request, "query")));
     json_set(out, "user_ip", rollbar_scrub_name(json_text_of(request, "client_address"), ROLLBAR_TEXT_MAX));
     return out;
@@ -174,11 +166,11 @@ json_t *rollbar_item(const json_t *report, const struct rollbar_options *options
     json_t *data = json_object();
 
     set_description(data, report, options);
-    set_unless_empty(data, "request", make_request(report));
-    set_unless_empty(data, "person", make_person(report));
-    set_unless_empty(data, "server", make_server(report, options));
+    json_set_unless_empty(data, "request", make_request(report));
+    json_set_unless_empty(data, "person", make_person(report));
+    json_set_unless_empty(data, "server", make_server(report, options));
     json_set(data, "body", rollbar_body(report));
-    set_unless_empty(data, "custom", rollbar_custom(report, options->suppressed));
+    json_set_unless_empty(data, "custom", rollbar_custom(report, options->suppressed));
     return json_pack("{s:o}", "data", data);
 }
 

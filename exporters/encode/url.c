@@ -17,6 +17,8 @@ static uint16_t usual_port(const struct span *span)
 void url_server(const struct span *span, struct url_server *ret_server)
 {
     const struct wire_request *request = span->request;
+    bool is_client = request->kind == WIRE_KIND_CLIENT;
+    const struct wire_address *end = is_client ? &request->peer : &request->local;
     struct url_server *server = ret_server;
 
     server->host = span->text[WIRE_TEXT_SERVER_ADDRESS];
@@ -24,10 +26,10 @@ void url_server(const struct span *span, struct url_server *ret_server)
     server->is_path = false;
     if (server->host.length > 0)
         return;
-    server->host = (struct slice){server->text, address_format(&request->peer, server->text)};
-    server->port = request->peer.port;
-    if (request->peer.family == WIRE_FAMILY_UNIX) {
-        server->host = span->text[WIRE_TEXT_PEER_PATH];
+    server->host = (struct slice){server->text, address_format(end, server->text)};
+    server->port = end->port;
+    if (end->family == WIRE_FAMILY_UNIX) {
+        server->host = span->text[is_client ? WIRE_TEXT_PEER_PATH : WIRE_TEXT_LOCAL_PATH];
         server->port = 0;
         server->is_path = true;
     }
@@ -44,6 +46,8 @@ static char *put_authority(char *out, const struct span *span, const struct url_
 
     if ((span->request->flags & WIRE_REQUEST_CREDENTIALS) != 0)
         out = stpcpy(out, "REDACTED:REDACTED@");
+    if (span->request->kind == WIRE_KIND_SERVER && span->text[WIRE_TEXT_HOST].length > 0)
+        return put(out, span->text[WIRE_TEXT_HOST]);
     if (is_ipv6)
         *out++ = '[';
     out = put(out, server->host);
@@ -54,7 +58,7 @@ static char *put_authority(char *out, const struct span *span, const struct url_
     return out;
 }
 
-size_t url_write(const struct span *span, enum url_scheme scheme, char out[URL_SIZE])
+size_t url_write(const struct span *span, enum url_form form, char out[URL_SIZE])
 {
     struct slice path = span->text[WIRE_TEXT_PATH];
     struct slice query = span->text[WIRE_TEXT_QUERY];
@@ -66,7 +70,7 @@ size_t url_write(const struct span *span, enum url_scheme scheme, char out[URL_S
         return 0;
     if (is_https(span))
         end = stpcpy(end, "https://");
-    else if (scheme == URL_SCHEME_ALWAYS)
+    else if (form != URL_FOR_PEOPLE)
         end = stpcpy(end, "http://");
     end = put_authority(end, span, &server);
     /* "OPTIONS *" asks of the server as a whole (RFC 9110 7.1); what has no known form came without a slash. */
@@ -75,7 +79,7 @@ size_t url_write(const struct span *span, enum url_scheme scheme, char out[URL_S
     if (path.length > 0 && path.bytes[0] != '/')
         *end++ = '/';
     end = put(end, path);
-    if (query.length > 0) {
+    if (query.length > 0 && form != URL_WITHOUT_QUERY) {
         *end++ = '?';
         end = put(end, query);
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where a client's request went: the server by name and port, and the whole URL, put together again from what the wire
- * has of it. Bytes are as the program sent them: not checked as UTF-8. */
+/* Where a request went: the server by name and port, and the whole URL, put together again from what the wire has of
+ * it. Bytes are as the program sent them: not checked as UTF-8. */
 #ifndef SPANSHIM_URL_H
 #define SPANSHIM_URL_H
 
@@ -21,17 +21,19 @@ struct url_server {
     char text[ADDRESS_SIZE]; /* the host's, where the socket tells it */
 };
 
-/* As the request names it, else the socket's peer. *ret_server stays where it is: its host may point into it.
- * Context: pure. */
+/* As the request names it, else the socket's end: a client's peer, a server's own. *ret_server stays where it is: its
+ * host may point into it. Context: pure. */
 void url_server(const struct span *span, struct url_server *ret_server);
 
-enum url_scheme {
-    URL_SCHEME_ALWAYS,
-    URL_SCHEME_UNUSUAL, /* http:// is left out, for people */
+enum url_form {
+    URL_WHOLE,
+    URL_WITHOUT_QUERY,
+    URL_FOR_PEOPLE, /* http:// is left out */
 };
 
 /* The URL without a NUL; its length, 0 when the server's name isn't known. The usual port of the scheme is left out;
- * user and password are REDACTED. Context: pure. */
-size_t url_write(const struct span *span, enum url_scheme scheme, char out[URL_SIZE]);
+ * user and password are REDACTED. A server's URL has the Host field as it was sent, where the wire has that. Context:
+ * pure. */
+size_t url_write(const struct span *span, enum url_form form, char out[URL_SIZE]);
 
 #endif

@@ -75,7 +75,7 @@ static void test_url_is_put_together_again(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct span span = span_of(&record, &cases[i].request);
-        size_t length = url_write(&span, URL_SCHEME_ALWAYS, url);
+        size_t length = url_write(&span, URL_WHOLE, url);
 
         assert_int_equal(length, strlen(cases[i].expected));
         assert_memory_equal(url, cases[i].expected, length);
@@ -91,10 +91,10 @@ static void test_url_is_shorter_for_people(void **state)
     struct span span = span_of(&record, &plain);
 
     (void)state;
-    assert_int_equal(url_write(&span, URL_SCHEME_UNUSUAL, url), 2);
+    assert_int_equal(url_write(&span, URL_FOR_PEOPLE, url), 2);
     assert_memory_equal(url, "a/", 2);
     span = span_of(&record, &secure);
-    assert_int_equal(url_write(&span, URL_SCHEME_UNUSUAL, url), strlen("https://a/"));
+    assert_int_equal(url_write(&span, URL_FOR_PEOPLE, url), strlen("https://a/"));
 }
 
 static void assert_server(const struct request *request, const char *host, uint16_t port)
@@ -139,7 +139,7 @@ static void test_url_has_room_for_the_longest_texts(void **state)
     sample_put(request, WIRE_TEXT_QUERY, text, 700);
     sample_put(request, WIRE_TEXT_PATH, text, sizeof(record) - sizeof(*request) - 2 * 704 - 4);
     assert_int_equal(span_parse(&process, &record, sample_size(request), &span), 0);
-    assert_int_equal(url_write(&span, URL_SCHEME_ALWAYS, url),
+    assert_int_equal(url_write(&span, URL_WHOLE, url),
                      request->text_length - 12 + strlen("https://") + strlen("REDACTED:REDACTED@[]:65535/?"));
 }
 

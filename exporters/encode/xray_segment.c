@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "exporters/encode/xray_segment.h"
+
+#include "exporters/agent/process.h"
+#include "exporters/agent/resource.h"
+#include "exporters/agent/span.h"
+#include "exporters/encode/json_access.h"
+#include "exporters/encode/xray_attributes.h"
+#include "exporters/encode/xray_cause.h"
+#include "exporters/encode/xray_document.h"
+#include "exporters/encode/xray_http.h"
+#include "exporters/encode/xray_name.h"
+#include "exporters/encode/xray_text.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+/* Seconds, to the microsecond. */
+static json_t *make_time(uint64_t unix_ns)
+{
+    return json_real((double)(unix_ns / 1000) / 1e6);
+}
+
+/* What every document begins with. */
+static json_t *make_head(json_t *name, const uint8_t id[8], const struct span *span)
+{
+    json_t *document = json_object();
+
+    json_set(document, "name", name);
+    json_set(document, "id", xray_text_id(id));
+    json_set(document, "trace_id", xray_text_trace_id(span->request->trace_id));
+    json_set(document, "start_time", make_time(span->start_unix_ns));
+    if (!span->is_open)
+        json_set(document, "end_time", make_time(span->end_unix_ns));
+    json_set(document, "in_progress", json_boolean(span->is_open));
+    return document;
+}
+
+/* Interpreters as X-Ray's SDK for them calls them; OpenTelemetry has small letters. */
+static const char *runtime_name(const char *name)
+{
+    if (name != NULL && strcmp(name, "cpython") == 0)
+        return "CPython";
+    if (name != NULL && strcmp(name, "pypy") == 0)
+        return "PyPy";
+    return name;
+}
+
+static void set_text(json_t *object, const char *key, const char *text)
+{
+    if (text != NULL && text[0] != '\0')
+        json_set(object, key, json_string(text));
+}
+
+static void add_service(json_t *segment, const struct resource *resource)
+{
+    json_t *service = json_object();
+
+    set_text(service, "version", resource_find(resource, "service.version"));
+    set_text(service, "runtime", runtime_name(resource_find(resource, "process.runtime.name")));
+    set_text(service, "runtime_version", resource_find(resource, "process.runtime.version"));
+    json_set_unless_empty(segment, "service", service);
+}
+
+/* "arn:aws:logs:REGION:ACCOUNT:log-group:NAME:*" -> NAME; what is no such thing names none. */
+static json_t *make_log_group(struct slice text, bool is_arn)
+{
+    static const char mark[] = ":log-group:";
+    const char *name = is_arn ? memmem(text.bytes, text.length, mark, strlen(mark)) : NULL;
+    json_t *group = json_object();
+    struct slice found = text;
+
+    if (name != NULL) {
+        const char *end = text.bytes + text.length;
+        name += strlen(mark);
+        const char *colon = memchr(name, ':', (size_t)(end - name));
+        found = (struct slice){name, (size_t)((colon != NULL ? colon : end) - name)};
+    }
+    if (!is_arn || name != NULL)
+        json_set(group, "log_group", xray_text(found, XRAY_ANNOTATION_MAX));
+    if (is_arn)
+        json_set(group, "arn", xray_text(text, XRAY_ANNOTATION_MAX));
+    return group;
+}
+
+/* The resource's list of ARNs, which say more, else of names. */
+static void add_log_groups(json_t *aws, const struct resource *resource)
+{
+    const char *arns = resource_find(resource, "aws.log.group.arns");
+    const char *next = arns != NULL ? arns : resource_find(resource, "aws.log.group.names");
+    json_t *groups = json_array();
+
+    while (next != NULL && *next != '\0') {
+        next += strspn(next, "; ,");
+        size_t length = strcspn(next, "; ,");
+
+        if (length > 0)
+            (void)json_array_append_new(groups, make_log_group((struct slice){next, length}, arns != NULL));
+        next += length;
+    }
+    if (json_array_size(groups) > 0)
+        json_set(aws, "cloudwatch_logs", json_incref(groups));
+    json_decref(groups);
+}
+
+static void add_aws(json_t *segment, const struct span *span, const struct xray_options *options)
+{
+    json_t *aws = json_object();
+    json_t *xray = json_pack("{s:s, s:s}", "sdk", "spanshim", "sdk_version", SPANSHIM_VERSION);
+
+    json_set(xray, "sampling_rule_name", xray_text(span->text[WIRE_TEXT_XRAY_RULE], XRAY_STRING_MAX));
+    if (options->plugins != NULL) {
+        (void)json_object_set(segment, "origin", json_object_get(options->plugins, "origin"));
+        (void)json_object_update(aws, json_object_get(options->plugins, "aws"));
+    }
+    add_log_groups(aws, span->process->resource);
+    json_set(aws, "xray", xray);
+    json_set(segment, "aws", aws);
+}
+
+/* What the service and its host have to say, in every segment. */
+static void add_origin(json_t *segment, const struct span *span, const struct xray_options *options)
+{
+    add_service(segment, span->process->resource);
+    add_aws(segment, span, options);
+}
+
+static bool has_parent(const struct wire_request *request)
+{
+    static const uint8_t none[sizeof(request->parent_span_id)];
+
+    return memcmp(request->parent_span_id, none, sizeof(none)) != 0;
+}
+
+/* Another trace that the request named beside its parent's. */
+static void add_link(json_t *segment, struct slice text)
+{
+    struct wire_link link;
+
+    if (text.length < sizeof(link))
+        return;
+    memcpy(&link, text.bytes, sizeof(link));
+    json_set(segment, "links",
+             json_pack("[{s:o, s:o, s:{s:s}}]", "trace_id", xray_text_trace_id(link.trace_id), "id",
+                       xray_text_id(link.span_id), "attributes", "aws.xray.reserved.reference_type", "parent"));
+}
+
+json_t *xray_segment(const struct span *span, const struct xray_options *options, struct otlp_attributes *storage)
+{
+    const struct wire_request *request = span->request;
+    json_t *segment = make_head(xray_name_of_segment(span), request->span_id, span);
+
+    if (has_parent(request))
+        json_set(segment, "parent_id", xray_text_id(request->parent_span_id));
+    json_set_unless_empty(segment, "http", xray_http(span));
+    xray_cause_add(segment, span);
+    json_set(segment, "user", xray_text(span->text[WIRE_TEXT_USER], XRAY_STRING_MAX));
+    add_origin(segment, span, options);
+    add_link(segment, span->text[WIRE_TEXT_LINK]);
+    xray_attributes_add(segment, span, options, storage);
+    return segment;
+}
+
+json_t *xray_subsegment(const struct span *call, const uint8_t parent_id[8], const struct xray_options *options,
+                        struct otlp_attributes *storage)
+{
+    json_t *subsegment = make_head(xray_name_of_call(call), call->request->span_id, call);
+
+    json_set(subsegment, "parent_id", xray_text_id(parent_id));
+    json_set(subsegment, "type", json_string("subsegment"));
+    json_set(subsegment, "namespace", json_string("remote"));
+    json_set_unless_empty(subsegment, "http", xray_http(call));
+    xray_cause_add(subsegment, call);
+    xray_attributes_add(subsegment, call, options, storage);
+    return subsegment;
+}
+
+json_t *xray_segment_around(const struct span *call, const struct xray_options *options,
+                            struct otlp_attributes *storage)
+{
+    uint8_t id[8];
+
+    xray_derive_id(call->request->span_id, XRAY_PART_CALLER, id);
+    json_t *segment = make_head(xray_name_of_service(call), id, call);
+    add_origin(segment, call, options);
+    json_set(segment, "subsegments", json_pack("[o]", xray_subsegment(call, id, options, storage)));
+    return segment;
+}
