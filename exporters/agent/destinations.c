@@ -246,6 +246,14 @@ bool destinations_want_unsampled(const struct destinations *set)
     return false;
 }
 
+bool destinations_want_open(const struct destinations *set)
+{
+    for (size_t i = 0; i < set->settings->exporter_count; i++)
+        if (find_exporter(set->settings->exporters[i])->takes_open)
+            return true;
+    return false;
+}
+
 void destinations_wake(struct destinations *set)
 {
     for (size_t i = 0; is_started && i < set->deliver_count; i++)

@@ -55,6 +55,9 @@ struct journal *destinations_journal(struct destinations *destinations);
 /* Is one of its exporters for requests that nobody samples, too? Context: loop. */
 bool destinations_want_unsampled(const struct destinations *destinations);
 
+/* Is one of its exporters for requests that have not ended yet? Context: loop. */
+bool destinations_want_open(const struct destinations *destinations);
+
 /* Records were appended to its journal. Cheap: once per pass over the rings. Context: loop. */
 void destinations_wake(struct destinations *destinations);
 

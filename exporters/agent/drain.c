@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "exporters/agent/drain.h"
+#include "exporters/agent/drain_internal.h"
 
 #include "exporters/agent/journal.h"
 #include "exporters/agent/process.h"
@@ -8,12 +8,6 @@
 #include "preload/wire.h"
 
 #include <string.h>
-
-/* A record put together from its cells, ours alone. */
-struct record {
-    struct wire_record header;
-    uint8_t payload[WIRE_RECORD_CELLS_MAX * WIRE_CELL_PAYLOAD - sizeof(struct wire_record)];
-};
 
 /* Least payload by type. */
 static const size_t record_min[WIRE_RECORD_TYPE_COUNT] = {
@@ -35,8 +29,8 @@ static void publish_tail(struct source *source, uint32_t lane)
 
 /* records */
 
-static void append_record(struct source *source, uint32_t lane, uint64_t position, uint32_t cells,
-                          const struct record *record)
+void drain_append(struct source *source, uint32_t lane, uint64_t position, uint32_t cells,
+                  const struct drain_record *record)
 {
     struct source_lane *state = &source->lanes[lane];
     struct journal_origin origin = {.source = source->id,
@@ -71,7 +65,7 @@ static unsigned copy_cell(const struct wire_cell *cell, unsigned part, uint8_t *
 
 /* The record whose first cell is ready at `position`. How many cells it takes, 0 when they make no record. */
 static unsigned copy_record(const struct source *source, uint32_t lane, uint64_t position, uint64_t head,
-                            struct record *ret_record)
+                            struct drain_record *ret_record)
 {
     uint8_t *bytes = (uint8_t *)ret_record;
     size_t length = 0;
@@ -93,7 +87,7 @@ static unsigned copy_record(const struct source *source, uint32_t lane, uint64_t
     return parts;
 }
 
-static bool record_is_valid(const struct record *record)
+static bool record_is_valid(const struct drain_record *record)
 {
     unsigned type = record->header.type;
 
@@ -101,7 +95,7 @@ static bool record_is_valid(const struct record *record)
 }
 
 static void take_record(struct source *source, uint32_t lane, uint64_t position, unsigned parts,
-                        const struct record *record)
+                        const struct drain_record *record)
 {
     if (!record_is_valid(record)) {
         source->counts->corrupt_count++;
@@ -111,14 +105,14 @@ static void take_record(struct source *source, uint32_t lane, uint64_t position,
         return;
     if (source->lanes[lane].process)
         recent_note(&source->lanes[lane].process->recent, record->payload, record->header.length);
-    append_record(source, lane, position, parts, record);
+    drain_append(source, lane, position, parts, record);
     source->counts->taken_count++;
 }
 
 /* The cell at the tail is READY of this lap: take its record, or step over what can't be one. Cells moved. */
 static unsigned take_cells(struct source *source, uint32_t lane, uint64_t position, uint64_t head)
 {
-    struct record record;
+    struct drain_record record;
     unsigned parts = copy_record(source, lane, position, head, &record);
 
     if (parts) {
@@ -244,114 +238,7 @@ bool drain_has_more(const struct source *source, uint32_t lane)
     return atomic_load(&source_lane(source, lane)->head) != source->lanes[lane].tail;
 }
 
-/* what a dead process leaves */
-
-/* Was the record that this slot speaks of taken? Positions a lap and more back were. */
-static bool record_was_taken(const struct source *source, uint32_t lane, uint64_t record_position)
-{
-    uint64_t position = record_position - 1;
-    uint32_t state;
-
-    if (record_position == 0 || position >= source->lanes[lane].tail)
-        return false;
-    if (source->lanes[lane].tail - position > source->cell_count)
-        return true;
-    state = atomic_load(&source_cell(source, lane, position)->state);
-    return state == 0 || /* read, and its memory given back since: what was stepped over has a mark */
-           state == wire_cell_word(position, source->cell_count, WIRE_CELL_CONSUMED) ||
-           state >> 2 > wire_cell_word(position, source->cell_count, WIRE_CELL_FREE) >> 2;
-}
-
-/* Is the request the dead owner's to end, and so ours? From then on no process that shares it will end it. */
-static bool claim_slot(struct wire_slot *slot)
-{
-    uint32_t open = WIRE_SLOT_OPEN;
-
-    return atomic_compare_exchange_strong(&slot->open, &open, WIRE_SLOT_ENDING) || open == WIRE_SLOT_ENDING;
-}
-
-/* One more text, if it fits. */
-static void add_text(struct record *record, enum wire_text id, const char *text)
-{
-    struct wire_request *request = (struct wire_request *)(void *)record->payload;
-    size_t used = sizeof(*request) + request->text_length;
-    uint16_t length = (uint16_t)strlen(text);
-
-    if (used + 4 + length > sizeof(record->payload))
-        return;
-    record->payload[used] = (uint8_t)id;
-    record->payload[used + 1] = 0;
-    memcpy(record->payload + used + 2, &length, sizeof(length));
-    memcpy(record->payload + used + 4, text, length);
-    request->text_length = (uint16_t)(request->text_length + 4 + length);
-}
-
-/* The open request of a slot as a record; false when there is none. */
-static bool copy_slot(struct wire_slot *slot, uint64_t end_ns, const char *fate, struct record *ret_record)
-{
-    struct wire_request *request = (struct wire_request *)(void *)ret_record->payload;
-
-    if (!claim_slot(slot))
-        return false;
-    memcpy(ret_record->payload, slot->request, sizeof(slot->request));
-    if (request->text_length > WIRE_SLOT_TEXT)
-        return false;
-    if ((request->flags & WIRE_REQUEST_AFTER_CLOSE) && request->first_byte_ns == 0)
-        return false;
-    if (request->end_ns == 0) { /* else it had ended, and only its record is missing */
-        request->end_ns = end_ns > request->start_ns ? end_ns : request->start_ns;
-        request->error = WIRE_ERROR_PROCESS_EXITED;
-        if (fate)
-            add_text(ret_record, WIRE_TEXT_ERROR_TYPE, fate);
-    }
-    ret_record->header = (struct wire_record){.type = WIRE_RECORD_REQUEST,
-                                              .length = (uint16_t)(sizeof(*request) + request->text_length)};
-    return true;
-}
-
-/* Closed before it is free: the next owner fills it while it is not open, and may be killed in between. */
-static void clear_slot(struct source *source, uint32_t lane, uint32_t slot)
-{
-    atomic_store(&source_slot(source, lane, slot)->open, WIRE_SLOT_CLOSED);
-    atomic_fetch_and(&source_lane(source, lane)->slot_map[slot / 64], ~(UINT64_C(1) << slot % 64));
-}
-
-static bool drain_slot(struct source *source, uint32_t lane, uint32_t slot, uint64_t end_ns, const char *fate)
-{
-    struct wire_slot *entry = source_slot(source, lane, slot);
-    struct record record;
-
-    if (record_was_taken(source, lane, atomic_load(&entry->record_position)) ||
-        !copy_slot(entry, end_ns, fate, &record))
-        return false;
-    /* No sampled flag: it would have made no record either, unless all are asked for. */
-    if (!source->wants_unsampled &&
-        !(((struct wire_request *)(void *)record.payload)->flags & (WIRE_REQUEST_SAMPLED | WIRE_REQUEST_XRAY_SAMPLED)))
-        return false;
-    append_record(source, lane, slot, 0, &record);
-    return true;
-}
-
-size_t drain_open_requests(struct source *source, uint32_t lane, uint64_t end_ns, const char *fate)
-{
-    size_t count = 0;
-
-    for (uint32_t word = 0; word < (source->slot_count + 63) / 64; word++) {
-        uint64_t bits = atomic_load(&source_lane(source, lane)->slot_map[word]);
-
-        for (; bits; bits &= bits - 1) {
-            uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
-
-            if (slot >= source->slot_count)
-                break;
-            if (drain_slot(source, lane, slot, end_ns, fate))
-                count++;
-            clear_slot(source, lane, slot); /* in the journal now: a restarted worker doesn't do it again */
-        }
-    }
-    source->counts->abandoned_count += count;
-    return count;
-}
+/* the lane of a dead process */
 
 /* Cells that were left in writing would be lost for every later owner. */
 static void clear_cells(struct source *source, uint32_t lane)
@@ -397,8 +284,8 @@ static void resume_entry(struct source *source, const struct journal_entry *entr
     if (generation_of(atomic_load(&source_lane(source, origin->lane)->owner)) != origin->generation)
         return;
     if (origin->cells == 0 && origin->position < source->slot_count)
-        clear_slot(source, origin->lane, (uint32_t)origin->position);
-    else if (origin->position + origin->cells > state->tail)
+        drain_clear_slot(source, origin->lane, (uint32_t)origin->position);
+    else if (origin->cells > 0 && origin->position + origin->cells > state->tail)
         state->tail = origin->position + origin->cells;
 }
 

@@ -24,6 +24,16 @@ size_t drain_lane(struct source *source, uint32_t lane, uint64_t now_ns);
  * Context: loop. */
 size_t drain_open_requests(struct source *source, uint32_t lane, uint64_t end_ns, const char *fate);
 
+/* When requests began that are overdue by now, on their process's CLOCK_MONOTONIC: after the first, not after the
+ * second. Each moment belongs to one look only, so no request is told twice. */
+struct drain_overdue {
+    uint64_t after_ns, until_ns;
+};
+
+/* The owner lives: requests that it serves, began in that time, and X-Ray is to hear of become records without an end.
+ * How many. Context: loop. */
+size_t drain_overdue_requests(struct source *source, uint32_t lane, const struct drain_overdue *overdue);
+
 /* Give a dead owner's lane away: slots and cells cleared of what it left, generation raised. Context: loop. */
 void drain_release(struct source *source, uint32_t lane);
 

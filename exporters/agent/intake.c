@@ -6,6 +6,7 @@
 #include "exporters/agent/crash_desk.h"
 #include "exporters/agent/destinations.h"
 #include "exporters/agent/drain.h"
+#include "exporters/agent/in_progress.h"
 #include "exporters/agent/journal.h"
 #include "exporters/agent/log.h"
 #include "exporters/agent/owner.h"
@@ -269,6 +270,7 @@ static void connect_source(struct source *source)
 /* Begin to read it. */
 static void start_source(struct source *source)
 {
+    in_progress_add(source); /* looks at `resumed` */
     source->resumed = false;
     if (source->map) {
         atomic_store(&source->control->crash_wanted, source->crash_offset && crash_desk_can_read());

@@ -16,13 +16,16 @@ struct journal;
 
 enum { JOURNAL_CONSUMERS_MAX = 8 };
 
+#define JOURNAL_STILL_OPEN UINT64_MAX
+
 /* Where a record came from. */
 struct journal_origin {
     uint32_t source; /* the keeper's number of the ring */
     uint32_t lane;
     uint32_t generation; /* of the lane */
     uint32_t cells;      /* cells the record took */
-    uint64_t position;   /* of its first cell; of an open request found after its process's death (cells 0): its slot */
+    uint64_t position;   /* of its first cell; of an open request found after its process's death (cells 0): its slot;
+                            of one whose process goes on with it (cells 0): JOURNAL_STILL_OPEN */
     int32_t pid;         /* of the process, in the agent's namespace; 0: unknown */
     uint32_t pad;
 };

@@ -135,14 +135,13 @@ static bool was_claimed(const struct source *source, uint32_t lane)
 static void end_owner(struct source *source, uint32_t lane, uint64_t now_ns)
 {
     struct source_lane *state = &source->lanes[lane];
-    int64_t shift_ns = source->wall_offset_ns - rounds_wall_offset_ns(); /* 0 where its clock is ours */
     const char *fate;
 
     state->dead = true;
     for (int lap = 0; lap < 2 && drain_lane(source, lane, now_ns) > 0; lap++)
         ; /* bounded: it may not be as dead as it was told */
     fate = crash_desk_end(source, lane);
-    (void)drain_open_requests(source, lane, now_ns - (uint64_t)(source->same_clock ? 0 : shift_ns), fate);
+    (void)drain_open_requests(source, lane, rounds_source_ns(source, now_ns), fate);
     drain_release(source, lane);
     state->owner = (uint64_t)(generation_of(state->owner) + 1) << 32;
     forget_owner(state);

@@ -307,9 +307,9 @@ void rounds_read_now(struct source *source)
     schedule(round_ns);
 }
 
-int64_t rounds_wall_offset_ns(void)
+uint64_t rounds_source_ns(const struct source *source, uint64_t now_ns)
 {
-    return rounds.wall_offset_ns;
+    return source->same_clock ? now_ns : now_ns - (uint64_t)(source->wall_offset_ns - rounds.wall_offset_ns);
 }
 
 void rounds_look_again(void)

@@ -22,8 +22,8 @@ void rounds_remove(struct source *source);
 /* Somebody in it died: read it now, not in the next round. Context: loop. */
 void rounds_read_now(struct source *source);
 
-/* CLOCK_REALTIME minus CLOCK_MONOTONIC, as it was lately. Context: loop. */
-int64_t rounds_wall_offset_ns(void);
+/* A moment of our CLOCK_MONOTONIC on that of the source's processes. Context: loop. */
+uint64_t rounds_source_ns(const struct source *source, uint64_t now_ns);
 
 /* Something waits to be delivered: look now and then whether it was, and forget what is no longer needed. Context:
  * loop. */

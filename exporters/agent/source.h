@@ -81,6 +81,8 @@ struct source {
     struct resource *resource;
     struct destinations *destinations; /* NULL: nothing is exported */
     bool wants_unsampled;              /* the shim is asked for requests that nobody samples, too */
+    uint32_t in_progress_ms;           /* a request that takes longer is told of while it is open; 0: none is */
+    uint64_t in_progress_seen_ns;      /* when such requests were looked for last; 0: not yet */
     struct journal *journal;           /* of the destinations */
     uint64_t journal_end;              /* position after its newest record there */
     struct source_counts *counts;      /* in the control page: the next worker goes on with them; NULL: not mapped */

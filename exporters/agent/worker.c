@@ -6,6 +6,7 @@
 #include "exporters/agent/crash_helper.h"
 #include "exporters/agent/destinations.h"
 #include "exporters/agent/http_client.h"
+#include "exporters/agent/in_progress.h"
 #include "exporters/agent/intake.h"
 #include "exporters/agent/journals.h"
 #include "exporters/agent/link.h"
@@ -281,6 +282,7 @@ static int start(int helper)
     intake_init(&intake);
     crash_desk_init(worker.loop, helper, helper_gone);
     worker.idle_timer.fn = check_idle;
+    in_progress_init(worker.loop);
     error = rounds_init(worker.loop);
     return error ? error : loop_fd_set(worker.loop, worker.link, EPOLLIN, on_link, NULL);
 }
@@ -307,6 +309,7 @@ int worker_run(int link)
     }
     crash_desk_deinit();
     intake_deinit();
+    in_progress_deinit();
     rounds_deinit();
     destinations_deinit(); /* ends the flushes that commands wait for */
     spool_free(worker.spool);
