@@ -75,22 +75,18 @@ void complaints_add_value(struct settings *settings, const struct settings_row *
                        used[0] != '\0' ? used : "it", used[0] != '\0' ? "used" : "ignored");
 }
 
-void complaints_add_shim(struct settings *settings, const char *const *entries, size_t entry_count)
+void complaints_add_shim(struct settings *settings, const struct config *shim)
 {
     const size_t first = settings_row_of_shim();
-    struct config read = {0};
 
-    for (size_t i = 0; i < entry_count; i++)
-        config_add(&read, entries[i]);
-    config_settle(&read);
     for (size_t n = 0; n < CONFIG_ROW_COUNT; n++) {
         const struct settings_row *row = settings_row(first + n);
-        bool is_bad = (read.bad >> n & 1) != 0;
+        bool is_bad = (shim->bad >> n & 1) != 0;
         bool is_bad_in_part = is_type(row, "GLOBS"); /* the other patterns are used */
 
-        settings->in_force[first + n] = read.values[n] != NULL && (!is_bad || is_bad_in_part);
+        settings->in_force[first + n] = shim->values[n] != NULL && (!is_bad || is_bad_in_part);
         if (is_bad && n != CONFIG_OTEL_SDK_DISABLED) /* which the agent reads itself */
-            complaints_add_value(settings, row, read.values[n]);
+            complaints_add_value(settings, row, shim->values[n]);
     }
 }
 

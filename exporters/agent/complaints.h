@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 
+struct config; /* preload/config.h */
 struct settings;
 struct settings_row;
 
@@ -16,8 +17,8 @@ void complaints_add(struct settings *settings, const char *format, ...) __attrib
 /* The value of this row is not what its type and range ask for. Context: loop. */
 void complaints_add_value(struct settings *settings, const struct settings_row *row, const char *value);
 
-/* What the shim made of its own settings among these "NAME=value" entries: it has nowhere to say it. Context: loop. */
-void complaints_add_shim(struct settings *settings, const char *const *entries, size_t entry_count);
+/* What the shim made of its own settings: it has nowhere to say it. Context: loop. */
+void complaints_add_shim(struct settings *settings, const struct config *shim);
 
 /* SPANSHIM_* variables that are no settings: misspelt, most likely. Context: loop. */
 void complaints_add_unknown(struct settings *settings, const char *const *entries, size_t entry_count);

@@ -5,6 +5,7 @@
 #include "exporters/agent/routes.h"
 #include "exporters/agent/settle.h"
 #include "exporters/agent/values.h"
+#include "preload/config.h"
 
 #include <assert.h>
 #include <ctype.h>
@@ -430,13 +431,24 @@ static void take_digest(struct settings *settings)
     memcpy(settings->digest + sizeof(hash), &settings->uid, sizeof(settings->uid));
 }
 
+/* As the shim reads the same entries. */
+static void read_shim(const char *const *entries, size_t entry_count, struct config *shim)
+{
+    for (size_t i = 0; i < entry_count; i++)
+        config_add(shim, entries[i]);
+    config_settle(shim);
+}
+
 struct settings *settings_new(const char *const *entries, size_t entry_count, const char *working_directory)
 {
     struct settings *settings = calloc(1, sizeof(*settings));
+    struct config shim = {0};
 
     if (settings == NULL)
         return NULL;
     settings->refs = 1;
+    read_shim(entries, entry_count, &shim);
+    settings->xray_mode = shim.xray_mode;
     struct reading reading = {.settings = settings, .working_directory = working_directory};
     read_initial(&reading);
     read_entries(&reading, entries, entry_count);
@@ -445,7 +457,7 @@ struct settings *settings_new(const char *const *entries, size_t entry_count, co
         return NULL;
     }
     take_digest(settings);
-    complaints_add_shim(settings, entries, entry_count);
+    complaints_add_shim(settings, &shim);
     complaints_add_unknown(settings, entries, entry_count);
     return settings;
 }

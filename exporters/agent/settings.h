@@ -55,6 +55,7 @@ struct settings {
     size_t exporter_count;
     char *otlp_url;                       /* where traces are posted, complete; gRPC's too */
     char *rollbar_url;                    /* where items are posted */
+    int xray_mode;                        /* enum xray_mode (preload/config.h), as the shim has it */
     uint16_t secrets_mark;                /* of a hash of the receivers' URLs and of all secrets: tells sets apart that
                                              send to the same place with different tokens; too little to tell more */
     uint8_t digest[SETTINGS_DIGEST_SIZE]; /* equal for settings of one user that export to the same places in the same

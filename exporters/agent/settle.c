@@ -4,6 +4,8 @@
 #include "exporters/agent/complaints.h"
 #include "exporters/agent/settings.h"
 #include "exporters/agent/values.h"
+#include "exporters/xray_address.h"
+#include "preload/config.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -46,40 +48,55 @@ static bool has_word(const char *list, const char *word)
     return false;
 }
 
-/* Without rollbar, which is added when it has a token. */
-static int add_exporters(struct settings *settings, const char *list)
+/* Once, while there is room. */
+static int add_exporter(struct settings *settings, const char *name, size_t length)
 {
-    while (list != NULL && *list != '\0') {
-        size_t length = strcspn(list, ",");
-        bool known = is_word(list, length, "none") || is_word(list, length, "rollbar") || is_word(list, length, "xray");
-
-        for (size_t i = 0; i < settings->exporter_count; i++)
-            known |= strlen(settings->exporters[i]) == length && strncmp(settings->exporters[i], list, length) == 0;
-        if (!known && settings->exporter_count < SETTINGS_EXPORTERS_MAX) {
-            char *name = strndup(list, length);
-            if (name == NULL)
-                return -ENOMEM;
-            settings->exporters[settings->exporter_count++] = name;
-        }
-        list += length + (list[length] == ',');
-    }
+    for (size_t i = 0; i < settings->exporter_count; i++)
+        if (is_word(name, length, settings->exporters[i]))
+            return 0;
+    if (settings->exporter_count == SETTINGS_EXPORTERS_MAX)
+        return 0;
+    char *copy = strndup(name, length);
+    if (copy == NULL)
+        return -ENOMEM;
+    settings->exporters[settings->exporter_count++] = copy;
     return 0;
 }
 
-/* OTLP is the default of the specification, but not beside destinations that were asked for by SPANSHIM_EXPORTERS
- * alone. */
-static int settle_exporters(struct settings *settings)
+/* Without those that are added when they have what they want. */
+static int add_exporters(struct settings *settings, const char *list)
+{
+    int r = 0;
+
+    while (r == 0 && list != NULL && *list != '\0') {
+        size_t length = strcspn(list, ",");
+
+        if (!is_word(list, length, "none") && !is_word(list, length, "rollbar") && !is_word(list, length, "xray"))
+            r = add_exporter(settings, list, length);
+        list += length + (list[length] == ',');
+    }
+    return r;
+}
+
+/* Are traces meant to go by OTLP, or to what OTEL_TRACES_EXPORTER says? OTLP is the default of the specification, but
+ * not beside destinations that were asked for in other ways alone. */
+static bool is_otlp_meant(const struct settings *settings)
 {
     const char *more = settings->more_exporters;
-    bool otlp_meant = was_given(settings, "OTEL_TRACES_EXPORTER") || more == NULL || strcmp(more, "rollbar") == 0 ||
-                      was_given(settings, "OTEL_EXPORTER_OTLP_ENDPOINT") || settings->otlp_traces_endpoint != NULL ||
-                      settings->honeycomb_api_key != NULL;
 
+    if (was_given(settings, "OTEL_TRACES_EXPORTER") || was_given(settings, "OTEL_EXPORTER_OTLP_ENDPOINT") ||
+        settings->otlp_traces_endpoint != NULL || settings->honeycomb_api_key != NULL)
+        return true;
+    return settings->xray_mode == XRAY_OFF && (more == NULL || strcmp(more, "rollbar") == 0);
+}
+
+static int settle_exporters(struct settings *settings)
+{
     if (settings->sdk_disabled)
         return 0;
-    if (otlp_meant && add_exporters(settings, settings->traces_exporters) < 0)
+    if (is_otlp_meant(settings) && add_exporters(settings, settings->traces_exporters) < 0)
         return -ENOMEM;
-    return add_exporters(settings, more);
+    return add_exporters(settings, settings->more_exporters);
 }
 
 /* The endpoint for all signals: as given, or what the other settings make of it. */
@@ -197,13 +214,23 @@ static int settle_rollbar(struct settings *settings, const char *const *entries,
         complaints_add(settings, "rollbar is left out: ROLLBAR_ENDPOINT can't be used");
         token = NULL;
     }
-    if (token == NULL || settings->sdk_disabled || settings->exporter_count == SETTINGS_EXPORTERS_MAX)
+    return token == NULL || settings->sdk_disabled ? 0 : add_exporter(settings, "rollbar", strlen("rollbar"));
+}
+
+/* It is beside what traces go to else, and a wrong address changes nothing about that. */
+static int settle_xray(struct settings *settings)
+{
+    struct xray_address address;
+    char problem[XRAY_ADDRESS_PROBLEM_SIZE];
+
+    if (settings->xray_mode == XRAY_OFF || settings->sdk_disabled)
         return 0;
-    char *name = strdup("rollbar");
-    if (name == NULL)
-        return -ENOMEM;
-    settings->exporters[settings->exporter_count++] = name;
-    return 0;
+    if (strcmp(settings->xray_via, "daemon") == 0 &&
+        xray_address_parse(settings->xray_daemon_address, &address, problem) < 0) {
+        complaints_add(settings, "AWS_XRAY_DAEMON_ADDRESS: %s; xray is left out", problem);
+        return 0;
+    }
+    return add_exporter(settings, "xray", strlen("xray"));
 }
 
 /* The log's file is enough to have one, beside whatever else there is. */
@@ -211,7 +238,7 @@ static int settle_request_log(struct settings *settings)
 {
     if (settings->request_log == NULL || settings->sdk_disabled)
         return 0;
-    return add_exporters(settings, "request_log");
+    return add_exporter(settings, "request_log", strlen("request_log"));
 }
 
 static void settle_batches(struct settings *settings)
@@ -234,8 +261,8 @@ static void complain_of_config_file(struct settings *settings)
 int settle(struct settings *settings, const char *const *entries, size_t entry_count)
 {
     if (settle_exporters(settings) < 0 || settle_url(settings) < 0 ||
-        settle_honeycomb(settings, entries, entry_count) < 0 || settle_rollbar(settings, entries, entry_count) < 0 ||
-        settle_request_log(settings) < 0)
+        settle_honeycomb(settings, entries, entry_count) < 0 || settle_xray(settings) < 0 ||
+        settle_rollbar(settings, entries, entry_count) < 0 || settle_request_log(settings) < 0)
         return -ENOMEM;
     settle_batches(settings);
     complain_of_config_file(settings);

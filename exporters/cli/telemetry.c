@@ -3,6 +3,7 @@
 
 #include "exporters/agent/settings.h"
 #include "exporters/cli/environment.h"
+#include "preload/config.h"
 
 #include <string.h>
 #include <strings.h>
@@ -13,12 +14,23 @@ static bool names_receiver_of_traces(const char *exporters)
     return exporters && strcasecmp(exporters, "rollbar") != 0;
 }
 
+/* As the shim reads it: AWS_XRAY_DAEMON_ADDRESS is enough. */
+static bool goes_to_xray(const struct environment *env)
+{
+    struct config read = {0};
+
+    for (size_t i = 0; i < env->count; i++)
+        config_add(&read, env->entries[i]);
+    config_settle(&read);
+    return read.xray_mode != XRAY_OFF;
+}
+
 bool telemetry_is_configured(const struct environment *env)
 {
     static const char otlp[] = "OTEL_EXPORTER_OTLP_";
 
     if (environment_get_setting(env, "OTEL_TRACES_EXPORTER") || environment_get(env, "HONEYCOMB_API_KEY") ||
-        names_receiver_of_traces(environment_get_setting(env, "SPANSHIM_EXPORTERS")))
+        names_receiver_of_traces(environment_get_setting(env, "SPANSHIM_EXPORTERS")) || goes_to_xray(env))
         return true;
     for (size_t i = 0; i < env->count; i++) {
         const char *rest = env->entries[i] + sizeof(otlp) - 1;

@@ -432,6 +432,20 @@ static void test_settings_chooses_exporters(void **state)
     check_exporters(ENTRIES("ROLLBAR_ACCESS_TOKEN=t", "ROLLBAR_ENDPOINT=ftp://r"), "otlp");
     check_exporters(ENTRIES("ROLLBAR_ACCESS_TOKEN=t", "ROLLBAR_ENDPOINT=r:99"), "otlp");
     check_exporters(ENTRIES("SPANSHIM_EXPORTERS=rollbar"), "otlp");
+    check_exporters(ENTRIES("AWS_XRAY_DAEMON_ADDRESS=xray:2000"), "xray");
+    check_exporters(ENTRIES("SPANSHIM_EXPORTERS=xray"), "xray");
+    check_exporters(ENTRIES("OTEL_TRACES_EXPORTER=xray, otlp"), "otlp,xray");
+    check_exporters(ENTRIES("OTEL_TRACES_EXPORTER=none", "AWS_XRAY_DAEMON_ADDRESS=xray:2000"), "xray");
+    check_exporters(ENTRIES("OTEL_EXPORTER_OTLP_ENDPOINT=http://c", "AWS_XRAY_DAEMON_ADDRESS=xray:2000"), "otlp,xray");
+    check_exporters(ENTRIES("HONEYCOMB_API_KEY=k", "AWS_XRAY_DAEMON_ADDRESS=xray:2000"), "otlp,xray");
+    check_exporters(ENTRIES("ROLLBAR_ACCESS_TOKEN=t", "AWS_XRAY_DAEMON_ADDRESS=xray:2000"), "xray,rollbar");
+    check_exporters(ENTRIES("SPANSHIM_EXPORTERS=console", "AWS_XRAY_DAEMON_ADDRESS=xray:2000"), "console,xray");
+    check_exporters(ENTRIES("AWS_XRAY_SDK_ENABLED=Off", "AWS_XRAY_DAEMON_ADDRESS=xray:2000"), "otlp");
+    check_exporters(ENTRIES("OTEL_TRACES_EXPORTER=xray", "AWS_XRAY_DAEMON_ADDRESS=xray"), "");
+    check_exporters(ENTRIES("OTEL_TRACES_EXPORTER=otlp,xray", "AWS_XRAY_DAEMON_ADDRESS=tcp:a:1"), "otlp");
+    check_exporters(ENTRIES("SPANSHIM_XRAY_VIA=api", "SPANSHIM_EXPORTERS=xray", "AWS_XRAY_DAEMON_ADDRESS=xray"),
+                    "xray");
+    check_exporters(ENTRIES("OTEL_SDK_DISABLED=true", "AWS_XRAY_DAEMON_ADDRESS=xray:2000"), "");
     assert_complaint(ENTRIES("SPANSHIM_EXPORTERS=rollbar"),
                      "SPANSHIM_EXPORTERS: rollbar is left out: it wants ROLLBAR_ACCESS_TOKEN");
 }
