@@ -14,7 +14,10 @@
 _Atomic uint32_t process_active;
 _Thread_local uint32_t process_in_vfork;
 _Atomic uint32_t process_sandboxed;
-struct process_page *process_page;
+
+/* Until the page is made; in programs that make none, such as tests of single modules. */
+static struct process_page first_page = {.valid = 1};
+struct process_page *process_page = &first_page;
 
 #ifndef MADV_WIPEONFORK
 #define MADV_WIPEONFORK 18

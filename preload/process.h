@@ -28,7 +28,8 @@ struct process_page {
     _Atomic uint32_t pid;   /* WIRE_PID_UNKNOWN when it may not be asked */
     _Atomic uint32_t forks; /* forks of this process that went through the hook */
 };
-extern struct process_page *process_page __attribute__((visibility("hidden"))); /* set at start, then read-only */
+/* Set at start, then read-only; never NULL. */
+extern struct process_page *process_page __attribute__((visibility("hidden")));
 
 /* Make the page. 0 or -errno. Context: start. */
 int process_init(void);
