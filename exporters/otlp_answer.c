@@ -17,6 +17,9 @@
 #include <string.h>
 #include <strings.h>
 
+/* Of an answer, at most: millions of tiny fields would take the loop a third of a second, after each batch. */
+enum { READ_MAX = 64 << 10 };
+
 /* A line for people; cut when it is too long. */
 static void say(char *out, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
 static void say(char *out, size_t size, const char *format, ...)
@@ -107,6 +110,21 @@ static void read_accepted(const struct http_response *response, struct exporter_
             remark.rejected > 0 ? "the receiver refused some spans" : "the receiver warns", remark.words);
 }
 
+/* Servers and proxies that know nothing of OTLP say what is wrong in a page's title. */
+static void read_title(const char *page, size_t length, char out[OTLP_WORDS_MAX])
+{
+    static const char tag[] = "<title>";
+    const char *title = memmem(page, length, tag, strlen(tag));
+    const char *end;
+
+    if (title == NULL)
+        return;
+    title += strlen(tag);
+    end = memchr(title, '<', (size_t)(page + length - title));
+    if (end != NULL)
+        otlp_answer_words(title, (size_t)(end - title), out);
+}
+
 /* The words of an error's body: of a google.rpc.Status in either form, or a text. */
 static void read_error(const struct http_response *response, char out[OTLP_WORDS_MAX])
 {
@@ -126,6 +144,8 @@ static void read_error(const struct http_response *response, char out[OTLP_WORDS
         json_decref(status);
     } else if (has_type(response, "text/plain")) {
         otlp_answer_words(response->body, response->body_length, out);
+    } else if (has_type(response, "text/html")) {
+        read_title(response->body, response->body_length, out);
     }
 }
 
@@ -198,14 +218,16 @@ static const char *unanswered_remedy(const struct settings *settings, enum http_
         return "; check OTEL_EXPORTER_OTLP_ENDPOINT";
     case HTTP_CAUSE_PROXY:
         return "; check HTTP_PROXY and HTTPS_PROXY";
-    case HTTP_CAUSE_TLS:
+    case HTTP_CAUSE_AUTHORITY:
         return "; OTEL_EXPORTER_OTLP_CERTIFICATE names the authority";
+    case HTTP_CAUSE_TLS:
+        return "; does it speak TLS (https://), in a version of today? Does it want a client's certificate?";
     case HTTP_CAUSE_OWN_CERTIFICATE:
         return "; check OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY (without a password)";
     case HTTP_CAUSE_OTHER_VERSION:
         return settings_is_grpc(settings)
                    ? "; does it speak gRPC? OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf is for HTTP"
-                   : "; does it speak gRPC? That needs OTEL_EXPORTER_OTLP_PROTOCOL=grpc";
+                   : "; does it speak TLS (https://) or gRPC? That needs OTEL_EXPORTER_OTLP_PROTOCOL=grpc";
     case HTTP_CAUSE_OTHER:
         break;
     }
@@ -224,10 +246,15 @@ static void read_unanswered(const struct settings *settings, const char *shown_u
         say(result->error, sizeof(result->error), "no answer from %s: %.80s%s", shown_url, response->failure, remedy);
 }
 
-void otlp_answer_read(const struct settings *settings, const char *shown_url, const struct http_response *response,
+void otlp_answer_read(const struct settings *settings, const char *shown_url, const struct http_response *answer,
                       struct exporter_result *ret_result)
 {
     struct otlp_refusal refusal = {0};
+    struct http_response beginning = *answer;
+    const struct http_response *response = &beginning;
+
+    if (beginning.body_length > READ_MAX)
+        beginning.body_length = READ_MAX;
 
     *ret_result = (struct exporter_result){.outcome = EXPORTER_SENT};
     if (response->status == 0) {

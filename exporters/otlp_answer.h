@@ -26,8 +26,8 @@ struct otlp_refusal {
 /* A receiver's words made into a line: valid, bounded. Context: pure. */
 void otlp_answer_words(const char *words, size_t length, char out[OTLP_WORDS_MAX]);
 
-/* shown_url: the receiver, for people. Context: loop. */
-void otlp_answer_read(const struct settings *settings, const char *shown_url, const struct http_response *response,
+/* shown_url: the receiver, for people. Only the first 64 kB of the answer are read. Context: loop. */
+void otlp_answer_read(const struct settings *settings, const char *shown_url, const struct http_response *answer,
                       struct exporter_result *ret_result);
 
 #endif

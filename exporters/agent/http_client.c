@@ -62,10 +62,11 @@ static enum http_cause cause_of(const struct http_endpoint *endpoint, CURLcode c
         return HTTP_CAUSE_PROXY;
     case CURLE_SSL_CERTPROBLEM:
         return HTTP_CAUSE_OWN_CERTIFICATE;
-    case CURLE_SSL_CONNECT_ERROR:
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_ISSUER_ERROR:
     case CURLE_PEER_FAILED_VERIFICATION:
+        return HTTP_CAUSE_AUTHORITY;
+    case CURLE_SSL_CONNECT_ERROR:
         return HTTP_CAUSE_TLS;
     /* An HTTP/2 server's first bytes are no status line to HTTP/1. */
     case CURLE_UNSUPPORTED_PROTOCOL:

@@ -41,8 +41,9 @@ enum http_cause {
     HTTP_CAUSE_OTHER,
     HTTP_CAUSE_UNREACHABLE, /* nobody takes connections there */
     HTTP_CAUSE_UNKNOWN_HOST,
-    HTTP_CAUSE_PROXY, /* it can't be found, or does not connect to the receiver */
-    HTTP_CAUSE_TLS,
+    HTTP_CAUSE_PROXY,           /* it can't be found, or does not connect to the receiver */
+    HTTP_CAUSE_AUTHORITY,       /* its certificate is of nobody whom we trust */
+    HTTP_CAUSE_TLS,             /* or no TLS was agreed upon for another reason */
     HTTP_CAUSE_OWN_CERTIFICATE, /* it, or its key, can't be used */
     HTTP_CAUSE_OTHER_VERSION,   /* it seems to speak another version of HTTP */
 };

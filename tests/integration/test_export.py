@@ -382,6 +382,11 @@ class WayTest(ExportTest):
         self.assertRegex(status["last_error"], "certificate.*; OTEL_EXPORTER_OTLP_CERTIFICATE names the authority")
         self.assertEqual([], sink.requests)
 
+    def test_no_tls_where_it_is_spoken_to(self):
+        """The certificate's authority has nothing to do with it."""
+        self.request(OTEL_EXPORTER_OTLP_ENDPOINT=self.sink.url.replace("http:", "https:"))
+        status = wait_until(lambda: self.exporter() if self.exporter()["retries"] else None, what="a retry")
+        self.assertRegex(status["last_error"], "; does it speak TLS \\(https://\\), in a version of today\\?")
 
     @unittest.skipUnless(shutil.which("openssl"), "openssl makes the certificates")
     def test_a_key_that_cannot_be_used(self):

@@ -391,7 +391,7 @@ class GrpcTroubleTest(ProtocolTest):
         server = self.make(GrpcSink)
         self.request(3, OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{server.port}")
         status = wait_until(lambda: self.exporter() if self.exporter()["retries"] else None, what="a retry")
-        self.assertRegex(status["last_error"], "^no answer from .*; does it speak gRPC\\? .*PROTOCOL=grpc$")
+        self.assertRegex(status["last_error"], "^no answer from .*; does it speak TLS \\(https://\\) or gRPC\\? .*PROTOCOL=grpc$")
 
 
 if __name__ == "__main__":
