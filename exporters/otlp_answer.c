@@ -228,6 +228,7 @@ static const char *unanswered_remedy(const struct settings *settings, enum http_
         return settings_is_grpc(settings)
                    ? "; does it speak gRPC? OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf is for HTTP"
                    : "; does it speak TLS (https://) or gRPC? That needs OTEL_EXPORTER_OTLP_PROTOCOL=grpc";
+    case HTTP_CAUSE_NOT_SIGNED:
     case HTTP_CAUSE_OTHER:
         break;
     }

@@ -24,7 +24,9 @@ struct http_client {
 struct http_endpoint {
     struct http_client *client;
     CURL *easy;
-    struct curl_slist *headers;
+    char *url;                          /* may be NULL */
+    struct curl_slist *headers;         /* of all requests */
+    struct curl_slist *request_headers; /* of the one under way; those of all among them */
     char error[CURL_ERROR_SIZE];
     bool http2_only;
     bool has_answered; /* ever */
@@ -255,7 +257,17 @@ static size_t take_answer(char *bytes, size_t size, size_t count, void *arg)
     return taken;
 }
 
-static int add_header(struct http_endpoint *endpoint, const char *name, const char *value)
+static int add_line(struct curl_slist **headers, const char *line)
+{
+    struct curl_slist *grown = curl_slist_append(*headers, line);
+
+    if (grown == NULL)
+        return -ENOMEM;
+    *headers = grown;
+    return 0;
+}
+
+static int add_header(struct curl_slist **headers, const char *name, const char *value)
 {
     char *line;
     /* "name;" is how libcurl is told of a header without a value. */
@@ -263,13 +275,10 @@ static int add_header(struct http_endpoint *endpoint, const char *name, const ch
 
     if (n < 0)
         return -ENOMEM;
-    struct curl_slist *grown = curl_slist_append(endpoint->headers, line);
+    int r = add_line(headers, line);
     explicit_bzero(line, (size_t)n);
     free(line);
-    if (grown == NULL)
-        return -ENOMEM;
-    endpoint->headers = grown;
-    return 0;
+    return r;
 }
 
 /* Headers that say what the request is: a user's would be a second one, or a lie. */
@@ -290,17 +299,13 @@ static bool is_ours(const struct http_options *options, const char *name)
 static int add_headers(struct http_endpoint *endpoint, const struct http_options *options)
 {
     /* "Expect:" takes out libcurl's waiting for 100 Continue with large bodies. */
-    struct curl_slist *expect = curl_slist_append(NULL, "Expect:");
-    int r = 0;
+    int r = add_line(&endpoint->headers, "Expect:");
 
-    if (expect == NULL)
-        return -ENOMEM;
-    endpoint->headers = expect;
     for (size_t i = 0; r == 0 && options->headers != NULL && i < options->headers->count; i++)
         if (!is_ours(options, options->headers->pairs[i].name))
-            r = add_header(endpoint, options->headers->pairs[i].name, options->headers->pairs[i].value);
+            r = add_header(&endpoint->headers, options->headers->pairs[i].name, options->headers->pairs[i].value);
     for (size_t i = 0; r == 0 && i < HTTP_OWN_HEADERS_MAX && options->own_headers[i].name != NULL; i++)
-        r = add_header(endpoint, options->own_headers[i].name, options->own_headers[i].value);
+        r = add_header(&endpoint->headers, options->own_headers[i].name, options->own_headers[i].value);
     return r;
 }
 
@@ -310,20 +315,19 @@ static bool can_reuse_cleartext_http2(void)
     return curl_version_info(CURLVERSION_NOW)->version_num >= 0x080000;
 }
 
+/* The first error stays. */
+#define SET(option, value) code = code == CURLE_OK ? curl_easy_setopt(easy, option, value) : code
+
 static CURLcode set_options(struct http_endpoint *endpoint, const struct http_options *options)
 {
     CURL *easy = endpoint->easy;
     CURLcode code = CURLE_OK;
 
-#define SET(option, value) code = code == CURLE_OK ? curl_easy_setopt(easy, option, value) : code
     SET(CURLOPT_PRIVATE, endpoint);
-    SET(CURLOPT_URL, options->url);
     SET(CURLOPT_PROTOCOLS_STR, "http,https");
     SET(CURLOPT_NOSIGNAL, 1L);
-    SET(CURLOPT_POST, 1L);
     SET(CURLOPT_FOLLOWLOCATION, 0L); /* the headers are meant for this host only */
     SET(CURLOPT_USERAGENT, USER_AGENT);
-    SET(CURLOPT_HTTPHEADER, endpoint->headers);
     SET(CURLOPT_ERRORBUFFER, endpoint->error);
     SET(CURLOPT_WRITEFUNCTION, take_answer);
     SET(CURLOPT_WRITEDATA, endpoint);
@@ -345,7 +349,6 @@ static CURLcode set_options(struct http_endpoint *endpoint, const struct http_op
     if (options->client_key != NULL)
         SET(CURLOPT_SSLKEY, options->client_key);
     SET(CURLOPT_KEYPASSWD, ""); /* or OpenSSL would ask for one at the terminal, and wait */
-#undef SET
     return code;
 }
 
@@ -360,7 +363,8 @@ int http_endpoint_open(struct http_client *client, const struct http_options *op
     endpoint->client = client;
     endpoint->http2_only = options->http2_only;
     endpoint->easy = curl_easy_init();
-    if (endpoint->easy == NULL || add_headers(endpoint, options) < 0)
+    endpoint->url = options->url != NULL ? strdup(options->url) : NULL;
+    if (endpoint->easy == NULL || (options->url != NULL && endpoint->url == NULL) || add_headers(endpoint, options) < 0)
         goto fail;
     if (set_options(endpoint, options) != CURLE_OK) {
         r = -EINVAL;
@@ -382,23 +386,82 @@ void http_endpoint_close(struct http_endpoint *endpoint)
         (void)curl_multi_remove_handle(endpoint->client->multi, endpoint->easy);
     curl_easy_cleanup(endpoint->easy);
     curl_slist_free_all(endpoint->headers);
+    curl_slist_free_all(endpoint->request_headers);
+    free(endpoint->url);
     free(endpoint->answer);
     free(endpoint);
 }
 
-int http_endpoint_post(struct http_endpoint *endpoint, const void *body, size_t length, http_done *done, void *arg)
+static bool has_name(const char *line, const char *name)
+{
+    size_t length = strlen(name);
+
+    return strncasecmp(line, name, length) == 0 && (line[length] == ':' || line[length] == ';');
+}
+
+/* Does the request have its own header of this name? */
+static bool is_overridden(const struct http_request *request, const char *line)
+{
+    for (size_t i = 0; i < request->header_count; i++)
+        if (has_name(line, request->headers[i].name))
+            return true;
+    return false;
+}
+
+/* The endpoint's headers and the request's, which win. */
+static int join_headers(struct http_endpoint *endpoint, const struct http_request *request)
+{
+    int r = 0;
+
+    curl_slist_free_all(endpoint->request_headers);
+    endpoint->request_headers = NULL;
+    for (struct curl_slist *one = endpoint->headers; r == 0 && one != NULL; one = one->next)
+        if (!is_overridden(request, one->data))
+            r = add_line(&endpoint->request_headers, one->data);
+    for (size_t i = 0; r == 0 && i < request->header_count; i++)
+        r = add_header(&endpoint->request_headers, request->headers[i].name, request->headers[i].value);
+    return r;
+}
+
+static CURLcode set_request(struct http_endpoint *endpoint, const struct http_request *request)
+{
+    const char *method = request->method != NULL ? request->method : "POST";
+    CURL *easy = endpoint->easy;
+    CURLcode code = CURLE_OK;
+
+    SET(CURLOPT_URL, request->url != NULL ? request->url : endpoint->url);
+    SET(CURLOPT_HTTPHEADER, endpoint->request_headers);
+    if (strcmp(method, "GET") == 0) {
+        SET(CURLOPT_HTTPGET, 1L);
+    } else {
+        SET(CURLOPT_POST, 1L);
+        SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->length);
+        SET(CURLOPT_POSTFIELDS, request->length > 0 ? request->body : "");
+    }
+    SET(CURLOPT_CUSTOMREQUEST, request->method);
+    return code;
+}
+#undef SET
+
+int http_endpoint_send(struct http_endpoint *endpoint, const struct http_request *request, http_done *done, void *arg)
 {
     if (endpoint->is_busy)
         return -EBUSY;
     endpoint->error[0] = '\0';
     endpoint->done = done;
     endpoint->arg = arg;
-    (void)curl_easy_setopt(endpoint->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)length);
-    (void)curl_easy_setopt(endpoint->easy, CURLOPT_POSTFIELDS, body);
-    if (curl_multi_add_handle(endpoint->client->multi, endpoint->easy) != CURLM_OK)
+    if (join_headers(endpoint, request) < 0 || set_request(endpoint, request) != CURLE_OK ||
+        curl_multi_add_handle(endpoint->client->multi, endpoint->easy) != CURLM_OK)
         return -ENOMEM;
     endpoint->is_busy = true;
     return 0;
+}
+
+int http_endpoint_post(struct http_endpoint *endpoint, const void *body, size_t length, http_done *done, void *arg)
+{
+    const struct http_request request = {.body = body, .length = length};
+
+    return http_endpoint_send(endpoint, &request, done, arg);
 }
 
 const char *http_response_header(const struct http_response *response, const char *name)

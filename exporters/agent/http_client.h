@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The agent's one HTTP client: libcurl's multi interface on the agent's loop. Exporters open an endpoint and post to
- * it; connections are kept and reused. */
+ * it, or send it requests of other kinds; connections are kept and reused. */
 #ifndef SPANSHIM_HTTP_CLIENT_H
 #define SPANSHIM_HTTP_CLIENT_H
 
@@ -27,7 +27,7 @@ struct http_header {
 
 /* Copied by http_endpoint_open; texts may be NULL. */
 struct http_options {
-    const char *url;
+    const char *url;                                      /* NULL: each request has its own */
     struct http_header own_headers[HTTP_OWN_HEADERS_MAX]; /* of the protocol; no name: none */
     const struct settings_pairs *headers; /* the user's; those that say what the request is are left out */
     bool http2_only;                      /* nothing older will do, also without TLS; a proxy is asked for a tunnel */
@@ -46,6 +46,7 @@ enum http_cause {
     HTTP_CAUSE_TLS,             /* or no TLS was agreed upon for another reason */
     HTTP_CAUSE_OWN_CERTIFICATE, /* it, or its key, can't be used */
     HTTP_CAUSE_OTHER_VERSION,   /* it seems to speak another version of HTTP */
+    HTTP_CAUSE_NOT_SIGNED,      /* nothing was sent: aws/aws_call.c has no credentials, or no region */
 };
 
 struct http_response {
@@ -69,8 +70,19 @@ int http_endpoint_open(struct http_client *client, const struct http_options *op
 /* A request under way is abandoned; its done is not called. NULL is accepted. Context: loop. */
 void http_endpoint_close(struct http_endpoint *endpoint);
 
-/* Post a body (borrowed until done). One request at a time: -EBUSY. done is called later, from the loop. Context: loop.
- */
+struct http_request {
+    const char *method; /* NULL: POST */
+    const char *url;    /* NULL: the endpoint's */
+    const struct http_header *headers;
+    size_t header_count; /* of this request alone; they win over the endpoint's */
+    const void *body;    /* borrowed until done; the rest is copied */
+    size_t length;
+};
+
+/* One request at a time: -EBUSY; -ENOMEM. done is called later, from the loop. Context: loop. */
+int http_endpoint_send(struct http_endpoint *endpoint, const struct http_request *request, http_done *done, void *arg);
+
+/* Post a body to the endpoint's URL, likewise. Context: loop. */
 int http_endpoint_post(struct http_endpoint *endpoint, const void *body, size_t length, http_done *done, void *arg);
 
 /* A header of the answer, or a trailer: that counts where both are there. NULL: neither. Borrowed until the next call

@@ -134,6 +134,7 @@ static const struct {
     {"AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1/x", "http://127.0.0.1/x", "ftp://x", "-", "-"},
     {"AWS_CONTAINER_AUTHORIZATION_TOKEN", "token", "token", NULL, NULL, "-"},
     {"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "/t", "/t", NULL, NULL, "-"},
+    {"AWS_WEB_IDENTITY_TOKEN_FILE", "/t", "/t", NULL, NULL, "-"},
     {"SPANSHIM_AWS_METADATA", "true", "true", "1", "false", "false"},
     {"AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1", "http://127.0.0.1:1", "127.0.0.1", "-", "-"},
     {"AWS_EC2_METADATA_DISABLED", "True", "true", "1", "false", "false"},

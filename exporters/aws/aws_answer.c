@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "exporters/aws/aws_answer.h"
+
+#include "exporters/agent/http_client.h"
+#include "exporters/encode/json_access.h"
+#include "exporters/encode/utf8.h"
+#include "exporters/exporter.h"
+
+#include <jansson.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { BAD_REQUEST = 400, UNAUTHORIZED = 401, FORBIDDEN = 403, TOO_LARGE = 413, TOO_MANY = 429 };
+
+/* A text of the service's as part of a line. */
+static void copy_words(const char *text, char *out, size_t size)
+{
+    char repaired[AWS_WORDS_MAX * UTF8_REPAIRED_MAX + 1];
+    size_t length = strnlen(text, size - 1 < AWS_WORDS_MAX ? size - 1 : AWS_WORDS_MAX);
+
+    (void)utf8_repair(text, length, (uint32_t)(size - 1), repaired);
+    for (char *p = repaired; *p != '\0'; p++)
+        if ((unsigned char)*p < ' ' || *p == 0x7f)
+            *p = ' ';
+    (void)snprintf(out, size, "%.*s", (int)(size - 1), repaired);
+}
+
+static json_t *read_body(const struct http_response *response)
+{
+    return json_loadb(response->body != NULL ? response->body : "", response->body_length, 0, NULL);
+}
+
+void aws_answer_code(const struct http_response *response, char out[AWS_CODE_MAX])
+{
+    json_t *body = read_body(response);
+    const char *code = http_response_header(response, "X-Amzn-ErrorType");
+
+    if (code == NULL)
+        code = json_text_of(body, "__type");
+    if (code == NULL)
+        code = json_text_of(body, "code");
+    if (code == NULL)
+        code = "";
+    /* "com.amazon.coral.service#ExpiredTokenException:http://..." */
+    const char *mark = strrchr(code, '#');
+    copy_words(mark != NULL ? mark + 1 : code, out, AWS_CODE_MAX);
+    out[strcspn(out, ": ")] = '\0';
+    json_decref(body);
+}
+
+static bool is_one_of(const char *code, const char *const *codes)
+{
+    for (; *codes != NULL; codes++)
+        if (strcasecmp(code, *codes) == 0)
+            return true;
+    return false;
+}
+
+static bool is_expired(const char *code)
+{
+    static const char *const codes[] = {"ExpiredTokenException", "ExpiredToken", "TokenRefreshRequired", NULL};
+
+    return is_one_of(code, codes);
+}
+
+bool aws_answer_is_about_credentials(const char *code)
+{
+    static const char *const codes[] = {"UnrecognizedClientException",
+                                        "InvalidClientTokenId",
+                                        "InvalidAccessKeyId",
+                                        "InvalidToken",
+                                        "MissingAuthenticationToken",
+                                        "MissingAuthenticationTokenException",
+                                        NULL};
+
+    return is_expired(code) || is_one_of(code, codes);
+}
+
+static bool is_about_signature(const char *code)
+{
+    static const char *const codes[] = {
+        "InvalidSignatureException", "SignatureDoesNotMatch", "IncompleteSignature",     "IncompleteSignatureException",
+        "RequestTimeTooSkewed",      "RequestExpired",        "RequestExpiredException", NULL};
+
+    return is_one_of(code, codes);
+}
+
+static bool is_throttled(const struct http_response *response, const char *code)
+{
+    static const char *const codes[] = {"ThrottledException", "ThrottlingException", "Throttling",
+                                        "TooManyRequestsException", NULL};
+
+    return response->status == TOO_MANY || is_one_of(code, codes);
+}
+
+static void write_remedy(const struct http_response *response, const char *code, const char *origin, char *out,
+                         size_t size)
+{
+    if (is_expired(code))
+        (void)snprintf(out, size, "the credentials of %s have expired: renew them", origin);
+    else if (aws_answer_is_about_credentials(code))
+        (void)snprintf(out, size, "AWS doesn't know the credentials of %s: check them and the region", origin);
+    else if (is_about_signature(code))
+        (void)snprintf(out, size, "the signature doesn't fit: check the secret key of %s, and this machine's clock",
+                       origin);
+    else if (response->status == UNAUTHORIZED || response->status == FORBIDDEN)
+        (void)snprintf(out, size, "the credentials of %s may not do this: attach AWSXRayDaemonWriteAccess to them",
+                       origin);
+    else if (is_throttled(response, code))
+        (void)snprintf(out, size, "AWS asks for fewer requests");
+    else if (response->status >= 500)
+        (void)snprintf(out, size, "AWS has a problem of its own");
+    else if (response->status == TOO_LARGE)
+        (void)snprintf(out, size, "the batch is too large: lower OTEL_BSP_MAX_EXPORT_BATCH_SIZE");
+    else
+        (void)snprintf(out, size, "AWS refused the batch: check AWS_REGION and AWS_ENDPOINT_URL_XRAY");
+}
+
+/* Credentials may be renewed, and rights given, while the batch waits. */
+static bool is_retryable(const struct http_response *response, const char *code)
+{
+    return response->status >= 500 || response->status == UNAUTHORIZED || response->status == FORBIDDEN ||
+           is_throttled(response, code) || aws_answer_is_about_credentials(code) || is_about_signature(code);
+}
+
+static void read_unanswered(const struct http_response *response, struct exporter_result *result)
+{
+    result->outcome = EXPORTER_RETRY;
+    if (response->cause == HTTP_CAUSE_NOT_SIGNED)
+        (void)snprintf(result->error, sizeof(result->error), "%s", response->failure);
+    else
+        (void)snprintf(result->error, sizeof(result->error), "no answer from AWS: %.120s; see AWS_REGION, %s",
+                       response->failure,
+                       response->cause == HTTP_CAUSE_AUTHORITY ? "AWS_CA_BUNDLE" : "AWS_ENDPOINT_URL_XRAY, HTTPS_PROXY");
+}
+
+void aws_answer_read(const struct http_response *response, const char *origin, struct exporter_result *ret_result)
+{
+    char code[AWS_CODE_MAX], words[AWS_WORDS_MAX] = "", remedy[128];
+
+    *ret_result = (struct exporter_result){0};
+    if (response->status == 0) {
+        read_unanswered(response, ret_result);
+        return;
+    }
+    json_t *body = read_body(response);
+    const char *message = json_text_of(body, "message");
+    if (message == NULL)
+        message = json_text_of(body, "Message");
+    copy_words(message != NULL ? message : "", words, sizeof(words));
+    json_decref(body);
+    aws_answer_code(response, code);
+    write_remedy(response, code, origin, remedy, sizeof(remedy));
+    ret_result->outcome = is_retryable(response, code) ? EXPORTER_RETRY : EXPORTER_DROP;
+    ret_result->retry_after_ms = response->has_retry_after ? response->retry_after_ms : 0;
+    (void)snprintf(ret_result->error, sizeof(ret_result->error), "%d%s%.40s: %s%s%.60s%s", response->status,
+                   code[0] != '\0' ? " " : "", code, remedy, words[0] != '\0' ? " (" : "", words,
+                   words[0] != '\0' ? ")" : "");
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What AWS says when it takes a request, or doesn't. */
+#ifndef SPANSHIM_AWS_ANSWER_H
+#define SPANSHIM_AWS_ANSWER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct exporter_result; /* exporters/exporter.h */
+struct http_response;   /* agent/http_client.h */
+
+enum { AWS_CODE_MAX = 64, AWS_WORDS_MAX = 120 };
+
+/* The name of the error, without what stands around it: "ExpiredTokenException"; or empty. Context: pure, within done.
+ */
+void aws_answer_code(const struct http_response *response, char out[AWS_CODE_MAX]);
+
+/* Are the credentials refused, so that others may do? Context: pure. */
+bool aws_answer_is_about_credentials(const char *code);
+
+/* What an answer other than 200 means, with one line: to be tried again, or refused for good. origin: where the
+ * credentials came from. Context: pure, within done. */
+void aws_answer_read(const struct http_response *response, const char *origin, struct exporter_result *ret_result);
+
+#endif
