@@ -19,6 +19,7 @@
 #include "exporters/agent/source.h"
 #include "exporters/agent/status.h"
 #include "exporters/agent/users.h"
+#include "exporters/agent/xray_sampling.h"
 #include "preload/wire.h"
 
 #include <errno.h>
@@ -126,6 +127,7 @@ static int read_message(const uint8_t *bytes, size_t length, struct wire_message
 static void source_free(struct source *source)
 {
     process_forget(source);
+    xray_sampling_remove(source);
     source_unmap(source);
     if (source->pidfd >= 0)
         close(source->pidfd);
@@ -234,6 +236,7 @@ static int open_ring(struct source *source, const struct intake_handover *handov
         return error;
     set_clock(source);
     drain_start(source);
+    xray_sampling_add(source);
     return 0;
 }
 
@@ -358,6 +361,7 @@ void intake_finish(struct source *source)
     atomic_store(&source->control->disabled, 1); /* whoever still maps it writes for nobody */
     if (source->map)
         status_keep_counts(source);
+    xray_sampling_remove(source);
     source_unmap(source);
     source->over = false;
     if (source->pidfd >= 0)

@@ -104,7 +104,7 @@ static struct process *look_up(uint32_t source, uint32_t lane, uint32_t generati
     return process;
 }
 
-static const char *xray_name_of(const struct source *source)
+const char *process_xray_name(const struct source *source)
 {
     const char *given = source->settings ? source->settings->xray_tracing_name : NULL;
     const char *service = source->resource ? source->resource->service_name : NULL;
@@ -140,7 +140,7 @@ struct process *process_new(struct source *source, uint32_t lane, uint32_t gener
     process->resource = source->resource;
     process->routes = source->settings ? source->settings->routes : NULL;
     process->known_methods = source->settings ? source->settings->known_methods : NULL;
-    process->xray_name = xray_name_of(source);
+    process->xray_name = process_xray_name(source);
     process->xray_url = source->settings ? source->settings->xray_url : NULL;
     process->destinations = source->destinations;
     make_instance_id(process);

@@ -19,6 +19,7 @@ struct process;
 struct resource;
 struct settings;
 struct journal;
+struct xray_sampled;
 
 /* What the agent knows of a lane; the truth is here, what stands in the mapping is only published. */
 struct source_lane {
@@ -85,6 +86,7 @@ struct source {
     uint64_t in_progress_seen_ns;      /* when such requests were looked for last; 0: not yet */
     struct journal *journal;           /* of the destinations */
     uint64_t journal_end;              /* position after its newest record there */
+    struct xray_sampled *sampled;      /* its sampling rules of X-Ray; NULL: none decide there */
     struct source_counts *counts;      /* in the control page: the next worker goes on with them; NULL: not mapped */
 
     bool pressed, pending;   /* what the last look came to */

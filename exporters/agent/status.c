@@ -9,6 +9,8 @@
 #include "exporters/agent/settings.h"
 #include "exporters/agent/source.h"
 #include "exporters/agent/users.h"
+#include "exporters/agent/xray_sampling.h"
+#include "exporters/encode/json_access.h"
 #include "preload/wire.h"
 
 #include <stdio.h>
@@ -193,16 +195,20 @@ static json_t *pack_complaints(const struct settings *settings)
 
 static json_t *pack_source(const struct source *source, const struct numbers *numbers)
 {
+    json_t *sampling = xray_sampling_status(source);
     uint32_t process_count = 0;
+    json_t *object;
 
     for (uint32_t lane = 0; lane < source->lane_count; lane++)
         process_count += source->lanes[lane].process != NULL;
-    return json_pack("{s:i, s:i, s:s, s:o, s:o, s:i, s:b, s:o, s:o, s:o, s:o}", "source", (int)source->id, "pid",
-                     (int)source->pid, "service", source->resource->service_name, "executable",
-                     pack_text(source->executable), "since", pack_time(source->started_unix_ns), "processes",
-                     (int)process_count, "asleep", (int)source->asleep, "complaints", pack_complaints(source->settings),
-                     "counts", pack_counts(numbers), "dropped", pack_dropped(numbers), "withheld",
-                     pack_withheld(numbers));
+    object =
+        json_pack("{s:i, s:i, s:s, s:o, s:o, s:i, s:b, s:o, s:o, s:o, s:o}", "source", (int)source->id, "pid",
+                  (int)source->pid, "service", source->resource->service_name, "executable",
+                  pack_text(source->executable), "since", pack_time(source->started_unix_ns), "processes",
+                  (int)process_count, "asleep", (int)source->asleep, "complaints", pack_complaints(source->settings),
+                  "counts", pack_counts(numbers), "dropped", pack_dropped(numbers), "withheld", pack_withheld(numbers));
+    json_set(object, "xray_sampling", sampling);
+    return object;
 }
 
 static json_int_t resident_bytes(void)

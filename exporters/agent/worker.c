@@ -15,6 +15,8 @@
 #include "exporters/agent/process.h"
 #include "exporters/agent/rounds.h"
 #include "exporters/agent/spool.h"
+#include "exporters/agent/xray_sampling.h"
+#include "exporters/exporter.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -280,6 +282,7 @@ static int start(int helper)
     destinations_init(&destinations);
     journals_init(&journals);
     intake_init(&intake);
+    xray_sampling_init(&(struct exporter_host){.loop = worker.loop, .http = worker.http});
     crash_desk_init(worker.loop, helper, helper_gone);
     worker.idle_timer.fn = check_idle;
     in_progress_init(worker.loop);
@@ -310,6 +313,7 @@ int worker_run(int link)
     crash_desk_deinit();
     intake_deinit();
     in_progress_deinit();
+    xray_sampling_deinit();
     rounds_deinit();
     destinations_deinit(); /* ends the flushes that commands wait for */
     spool_free(worker.spool);
