@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-enum { CELLS = 64, SLOTS = 128, PID = 4711, TURNS = 200000 };
+enum { CELLS = 64, SLOTS = 128, PID = 4711, TURNS = 1000000 };
 
 static struct {
     struct wire_writer writer;
