@@ -4,19 +4,28 @@
 #ifndef SPANSHIM_LINE_FILE_H
 #define SPANSHIM_LINE_FILE_H
 
-#include <stddef.h>
-
-struct exporter_result;
+#include "exporters/agent/loop.h"
+#include "exporters/encode/buffer.h"
+#include "exporters/exporter.h"
 
 struct line_file {
-    const char *path; /* borrowed */
-    int fd;           /* -1: not open */
+    struct buffer lines; /* to be appended, each with its LF: the exporter's to fill, until it calls line_file_send() */
+    const char *path;    /* borrowed */
+    struct loop *loop;
+    int fd;                  /* -1: not open */
+    struct loop_timer timer; /* for another look at a lock */
+    unsigned looks;          /* at it, for these lines */
+    exporter_done *done;
+    void *arg;
 };
 
-/* Append whole lines, each with its LF, and say in *result what came of it. Context: loop. */
-void line_file_append(struct line_file *file, const void *lines, size_t length, struct exporter_result *result);
+/* path is borrowed. Context: loop. */
+void line_file_init(struct line_file *file, struct loop *loop, const char *path);
 
-/* Context: loop. */
-void line_file_close(struct line_file *file);
+/* What waits for a lock is given up. All zero is accepted. Context: loop. */
+void line_file_deinit(struct line_file *file);
+
+/* Append the lines and say what came of it: as an exporter's send(). Context: loop. */
+void line_file_send(struct line_file *file, exporter_done *done, void *arg);
 
 #endif

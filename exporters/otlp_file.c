@@ -16,7 +16,6 @@
 struct otlp_file {
     struct otlp_encoder *encoder;
     struct otlp_limits limits;
-    struct buffer line;
     struct line_file out;
 };
 
@@ -31,16 +30,14 @@ static void otlp_file_close(void *instance)
 
     if (file == NULL)
         return;
-    line_file_close(&file->out);
+    line_file_deinit(&file->out);
     otlp_encoder_free(file->encoder);
-    buffer_deinit(&file->line);
     free(file);
 }
 
 static int otlp_file_open(const struct exporter_host *host, const struct settings *settings, void **ret_instance,
                           char error[256])
 {
-    (void)host;
     if (settings->otlp_file == NULL) {
         (void)snprintf(error, 256, "has no file: set SPANSHIM_OTLP_FILE");
         return -EINVAL;
@@ -48,7 +45,7 @@ static int otlp_file_open(const struct exporter_host *host, const struct setting
     struct otlp_file *file = calloc(1, sizeof(*file));
     if (file != NULL) {
         file->limits = (struct otlp_limits){settings->attribute_count, settings->attribute_length};
-        file->out = (struct line_file){.path = settings->otlp_file, .fd = -1};
+        line_file_init(&file->out, host->loop, settings->otlp_file);
         file->encoder = otlp_encoder_new();
     }
     if (file == NULL || file->encoder == NULL) {
@@ -66,25 +63,25 @@ static int encode(struct otlp_file *file, const struct span *const *spans, size_
     size_t length;
     int r = otlp_trace_encode(file->encoder, spans, span_count, &file->limits, &bytes, &length);
 
-    file->line.length = 0;
+    file->out.lines.length = 0;
     if (r == 0)
-        r = otlp_json_append(&file->line, &otlp__export_trace_service_request__descriptor, bytes, length);
-    return r == 0 ? buffer_append(&file->line, "\n", 1) : r;
+        r = otlp_json_append(&file->out.lines, &otlp__export_trace_service_request__descriptor, bytes, length);
+    return r == 0 ? buffer_append(&file->out.lines, "\n", 1) : r;
 }
 
 static void otlp_file_send_spans(void *instance, const struct span *const *spans, size_t span_count,
                                  exporter_done *done, void *arg)
 {
     struct otlp_file *file = instance;
-    struct exporter_result result = {.outcome = EXPORTER_SENT};
+    struct exporter_result result;
     int r = encode(file, spans, span_count);
 
     if (r == 0) {
-        line_file_append(&file->out, file->line.bytes, file->line.length, &result);
-    } else {
-        result.outcome = r == -ENOMEM ? EXPORTER_RETRY : EXPORTER_DROP;
-        (void)snprintf(result.error, sizeof(result.error), "the batch can't be encoded: %s", strerror(-r));
+        line_file_send(&file->out, done, arg);
+        return;
     }
+    result = (struct exporter_result){.outcome = r == -ENOMEM ? EXPORTER_RETRY : EXPORTER_DROP};
+    (void)snprintf(result.error, sizeof(result.error), "the batch can't be encoded: %s", strerror(-r));
     done(arg, &result);
 }
 

@@ -14,7 +14,6 @@
 
 struct request_log {
     enum request_line_format format;
-    struct buffer lines;
     struct line_file out;
 };
 
@@ -29,8 +28,7 @@ static void request_log_close(void *instance)
 
     if (log == NULL)
         return;
-    line_file_close(&log->out);
-    buffer_deinit(&log->lines);
+    line_file_deinit(&log->out);
     free(log);
 }
 
@@ -44,7 +42,6 @@ static enum request_line_format format_of(const char *word)
 static int request_log_open(const struct exporter_host *host, const struct settings *settings, void **ret_instance,
                             char error[256])
 {
-    (void)host;
     if (settings->request_log == NULL) {
         (void)snprintf(error, 256, "has no file: set SPANSHIM_REQUEST_LOG");
         return -EINVAL;
@@ -55,7 +52,7 @@ static int request_log_open(const struct exporter_host *host, const struct setti
         return -ENOMEM;
     }
     log->format = format_of(settings->request_log_format);
-    log->out = (struct line_file){.path = settings->request_log, .fd = -1};
+    line_file_init(&log->out, host->loop, settings->request_log);
     *ret_instance = log;
     return 0;
 }
@@ -65,13 +62,13 @@ static int encode(struct request_log *log, const struct span *const *spans, size
 {
     int r = 0;
 
-    log->lines.length = 0;
+    log->out.lines.length = 0;
     for (size_t i = 0; i < span_count && r == 0; i++) {
         if (spans[i]->request->kind != WIRE_KIND_SERVER)
             continue;
-        r = request_line_append(&log->lines, spans[i], log->format);
+        r = request_line_append(&log->out.lines, spans[i], log->format);
         if (r == 0)
-            r = buffer_append(&log->lines, "\n", 1);
+            r = buffer_append(&log->out.lines, "\n", 1);
     }
     return r;
 }
@@ -86,8 +83,9 @@ static void request_log_send_spans(void *instance, const struct span *const *spa
     if (r < 0) {
         result.outcome = r == -ENOMEM ? EXPORTER_RETRY : EXPORTER_DROP;
         (void)snprintf(result.error, sizeof(result.error), "the batch can't be written down: %s", strerror(-r));
-    } else if (log->lines.length > 0) {
-        line_file_append(&log->out, log->lines.bytes, log->lines.length, &result);
+    } else if (log->out.lines.length > 0) {
+        line_file_send(&log->out, done, arg);
+        return;
     }
     done(arg, &result);
 }
