@@ -79,6 +79,14 @@ void drain_clear_slot(struct source *source, uint32_t lane, uint32_t slot)
     atomic_fetch_and(&source_lane(source, lane)->slot_map[slot / 64], ~(UINT64_C(1) << slot % 64));
 }
 
+/* Would the request's end have made a record? */
+static bool is_recorded(const struct source *source, const struct wire_request *request)
+{
+    if (request->flags & (WIRE_REQUEST_SAMPLED | WIRE_REQUEST_XRAY_SAMPLED))
+        return true;
+    return source->wants_unsampled && !(request->trace_flags & WIRE_TRACE_UNWANTED);
+}
+
 static bool drain_slot(struct source *source, uint32_t lane, uint32_t slot, uint64_t end_ns, const char *fate)
 {
     struct wire_slot *entry = source_slot(source, lane, slot);
@@ -87,9 +95,7 @@ static bool drain_slot(struct source *source, uint32_t lane, uint32_t slot, uint
     if (record_was_taken(source, lane, atomic_load(&entry->record_position)) ||
         !copy_slot(entry, end_ns, fate, &record))
         return false;
-    /* No sampled flag: it would have made no record either, unless all are asked for. */
-    if (!source->wants_unsampled &&
-        !(((struct wire_request *)(void *)record.payload)->flags & (WIRE_REQUEST_SAMPLED | WIRE_REQUEST_XRAY_SAMPLED)))
+    if (!is_recorded(source, (struct wire_request *)(void *)record.payload))
         return false;
     drain_append(source, lane, slot, 0, &record);
     return true;
