@@ -68,14 +68,19 @@ static int write_call(struct batch *batch, const struct span *call)
     return write(batch, xray_subsegment(call, call->request->parent_span_id, batch->options, batch->storage));
 }
 
-static json_t *make_embedded(struct batch *batch, const struct span *const *calls, size_t count)
+/* 0 or -ENOMEM. */
+static int embed(struct batch *batch, json_t *segment, const struct span *const *calls, size_t count)
 {
     json_t *subsegments = json_array();
+    int r = 0;
 
-    for (size_t i = 0; i < count; i++)
-        (void)json_array_append_new(
+    for (size_t i = 0; r == 0 && i < count; i++)
+        r = json_array_append_new(
             subsegments, xray_subsegment(calls[i], calls[i]->request->parent_span_id, batch->options, batch->storage));
-    return subsegments;
+    if (r == 0 && count > 0)
+        r = json_object_set(segment, "subsegments", subsegments);
+    json_decref(subsegments);
+    return r == 0 ? 0 : -ENOMEM;
 }
 
 /* A request, its first calls embedded. An open one will come again: what is embedded in it would be replaced then. */
@@ -86,9 +91,12 @@ static int write_request(struct batch *batch, const struct span *span)
     const struct span *const *calls = batch->tree.calls + first;
     json_t *segment = xray_segment(span, batch->options, batch->storage);
 
-    if (embedded > 0)
-        (void)json_object_set_new(segment, "subsegments", make_embedded(batch, calls, embedded));
-    int r = write(batch, segment);
+    int r = embed(batch, segment, calls, embedded);
+    if (r < 0) {
+        json_decref(segment);
+        return r;
+    }
+    r = write(batch, segment);
     for (size_t i = embedded; r == 0 && i < count; i++)
         r = write_call(batch, calls[i]);
     return r;

@@ -21,7 +21,7 @@ static json_t *make_time(uint64_t unix_ns)
     return json_real((double)(unix_ns / 1000) / 1e6);
 }
 
-/* What every document begins with. */
+/* What every document begins with. NULL when out of memory: other members may be missing then, none of these. */
 static json_t *make_head(json_t *name, const uint8_t id[8], const struct span *span)
 {
     json_t *document = json_object();
@@ -33,7 +33,10 @@ static json_t *make_head(json_t *name, const uint8_t id[8], const struct span *s
     if (!span->is_open)
         json_set(document, "end_time", make_time(span->end_unix_ns));
     json_set(document, "in_progress", json_boolean(span->is_open));
-    return document;
+    if (json_object_size(document) == (span->is_open ? 5 : 6))
+        return document;
+    json_decref(document);
+    return NULL;
 }
 
 /* Interpreters as X-Ray's SDK for them calls them; OpenTelemetry has small letters. */
@@ -108,7 +111,7 @@ static void add_aws(json_t *segment, const struct span *span, const struct xray_
     json_t *aws = json_object();
     json_t *xray = json_pack("{s:s, s:s}", "sdk", "spanshim", "sdk_version", SPANSHIM_VERSION);
 
-    json_set(xray, "sampling_rule_name", xray_text(span->text[WIRE_TEXT_XRAY_RULE], XRAY_STRING_MAX));
+    json_set(xray, "sampling_rule_name", xray_text(span->text[WIRE_TEXT_XRAY_RULE], WIRE_XRAY_NAME_MAX));
     if (options->plugins != NULL) {
         (void)json_object_set(segment, "origin", json_object_get(options->plugins, "origin"));
         (void)json_object_update(aws, json_object_get(options->plugins, "aws"));
@@ -182,7 +185,13 @@ json_t *xray_segment_around(const struct span *call, const struct xray_options *
 
     xray_derive_id(call->request->span_id, XRAY_PART_CALLER, id);
     json_t *segment = make_head(xray_name_of_service(call), id, call);
+    json_t *subsegments = json_array();
     add_origin(segment, call, options);
-    json_set(segment, "subsegments", json_pack("[o]", xray_subsegment(call, id, options, storage)));
+    if (json_array_append_new(subsegments, xray_subsegment(call, id, options, storage)) < 0 ||
+        json_object_set(segment, "subsegments", subsegments) < 0) {
+        json_decref(segment);
+        segment = NULL;
+    }
+    json_decref(subsegments);
     return segment;
 }

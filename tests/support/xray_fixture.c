@@ -7,6 +7,7 @@
 #include "exporters/encode/buffer.h"
 #include "tests/support/xray_check.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -76,6 +77,18 @@ struct wire_request *xray_add_call(const struct wire_request *parent)
     return request;
 }
 
+static int encode(struct buffer *payload)
+{
+    static struct span spans[XRAY_SPANS_MAX];
+    const struct span *list[XRAY_SPANS_MAX];
+
+    for (size_t i = 0; i < record_count; i++) {
+        assert_int_equal(span_parse(&xray_process, &records[i], sample_size(&records[i].request), &spans[i]), 0);
+        list[i] = &spans[i];
+    }
+    return xray_documents_append(list, record_count, &xray_options, payload, &dropped);
+}
+
 /* One line: compact, within the limit, and valid. */
 static void read_line(const char *line, size_t length)
 {
@@ -89,28 +102,43 @@ static void read_line(const char *line, size_t length)
     (void)json_array_append_new(documents, document);
 }
 
-const json_t *xray_encode(void)
+static void read_lines(const struct buffer *payload)
 {
-    static struct span spans[XRAY_SPANS_MAX];
-    const struct span *list[XRAY_SPANS_MAX];
-    struct buffer payload = {0};
-
-    for (size_t i = 0; i < record_count; i++) {
-        assert_int_equal(span_parse(&xray_process, &records[i], sample_size(&records[i].request), &spans[i]), 0);
-        list[i] = &spans[i];
-    }
-    assert_int_equal(xray_documents_append(list, record_count, &xray_options, &payload, &dropped), 0);
     json_decref(documents);
     documents = json_array();
-    for (size_t at = 0, length; at < payload.length; at += length + 1) {
-        const char *line = (const char *)payload.bytes + at, *end = memchr(line, '\n', payload.length - at);
+    for (size_t at = 0, length; at < payload->length; at += length + 1) {
+        const char *line = (const char *)payload->bytes + at, *end = memchr(line, '\n', payload->length - at);
 
         assert_non_null(end);
         length = (size_t)(end - line);
         read_line(line, length);
     }
+}
+
+const json_t *xray_encode(void)
+{
+    struct buffer payload = {0};
+
+    assert_int_equal(encode(&payload), 0);
+    read_lines(&payload);
     buffer_deinit(&payload);
     return documents;
+}
+
+const json_t *xray_encode_scarcely(void *(*scarce_malloc)(size_t size))
+{
+    struct buffer payload = {0};
+    json_malloc_t usual_malloc;
+    json_free_t usual_free;
+
+    json_get_alloc_funcs(&usual_malloc, &usual_free);
+    json_set_alloc_funcs(scarce_malloc, usual_free);
+    int r = encode(&payload);
+    json_set_alloc_funcs(usual_malloc, usual_free);
+    assert_true(r == 0 || r == -ENOMEM);
+    read_lines(&payload);
+    buffer_deinit(&payload);
+    return r == 0 ? documents : NULL;
 }
 
 const json_t *xray_encode_one(void)

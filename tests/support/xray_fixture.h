@@ -34,6 +34,10 @@ const json_t *xray_encode(void);
 /* The same of the only one. Context: test. */
 const json_t *xray_encode_one(void);
 
+/* The same with another malloc for JSON, which may fail: what is made is valid all the same. NULL: it did fail.
+ * Context: test. */
+const json_t *xray_encode_scarcely(void *(*scarce_malloc)(size_t size));
+
 /* How many spans the last one dropped. Context: test. */
 size_t xray_dropped(void);
 
