@@ -144,7 +144,9 @@ static int otlp_open(const struct exporter_host *host, const struct settings *se
 
     if (otlp != NULL) {
         otlp->settings = settings;
-        otlp->limits = (struct otlp_limits){settings->attribute_count, settings->attribute_length};
+        otlp->limits = (struct otlp_limits){.attribute_count = settings->attribute_count,
+                                            .attribute_length = settings->attribute_length,
+                                            .link_count = settings->link_count};
         otlp->is_json = strcmp(settings->otlp_protocol, "http/json") == 0;
         otlp->is_grpc = settings_is_grpc(settings);
         otlp->is_gzip = strcmp(settings->otlp_compression, "gzip") == 0;

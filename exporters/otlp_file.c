@@ -44,7 +44,9 @@ static int otlp_file_open(const struct exporter_host *host, const struct setting
     }
     struct otlp_file *file = calloc(1, sizeof(*file));
     if (file != NULL) {
-        file->limits = (struct otlp_limits){settings->attribute_count, settings->attribute_length};
+        file->limits = (struct otlp_limits){.attribute_count = settings->attribute_count,
+                                            .attribute_length = settings->attribute_length,
+                                            .link_count = settings->link_count};
         line_file_init(&file->out, host->loop, settings->otlp_file);
         file->encoder = otlp_encoder_new();
     }

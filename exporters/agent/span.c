@@ -39,12 +39,26 @@ static void take_header(struct slice *headers, uint32_t *count, uint32_t *droppe
         headers[(*count)++] = text;
 }
 
+/* One that is cut, or names nothing, is none. */
+static void take_link(struct span *span, struct slice text)
+{
+    struct wire_link *link = &span->links[span->link_count];
+
+    if (span->link_count == SPAN_LINKS_MAX || text.length != sizeof(*link))
+        return;
+    memcpy(link, text.bytes, sizeof(*link));
+    if (!is_zero(link->trace_id, sizeof(link->trace_id)) && !is_zero(link->span_id, sizeof(link->span_id)))
+        span->link_count++;
+}
+
 static void take_text(struct span *span, unsigned id, struct slice text)
 {
     if (id == WIRE_TEXT_REQUEST_HEADER)
         take_header(span->request_headers, &span->request_header_count, &span->header_dropped_count, text);
     else if (id == WIRE_TEXT_RESPONSE_HEADER)
         take_header(span->response_headers, &span->response_header_count, &span->header_dropped_count, text);
+    else if (id == WIRE_TEXT_LINK)
+        take_link(span, text);
     else if (span->text[id].length == 0)
         span->text[id] = text;
 }
@@ -180,7 +194,7 @@ int span_parse(const struct process *process, const void *payload, size_t length
     memset(span->text, 0, sizeof(span->text));
     span->process = process;
     span->request = request;
-    span->request_header_count = span->response_header_count = span->header_dropped_count = 0;
+    span->request_header_count = span->response_header_count = span->header_dropped_count = span->link_count = 0;
     set_times(span);
     int r = parse_text(span, request->text, request->text_length);
     set_client(span);

@@ -16,6 +16,7 @@ struct process;
 
 enum {
     SPAN_HEADERS_MAX = 32,
+    SPAN_LINKS_MAX = 4,
     SPAN_METHOD_MAX = 32,
     SPAN_NAME_SIZE = SPAN_METHOD_MAX + 1 + ROUTES_LENGTH_MAX + 1, /* the longest method, a blank, a route, a NUL */
 };
@@ -38,6 +39,8 @@ struct span {
     uint32_t request_header_count;
     uint32_t response_header_count;
     uint32_t header_dropped_count;
+    struct wire_link links[SPAN_LINKS_MAX]; /* other traces that it belongs to */
+    uint32_t link_count;
 };
 
 /* Read a record's payload (a struct wire_request and its text, `length` bytes) as a span. 0, or -EBADMSG when it can't

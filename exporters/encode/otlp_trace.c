@@ -20,7 +20,9 @@
 #include <time.h>
 
 enum {
-    SPAN_OVERHEAD = 256 + SPAN_NAME_SIZE, /* of a span's own fields, its texts aside */
+    LINK_LENGTH_MAX = 48,
+    SPAN_OVERHEAD =
+        256 + SPAN_NAME_SIZE + SPAN_LINKS_MAX * LINK_LENGTH_MAX, /* of a span's own fields, its texts aside */
     VARINT_MAX = 10,
     FLAG_SAMPLED_RANDOM = 0x03,
     FLAG_HAS_REMOTE = 0x100,
@@ -50,6 +52,8 @@ struct otlp_encoder {
     struct packed_scope scopes[SCOPE_COUNT];
     struct otlp_attributes attributes;
     struct otlp_event event;
+    Otlp__Span__Link links[SPAN_LINKS_MAX];
+    Otlp__Span__Link *link_list[SPAN_LINKS_MAX];
     Otlp__KeyValue resource_pairs[RESOURCE_PAIRS_MAX];
     Otlp__AnyValue resource_values[RESOURCE_PAIRS_MAX];
     Otlp__KeyValue *resource_list[RESOURCE_PAIRS_MAX];
@@ -144,6 +148,22 @@ static uint32_t span_flags(const struct wire_request *request)
     return flags;
 }
 
+static void add_links(struct otlp_encoder *encoder, const struct span *span, uint32_t most, Otlp__Span *message)
+{
+    message->links = encoder->link_list;
+    message->n_links = span->link_count < most ? span->link_count : most;
+    message->dropped_links_count = span->link_count - (uint32_t)message->n_links;
+    for (size_t i = 0; i < message->n_links; i++) {
+        Otlp__Span__Link *link = &encoder->links[i];
+
+        otlp__span__link__init(link);
+        link->trace_id = binary(span->links[i].trace_id, sizeof(span->links[i].trace_id));
+        link->span_id = binary(span->links[i].span_id, sizeof(span->links[i].span_id));
+        link->flags = FLAG_HAS_REMOTE | FLAG_REMOTE;
+        encoder->link_list[i] = link;
+    }
+}
+
 static int write_span(struct otlp_encoder *encoder, const struct span *span, const struct otlp_limits *limits)
 {
     struct otlp_attributes *attributes = &encoder->attributes;
@@ -167,6 +187,7 @@ static int write_span(struct otlp_encoder *encoder, const struct span *span, con
     message.n_attributes = attributes->count;
     message.dropped_attributes_count = attributes->dropped_count;
     message.flags = span_flags(request);
+    add_links(encoder, span, limits->link_count, &message);
     if (attributes->is_error) {
         status.code = OTLP__STATUS__STATUS_CODE__STATUS_CODE_ERROR;
         status.message = (char *)(uintptr_t)attributes->error_message;

@@ -13,6 +13,7 @@ struct span;
 struct otlp_limits {
     uint32_t attribute_count;  /* of a span */
     uint32_t attribute_length; /* characters of a text */
+    uint32_t link_count;       /* of a span */
 };
 
 enum { OTLP_REQUEST_MAX = 64 << 20 };

@@ -135,17 +135,18 @@ static bool has_parent(const struct wire_request *request)
     return memcmp(request->parent_span_id, none, sizeof(none)) != 0;
 }
 
-/* Another trace that the request named beside its parent's. */
-static void add_link(json_t *segment, struct slice text)
+/* Other traces that the request named beside its parent's. */
+static void add_links(json_t *segment, const struct span *span)
 {
-    struct wire_link link;
+    json_t *links = span->link_count > 0 ? json_array() : NULL;
 
-    if (text.length < sizeof(link))
-        return;
-    memcpy(&link, text.bytes, sizeof(link));
-    json_set(segment, "links",
-             json_pack("[{s:o, s:o, s:{s:s}}]", "trace_id", xray_text_trace_id(link.trace_id), "id",
-                       xray_text_id(link.span_id), "attributes", "aws.xray.reserved.reference_type", "parent"));
+    for (uint32_t i = 0; i < span->link_count; i++)
+        (void)json_array_append_new(links, json_pack("{s:o, s:o, s:{s:s}}", "trace_id",
+                                                     xray_text_trace_id(span->links[i].trace_id), "id",
+                                                     xray_text_id(span->links[i].span_id), "attributes",
+                                                     "aws.xray.reserved.reference_type", "parent"));
+    if (links)
+        json_set(segment, "links", links);
 }
 
 json_t *xray_segment(const struct span *span, const struct xray_options *options, struct otlp_attributes *storage)
@@ -159,7 +160,7 @@ json_t *xray_segment(const struct span *span, const struct xray_options *options
     xray_cause_add(segment, span);
     json_set(segment, "user", xray_text(span->text[WIRE_TEXT_USER], XRAY_STRING_MAX));
     add_origin(segment, span, options);
-    add_link(segment, span->text[WIRE_TEXT_LINK]);
+    add_links(segment, span);
     xray_attributes_add(segment, span, options, storage);
     return segment;
 }

@@ -36,7 +36,7 @@ static int set_up(void **state)
     process = (struct process){.pid = 4711, .resource = resource, .wall_offset_ns = INT64_C(1700000000000000000)};
     memset(process.instance_id, 0x5a, sizeof(process.instance_id));
     encoder = otlp_encoder_new();
-    limits = (struct otlp_limits){.attribute_count = 128, .attribute_length = UINT32_MAX};
+    limits = (struct otlp_limits){.attribute_count = 128, .attribute_length = UINT32_MAX, .link_count = 128};
     sample_fill(&records[0].request, 1);
     return encoder == NULL;
 }
@@ -118,6 +118,32 @@ static void assert_number(const Otlp__Span *span, const char *key, int64_t expec
     assert_non_null(value);
     assert_int_equal(value->value_case, OTLP__ANY_VALUE__VALUE_INT_VALUE);
     assert_int_equal(value->int_value, expected);
+}
+
+static void test_otlp_trace_has_links(void **state)
+{
+    struct wire_link link = {.trace_id = {1, 2, 3}, .span_id = {4, 5, 6}};
+    const Otlp__Span *span;
+
+    (void)state;
+    sample_put(&records[0].request, WIRE_TEXT_LINK, (const char *)&link, sizeof(link));
+    sample_put(&records[0].request, WIRE_TEXT_LINK, (const char *)&link, sizeof(link) - 1); /* cut */
+    link.trace_id[0] = 7;
+    sample_put(&records[0].request, WIRE_TEXT_LINK, (const char *)&link, sizeof(link));
+    span = encode_one();
+    assert_int_equal(span->n_links, 2);
+    assert_int_equal(span->links[0]->trace_id.len, sizeof(link.trace_id));
+    assert_memory_equal(span->links[0]->trace_id.data, "\1\2\3", 3);
+    assert_int_equal(span->links[0]->span_id.len, sizeof(link.span_id));
+    assert_memory_equal(span->links[0]->span_id.data, link.span_id, sizeof(link.span_id));
+    assert_int_equal(span->links[0]->flags, 0x300);
+    assert_memory_equal(span->links[1]->trace_id.data, link.trace_id, sizeof(link.trace_id));
+    assert_int_equal(span->dropped_links_count, 0);
+
+    limits.link_count = 1;
+    span = encode_one();
+    assert_int_equal(span->n_links, 1);
+    assert_int_equal(span->dropped_links_count, 1);
 }
 
 static void test_otlp_trace_follows_the_server_conventions(void **state)
@@ -624,6 +650,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
+        TEST(test_otlp_trace_has_links),
         TEST(test_otlp_trace_follows_the_server_conventions),
         TEST(test_otlp_trace_describes_process_and_scope),
         TEST(test_otlp_trace_leaves_the_users_instance_id),
