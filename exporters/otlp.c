@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* OTLP to a receiver: over HTTP as protobuf or JSON, or over gRPC. */
+/* OTLP to a receiver: over HTTP as protobuf or JSON, or over gRPC. What goes to AWS is signed. */
 #include "exporters/agent/http_client.h"
 #include "exporters/agent/settings.h"
 #include "exporters/agent/values.h"
+#include "exporters/aws/aws_answer.h"
+#include "exporters/aws/aws_call.h"
 #include "exporters/encode/buffer.h"
 #include "exporters/encode/gzip.h"
 #include "exporters/encode/otlp_json.h"
@@ -23,8 +25,9 @@
 struct otlp {
     const struct settings *settings;
     struct otlp_encoder *encoder;
-    struct buffer json; /* before it is compressed or framed */
-    struct http_endpoint *endpoint;
+    struct buffer json;             /* before it is compressed or framed */
+    struct http_endpoint *endpoint; /* NULL: it is signed */
+    struct aws_call *call;          /* NULL: it isn't */
     struct otlp_limits limits;
     bool is_json;
     bool is_grpc;
@@ -65,20 +68,25 @@ static void otlp_close(void *instance)
     if (otlp == NULL)
         return;
     http_endpoint_close(otlp->endpoint);
+    aws_call_free(otlp->call);
     otlp_encoder_free(otlp->encoder);
     buffer_deinit(&otlp->json);
     free(otlp);
+}
+
+static const char *content_type(const struct otlp *otlp)
+{
+    if (otlp->is_grpc)
+        return "application/grpc";
+    return otlp->is_json ? "application/json" : "application/x-protobuf";
 }
 
 /* The headers of the protocol; `timeout` is grpc-timeout's text. */
 static void fill_headers(const struct otlp *otlp, const char *timeout, struct http_header *out)
 {
     const char *encoding = otlp->is_grpc ? "grpc-encoding" : "Content-Encoding";
-    const char *type = otlp->is_grpc   ? "application/grpc"
-                       : otlp->is_json ? "application/json"
-                                       : "application/x-protobuf";
 
-    *out++ = (struct http_header){"Content-Type", type};
+    *out++ = (struct http_header){"Content-Type", content_type(otlp)};
     if (otlp->is_gzip)
         *out++ = (struct http_header){encoding, "gzip"};
     if (otlp->is_grpc)
@@ -87,7 +95,20 @@ static void fill_headers(const struct otlp *otlp, const char *timeout, struct ht
         *out++ = (struct http_header){"grpc-timeout", timeout};
 }
 
-static int open_endpoint(struct otlp *otlp, struct http_client *client)
+static int open_call(struct otlp *otlp, const struct exporter_host *host, const struct http_options *http)
+{
+    const struct settings *settings = otlp->settings;
+    const struct aws_options options = {
+        .service = "xray",
+        .url = settings->otlp_url,
+        .region = settings->otlp_region[0] != '\0' ? settings->otlp_region : NULL,
+        .http = http,
+    };
+
+    return aws_call_new(host, settings, &options, &otlp->call);
+}
+
+static int open_endpoint(struct otlp *otlp, const struct exporter_host *host)
 {
     const struct settings *settings = otlp->settings;
     bool is_https = strncasecmp(settings->otlp_url, "https:", 6) == 0;
@@ -107,7 +128,8 @@ static int open_endpoint(struct otlp *otlp, struct http_client *client)
     if (options.timeout_ms != 0)
         otlp_grpc_timeout(options.timeout_ms, timeout);
     fill_headers(otlp, timeout, options.own_headers);
-    return http_endpoint_open(client, &options, &otlp->endpoint);
+    return settings->otlp_is_signed ? open_call(otlp, host, &options)
+                                    : http_endpoint_open(host->http, &options, &otlp->endpoint);
 }
 
 /* A file that isn't there yet may come; a pipe or a device could hold up the loop for ever. */
@@ -154,7 +176,7 @@ static int otlp_open(const struct exporter_host *host, const struct settings *se
         otlp->encoder = otlp_encoder_new();
     }
     if (otlp != NULL && otlp->encoder != NULL)
-        r = open_endpoint(otlp, host->http);
+        r = open_endpoint(otlp, host);
     if (r < 0) {
         (void)snprintf(error, 256, "can't be set up: %s", strerror(-r));
         otlp_close(otlp);
@@ -164,12 +186,26 @@ static int otlp_open(const struct exporter_host *host, const struct settings *se
     return 0;
 }
 
+/* AWS's own error, not one of OTLP's? */
+static bool is_about_signing(const struct http_response *response)
+{
+    char code[AWS_CODE_MAX];
+
+    if (response->status == 0)
+        return response->cause == HTTP_CAUSE_NOT_SIGNED;
+    aws_answer_code(response, code);
+    return response->status >= 400 && code[0] != '\0';
+}
+
 static void on_response(void *arg, const struct http_response *response)
 {
     struct otlp *otlp = arg;
     struct exporter_result result;
 
-    otlp_answer_read(otlp->settings, otlp->shown_url, response, &result);
+    if (otlp->call != NULL && is_about_signing(response))
+        aws_answer_read(response, aws_call_origin(otlp->call), &result);
+    else
+        otlp_answer_read(otlp->settings, otlp->shown_url, response, &result);
     otlp->done(otlp->arg, &result);
 }
 
@@ -210,13 +246,21 @@ static int otlp_encode_spans(void *instance, const struct span *const *spans, si
     return r == 0 ? pack(instance, bytes, length, payload) : r;
 }
 
+static int post(struct otlp *otlp, const void *body, size_t length)
+{
+    const struct aws_request request = {.path = "", .content_type = content_type(otlp), .body = body, .length = length};
+
+    return otlp->call != NULL ? aws_call_post(otlp->call, &request, on_response, otlp)
+                              : http_endpoint_post(otlp->endpoint, body, length, on_response, otlp);
+}
+
 static void otlp_send(void *instance, const void *payload, size_t length, exporter_done *done, void *arg)
 {
     struct otlp *otlp = instance;
 
     otlp->done = done;
     otlp->arg = arg;
-    int r = http_endpoint_post(otlp->endpoint, payload, length, on_response, otlp);
+    int r = post(otlp, payload, length);
     if (r == 0)
         return;
 

@@ -22,13 +22,12 @@ struct xray {
 
 static const struct xray_way *way_of(const struct settings *settings)
 {
-    return strcmp(settings->xray_via, "api") == 0 ? NULL : &xray_daemon;
+    return strcmp(settings->xray_via, "api") == 0 ? &xray_api : &xray_daemon;
 }
 
 static void xray_describe(const struct settings *settings, char *text, size_t size)
 {
-    if (way_of(settings) != NULL)
-        way_of(settings)->describe(settings, text, size);
+    way_of(settings)->describe(settings, text, size);
 }
 
 static void xray_close(void *instance)
@@ -46,10 +45,10 @@ static int xray_open(const struct exporter_host *host, const struct settings *se
 {
     const struct xray_way *way = way_of(settings);
     struct xray *xray = calloc(1, sizeof(*xray));
-    int r = xray == NULL ? -ENOMEM : -ENOTSUP;
+    int r = -ENOMEM;
 
     (void)snprintf(error, 256, "can't be set up: %s", strerror(-r));
-    if (xray != NULL && way != NULL)
+    if (xray != NULL)
         r = way->open(host, settings, &xray->instance, error);
     if (r < 0) {
         free(xray);

@@ -15,6 +15,6 @@ struct xray_way {
     void (*close)(void *instance);
 };
 
-extern const struct xray_way xray_daemon;
+extern const struct xray_way xray_daemon, xray_api;
 
 #endif

@@ -26,36 +26,64 @@ static struct {
     bool has_left_out;
 } facts;
 
+enum { PREFIX_MAX = 40 };
+
+static bool begins_with_one_of(const char *entry, const char (*prefixes)[PREFIX_MAX], size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strncmp(entry, prefixes[i], strnlen(prefixes[i], PREFIX_MAX)) == 0)
+            return true;
+    return false;
+}
+
+/* What requests to AWS are signed with, and where they go. */
+static bool is_for_signing(const char *entry)
+{
+    static const char prefixes[][PREFIX_MAX] = {
+        "AWS_ACCESS_KEY_ID=",
+        "AWS_SECRET_ACCESS_KEY=",
+        "AWS_SESSION_TOKEN=",
+        "AWS_PROFILE=",
+        "AWS_SHARED_CREDENTIALS_FILE=",
+        "AWS_CONFIG_FILE=",
+        "AWS_CONTAINER_",
+        "AWS_WEB_IDENTITY_TOKEN_FILE=",
+        "AWS_ENDPOINT_URL=",
+        "AWS_ENDPOINT_URL_XRAY=",
+        "AWS_CA_BUNDLE=",
+    };
+
+    return begins_with_one_of(entry, prefixes, sizeof(prefixes) / sizeof(prefixes[0]));
+}
+
 /* Variables that settings are made of, by their beginning. */
 static bool is_setting(const char *entry)
 {
-    static const char prefixes[][40] = {"OTEL_",
-                                        "SPANSHIM_",
-                                        "HONEYCOMB_",
-                                        "XDG_",
-                                        "HOME=",
-                                        "INVOCATION_ID=",
-                                        "NO_COLOR=",
-                                        "AWS_XRAY_",
-                                        "AWS_REGION=",
-                                        "AWS_DEFAULT_REGION=",
-                                        "ROLLBAR_",
-                                        "HTTP_PROXY=",
-                                        "http_proxy=",
-                                        "HTTPS_PROXY=",
-                                        "https_proxy=",
-                                        "NO_PROXY=",
-                                        "no_proxy=",
-                                        WIRE_POD_MARK "=",
+    static const char prefixes[][PREFIX_MAX] = {"OTEL_",
+                                                "SPANSHIM_",
+                                                "HONEYCOMB_",
+                                                "XDG_",
+                                                "HOME=",
+                                                "INVOCATION_ID=",
+                                                "NO_COLOR=",
+                                                "AWS_XRAY_",
+                                                "AWS_REGION=",
+                                                "AWS_DEFAULT_REGION=",
+                                                "AWS_EC2_METADATA_",
+                                                "ROLLBAR_",
+                                                "HTTP_PROXY=",
+                                                "http_proxy=",
+                                                "HTTPS_PROXY=",
+                                                "https_proxy=",
+                                                "NO_PROXY=",
+                                                "no_proxy=",
+                                                WIRE_POD_MARK "=",
 #define X(attribute, VARIABLE) #VARIABLE "=",
-                                        WIRE_POD_VARIABLES(X)
+                                                WIRE_POD_VARIABLES(X)
 #undef X
     };
 
-    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
-        if (strncmp(entry, prefixes[i], strnlen(prefixes[i], sizeof(prefixes[i]))) == 0)
-            return true;
-    return false;
+    return begins_with_one_of(entry, prefixes, sizeof(prefixes) / sizeof(prefixes[0])) || is_for_signing(entry);
 }
 
 /* False: there is no room. Some is kept for the name of what has none. */
@@ -114,6 +142,7 @@ static void remove_entry(char *entry)
 
     memmove(entry, behind, (size_t)(facts.text + facts.length - behind));
     facts.length -= (size_t)(behind - entry);
+    explicit_bzero(facts.text + facts.length, (size_t)(behind - entry));
 }
 
 /* What the environment says wins, empty values too; of the file's own lines the last of a name. `own` is where the
@@ -199,6 +228,36 @@ void facts_add_system(void)
         add_settings(text);
     else if (error != -ENOENT)
         add_problem(error);
+}
+
+static bool is_set_to(const char *name, const char *wanted)
+{
+    const char *entry = find_setting(facts.text, name, strlen(name));
+    const char *value = entry ? entry + 1 + strlen(name) + 1 : "";
+
+    value += strspn(value, " \t");
+    return strncasecmp(value, wanted, strlen(wanted)) == 0 &&
+           value[strlen(wanted) + strspn(value + strlen(wanted), " \t")] == '\0';
+}
+
+static bool is_at_aws(const char *name)
+{
+    const char *entry = find_setting(facts.text, name, strlen(name));
+
+    return entry && strcasestr(entry, ".amazonaws.com");
+}
+
+void facts_drop_credentials(void)
+{
+    if (is_set_to("SPANSHIM_XRAY_VIA", "api") || is_set_to("SPANSHIM_OTLP_SIGV4", "on") ||
+        is_at_aws("OTEL_EXPORTER_OTLP_ENDPOINT") || is_at_aws("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))
+        return;
+    for (char *at = facts.text; at < facts.text + facts.length;) {
+        if (*at == 'e' && is_for_signing(at + 1))
+            remove_entry(at);
+        else
+            at += strlen(at) + 1;
+    }
 }
 
 const char *facts_text(size_t *ret_length)

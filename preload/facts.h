@@ -15,6 +15,10 @@ int facts_init(char *const *argv, char *const *envp);
  * an 'f' entry. One system call where there is none, else three. Context: start; after facts_init(). */
 void facts_add_system(void);
 
+/* Take what requests to AWS are signed with out again, unless the other settings say that some are signed: the daemon
+ * of X-Ray has credentials of its own. Context: start; after the others. */
+void facts_drop_credentials(void);
+
 /* The entries, each NUL-terminated; *ret_length counts the NULs. Context: hook; signal-safe. */
 const char *facts_text(size_t *ret_length);
 

@@ -62,6 +62,7 @@ static void __attribute__((constructor)) start(int argc, char **argv, char **env
     if (arena_init() < 0 || facts_init(argv, envp) < 0)
         return;
     facts_add_system();
+    facts_drop_credentials();
     const char *text = facts_text(&length);
     config_init(text, length);
     if (config.off || process_init() < 0)

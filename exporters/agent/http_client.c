@@ -469,7 +469,7 @@ const char *http_response_header(const struct http_response *response, const cha
     static const unsigned kinds[] = {CURLH_TRAILER, CURLH_HEADER};
     struct curl_header *header;
 
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+    for (size_t i = 0; response->endpoint != NULL && i < sizeof(kinds) / sizeof(kinds[0]); i++)
         if (curl_easy_header(response->endpoint->easy, name, 0, kinds[i], -1, &header) == CURLHE_OK)
             return header->value;
     return NULL;

@@ -58,7 +58,7 @@ struct http_response {
     const char *content_type; /* may be NULL */
     const void *body;         /* at most HTTP_RESPONSE_MAX bytes; more are cut */
     size_t body_length;
-    struct http_endpoint *endpoint; /* whose answer it is */
+    struct http_endpoint *endpoint; /* whose answer it is; NULL: of none */
 };
 
 /* Everything in `response` is borrowed until it returns. */

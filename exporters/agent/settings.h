@@ -15,7 +15,8 @@ enum {
     SETTINGS_PAIRS_MAX = 64,
     SETTINGS_COMPLAINTS_MAX = 32,
     SETTINGS_EXPORTERS_MAX = 8,
-    SETTINGS_ROWS_MAX = 192
+    SETTINGS_ROWS_MAX = 192,
+    SETTINGS_REGION_SIZE = 33
 };
 
 #define SETTINGS_NO_LIMIT      UINT32_MAX
@@ -53,9 +54,11 @@ struct settings {
     /* Worked out of the above (settle.c), but for the digest and the complaints. */
     char *exporters[SETTINGS_EXPORTERS_MAX]; /* names of the destinations, no duplicates */
     size_t exporter_count;
-    char *otlp_url;                       /* where traces are posted, complete; gRPC's too */
-    char *rollbar_url;                    /* where items are posted */
-    int xray_mode;                        /* enum xray_mode (preload/config.h), as the shim has it */
+    char *otlp_url;                         /* where traces are posted, complete; gRPC's too */
+    bool otlp_is_signed;                    /* with credentials of AWS */
+    char otlp_region[SETTINGS_REGION_SIZE]; /* for that, as the URL says it; empty: it doesn't */
+    char *rollbar_url;                      /* where items are posted */
+    int xray_mode;                          /* enum xray_mode (preload/config.h), as the shim has it */
     uint16_t secrets_mark;                /* of a hash of the receivers' URLs and of all secrets: tells sets apart that
                                              send to the same place with different tokens; too little to tell more */
     uint8_t digest[SETTINGS_DIGEST_SIZE]; /* equal for settings of one user that export to the same places in the same

@@ -3,6 +3,7 @@
 
 #include "exporters/agent/complaints.h"
 #include "exporters/agent/settings.h"
+#include "exporters/agent/settle_aws.h"
 #include "exporters/agent/values.h"
 #include "exporters/xray_address.h"
 #include "preload/config.h"
@@ -262,7 +263,8 @@ int settle(struct settings *settings, const char *const *entries, size_t entry_c
 {
     if (settle_exporters(settings) < 0 || settle_url(settings) < 0 ||
         settle_honeycomb(settings, entries, entry_count) < 0 || settle_xray(settings) < 0 ||
-        settle_rollbar(settings, entries, entry_count) < 0 || settle_request_log(settings) < 0)
+        settle_rollbar(settings, entries, entry_count) < 0 || settle_request_log(settings) < 0 ||
+        settle_aws(settings, entries, entry_count) < 0)
         return -ENOMEM;
     settle_batches(settings);
     complain_of_config_file(settings);

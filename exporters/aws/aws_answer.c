@@ -15,8 +15,7 @@
 
 enum { BAD_REQUEST = 400, UNAUTHORIZED = 401, FORBIDDEN = 403, TOO_LARGE = 413, TOO_MANY = 429 };
 
-/* A text of the service's as part of a line. */
-static void copy_words(const char *text, char *out, size_t size)
+void aws_answer_words(const char *text, char *out, size_t size)
 {
     char repaired[AWS_WORDS_MAX * UTF8_REPAIRED_MAX + 1];
     size_t length = strnlen(text, size - 1 < AWS_WORDS_MAX ? size - 1 : AWS_WORDS_MAX);
@@ -46,7 +45,7 @@ void aws_answer_code(const struct http_response *response, char out[AWS_CODE_MAX
         code = "";
     /* "com.amazon.coral.service#ExpiredTokenException:http://..." */
     const char *mark = strrchr(code, '#');
-    copy_words(mark != NULL ? mark + 1 : code, out, AWS_CODE_MAX);
+    aws_answer_words(mark != NULL ? mark + 1 : code, out, AWS_CODE_MAX);
     out[strcspn(out, ": ")] = '\0';
     json_decref(body);
 }
@@ -132,9 +131,9 @@ static void read_unanswered(const struct http_response *response, struct exporte
     if (response->cause == HTTP_CAUSE_NOT_SIGNED)
         (void)snprintf(result->error, sizeof(result->error), "%s", response->failure);
     else
-        (void)snprintf(result->error, sizeof(result->error), "no answer from AWS: %.120s; see AWS_REGION, %s",
-                       response->failure,
-                       response->cause == HTTP_CAUSE_AUTHORITY ? "AWS_CA_BUNDLE" : "AWS_ENDPOINT_URL_XRAY, HTTPS_PROXY");
+        (void)snprintf(
+            result->error, sizeof(result->error), "no answer from AWS: %.120s; see AWS_REGION, %s", response->failure,
+            response->cause == HTTP_CAUSE_AUTHORITY ? "AWS_CA_BUNDLE" : "AWS_ENDPOINT_URL_XRAY, HTTPS_PROXY");
 }
 
 void aws_answer_read(const struct http_response *response, const char *origin, struct exporter_result *ret_result)
@@ -150,7 +149,7 @@ void aws_answer_read(const struct http_response *response, const char *origin, s
     const char *message = json_text_of(body, "message");
     if (message == NULL)
         message = json_text_of(body, "Message");
-    copy_words(message != NULL ? message : "", words, sizeof(words));
+    aws_answer_words(message != NULL ? message : "", words, sizeof(words));
     json_decref(body);
     aws_answer_code(response, code);
     write_remedy(response, code, origin, remedy, sizeof(remedy));

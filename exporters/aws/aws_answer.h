@@ -11,6 +11,9 @@ struct http_response;   /* agent/http_client.h */
 
 enum { AWS_CODE_MAX = 64, AWS_WORDS_MAX = 120 };
 
+/* A text of AWS's as part of a line: valid, bounded by `size` and AWS_WORDS_MAX. Context: pure. */
+void aws_answer_words(const char *text, char *out, size_t size);
+
 /* The name of the error, without what stands around it: "ExpiredTokenException"; or empty. Context: pure, within done.
  */
 void aws_answer_code(const struct http_response *response, char out[AWS_CODE_MAX]);

@@ -2,6 +2,7 @@
 #include "exporters/aws/aws_call.h"
 
 #include "exporters/agent/clock.h"
+#include "exporters/agent/loop.h"
 #include "exporters/aws/aws_answer.h"
 #include "exporters/aws/credentials.h"
 #include "exporters/aws/identity.h"
@@ -25,6 +26,8 @@ enum {
 };
 
 struct aws_call {
+    struct loop *loop;
+    struct loop_timer start; /* of the request: its end is never within aws_call_post */
     const char *service;
     const char *url;
     struct identity *identity;
@@ -54,6 +57,7 @@ int aws_call_new(const struct exporter_host *host, const struct settings *settin
         aws_call_free(call);
         return r;
     }
+    call->loop = host->loop;
     call->service = options->service;
     call->url = options->url;
     *ret_call = call;
@@ -64,6 +68,8 @@ void aws_call_free(struct aws_call *call)
 {
     if (call == NULL)
         return;
+    if (call->loop != NULL)
+        loop_timer_clear(call->loop, &call->start);
     http_endpoint_close(call->endpoint);
     identity_free(call->identity);
     free(call);
@@ -274,16 +280,26 @@ static void on_response(void *arg, const struct http_response *response)
         finish(call, response);
 }
 
+static void on_start(void *arg)
+{
+    struct aws_call *call = arg;
+
+    identity_get(call->identity, now_s(call), on_identity, call);
+}
+
 int aws_call_post(struct aws_call *call, const struct aws_request *request, http_done *done, void *arg)
 {
     if (call->done != NULL)
         return -EBUSY;
     if (snprintf(call->path, sizeof(call->path), "%s", request->path) >= (int)sizeof(call->path))
         return -ENAMETOOLONG;
+    call->start.fn = on_start;
+    call->start.arg = call;
+    if (loop_timer_set(call->loop, &call->start, 0) < 0)
+        return -ENOMEM;
     call->request = *request;
     call->has_learned_time = call->has_reloaded = false;
     call->done = done;
     call->arg = arg;
-    identity_get(call->identity, now_s(call), on_identity, call);
     return 0;
 }

@@ -15,10 +15,10 @@ struct settings;
 
 /* Texts are borrowed, and outlive the call. */
 struct aws_options {
-    const char *service;       /* as signatures name it: "xray" */
-    const char *url;           /* where it is; NULL: https://SERVICE.REGION.amazonaws.com */
-    const char *region;        /* NULL: to be found */
-    struct http_options *http; /* all but the URL; copied */
+    const char *service;             /* as signatures name it: "xray" */
+    const char *url;                 /* where it is; NULL: https://SERVICE.REGION.amazonaws.com */
+    const char *region;              /* NULL: to be found */
+    const struct http_options *http; /* all but the URL; copied */
 };
 
 /* 0 or -errno. Context: loop. */
@@ -34,8 +34,8 @@ struct aws_request {
     size_t length;
 };
 
-/* POST it. done is called once, now or later; a response without a status says why in `failure`. One request at a time:
- * -EBUSY. Context: loop. */
+/* POST it. done is called once, later, from the loop; a response without a status says why in `failure`. One request at
+ * a time: -EBUSY; -ENOMEM, -ENAMETOOLONG. Context: loop. */
 int aws_call_post(struct aws_call *call, const struct aws_request *request, http_done *done, void *arg);
 
 /* Where its credentials came from, for people. Context: pure. */

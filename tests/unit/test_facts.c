@@ -79,6 +79,7 @@ static bool takes_arguments_and_settings(void)
 
     if (facts_init(arguments, environment) != 0)
         return false;
+    facts_drop_credentials();
     text = facts_text(&length);
     return length == sizeof(expected) && memcmp(text, expected, length) == 0;
 }
@@ -87,6 +88,60 @@ static void test_facts_takes_arguments_and_settings(void **state)
 {
     (void)state;
     assert_in_child(takes_arguments_and_settings);
+}
+
+/* Credentials stay in the program where nothing is signed with them. */
+static bool hands_over_credentials(const char *setting)
+{
+    char *environment[] = {
+        (char *)(uintptr_t) "AWS_ACCESS_KEY_ID=id",        (char *)(uintptr_t) "AWS_SECRET_ACCESS_KEY=s",
+        (char *)(uintptr_t) "AWS_SESSION_TOKEN=t",         (char *)(uintptr_t) "AWS_PROFILE=shop",
+        (char *)(uintptr_t) "AWS_CONTAINER_X=c",           (char *)(uintptr_t)setting,
+        (char *)(uintptr_t) "AWS_EC2_METADATA_DISABLED=1", (char *)(uintptr_t) "AWS_REGION=r",
+        (char *)(uintptr_t) "AWS_SECRET_OF_ANOTHER=s",     NULL};
+
+    if (facts_init(NULL, environment) != 0)
+        return false;
+    facts_drop_credentials();
+    return count_entries("eAWS_EC2_METADATA_DISABLED=1") + count_entries("eAWS_REGION=r") == 2 &&
+           count_entries("eAWS_SECRET_OF") == 0 && count_entries("eAWS_SECRET_ACCESS_KEY=s") == 1 &&
+           count_entries("e") == 8;
+}
+
+static bool keeps_them_back(void)
+{
+    return !hands_over_credentials("OTEL_EXPORTER_OTLP_ENDPOINT=http://amazonaws.com.example:4318") &&
+           count_entries("e") == 3;
+}
+
+static bool for_calls_of_xray(void)
+{
+    return hands_over_credentials("SPANSHIM_XRAY_VIA= API");
+}
+
+static bool for_signed_otlp(void)
+{
+    return hands_over_credentials("SPANSHIM_OTLP_SIGV4=on");
+}
+
+static bool for_an_endpoint_of_aws(void)
+{
+    return hands_over_credentials("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=https://xray.eu-west-1.amazonaws.com/v1/traces");
+}
+
+static bool not_for_the_daemon(void)
+{
+    return !hands_over_credentials("SPANSHIM_XRAY_VIA=daemon") && count_entries("e") == 3;
+}
+
+static void test_facts_takes_credentials_where_requests_are_signed(void **state)
+{
+    (void)state;
+    assert_in_child(for_calls_of_xray);
+    assert_in_child(for_signed_otlp);
+    assert_in_child(for_an_endpoint_of_aws);
+    assert_in_child(keeps_them_back);
+    assert_in_child(not_for_the_daemon);
 }
 
 static bool takes_nothing(void)
@@ -181,6 +236,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_facts_takes_arguments_and_settings),
+        cmocka_unit_test(test_facts_takes_credentials_where_requests_are_signed),
         cmocka_unit_test(test_facts_takes_nothing_where_nothing_is),
         cmocka_unit_test(test_facts_leaves_out_what_is_too_long),
         cmocka_unit_test(test_facts_stays_in_bounds),

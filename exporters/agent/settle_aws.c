@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "exporters/agent/settle_aws.h"
+
+#include "exporters/agent/complaints.h"
+#include "exporters/agent/settings.h"
+#include "exporters/agent/values.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { URL_SHOWN = 256 };
+
+/* The region of https://xray.REGION.amazonaws.com/v1/traces, or of China's. False: it is another URL. */
+static bool find_region(const char *url, char *region, size_t size)
+{
+    static const char start[] = "https://xray.";
+    char shown[URL_SHOWN];
+
+    values_show_url(url, shown, sizeof(shown));
+    if (strncasecmp(shown, start, strlen(start)) != 0)
+        return false;
+    const char *name = shown + strlen(start);
+    size_t length = strcspn(name, "./:");
+    const char *rest = name + length;
+    if (length == 0 || length >= size ||
+        (strcasecmp(rest, ".amazonaws.com/v1/traces") != 0 && strcasecmp(rest, ".amazonaws.com.cn/v1/traces") != 0))
+        return false;
+    (void)snprintf(region, size, "%.*s", (int)length, name);
+    return true;
+}
+
+static void settle_otlp(struct settings *settings)
+{
+    char region[sizeof(settings->otlp_region)] = "";
+    bool is_xray = find_region(settings->otlp_url, region, sizeof(region));
+    bool is_wanted = strcmp(settings->otlp_sigv4, "on") == 0 || (strcmp(settings->otlp_sigv4, "auto") == 0 && is_xray);
+
+    if (!is_wanted)
+        return;
+    if (settings_is_grpc(settings)) {
+        complaints_add(settings,
+                       "OTLP by gRPC is not signed: set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf for AWS's endpoints");
+        return;
+    }
+    settings->otlp_is_signed = true;
+    memcpy(settings->otlp_region, region, sizeof(region));
+}
+
+static bool has_exporter(const struct settings *settings, const char *name)
+{
+    for (size_t i = 0; i < settings->exporter_count; i++)
+        if (strcmp(settings->exporters[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* A file in ~/.aws, where none is set. */
+static int default_file(char **field, const char *home, const char *name)
+{
+    if (*field != NULL || home == NULL || home[0] != '/')
+        return 0;
+    if (asprintf(field, "%s/.aws/%s", home, name) >= 0)
+        return 0;
+    *field = NULL;
+    return -ENOMEM;
+}
+
+/* The files that AWS's tools share are looked into only where something is signed that needs them. They are the
+ * program's user's: paths, so that settings_give_to() judges them like others. */
+static int settle_files(struct settings *settings, const char *home)
+{
+    bool has_all =
+        settings->aws_access_key_id != NULL && settings->aws_secret_access_key != NULL && settings->aws_region != NULL;
+    int r = 0;
+
+    if (!has_all)
+        r = default_file(&settings->aws_credentials_file, home, "credentials");
+    return r == 0 && !has_all ? default_file(&settings->aws_config_file, home, "config") : r;
+}
+
+int settle_aws(struct settings *settings, const char *const *entries, size_t entry_count)
+{
+    bool calls_xray = has_exporter(settings, "xray") && strcmp(settings->xray_via, "api") == 0;
+
+    if (has_exporter(settings, "otlp"))
+        settle_otlp(settings);
+    if (!calls_xray && !settings->otlp_is_signed)
+        return 0;
+    return settle_files(settings, settings_find_entry(entries, entry_count, "HOME"));
+}
