@@ -5,7 +5,6 @@
 #include "exporters/agent/journal.h"
 #include "exporters/agent/owner.h"
 #include "exporters/agent/proc.h"
-#include "exporters/agent/resource.h"
 #include "exporters/agent/settings.h"
 #include "exporters/agent/source.h"
 #include "exporters/agent/user_name.h"
@@ -104,14 +103,6 @@ static struct process *look_up(uint32_t source, uint32_t lane, uint32_t generati
     return process;
 }
 
-const char *process_xray_name(const struct source *source)
-{
-    const char *given = source->settings ? source->settings->xray_tracing_name : NULL;
-    const char *service = source->resource ? source->resource->service_name : NULL;
-
-    return given ? given : service ? service : "unknown_service";
-}
-
 struct process *process_new(struct source *source, uint32_t lane, uint32_t generation, pid_t pid)
 {
     struct process *process = look_up(source->id, lane, generation);
@@ -140,7 +131,7 @@ struct process *process_new(struct source *source, uint32_t lane, uint32_t gener
     process->resource = source->resource;
     process->routes = source->settings ? source->settings->routes : NULL;
     process->known_methods = source->settings ? source->settings->known_methods : NULL;
-    process->xray_name = process_xray_name(source);
+    process->xray_name = source_xray_name(source);
     process->xray_url = source->settings ? source->settings->xray_url : NULL;
     process->destinations = source->destinations;
     make_instance_id(process);

@@ -67,9 +67,6 @@ struct process *process_find(const struct journal_origin *origin);
 /* Once, before any process is made: what tells the instance ids of this agent from another's. Context: start. */
 void process_init(const uint8_t seed[16]);
 
-/* The name of segments of this source's processes whose Host gives them none. Borrowed. Context: loop. */
-const char *process_xray_name(const struct source *source);
-
 /* A process that claimed a lane. NULL when out of memory. Context: loop. */
 struct process *process_new(struct source *source, uint32_t lane, uint32_t generation, pid_t pid);
 

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/agent/source.h"
 
+#include "exporters/agent/resource.h"
+#include "exporters/agent/settings.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -193,4 +196,12 @@ void source_unmap(struct source *source)
         return;
     close(source->ring_memfd);
     unmap_all(source);
+}
+
+const char *source_xray_name(const struct source *source)
+{
+    const char *given = source->settings ? source->settings->xray_tracing_name : NULL;
+    const char *service = source->resource ? source->resource->service_name : NULL;
+
+    return given ? given : service ? service : "unknown_service";
 }

@@ -117,6 +117,9 @@ void source_unmap(struct source *source);
  * given back. Context: loop. */
 int source_is_abandoned(struct source *source);
 
+/* The name of segments of its processes whose Host gives them none. Borrowed. Context: loop. */
+const char *source_xray_name(const struct source *source);
+
 /* Bounded by what source_map checked. Context: loop. */
 static inline struct wire_ring *source_ring(const struct source *source)
 {

@@ -4,7 +4,6 @@
 #include "exporters/agent/clock.h"
 #include "exporters/agent/complaints.h"
 #include "exporters/agent/log.h"
-#include "exporters/agent/process.h"
 #include "exporters/agent/settings.h"
 #include "exporters/agent/source.h"
 #include "exporters/agent/xray_compile.h"
@@ -12,6 +11,7 @@
 #include "exporters/agent/xray_poller.h"
 #include "exporters/agent/xray_rules.h"
 #include "exporters/agent/xray_rules_file.h"
+#include "exporters/encode/json_access.h"
 #include "exporters/exporter.h"
 #include "preload/config.h"
 #include "preload/wire.h"
@@ -119,7 +119,7 @@ static void publish_rules(struct xray_sampled *sampled, const struct xray_rules 
     static struct wire_xray_rules made; /* loop only; too large for a stack */
     struct source *source = sampled->member.source;
     const struct xray_service_facts facts = {
-        .name = process_xray_name(source), .url = source->settings->xray_url, .origin = origin_of(source->settings)};
+        .name = source_xray_name(source), .url = source->settings->xray_url, .origin = origin_of(source->settings)};
     size_t places[WIRE_XRAY_RULES_MAX];
     size_t left_out_count = xray_compile(rules, &facts, &made, places);
     uint32_t count = fill_accounts(sampled, rules, origin == FROM_XRAY, places, &made);
@@ -254,10 +254,11 @@ json_t *xray_sampling_status(const struct source *source)
     rules = json_array();
     for (uint32_t i = 0; i < sampled->published.count; i++)
         (void)json_array_append_new(rules, pack_rule(source, &sampled->published.rules[i]));
-    object = json_pack("{s:s, s:s, s:s, s:o}", "from", origin_words[sampled->published_origin], "client_id",
-                       sampled->member.ledger.client_id, "problem", xray_poller_problem(sampled->member.poller),
-                       "rules", rules);
+    object = json_pack("{s:s, s:s, s:o}", "from", origin_words[sampled->published_origin], "client_id",
+                       sampled->member.ledger.client_id, "rules", rules);
     if (sampled->published_origin == FROM_XRAY)
-        (void)json_object_set_new(object, "age_s", json_integer((json_int_t)xray_poller_age_s(sampled->member.poller)));
+        json_set(object, "age_s", json_integer((json_int_t)xray_poller_age_s(sampled->member.poller)));
+    if (xray_poller_problem(sampled->member.poller)[0] != '\0')
+        json_set(object, "problem", json_string(xray_poller_problem(sampled->member.poller)));
     return object;
 }

@@ -132,6 +132,62 @@ static void print_requests(const json_t *counts)
     table_deinit(&table);
 }
 
+/* "40 s", "12 min", "3 h"; "-" when nothing is old. */
+static void add_age(struct table *table, json_int_t seconds)
+{
+    char text[32];
+
+    if (seconds < 120)
+        (void)snprintf(text, sizeof(text), seconds ? "%" JSON_INTEGER_FORMAT " s" : "-", seconds);
+    else if (seconds < 7200)
+        (void)snprintf(text, sizeof(text), "%" JSON_INTEGER_FORMAT " min", seconds / 60);
+    else
+        (void)snprintf(text, sizeof(text), "%" JSON_INTEGER_FORMAT " h", seconds / 3600);
+    table_add(table, text);
+}
+
+static json_int_t sum_of(const json_t *objects, const char *name)
+{
+    json_int_t sum = 0;
+    size_t i;
+    json_t *object;
+
+    json_array_foreach(objects, i, object) sum += number_of(object, name);
+    return sum;
+}
+
+/* Programs whose requests X-Ray's rules decide on. */
+static void print_sampling(const json_t *rings)
+{
+    static const char *const titles[] = {">PID",      "SERVICE",  "RULES FROM", ">AGE",   ">RULES",
+                                         ">REQUESTS", ">SAMPLED", ">BORROWED",  "PROBLEM"};
+    struct table table = {.columns = 9, .titles = titles};
+    size_t i;
+    json_t *ring;
+
+    json_array_foreach(rings, i, ring)
+    {
+        const json_t *sampling = json_object_get(ring, "xray_sampling");
+        const json_t *rules = json_object_get(sampling, "rules");
+
+        if (sampling == NULL)
+            continue;
+        table_add_number(&table, number_of(ring, "pid"));
+        table_add(&table, text_of(ring, "service"));
+        table_add(&table, text_of(sampling, "from"));
+        add_age(&table, number_of(sampling, "age_s"));
+        table_add_number(&table, (json_int_t)json_array_size(rules));
+        table_add_number(&table, sum_of(rules, "requests"));
+        table_add_number(&table, sum_of(rules, "sampled"));
+        table_add_number(&table, sum_of(rules, "borrowed"));
+        table_add(&table, text_of(sampling, "problem"));
+    }
+    if (table.cell_count)
+        print_heading("X-Ray's sampling");
+    table_print(&table);
+    table_deinit(&table);
+}
+
 struct cause {
     const char *name, *meaning;
 };
@@ -220,20 +276,6 @@ static void add_causes(struct table *table, json_t *dropped)
             len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%" JSON_INTEGER_FORMAT " %s", len ? ", " : "",
                                     json_integer_value(count), cause);
     }
-    table_add(table, text);
-}
-
-/* "40 s", "12 min", "3 h"; "-" when nothing is old. */
-static void add_age(struct table *table, json_int_t seconds)
-{
-    char text[32];
-
-    if (seconds < 120)
-        (void)snprintf(text, sizeof(text), seconds ? "%" JSON_INTEGER_FORMAT " s" : "-", seconds);
-    else if (seconds < 7200)
-        (void)snprintf(text, sizeof(text), "%" JSON_INTEGER_FORMAT " min", seconds / 60);
-    else
-        (void)snprintf(text, sizeof(text), "%" JSON_INTEGER_FORMAT " h", seconds / 3600);
     table_add(table, text);
 }
 
@@ -329,6 +371,7 @@ static void print_tables(const json_t *answer)
     print_complaints(json_object_get(answer, "rings"));
     print_users(json_object_get(answer, "users"));
     print_requests(json_object_get(totals, "counts"));
+    print_sampling(json_object_get(answer, "rings"));
     print_dropped(json_object_get(totals, "dropped"));
     print_withheld(json_object_get(totals, "withheld"));
     print_given_up(number_of(totals, "given_up_rings"));
