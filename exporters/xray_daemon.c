@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Segments to X-Ray's daemon: a datagram each, of a header line and the document. UDP tells nothing of what is lost, so
- * documents are sent no faster than the daemon's receive buffer can take them while it does something else, and a
- * payload counts as sent only when no refusal has come back. */
+/* Segments to X-Ray's daemon: a datagram each, of a header line and the document. They go at a pace that its receive
+ * buffer stands (xray_pace.h). A payload is sent when all of it was read, for a daemon on this machine; to another one,
+ * when no refusal has come back for some time. */
 #include "exporters/agent/loop.h"
 #include "exporters/agent/resolver.h"
 #include "exporters/agent/settings.h"
 #include "exporters/xray_address.h"
+#include "exporters/xray_pace.h"
 #include "exporters/xray_way.h"
 
 #include <arpa/inet.h>
@@ -25,22 +26,19 @@
 #define HEADER    "{\"format\":\"json\",\"version\":1}\n"
 
 enum {
-    LOOKUP_MS = 10000,      /* for the name servers */
-    LOOKUP_AGAIN_S = 30,    /* a daemon that was started anew may have another address */
-    ROOM_MS = 10000,        /* for the kernel to have room for a datagram */
-    REFUSAL_MS = 20,        /* in which another machine says that nobody listens there */
-    ROUND_MS = 4,           /* in which the daemon has read a round of datagrams */
-    ROUND_BYTES = 32 << 10, /* of its receive buffer, in one round; Linux gives a socket 208 KiB */
-    DATAGRAM_BYTES = 768,   /* what a datagram takes of it beside twice its length, which it may be rounded up to */
+    LOOKUP_MS = 10000,   /* for the name servers */
+    LOOKUP_AGAIN_S = 30, /* a daemon that was started anew may have another address */
+    ROOM_MS = 10000,     /* for the kernel to have room for a datagram */
+    REFUSAL_MS = 20,     /* in which another machine says that nobody listens there */
+    READ_MS = 5000,      /* for the daemon of this machine to read it all; others may send to it, too */
 };
 
 /* What the payload under way waits for. */
 enum state {
-    STATE_IDLE,    /* there is none */
-    STATE_NAME,    /* an address */
-    STATE_ROUND,   /* the next round */
-    STATE_ROOM,    /* the kernel */
-    STATE_REFUSAL, /* everything is sent; it may still be refused */
+    STATE_IDLE,  /* there is none */
+    STATE_NAME,  /* an address */
+    STATE_ROUND, /* the next round: to send more, or to see that all has arrived */
+    STATE_ROOM,  /* the kernel */
 };
 
 struct daemon {
@@ -60,12 +58,12 @@ struct daemon {
     int fd;                  /* connected to found[next]; -1: not yet */
     bool is_local;           /* by the loopback interface, which says at once that nobody listens */
     bool has_moved;          /* fd is connected to where it was before, until the payload under way is done with */
-    int64_t round_bytes;     /* that may be sent now; below 0: that were sent too much */
-    uint64_t round_ns;       /* when that was so */
+    struct xray_pace pace;
     /* The payload under way. */
     const char *payload; /* borrowed */
     size_t length;
     size_t sent_length;
+    uint64_t sent_ns; /* when all of it was */
     uint64_t too_long_count;
     exporter_done *done;
     void *arg;
@@ -100,11 +98,16 @@ static void finish(struct daemon *daemon, struct exporter_result *result)
 
 static void finish_sent(struct daemon *daemon)
 {
-    struct exporter_result result = {.outcome = EXPORTER_SENT, .rejected_count = daemon->too_long_count};
+    uint32_t dropped_count = daemon->pace.dropped_count;
+    struct exporter_result result = {.outcome = EXPORTER_SENT,
+                                     .rejected_count = daemon->too_long_count + dropped_count};
 
     if (daemon->too_long_count > 0)
+        (void)snprintf(result.error, sizeof(result.error), "%.120s: a document is too long for a datagram; it is lost",
+                       daemon->shown);
+    else if (dropped_count > 0)
         (void)snprintf(result.error, sizeof(result.error),
-                       "%.120s: a document is too long for a datagram; it is dropped", daemon->shown);
+                       "%.120s: documents are lost, for its receive buffer was full", daemon->shown);
     finish(daemon, &result);
 }
 
@@ -163,6 +166,18 @@ static int connect_to_next(struct daemon *daemon)
 
 static void start_payload(struct daemon *daemon);
 
+static const char *problem_of(int error)
+{
+    switch (error) {
+    case ECONNREFUSED:
+        return "nobody listens there; is X-Ray's daemon running?";
+    case ETIMEDOUT:
+        return "it does not read what it gets; is X-Ray's daemon stopped?";
+    default:
+        return strerror(error);
+    }
+}
+
 /* This address doesn't take it: the next one gets all of it, for what was sent may be lost. */
 static void try_next(struct daemon *daemon, int error)
 {
@@ -173,8 +188,7 @@ static void try_next(struct daemon *daemon, int error)
     if (++daemon->refused_count < daemon->found_count)
         start_payload(daemon);
     else
-        finish_later(daemon,
-                     error == ECONNREFUSED ? "nobody listens there; is X-Ray's daemon running?" : strerror(error));
+        finish_later(daemon, problem_of(error));
 }
 
 static int take_socket_error(const struct daemon *daemon)
@@ -187,14 +201,26 @@ static int take_socket_error(const struct daemon *daemon)
 
 /* sending */
 
-/* The next document; 0: sent, or too long for ever; else -errno. */
-static int send_document(struct daemon *daemon)
+static bool is_all_sent(const struct daemon *daemon)
+{
+    return daemon->sent_length == daemon->length;
+}
+
+/* The length of the document that is next. */
+static size_t next_length(const struct daemon *daemon)
 {
     const char *document = daemon->payload + daemon->sent_length;
     const char *end = memchr(document, '\n', daemon->length - daemon->sent_length);
-    size_t length = end != NULL ? (size_t)(end - document) : daemon->length - daemon->sent_length;
+
+    return end != NULL ? (size_t)(end - document) : daemon->length - daemon->sent_length;
+}
+
+/* The next document; 0: sent, or too long for ever; else -errno. */
+static int send_document(struct daemon *daemon, size_t length)
+{
+    void *document = (void *)(uintptr_t)(daemon->payload + daemon->sent_length);
     struct iovec parts[] = {{.iov_base = (void *)(uintptr_t)HEADER, .iov_len = strlen(HEADER)},
-                            {.iov_base = (void *)(uintptr_t)document, .iov_len = length}};
+                            {.iov_base = document, .iov_len = length}};
     const struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
 
     if (sendmsg(daemon->fd, &message, MSG_NOSIGNAL) < 0) {
@@ -202,45 +228,54 @@ static int send_document(struct daemon *daemon)
             return -errno;
         daemon->too_long_count++;
     }
-    daemon->sent_length += length + (end != NULL);
-    daemon->round_bytes -= (int64_t)(2 * length + DATAGRAM_BYTES);
+    daemon->sent_length += length;
+    if (!is_all_sent(daemon))
+        daemon->sent_length++; /* the line feed */
+    if (is_all_sent(daemon))
+        daemon->sent_ns = loop_now_ns(daemon->loop);
     return 0;
 }
 
-/* What the daemon has had the time to read is free again. */
-static void refill_round(struct daemon *daemon)
+/* What there is room for. 0 or -errno. */
+static int send_documents(struct daemon *daemon)
 {
-    uint64_t now_ns = loop_now_ns(daemon->loop);
-    uint64_t passed_ns = now_ns - daemon->round_ns < NS_PER_S ? now_ns - daemon->round_ns : NS_PER_S;
+    int r = xray_pace_look(&daemon->pace, daemon->fd, loop_now_ns(daemon->loop));
 
-    daemon->round_ns = now_ns;
-    daemon->round_bytes += (int64_t)(passed_ns * ROUND_BYTES / (ROUND_MS * NS_PER_MS));
-    if (daemon->round_bytes > ROUND_BYTES)
-        daemon->round_bytes = ROUND_BYTES;
+    while (r == 0 && !is_all_sent(daemon)) {
+        size_t length = next_length(daemon);
+
+        if (!xray_pace_take(&daemon->pace, length))
+            break;
+        r = send_document(daemon, length);
+    }
+    return r < 0 ? r : -take_socket_error(daemon);
+}
+
+/* All was sent; has it arrived, as far as can be told? */
+static bool has_arrived(const struct daemon *daemon)
+{
+    uint64_t passed_ns = loop_now_ns(daemon->loop) - daemon->sent_ns;
+
+    if (daemon->is_local)
+        return xray_pace_is_read(&daemon->pace) || passed_ns >= READ_MS * NS_PER_MS;
+    return passed_ns >= REFUSAL_MS * NS_PER_MS;
 }
 
 static void on_socket(void *arg, int fd, uint32_t events);
 
-static void send_round(struct daemon *daemon)
+static void go_on(struct daemon *daemon)
 {
-    int r = 0;
+    int r = send_documents(daemon);
 
-    refill_round(daemon);
-    while (r == 0 && daemon->sent_length < daemon->length && daemon->round_bytes > 0)
-        r = send_document(daemon);
-    if (r == 0)
-        r = -take_socket_error(daemon);
     if (r == -EAGAIN) {
         (void)loop_fd_set(daemon->loop, daemon->fd, EPOLLOUT, on_socket, daemon);
         wait_for(daemon, STATE_ROOM, ROOM_MS);
     } else if (r < 0) {
         try_next(daemon, -r);
-    } else if (daemon->sent_length < daemon->length) {
-        wait_for(daemon, STATE_ROUND, ROUND_MS);
-    } else if (daemon->is_local) {
+    } else if (is_all_sent(daemon) && has_arrived(daemon)) {
         finish_sent(daemon);
     } else {
-        wait_for(daemon, STATE_REFUSAL, REFUSAL_MS);
+        wait_for(daemon, STATE_ROUND, XRAY_PACE_ROUND_MS);
     }
 }
 
@@ -253,7 +288,7 @@ static void on_socket(void *arg, int fd, uint32_t events)
         try_next(daemon, error);
     } else if (daemon->state == STATE_ROOM) {
         (void)loop_fd_set(daemon->loop, fd, 0, on_socket, daemon);
-        send_round(daemon);
+        go_on(daemon);
     }
 }
 
@@ -266,10 +301,12 @@ static void start_payload(struct daemon *daemon)
     daemon->too_long_count = 0;
     if (r == 0)
         r = loop_fd_set(daemon->loop, daemon->fd, 0, on_socket, daemon);
-    if (r < 0)
+    if (r < 0) {
         try_next(daemon, -r);
-    else
-        send_round(daemon);
+        return;
+    }
+    xray_pace_begin(&daemon->pace, daemon->fd, daemon->is_local, loop_now_ns(daemon->loop));
+    go_on(daemon);
 }
 
 /* where it is */
@@ -327,13 +364,10 @@ static void on_timer(void *arg)
         finish_later(daemon, "the name servers don't answer");
         break;
     case STATE_ROUND:
-        send_round(daemon);
+        go_on(daemon);
         break;
     case STATE_ROOM:
         finish_later(daemon, "the kernel has no room for datagrams");
-        break;
-    case STATE_REFUSAL:
-        finish_sent(daemon);
         break;
     case STATE_IDLE:
         break;
@@ -354,6 +388,7 @@ static int daemon_open(const struct exporter_host *host, const struct settings *
     daemon->loop = host->loop;
     daemon->timer = (struct loop_timer){.fn = on_timer, .arg = daemon};
     daemon->fd = -1;
+    xray_pace_init(&daemon->pace);
     if (xray_address_parse(settings->xray_daemon_address, &daemon->address, error) < 0) {
         free(daemon);
         return -EINVAL;
@@ -392,6 +427,7 @@ static void daemon_close(void *instance)
     if (daemon == NULL)
         return;
     disconnect(daemon);
+    xray_pace_deinit(&daemon->pace);
     resolver_cancel(daemon->resolver);
     loop_timer_clear(daemon->loop, &daemon->timer);
     free(daemon);

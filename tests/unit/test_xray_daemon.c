@@ -6,6 +6,7 @@
 #include "exporters/xray_way.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <semaphore.h>
@@ -46,7 +47,7 @@ static struct exporter_result result;
 static char *payload;
 static size_t payload_length;
 
-/* the clock and the names */
+/* the clock */
 
 static uint64_t clock_offset_ns; /* main thread only */
 
@@ -57,6 +58,21 @@ int clock_gettime(clockid_t id, struct timespec *time)
     time->tv_sec += (time_t)(clock_offset_ns / 1000000000);
     return r;
 }
+
+/* the kernel */
+
+static bool hides_backlogs; /* main thread only */
+
+int socket(int domain, int type, int protocol)
+{
+    if (domain == AF_NETLINK && hides_backlogs) {
+        errno = EPROTONOSUPPORT;
+        return -1;
+    }
+    return (int)syscall(SYS_socket, domain, type, protocol);
+}
+
+/* the names */
 
 /* Written by the main thread while no lookup is under way, or read as a whole. */
 static const char *_Atomic name_means; /* addresses with blanks between them; "": the name has none */
@@ -177,6 +193,7 @@ static int set_up(void **state)
     test_number++;
     lookup_count = 0;
     is_held = false;
+    hides_backlogs = false;
     name_means = "127.0.0.1";
     receiver.fd = other.fd = -1;
     assert_int_equal(sem_init(&let_go, 0, 0), 0);
@@ -373,29 +390,50 @@ static void read_all(void *arg)
 }
 
 /* A daemon that looks at its socket every 10 ms only; in one go these would overflow its buffer many times. */
-static void test_xray_daemon_is_not_overrun(void **state)
+static void check_all_is_read_in_time(unsigned count, size_t length)
 {
-    enum { COUNT = 1000, LENGTH = 1300 };
     struct loop_timer timer = {.fn = read_all, .arg = &timer};
 
-    (void)state;
-    listen_at(&receiver, "127.0.0.1", 0, false);
-    open_daemon("127.0.0.1");
-    for (unsigned i = 0; i < COUNT; i++)
-        add_document(LENGTH);
+    for (unsigned i = 0; i < count; i++)
+        add_document(length);
     assert_int_equal(loop_timer_set(loop, &timer, 0), 0);
     assert_int_equal(send_all(), EXPORTER_SENT);
-    run_until_received(COUNT);
+    assert_int_equal(result.rejected_count, 0);
+    run_until_received(count);
     loop_timer_clear(loop, &timer);
 }
 
-/* The pace is that of the whole, however it is cut into payloads. */
-static void test_xray_daemon_is_not_overrun_by_small_payloads(void **state)
+static void test_xray_daemon_is_not_overrun(void **state)
 {
-    enum { COUNT = 500, LENGTH = 1300 };
+    (void)state;
+    listen_at(&receiver, "127.0.0.1", 0, false);
+    open_daemon("127.0.0.1");
+    check_all_is_read_in_time(1000, 1300);
+    receiver.count = 0;
+    payload_length = 0;
+    check_all_is_read_in_time(20, DOCUMENT_MAX);
+}
+
+static void test_xray_daemon_that_is_not_seen_is_not_overrun(void **state)
+{
+    (void)state;
+    hides_backlogs = true;
+    listen_at(&receiver, "127.0.0.1", 0, false);
+    open_daemon("127.0.0.1");
+    check_all_is_read_in_time(500, 1300);
+    receiver.count = 0;
+    payload_length = 0;
+    check_all_is_read_in_time(20, DOCUMENT_MAX);
+}
+
+/* The pace is that of the whole, however it is cut into payloads. */
+static void test_xray_daemon_that_is_not_seen_is_not_overrun_by_small_payloads(void **state)
+{
+    enum { COUNT = 200, LENGTH = 1300 };
     struct loop_timer timer = {.fn = read_all, .arg = &timer};
 
     (void)state;
+    hides_backlogs = true;
     listen_at(&receiver, "127.0.0.1", 0, false);
     open_daemon("127.0.0.1");
     add_document(LENGTH);
@@ -404,6 +442,80 @@ static void test_xray_daemon_is_not_overrun_by_small_payloads(void **state)
         assert_int_equal(send_all(), EXPORTER_SENT);
     run_until_received(COUNT);
     loop_timer_clear(loop, &timer);
+}
+
+/* The kernel's smallest: room for one of them. */
+static void test_xray_daemon_may_have_a_small_buffer(void **state)
+{
+    int smallest = 1;
+
+    (void)state;
+    listen_at(&receiver, "127.0.0.1", 0, false);
+    assert_int_equal(setsockopt(receiver.fd, SOL_SOCKET, SO_RCVBUF, &smallest, sizeof(smallest)), 0);
+    open_daemon("127.0.0.1");
+    check_all_is_read_in_time(30, 1300);
+}
+
+static void test_xray_daemon_that_stops_reading_gets_it_later(void **state)
+{
+    (void)state;
+    listen_at(&receiver, "127.0.0.1", 0, false);
+    open_daemon("127.0.0.1");
+    add_document(10);
+    send_payload();
+    assert_int_equal(done_count, 0);
+    clock_offset_ns += 3000000000;
+    run_until(is_done);
+    assert_int_equal(result.outcome, EXPORTER_RETRY);
+    assert_non_null(strstr(result.error, "does not read"));
+    assert_int_equal(loop_fd_set(loop, receiver.fd, EPOLLIN, on_datagram, &receiver), 0);
+    assert_int_equal(send_all(), EXPORTER_SENT);
+    run_until_received(2);
+}
+
+/* What it had not read is gone with it. */
+static void test_xray_daemon_that_is_restarted_gets_what_it_had_not_read(void **state)
+{
+    (void)state;
+    listen_at(&receiver, "127.0.0.1", 0, false);
+    open_daemon("127.0.0.1");
+    add_document(10);
+    add_document(20);
+    send_payload();
+    assert_int_equal(done_count, 0);
+    leave(&receiver);
+    run_until(is_done);
+    assert_int_equal(result.outcome, EXPORTER_RETRY);
+    listen_at(&receiver, "127.0.0.1", receiver.port, true);
+    assert_int_equal(send_all(), EXPORTER_SENT);
+    run_until_received(2);
+}
+
+/* Others send to it, too, and fill its buffer. */
+static void test_xray_daemon_that_drops_is_noticed(void **state)
+{
+    int smallest = 1;
+    struct sockaddr_in to = {.sin_family = AF_INET};
+
+    (void)state;
+    listen_at(&receiver, "127.0.0.1", 0, false);
+    assert_int_equal(setsockopt(receiver.fd, SOL_SOCKET, SO_RCVBUF, &smallest, sizeof(smallest)), 0);
+    open_daemon("127.0.0.1");
+    add_document(10);
+    send_payload();
+    int sender = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    to.sin_port = htons(receiver.port);
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    for (unsigned i = 0; i < 10; i++)
+        (void)sendto(sender, payload, 1, 0, (struct sockaddr *)&to, sizeof(to));
+    (void)close(sender);
+    assert_int_equal(loop_fd_set(loop, receiver.fd, EPOLLIN, on_datagram, &receiver), 0);
+    run_until(is_done);
+    assert_int_equal(result.outcome, EXPORTER_SENT);
+    assert_true(result.rejected_count > 0);
+    assert_non_null(strstr(result.error, "its receive buffer was full"));
+    assert_int_equal(send_all(), EXPORTER_SENT);
+    assert_int_equal(result.rejected_count, 0);
 }
 
 static void test_xray_daemon_has_a_name(void **state)
@@ -533,7 +645,12 @@ int main(void)
         TEST(test_xray_daemon_that_is_absent_gets_it_later),
         TEST(test_xray_daemon_that_goes_gets_everything_again),
         TEST(test_xray_daemon_is_not_overrun),
-        TEST(test_xray_daemon_is_not_overrun_by_small_payloads),
+        TEST(test_xray_daemon_that_is_not_seen_is_not_overrun),
+        TEST(test_xray_daemon_that_is_not_seen_is_not_overrun_by_small_payloads),
+        TEST(test_xray_daemon_may_have_a_small_buffer),
+        TEST(test_xray_daemon_that_stops_reading_gets_it_later),
+        TEST(test_xray_daemon_that_is_restarted_gets_what_it_had_not_read),
+        TEST(test_xray_daemon_that_drops_is_noticed),
         TEST(test_xray_daemon_has_a_name),
         TEST(test_xray_daemon_is_found_where_it_moves_to),
         TEST(test_xray_daemon_that_refuses_is_looked_up_again),
