@@ -108,6 +108,7 @@ class InProgressTest(ShimTest):
         with traffic.connect() as connection, traffic.connect() as other:
             rest = self.begin(connection)
             first = self.wait_in_progress()
+            self.assertTrue(self.spanshim.flush())  # the worker knows that it has come
             worker = self.spanshim.worker_pid
             os.kill(worker, signal.SIGKILL)
             wait_until(lambda: self.spanshim.worker_pid != worker, what="a new worker")
