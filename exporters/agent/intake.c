@@ -155,13 +155,24 @@ static void drop(struct source *source)
     source_free(source);
 }
 
-static void log_complaints(const struct source *source)
+static void log_complaints(const struct source *source, uint64_t now_ns)
 {
     if (log_level_of(source->settings->log_level) < LOG_LEVEL_WARN)
         return;
     for (size_t i = 0; i < settings_complaint_count(source->settings); i++)
-        log_line(LOG_LEVEL_WARN, "process %d (%s): %s", (int)source->pid, source->executable,
-                 settings_complaint(source->settings, i));
+        if (users_may_log(source->uid, now_ns))
+            log_line(LOG_LEVEL_WARN, "process %d (%s): %s", (int)source->pid, source->executable,
+                     settings_complaint(source->settings, i));
+}
+
+static void log_arrival(const struct source *source)
+{
+    uint64_t now_ns = clock_now_ns(CLOCK_MONOTONIC);
+
+    if (users_may_log(source->uid, now_ns))
+        log_line(LOG_LEVEL_INFO, "process %d (%s) is traced as %s", (int)source->pid, source->executable,
+                 source->resource->service_name);
+    log_complaints(source, now_ns);
 }
 
 /* As its shim reads it (preload/config.def). */
@@ -262,7 +273,7 @@ static int fill(struct source *source, const struct intake_handover *handover)
 static void connect_source(struct source *source)
 {
     source->destinations = destinations_for(source->settings);
-    if (!source->destinations && errno)
+    if (!source->destinations && errno && users_may_log(source->uid, clock_now_ns(CLOCK_MONOTONIC)))
         log_line(LOG_LEVEL_WARN, "process %d (%s): not traced: no way to export can be made: %s", (int)source->pid,
                  source->executable, strerror(errno));
     source->journal = source->destinations ? destinations_journal(source->destinations) : NULL;
@@ -304,9 +315,7 @@ void intake_resume(void)
 
 static void log_refusal(const struct intake_handover *handover, int error)
 {
-    static struct log_limit limit = {.burst = 10, .interval_s = 10}; /* loop only */
-
-    if (!log_limit_pass(&limit, clock_now_ns(CLOCK_MONOTONIC)))
+    if (!users_may_log(handover->uid, clock_now_ns(CLOCK_MONOTONIC)))
         return;
     if (error == -ENOTSUP)
         log_line(
@@ -348,9 +357,7 @@ int intake_take(const struct intake_handover *handover)
     }
     if (source->resumed)
         return 0; /* intake_resume goes on with it */
-    log_line(LOG_LEVEL_INFO, "process %d (%s) is traced as %s", (int)source->pid, source->executable,
-             source->resource->service_name);
-    log_complaints(source);
+    log_arrival(source);
     connect_source(source);
     start_source(source);
     return 0;

@@ -61,6 +61,32 @@ static void owner_died(void *arg, int fd, uint32_t events)
     rounds_read_now(state->source);
 }
 
+/* A process has one lane. A ring that names one process in many would have us hold a descriptor for each. */
+static bool has_another_lane(const struct source *source, const struct owner *owner)
+{
+    for (uint32_t lane = 0; lane < source->lane_count; lane++) {
+        const struct source_lane *state = &source->lanes[lane];
+
+        if (state->watched && state->process && state->process->pid == owner->pid &&
+            state->start_ticks == owner->start_ticks && atomic_load(&source_lane(source, lane)->owner) == state->owner)
+            return true;
+    }
+    return false;
+}
+
+/* Who it is, with a descriptor for each process but once. */
+static enum owner_state identify(const struct source *source, uint32_t pid, uint64_t claimed_boot_ns,
+                                 struct owner *ret_owner)
+{
+    enum owner_state answer = owner_identify(source, pid, claimed_boot_ns, ret_owner);
+
+    if (answer != OWNER_ALIVE || !has_another_lane(source, ret_owner))
+        return answer;
+    close(ret_owner->pidfd);
+    ret_owner->pidfd = -1;
+    return OWNER_UNKNOWN;
+}
+
 /* Fill the lane's state for a new owner. False while the claim is not complete. */
 static bool meet_owner(struct source *source, uint32_t lane, uint64_t word, uint64_t now_ns)
 {
@@ -71,7 +97,7 @@ static bool meet_owner(struct source *source, uint32_t lane, uint64_t word, uint
 
     if (state->unclear_since_ns && now_ns - state->unclear_since_ns >= claim_ns && !claimed_boot_ns)
         claimed_boot_ns = UINT64_MAX / 2; /* it won't be; its number must do */
-    answer = owner_identify(source, pid_of(word), claimed_boot_ns, &owner);
+    answer = identify(source, pid_of(word), claimed_boot_ns, &owner);
     if (answer == OWNER_UNCLEAR) {
         if (!state->unclear_since_ns)
             state->unclear_since_ns = now_ns;

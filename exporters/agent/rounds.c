@@ -13,6 +13,7 @@
 #include "exporters/agent/reading.h"
 #include "exporters/agent/reclaim.h"
 #include "exporters/agent/source.h"
+#include "exporters/agent/users.h"
 #include "exporters/agent/waiter.h"
 #include "preload/wire.h"
 
@@ -71,8 +72,9 @@ static void end_all(struct source *source, uint64_t now_ns)
 /* Out of memory while it was mapped again: what is in it is lost. */
 static void give_up(struct source *source)
 {
-    log_line(LOG_LEVEL_ERROR, "process %d (%s): its ring can't be mapped any more", (int)source->pid,
-             source->executable);
+    if (users_may_log(source->uid, clock_now_ns(CLOCK_MONOTONIC)))
+        log_line(LOG_LEVEL_ERROR, "process %d (%s): its ring can't be mapped any more", (int)source->pid,
+                 source->executable);
     crash_desk_forget(source);
     lanes_forget(source);
     source->over = true;

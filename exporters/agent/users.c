@@ -13,7 +13,9 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-enum { ENTRIES = 256, SERVED_MAX = 64, NAME_SIZE = 64 };
+/* Those who are refused leave room for all who may be served. */
+enum { ENTRIES = 256, REFUSED_ENTRIES = 128, SERVED_MAX = 64, NAME_SIZE = 64 };
+enum { LOG_BURST = 200, LOG_INTERVAL_S = 60 };
 static const uint64_t message_ns = UINT64_C(1000000000) / USERS_PER_SECOND;
 
 /* Written at start, then read-only. */
@@ -145,17 +147,27 @@ static bool is_served(uid_t uid)
     return false;
 }
 
-struct user *users_find(uid_t uid)
+/* Its entry; a new one among the first `limit`, or the last. */
+static struct user *find(uid_t uid, size_t limit)
 {
+    size_t last = entry_count - 1;
     size_t n = 0;
 
-    while (n < entry_count - 1 && entries[n].is_used && entries[n].uid != uid)
+    while (n < last && entries[n].is_used && entries[n].uid != uid)
         n++;
+    if (!entries[n].is_used && n >= limit)
+        n = last;
     if (!entries[n].is_used) {
         entries[n].uid = uid;
+        entries[n].log_limit = (struct log_limit){.burst = LOG_BURST, .interval_s = LOG_INTERVAL_S};
         entries[n].is_used = 1;
     }
     return &entries[n];
+}
+
+struct user *users_find(uid_t uid)
+{
+    return find(uid, ENTRIES);
 }
 
 const struct user *users_at(size_t n)
@@ -167,7 +179,7 @@ bool users_may_connect(uid_t uid)
 {
     if (is_served(uid))
         return true;
-    users_find(uid)->refused_count++;
+    find(uid, REFUSED_ENTRIES)->refused_count++;
     return false;
 }
 
@@ -193,6 +205,11 @@ bool users_may_send(uid_t uid, size_t ring_count, uint64_t now_ns)
         return true;
     user->limited_count++;
     return false;
+}
+
+bool users_may_log(uid_t uid, uint64_t now_ns)
+{
+    return log_limit_pass(&users_find(uid)->log_limit, now_ns) != 0;
 }
 
 bool users_may_take_time(uid_t uid, uint64_t now_ns)

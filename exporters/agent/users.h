@@ -5,6 +5,7 @@
 #ifndef SPANSHIM_USERS_H
 #define SPANSHIM_USERS_H
 
+#include "exporters/agent/log.h"
 #include "exporters/agent/source.h"
 #include "preload/wire.h"
 
@@ -44,6 +45,7 @@ struct user {
     uint64_t credit_at_ns;          /* when the whole burst is there again */
     /* Worker only. */
     uint64_t time_at_ns;         /* when the whole burst of time is there again */
+    struct log_limit log_limit;  /* of lines about its programs */
     struct crash_counts crashes; /* the same */
     /* Worker only: of rings that were. */
     struct source_counts counts;
@@ -82,6 +84,10 @@ bool users_may_send(uid_t uid, size_t ring_count, uint64_t now_ns);
 /* Time for work that a user can ask for at will: may it take some, and it took so much. Context: loop (worker). */
 bool users_may_take_time(uid_t uid, uint64_t now_ns);
 void users_took_time(uid_t uid, uint64_t now_ns, uint64_t spent_ns);
+
+/* May one more line about this user's programs be logged? Counted when not, for a line of its own. Context: loop
+ * (worker). */
+bool users_may_log(uid_t uid, uint64_t now_ns);
 
 /* Where its counts are: an entry of its own, or where the table is full one shared by many. Context: loop. */
 struct user *users_find(uid_t uid);

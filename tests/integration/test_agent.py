@@ -501,6 +501,25 @@ class RecordTest(AgentTest):
         self.assertEqual(list(range(6)), numbers_of(self.sink.spans))
         self.assertEqual(2, len({span["resource"]["service.instance.id"] for span in self.sink.spans}))
 
+    def test_a_process_that_claims_many_lanes_takes_one_descriptor(self):
+        agent = self.start("--stay")
+        program = self.program(NOW)
+        program.do("write", 0, 1)
+        self.sink.wait_for(1)
+        before = self._pidfds()
+        program.do("lanes")
+        program.do("write", 1, 5)
+        self.sink.wait_for(6)
+        self.assertEqual(before, self._pidfds())
+        program.end()
+        wait_until(lambda: not self.ask(STATUS)["rings"], what="the ring's end")
+        agent.terminate()
+
+    def _pidfds(self):
+        """Processes that the worker watches."""
+        worker = self.ask(STATUS)["agent"]["worker_pid"]
+        return sum("pidfd" in os.readlink(entry) for entry in Path(f"/proc/{worker}/fd").iterdir())
+
     def test_a_killed_worker_loses_nothing_and_doubles_nothing(self):
         """A batch is never under way here: the delay is longer than the test."""
         agent = self.start("--stay")

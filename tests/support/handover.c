@@ -7,6 +7,7 @@
  *   write FIRST COUNT   so many finished requests, numbered; waits for room          "ok"
  *   open FIRST COUNT    so many requests that stay open                              "ok"
  *   fork                the rest of the input is for a child, which claims a lane; the parent ends          "ok PID"
+ *   lanes               claims all lanes, against the rules; goes on with the last  "ok PID"
  *   withhold CAUSE COUNT   so many requests made without a trace header, by its number in enum wire_withhold   "ok"
  *   tail                cells that the agent has given back                          "ok N" */
 #include "tests/support/wire_writer.h"
@@ -109,6 +110,13 @@ static void claim(void)
             exit(3);
 }
 
+static void claim_all(void)
+{
+    for (uint32_t other = 0; other < writer.ring->lane_count; other++)
+        if (wire_writer_claim(&writer, other, (uint32_t)getpid()))
+            lane = other;
+}
+
 /* The parent ends at once; the child claims a lane of its own, after a while. */
 static void become_child(void)
 {
@@ -143,6 +151,8 @@ int main(int argc, char **argv)
             open_requests(first, count);
         else if (strcmp(word, "withhold") == 0)
             count_withheld(first, count);
+        else if (strcmp(word, "lanes") == 0)
+            claim_all();
         else if (strcmp(word, "fork") == 0)
             become_child();
         (void)printf("ok %llu\n", strcmp(word, "tail") == 0

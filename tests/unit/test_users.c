@@ -78,6 +78,32 @@ static void test_users_have_limits(void **state)
         assert_true(users_may_send(0, USERS_RINGS_MAX, now_ns));
 }
 
+static void test_users_have_lines_of_the_log_of_their_own(void **state)
+{
+    uint64_t now_ns = 1000 * second_ns;
+    int lines = 0;
+
+    (void)state;
+    while (lines < 1000 && users_may_log(ANNE, now_ns))
+        lines++;
+    assert_in_range(lines, 33, 999); /* a hand-over may have as many complaints */
+    assert_true(users_may_log(BERT, now_ns));
+    assert_true(users_may_log(ANNE, now_ns + 60 * second_ns));
+}
+
+/* The first of all: then nobody is served yet. */
+static void test_users_who_are_refused_leave_room(void **state)
+{
+    (void)state;
+    for (uid_t uid = 90000; uid < 90000 + 2 * TABLE; uid++)
+        assert_false(users_may_connect(uid));
+    assert_int_equal(users_find(90000)->refused_count, 1);
+    struct user *anne = users_find(ANNE);
+    assert_int_equal(anne->uid, ANNE);
+    assert_ptr_not_equal(users_find(BERT), anne);
+    assert_int_equal(users_find(BERT)->uid, BERT);
+}
+
 static void test_users_share_an_entry_when_the_table_is_full(void **state)
 {
     (void)state;
@@ -92,10 +118,12 @@ static void test_users_share_an_entry_when_the_table_is_full(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_users_who_are_refused_leave_room),
         cmocka_unit_test(test_users_are_served_when_named),
         cmocka_unit_test(test_users_see_their_own),
         cmocka_unit_test(test_users_have_a_share_of_time),
         cmocka_unit_test(test_users_have_limits),
+        cmocka_unit_test(test_users_have_lines_of_the_log_of_their_own),
         cmocka_unit_test(test_users_share_an_entry_when_the_table_is_full),
     };
 
