@@ -4,6 +4,7 @@
 #include "exporters/encode/buffer.h"
 #include "exporters/encode/xray_document.h"
 #include "exporters/exporter.h"
+#include "exporters/xray_instance.h"
 #include "exporters/xray_way.h"
 
 #include <errno.h>
@@ -16,7 +17,8 @@ enum { DELAY_MS = 1000 };
 
 struct xray {
     const struct xray_way *way;
-    void *instance; /* the way's */
+    void *instance;              /* the way's */
+    struct xray_instance *place; /* the machine; NULL: it isn't asked, or there was no memory to */
     struct xray_options options;
 };
 
@@ -36,6 +38,7 @@ static void xray_close(void *instance)
 
     if (xray == NULL)
         return;
+    xray_instance_free(xray->place);
     xray->way->close(xray->instance);
     free(xray);
 }
@@ -58,6 +61,7 @@ static int xray_open(const struct exporter_host *host, const struct settings *se
     xray->options = (struct xray_options){.annotations = settings->xray_annotations,
                                           .has_metadata = settings->xray_metadata,
                                           .document_max = XRAY_DATAGRAM_DOCUMENT_MAX};
+    (void)xray_instance_new(host, settings, &xray->place);
     *ret_instance = xray;
     return 0;
 }
@@ -67,6 +71,7 @@ static int xray_encode_spans(void *instance, const struct span *const *spans, si
     struct xray *xray = instance;
     size_t dropped;
 
+    xray->options.plugins = xray_instance_facts(xray->place);
     return xray_documents_append(spans, count, &xray->options, payload, &dropped);
 }
 

@@ -19,6 +19,7 @@
 #include "exporters/agent/source.h"
 #include "exporters/agent/status.h"
 #include "exporters/agent/users.h"
+#include "exporters/agent/xray_place.h"
 #include "exporters/agent/xray_sampling.h"
 #include "preload/wire.h"
 
@@ -133,6 +134,7 @@ static void source_free(struct source *source)
         close(source->pidfd);
     if (source->destinations)
         destinations_unref(source->destinations);
+    json_decref(source->xray_place);
     resource_free(source->resource);
     settings_unref(source->settings);
     free(source->executable);
@@ -209,7 +211,11 @@ static int describe(struct source *source, const struct facts *facts)
         complaints_add_file(source->settings, facts->file_problem);
     settings_give_to(source->settings, source->uid, users_is_trusted(source->uid), USERS_QUEUE_BYTES_MAX);
     source->resource = resource_new(&resource_facts, source->settings);
-    return source->resource ? 0 : -ENOMEM;
+    if (!source->resource)
+        return -ENOMEM;
+    source->xray_place =
+        xray_place_new(source->settings, source->resource, resource_facts.number, users_is_trusted(source->uid));
+    return 0;
 }
 
 static void identify(struct source *source, const struct intake_handover *handover, const struct wire_message *message)

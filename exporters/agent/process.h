@@ -54,6 +54,7 @@ struct process {
     const struct routes *routes;         /* the same; NULL: none */
     const char *known_methods;           /* the same: comma separated; NULL: the wire's own */
     const char *xray_name;               /* the same: of segments whose Host gives them none */
+    const json_t *xray_place;            /* the same: where it runs, as segments have it; NULL: not told */
     const char *xray_url;                /* the same: the Hosts that do, a pattern; NULL: none */
     struct destinations *destinations;   /* where its records go */
     struct recent *recent;               /* its last requests; NULL: none yet */

@@ -9,6 +9,7 @@
 #include "exporters/agent/user_name.h"
 #include "preload/wire.h"
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -80,6 +81,7 @@ struct source {
     char *executable;
     struct settings *settings;
     struct resource *resource;
+    json_t *xray_place;                /* what X-Ray is told of where it runs; NULL: nothing */
     struct destinations *destinations; /* NULL: nothing is exported */
     bool wants_unsampled;              /* the shim is asked for requests that nobody samples, too */
     uint32_t in_progress_ms;           /* a request that takes longer is told of while it is open; 0: none is */

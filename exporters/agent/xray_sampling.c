@@ -8,6 +8,7 @@
 #include "exporters/agent/source.h"
 #include "exporters/agent/xray_compile.h"
 #include "exporters/agent/xray_ledger.h"
+#include "exporters/agent/xray_place.h"
 #include "exporters/agent/xray_poller.h"
 #include "exporters/agent/xray_rules.h"
 #include "exporters/agent/xray_rules_file.h"
@@ -65,23 +66,6 @@ static void publish(struct wire_control *control, const struct wire_xray_rules *
     atomic_store_explicit(&control->xray_generation, generation, memory_order_release);
 }
 
-static const char *const plugin_origins[][2] = {
-    /* the most specific first */
-    {"elasticbeanstalk", "AWS::ElasticBeanstalk::Environment"},
-    {"eks", "AWS::EKS::Container"},
-    {"ecs", "AWS::ECS::Container"},
-    {"ec2", "AWS::EC2::Instance"},
-};
-
-/* What X-Ray will call the program's kind of service; NULL: nothing. */
-static const char *origin_of(const struct settings *settings)
-{
-    for (size_t i = 0; settings->xray_plugins != NULL && i < sizeof(plugin_origins) / sizeof(plugin_origins[0]); i++)
-        if (strstr(settings->xray_plugins, plugin_origins[i][0]) != NULL)
-            return plugin_origins[i][1];
-    return NULL;
-}
-
 static void log_left_out(struct xray_sampled *sampled, size_t left_out_count)
 {
     if (left_out_count > 0 && left_out_count != sampled->left_out_count)
@@ -118,8 +102,9 @@ static void publish_rules(struct xray_sampled *sampled, const struct xray_rules 
 {
     static struct wire_xray_rules made; /* loop only; too large for a stack */
     struct source *source = sampled->member.source;
-    const struct xray_service_facts facts = {
-        .name = source_xray_name(source), .url = source->settings->xray_url, .origin = origin_of(source->settings)};
+    const struct xray_service_facts facts = {.name = source_xray_name(source),
+                                             .url = source->settings->xray_url,
+                                             .origin = xray_place_origin(source->settings)};
     size_t places[WIRE_XRAY_RULES_MAX];
     size_t left_out_count = xray_compile(rules, &facts, &made, places);
     uint32_t count = fill_accounts(sampled, rules, origin == FROM_XRAY, places, &made);

@@ -106,16 +106,25 @@ static void add_log_groups(json_t *aws, const struct resource *resource)
     json_decref(groups);
 }
 
+/* Where it runs; what is said later wins. NULL: nothing is known. */
+static void add_place(json_t *segment, json_t *aws, const json_t *place)
+{
+    json_t *origin = json_object_get(place, "origin"), *facts = json_object_get(place, "aws");
+
+    if (origin != NULL)
+        (void)json_object_set(segment, "origin", origin);
+    if (facts != NULL)
+        (void)json_object_update(aws, facts);
+}
+
 static void add_aws(json_t *segment, const struct span *span, const struct xray_options *options)
 {
     json_t *aws = json_object();
     json_t *xray = json_pack("{s:s, s:s}", "sdk", "spanshim", "sdk_version", SPANSHIM_VERSION);
 
     json_set(xray, "sampling_rule_name", xray_text(span->text[WIRE_TEXT_XRAY_RULE], WIRE_XRAY_NAME_MAX));
-    if (options->plugins != NULL) {
-        (void)json_object_set(segment, "origin", json_object_get(options->plugins, "origin"));
-        (void)json_object_update(aws, json_object_get(options->plugins, "aws"));
-    }
+    add_place(segment, aws, options->plugins);
+    add_place(segment, aws, span->process->xray_place);
     add_log_groups(aws, span->process->resource);
     json_set(aws, "xray", xray);
     json_set(segment, "aws", aws);
