@@ -42,7 +42,8 @@ static bool is_obfuscated(struct slice text)
 
 /* Split a node (RFC 7239 6): IPv4, [IPv6] or an obfuscated name, each perhaps with a port; also IPv6 without brackets,
  * as X-Forwarded-For has it. False for "unknown" and anything else. */
-static bool split_node(struct slice node, struct slice *ret_host, struct slice *ret_port)
+__attribute__((always_inline)) static inline bool split_node(struct slice node, struct slice *ret_host,
+                                                             struct slice *ret_port)
 {
     struct ip ip;
     *ret_port = (struct slice){node.bytes, 0};

@@ -145,7 +145,8 @@ static bool is_better(const struct trace_context *found, const struct trace_cont
 
 /* What the formats but for `except` say all together; returns whose context it is, PROPAGATION_FORMAT_COUNT for none.
  */
-static unsigned adopt(const struct propagation *propagation, unsigned except, struct trace_context *context)
+__attribute__((always_inline)) static inline unsigned adopt(const struct propagation *propagation, unsigned except,
+                                                            struct trace_context *context)
 {
     unsigned adopted = PROPAGATION_FORMAT_COUNT;
 

@@ -2,6 +2,7 @@
 #include "preload/xray_sampling.h"
 
 #include "preload/glob.h"
+#include "preload/glob_head.h"
 #include "preload/sampler.h"
 
 #include <stdatomic.h>
@@ -21,6 +22,18 @@ static const struct wire_xray_rule default_rule = {
     .threshold = SAMPLER_THRESHOLD_NONE - SAMPLER_THRESHOLD_NONE / 20, /* 5 % */
 };
 
+/* A property of the request, and how it begins. */
+struct property {
+    struct slice value;
+    struct glob_head head;
+};
+
+/* All that is looked at. */
+struct subject {
+    const struct xray_request *request;
+    struct property host, path;
+};
+
 /* The agent may be writing rules anew while they are read here: whatever is read is looked at once, and bounded. */
 static struct slice text_of(const struct wire_xray_rules *rules, const struct wire_xray_text *text)
 {
@@ -32,11 +45,25 @@ static struct slice text_of(const struct wire_xray_rules *rules, const struct wi
     return (struct slice){rules->text + offset, length};
 }
 
-static inline bool text_fits(const struct wire_xray_rules *rules, const struct wire_xray_text *text, struct slice value)
+static bool text_fits(const struct wire_xray_rules *rules, const struct wire_xray_text *text, struct slice value)
 {
     struct slice pattern = text_of(rules, text);
 
     return pattern.length == 0 || value.length == 0 || glob_matches(pattern, value, GLOB_ANY_CASE);
+}
+
+/* The same, without a call where the beginning tells. */
+static inline bool property_fits(const struct wire_xray_rules *rules, const struct wire_xray_text *text,
+                                 const struct property *property)
+{
+    struct slice pattern = text_of(rules, text);
+
+    if (pattern.length == 0 || property->value.length == 0)
+        return true;
+    if (pattern.bytes + GLOB_HEAD_SIZE <= rules->text + sizeof(rules->text) &&
+        glob_head_excludes(&property->head, pattern))
+        return false;
+    return glob_matches(pattern, property->value, GLOB_ANY_CASE);
 }
 
 static bool method_fits(const struct wire_xray_rules *rules, const struct wire_xray_rule *rule,
@@ -56,11 +83,11 @@ static bool service_fits(const struct wire_xray_rules *rules, const struct wire_
     return (rule->flags & WIRE_XRAY_RULE_NAMES_SERVICE) || rule->service.length == 0;
 }
 
-static bool rule_fits(const struct wire_xray_rules *rules, const struct wire_xray_rule *rule,
-                      const struct xray_request *request)
+static inline bool rule_fits(const struct wire_xray_rules *rules, const struct wire_xray_rule *rule,
+                             const struct subject *subject)
 {
-    return method_fits(rules, rule, request) && service_fits(rules, rule, request) &&
-           text_fits(rules, &rule->path, request->path) && text_fits(rules, &rule->host, request->host);
+    return method_fits(rules, rule, subject->request) && service_fits(rules, rule, subject->request) &&
+           property_fits(rules, &rule->path, &subject->path) && property_fits(rules, &rule->host, &subject->host);
 }
 
 static void copy_name(const struct wire_xray_rules *rules, const struct wire_xray_rule *rule,
@@ -76,13 +103,13 @@ static void copy_name(const struct wire_xray_rules *rules, const struct wire_xra
 }
 
 /* The first rule that fits, or the default. */
-static void look_up(const struct wire_xray_rules *rules, const struct xray_request *request,
-                    struct wire_xray_rule *ret_rule, struct xray_decision *decision)
+static void look_up(const struct wire_xray_rules *rules, const struct subject *subject, struct wire_xray_rule *ret_rule,
+                    struct xray_decision *decision)
 {
     uint32_t count = __atomic_load_n(&rules->count, __ATOMIC_RELAXED);
 
     for (uint32_t i = 0; i < count && i < WIRE_XRAY_RULES_MAX; i++) {
-        if (!rule_fits(rules, &rules->rules[i], request))
+        if (!rule_fits(rules, &rules->rules[i], subject))
             continue;
         *ret_rule = rules->rules[i];
         copy_name(rules, &rules->rules[i], decision);
@@ -96,13 +123,17 @@ static void look_up(const struct wire_xray_rules *rules, const struct xray_reque
 static void find_rule(const struct wire_control *control, const struct xray_request *request,
                       struct wire_xray_rule *ret_rule, struct xray_decision *decision)
 {
+    const struct subject subject = {.request = request,
+                                    .host = {request->host, glob_head_of(request->host)},
+                                    .path = {request->path, glob_head_of(request->path)}};
+
     for (int reads = 0; control && reads < READS_MAX; reads++) {
         /* acquire: the rules were complete when it was raised */
         uint32_t generation = atomic_load_explicit(&control->xray_generation, memory_order_acquire);
 
         if (generation == 0)
             break;
-        look_up(&control->xray[generation & 1], request, ret_rule, decision);
+        look_up(&control->xray[generation & 1], &subject, ret_rule, decision);
         atomic_thread_fence(memory_order_acquire); /* what was read comes before this second look */
         if (atomic_load_explicit(&control->xray_generation, memory_order_relaxed) == generation)
             return;

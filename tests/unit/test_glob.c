@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "preload/glob.h"
 
+#include "preload/glob_head.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -99,6 +101,46 @@ static void test_glob_does_not_blow_up(void **state)
     assert_true(fits(pattern, text));
 }
 
+/* Characters of this alphabet by chance; what is behind them is none of the text's. */
+static struct slice by_chance(uint64_t *random, const char *alphabet, char bytes[64])
+{
+    size_t length;
+
+    for (size_t i = 0; i < 64; i++) {
+        *random = *random * UINT64_C(6364136223846793005) + 1442695040888963407u;
+        bytes[i] = alphabet[(*random >> 33) % strlen(alphabet)];
+    }
+    length = (*random >> 40) % 24;
+    return (struct slice){bytes, length};
+}
+
+/* The look at the beginning never excludes what fits, and it does exclude what differs there. */
+static void test_glob_head_excludes_nothing_that_fits(void **state)
+{
+    char pattern_bytes[64], text_bytes[64];
+    unsigned excluded = 0, fitting = 0;
+    uint64_t random = 1;
+    struct glob_head head;
+
+    (void)state;
+    for (unsigned i = 0; i < 200000; i++) {
+        struct slice pattern = by_chance(&random, i & 1 ? "aAaa*" : "aA*?\\b", pattern_bytes);
+        struct slice text = by_chance(&random, i & 1 ? "aA" : "aA*\\b", text_bytes);
+        bool is_fitting = glob_matches(pattern, text, GLOB_ANY_CASE);
+
+        head = glob_head_of(text);
+        assert_false(is_fitting && glob_head_excludes(&head, pattern));
+        excluded += glob_head_excludes(&head, pattern);
+        fitting += is_fitting;
+    }
+    assert_true(excluded > 1000 && fitting > 1000);
+    head = glob_head_of(slice_of("/api/v1/orders"));
+    assert_true(glob_head_excludes(&head, (struct slice){"/api/v1/users/*________", 15}));
+    assert_true(glob_head_excludes(&head, (struct slice){"/api/v1/orders/________", 15}));
+    assert_false(glob_head_excludes(&head, (struct slice){"/API/v1/*______________", 9}));
+    assert_false(glob_head_excludes(&head, (struct slice){"/api/v1xxxxxxxxxxxxxxxx", 7}));
+}
+
 static void test_glob_list_is_cut_at_commas(void **state)
 {
     struct glob_list list;
@@ -134,9 +176,9 @@ static void test_glob_list_has_an_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_glob_fits_the_whole_text), cmocka_unit_test(test_glob_passes_over_case_when_asked),
-        cmocka_unit_test(test_glob_does_not_blow_up),    cmocka_unit_test(test_glob_list_is_cut_at_commas),
-        cmocka_unit_test(test_glob_list_has_an_end),
+        cmocka_unit_test(test_glob_fits_the_whole_text),   cmocka_unit_test(test_glob_passes_over_case_when_asked),
+        cmocka_unit_test(test_glob_does_not_blow_up),      cmocka_unit_test(test_glob_head_excludes_nothing_that_fits),
+        cmocka_unit_test(test_glob_list_is_cut_at_commas), cmocka_unit_test(test_glob_list_has_an_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
