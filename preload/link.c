@@ -375,7 +375,13 @@ bool link_wants(enum wire_want what)
 {
     const struct wire_control *control = link_control();
 
-    return control && (atomic_load_explicit(&control->wanted, memory_order_relaxed) & what);
+    if (!control)
+        return false;
+    /* acquire; pairs with the agent's store of the version, which comes after its wishes. Until then the settings tell
+     * what it will want. */
+    if (atomic_load_explicit(&control->version, memory_order_acquire) == 0 && config.request_log)
+        return what == WIRE_WANT_UNSAMPLED;
+    return atomic_load_explicit(&control->wanted, memory_order_relaxed) & what;
 }
 
 bool link_crash_is_wanted(void)
