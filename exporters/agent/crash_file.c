@@ -121,11 +121,13 @@ static void set_exception(const json_t *report, struct process *process, const c
     const json_t *exception = json_object_get(report, "exception");
     char *stack = stack_text_new(crashed_thread(report), "", STACK_TEXT_MAX);
     char *type = strdup(text_of(exception, "class", signal)),
-         *message = strdup(text_of(exception, "message", text_of(report, "title", "")));
+         *message = strdup(text_of(exception, "message", text_of(report, "title", ""))),
+         *folder = strdup(text_of(json_object_get(report, "process"), "cwd", ""));
     struct process_exception noted = {.unix_ns = (uint64_t)json_integer_value(json_object_get(report, "time_unix_ns")),
                                       .type = type,
                                       .message = message,
-                                      .stacktrace = stack};
+                                      .stacktrace = stack,
+                                      .working_directory = folder && folder[0] != '\0' ? folder : NULL};
 
     add_frames(crashed_thread(report), &noted);
     read_id(text_of(json_object_get(report, "request"), "span_id", ""), noted.span_id);
@@ -134,6 +136,7 @@ static void set_exception(const json_t *report, struct process *process, const c
     free(type);
     free(message);
     free(stack);
+    free(folder);
     json_decref(noted.frames);
 }
 

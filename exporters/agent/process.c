@@ -199,6 +199,7 @@ static void exception_free(struct process_exception *exception)
     free(exception->type);
     free(exception->message);
     free(exception->stacktrace);
+    free(exception->working_directory);
     json_decref(exception->frames);
     free(exception);
 }
@@ -213,6 +214,7 @@ void process_set_exception(struct process *process, const struct process_excepti
     copy->type = strdup(exception->type);
     copy->message = strdup(exception->message);
     copy->stacktrace = strdup(exception->stacktrace);
+    copy->working_directory = exception->working_directory ? strdup(exception->working_directory) : NULL;
     json_incref(copy->frames);
     if (!copy->type || !copy->message || !copy->stacktrace) {
         exception_free(copy);

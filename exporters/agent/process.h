@@ -22,11 +22,13 @@ struct journal_origin;
 
 enum { PROCESS_FRAMES_MAX = 50 };
 
-/* What the process died of, for the span of the request that it worked on. Texts are UTF-8, never NULL. */
+/* What the process died of, for the span of the request that it worked on. Texts are UTF-8, NULL only where that is
+ * said. */
 struct process_exception {
     uint8_t span_id[8]; /* zero: no request is known */
     uint64_t unix_ns;
     char *type, *message, *stacktrace;
+    char *working_directory; /* NULL: not known */
     /* The calls as an array of { path, line, label }, the innermost first, at most PROCESS_FRAMES_MAX: the source file,
      * else the program or library; the line where it is known; the function, else the address. */
     json_t *frames;

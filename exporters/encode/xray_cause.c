@@ -95,6 +95,8 @@ static void add_crash(json_t *document, const struct span *span, const struct pr
     if (crash->frames_left_out > 0)
         json_set(exception, "truncated", json_integer((json_int_t)crash->frames_left_out));
     add_exception(document, span, exception);
+    if (crash->working_directory != NULL)
+        json_set(json_object_get(document, "cause"), "working_directory", json_string(crash->working_directory));
 }
 
 void xray_cause_add(json_t *document, const struct span *span)

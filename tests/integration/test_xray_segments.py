@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Segments of real programs: how they are named, what is marked as an error, fault or throttle, and why; requests that
+crash, or make 500 calls."""
+
+import os
+import signal
+import unittest
+
+import chain
+import servers
+from http_client import Connection, request_bytes
+from xray_test import XrayTest
+
+DATAGRAM_DOCUMENT_MAX = 65477
+CALLS = 500
+
+# AWS_XRAY_URL, the Host that a request comes with -> whether its segment is named by the Host.
+DYNAMIC = [
+    ("*4567-.*", {"4567-ws.gitpod.example": False, "localhost": False, "x4567-.y": True}),
+    ("*4567-WS.gitpod.example*", {"4567-ws.gitpod.example": True, "4567-WS.GITPOD.example:8080": True, "4568-ws.gitpod.example": False}),
+    ("shop.example", {"shop.example": True, "SHOP.Example": True, "shop.example:8080": False, "eshop.example": False}),
+    ("shop.example:808?", {"shop.example:8081": True, "shop.example:80": False, "shop.example": False}),
+    ("http://*", {"shop.example": False}),
+    ("*/path", {"shop.example": False}),
+    ("*", {"shop.example": True, "": False}),
+    ("", {"shop.example": False}),
+]
+
+
+class SegmentTest(XrayTest):
+    """A server, and what is asked of it."""
+
+    def ask(self, port, target="/size/5", **fields):
+        """One request on its own connection; `fields` may have a Host."""
+        host = fields.pop("Host", f"localhost:{port}")
+        with Connection(port) as connection:
+            connection.send(request_bytes("GET", target, host=host, fields=fields.items()))
+            return connection.read_response()
+
+
+class NamesTest(SegmentTest):
+    """The name of a segment."""
+
+    def name_of_one(self, **settings):
+        """The name of a segment of a server with these settings."""
+        self.daemon.clear()
+        self.ask(servers.httpd(self, "--threads", env=self.spanshim.env(**settings))[1])
+        return self.segment()["name"]
+
+    def test_fixed(self):
+        for settings, expected in (({"OTEL_SERVICE_NAME": "shop"}, "shop"),
+                                   ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=store"}, "store"),
+                                   ({"OTEL_SERVICE_NAME": "shop", "AWS_XRAY_TRACING_NAME": "till"}, "till"),
+                                   ({"AWS_XRAY_TRACING_NAME": "till"}, "till"),
+                                   ({"OTEL_SERVICE_NAME": "a|b<c>é\\"}, "abcé"),
+                                   ({}, "httpd")):
+            with self.subTest(settings):
+                self.assertEqual(expected, self.name_of_one(**settings))
+
+    def test_dynamic(self):
+        for pattern, hosts in DYNAMIC:
+            _, port = servers.httpd(self, "--threads", env=self.spanshim.env(OTEL_SERVICE_NAME="shop", AWS_XRAY_URL=pattern))
+            for host, is_name in hosts.items():
+                with self.subTest(pattern=pattern, host=host):
+                    self.daemon.clear()
+                    self.ask(port, Host=host)
+                    self.assertEqual(host if is_name else "shop", self.segment()["name"])
+
+    def test_falls_back_to_the_tracing_name(self):
+        self.assertEqual("till", self.name_of_one(AWS_XRAY_URL="nobody", AWS_XRAY_TRACING_NAME="till", OTEL_SERVICE_NAME="shop"))
+
+
+class FlagsTest(SegmentTest):
+    """error, throttle and fault, and the cause of a fault."""
+
+    def flags(self, document):
+        """Those that a document has."""
+        return {name for name in ("error", "throttle", "fault") if document.get(name)}
+
+    def test_statuses(self):
+        port = servers.httpd(self, "--threads")[1]
+        expected = {200: set(), 302: set(), 400: {"error"}, 404: {"error"}, 429: {"error", "throttle"}, 500: {"fault"}, 503: {"fault"}}
+        for status in expected:
+            self.ask(port, f"/status/{status}")
+        self.arrived(len(expected))
+        self.assertEqual(expected, {segment["http"]["response"]["status"]: self.flags(segment) for segment in self.daemon.segments()})
+        self.assertTrue(all("cause" not in segment for segment in self.daemon.segments()))
+
+    def test_client_side(self):
+        """The call that fails is marked like the request that fails of it."""
+        behind = servers.httpd(self, "--threads", env=self.spanshim.env(preload=False))[1]
+        port = chain.node(self, behind)
+        self.ask(port, "/status/429")
+        self.ask(port, "/status/500")
+        self.arrived(2, 2)
+        self.assertEqual([{"error", "throttle"}, {"fault"}],
+                         sorted((self.flags(node.document) for node in self.daemon.subsegments()), key=lambda one: "fault" in one))
+
+    def test_exception_because_upstream_refuses(self):
+        """Flask answers an exception with 500. That the connection was refused is told where HTTP was spoken before."""
+        server, behind = servers.httpd(self, "--threads", env=self.spanshim.env(preload=False))
+        port = chain.flask(self, behind)
+        self.ask(port)
+        server.kill()
+        self.assertEqual(500, self.ask(port).status)
+        (_, segment), (_, call) = self.arrived(2, 2)
+        self.assertEqual({"fault"}, self.flags(segment))
+        self.assertEqual((segment["id"], {"fault"}), (call.parent_id, self.flags(call.document)))
+        exception, = call.document["cause"]["exceptions"]
+        self.assertEqual("connection_refused", exception["type"])
+        self.assertNotIn("response", call.document.get("http", {}))
+
+    def test_crash_while_serving(self):
+        server, port = servers.httpd(self, "--threads")
+        with Connection(port) as connection:
+            connection.send(request_bytes("GET", "/delay/60000", host=connection.host))
+            self.wait_for_requests(1)
+            os.kill(server.pid, signal.SIGSEGV)
+            server.wait()
+        segment = self.segment()
+        self.assertEqual({"fault"}, self.flags(segment))
+        self.assertNotIn("response", segment["http"])
+        exception, = segment["cause"]["exceptions"]
+        self.assertEqual("SIGSEGV", exception["type"])
+        self.assertEqual(str(self.directory), segment["cause"]["working_directory"])
+        self.assertIn("main", [frame["label"] for frame in exception["stack"]])
+        self.assertTrue(all("/" not in frame["path"] for frame in exception["stack"]))
+
+    def test_killed_while_serving(self):
+        server, port = servers.httpd(self, "--threads")
+        with Connection(port) as connection:
+            connection.send(request_bytes("GET", "/delay/60000", host=connection.host))
+            self.wait_for_requests(1)
+            server.kill()
+        segment = self.segment()
+        self.assertEqual({"fault"}, self.flags(segment))
+        self.assertEqual(["process_exited"], [one["type"] for one in segment["cause"]["exceptions"]])
+
+
+class ManyCallsTest(SegmentTest):
+    """A request that makes many calls."""
+
+    def test_many_calls(self):
+        """All of them arrive, and no document is longer than a datagram takes."""
+        behind = servers.httpd(self, "--threads", env=self.spanshim.env(preload=False))[1]
+        port = chain.flask(self, behind)
+        self.assertEqual(200, self.ask(port, f"/size/5?times={CALLS}").status)
+        (segment,), calls = self.arrived(1, CALLS)
+        self.assertLessEqual(self.daemon.largest, DATAGRAM_DOCUMENT_MAX)
+        self.assertEqual({segment["id"]}, {call.parent_id for call in calls})
+        self.assertEqual({segment["trace_id"]}, {call.trace_id for call in calls})
+        self.assertEqual({("localhost", 200)} if calls[0].name == "localhost" else {("127.0.0.1", 200)},
+                         {(call.name, call.document["http"]["response"]["status"]) for call in calls})
+        self.assertTrue(any(call.is_lone for call in calls))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
