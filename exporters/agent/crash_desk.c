@@ -24,6 +24,7 @@
 #include <jansson.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -59,10 +60,21 @@ struct crash_case {
 
 static struct {
     struct loop *loop;
-    int helper; /* -1: none */
+    int helper;     /* -1: none */
+    bool has_ended; /* it was there, and is gone */
     void (*helper_gone)(void);
     struct crash_case *first;
 } desk = {.helper = -1}; /* loop only */
+
+/* Then this worker ends, and the next one has a helper: it goes on with what ours was asked for. */
+static bool helper_has_ended(void)
+{
+    struct pollfd socket = {.fd = desk.helper};
+
+    if (!desk.has_ended && desk.helper >= 0 && poll(&socket, 1, 0) == 1)
+        desk.has_ended = (socket.revents & (POLLHUP | POLLERR)) != 0;
+    return desk.has_ended;
+}
 
 static void advance(void *arg);
 
@@ -274,14 +286,26 @@ static bool take_words(struct crash_case *self)
     return true;
 }
 
+static bool has_report(const struct crash_case *self)
+{
+    json_t *report = self->length > 0 ? json_loadb(self->text, self->length, 0, NULL) : NULL;
+    bool is_there = json_is_object(report);
+
+    json_decref(report);
+    return is_there;
+}
+
 static void on_words(void *arg, int fd, uint32_t events)
 {
     struct crash_case *self = arg;
 
     (void)fd;
     (void)events;
-    if (!take_words(self))
+    if (!take_words(self)) {
+        if (helper_has_ended() && !has_report(self))
+            return;
         finish_reading(self);
+    }
     start_readings();
 }
 
@@ -328,6 +352,8 @@ static void start_readings(void)
     struct crash_case *next;
     unsigned holding_count = 0, reading_count = 0;
 
+    if (helper_has_ended())
+        return;
     for (const struct crash_case *each = desk.first; each; each = each->next) {
         reading_count += each->pipe >= 0;
         holding_count += each->pipe >= 0 && each->is_held;
@@ -526,6 +552,7 @@ static void on_helper(void *arg, int fd, uint32_t events)
     loop_fd_remove(desk.loop, fd);
     close(fd);
     desk.helper = -1;
+    desk.has_ended = true;
     desk.helper_gone();
 }
 
@@ -533,6 +560,7 @@ void crash_desk_init(struct loop *loop, int helper, void (*helper_gone)(void))
 {
     desk.loop = loop;
     desk.helper = helper;
+    desk.has_ended = false;
     desk.helper_gone = helper_gone;
     crash_death_init(loop);
     if (helper >= 0)

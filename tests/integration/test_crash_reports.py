@@ -179,6 +179,20 @@ class AgentDiesTest(CrashTest):
         self.assertEqual("/null", report["request"]["path"])
         wait_until(lambda: processes.children(self.spanshim.worker_pid), what="a new helper")
 
+    def test_helper_is_killed_while_a_process_waits(self):
+        """The next worker's helper reads it."""
+        server, port = self.start(SPANSHIM_CRASH_TIMEOUT="20000")
+        self.wait_for_processes(1)
+        helper, = processes.children(self.spanshim.worker_pid)
+        os.kill(helper, signal.SIGSTOP)
+        self.ask(port, "/null")
+        wait_until(lambda: self.is_waiting(server.pid), what="the crash")
+        os.kill(helper, signal.SIGKILL)
+        self.assertEqual(-signal.SIGSEGV, server.popen.wait(PATIENCE_S))
+        report, = self.reports()
+        self.assertEqual("/null", report["request"]["path"])
+        self.assertEqual("write_to_null", report["threads"][0]["frames"][0]["function"])
+
     def test_reader_is_stopped(self):
         server, port = self.start()
         self.wait_for_processes(1)

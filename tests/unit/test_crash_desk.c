@@ -18,6 +18,7 @@
 #include "tests/support/wire_writer.h"
 
 #include <dirent.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -390,6 +391,33 @@ static void test_crash_desk_notices_the_helpers_end(void **state)
     assert_false(crash_desk_can_read());
 }
 
+/* The helper is gone, but that is not heard yet: a process that waits is left to the next worker and its helper. */
+static void test_crash_desk_leaves_who_waits_to_the_next_worker(void **state)
+{
+    struct wire_crash *shared = crash_in(WIRE_CRASH_READY, crash);
+    struct pollfd end = {.fd = test.helper};
+    json_t *report;
+
+    (void)state;
+    (void)shutdown(test.helper, SHUT_WR);
+    while (!(end.revents & POLLHUP))
+        assert_int_equal(poll(&end, 1, PATIENCE_MS), 1);
+    assert_true(crash_desk_look(&test.source, 0));
+    run_until(helper_is_gone);
+    assert_int_equal(atomic_load(&shared->state), WIRE_CRASH_READING);
+    assert_null(only_report());
+    crash_desk_deinit();
+    assert_int_equal(crash_helper_start(&test.helper), 0);
+    crash_desk_init(test.loop, test.helper, note_helper);
+    assert_true(crash_desk_look(&test.source, 0));
+    run_until(is_released);
+    (void)dying_end(&test.dying);
+    run_until(is_filed);
+    report = only_report();
+    assert_int_equal(json_array_size(json_object_get(report, "threads")), 1);
+    json_decref(report);
+}
+
 static void kill_itself(void)
 {
     (void)raise(SIGKILL);
@@ -462,6 +490,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_crash_desk_reads_no_stranger, setup, teardown),
         cmocka_unit_test_setup_teardown(test_crash_desk_reads_nobody_elses_process, setup, teardown),
         cmocka_unit_test_setup_teardown(test_crash_desk_notices_the_helpers_end, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_crash_desk_leaves_who_waits_to_the_next_worker, setup, teardown),
         cmocka_unit_test_setup_teardown(test_crash_desk_reports_a_kill, setup, teardown),
         cmocka_unit_test_setup_teardown(test_crash_desk_files_no_ordinary_end, setup, teardown),
         cmocka_unit_test_setup_teardown(test_crash_desk_reports_no_death_of_a_crash_told_before, setup, teardown),
