@@ -45,7 +45,7 @@ bool container_may_ask(const char *url)
     bool may = parts != NULL && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
                curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
                curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
-               (strcmp(scheme, "https") == 0 || is_own_address(host));
+               (strcmp(scheme, "https") == 0 || (strcmp(scheme, "http") == 0 && is_own_address(host)));
 
     curl_free(scheme);
     curl_free(host);

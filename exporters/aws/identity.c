@@ -148,7 +148,8 @@ static void find_region(struct identity *identity)
     }
     if (identity->metadata != NULL && metadata_get(identity->metadata, REGION_PATH, on_region, identity) == 0)
         return;
-    complain(identity, "no region: set AWS_REGION");
+    if (identity->error[0] == '\0')
+        complain(identity, "no region: set AWS_REGION");
     finish(identity);
 }
 
