@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How long encoding takes per span: batches of 512 typical server spans of one process, in each form that OTLP has.
- * Goal: 1000 ns for protobuf. */
+/* How long encoding takes per span: batches of 512 typical server spans of one process, in each form that OTLP has,
+ * and as X-Ray's documents. Goal: 1000 ns for protobuf. */
 #include "exporters/agent/process.h"
 #include "exporters/agent/resource.h"
 #include "exporters/agent/span.h"
@@ -8,6 +8,7 @@
 #include "exporters/encode/gzip.h"
 #include "exporters/encode/otlp_json.h"
 #include "exporters/encode/otlp_trace.h"
+#include "exporters/encode/xray_document.h"
 #include "otlp.pb-c.h"
 #include "tests/support/sample_request.h"
 
@@ -58,7 +59,14 @@ static const struct form forms[] = {
     {"http/json, file", make_json},
 };
 
-/* Nanoseconds and bytes per span. False: it can't be encoded. */
+/* Nanoseconds and bytes per span. */
+static void report(const char *name, uint64_t all_ns, size_t batch_length)
+{
+    (void)printf("%-20s %5llu ns and %4zu bytes a span\n", name, (unsigned long long)(all_ns / BATCH / BATCHES),
+                 batch_length / BATCH);
+}
+
+/* False: it can't be encoded. */
 static bool measure(const struct form *form, const struct span *const *list)
 {
     struct otlp_limits limits = {.attribute_count = 128, .attribute_length = UINT32_MAX};
@@ -74,11 +82,26 @@ static bool measure(const struct form *form, const struct span *const *list)
             form->make(&out, bytes, length) < 0)
             return false;
     }
-    uint64_t each_ns = (cpu_ns() - start_ns) / BATCH / BATCHES;
-    (void)printf("%-20s %5llu ns and %4zu bytes a span\n", form->name, (unsigned long long)each_ns,
-                 (out.length > 0 ? out.length : length) / BATCH);
+    report(form->name, cpu_ns() - start_ns, out.length > 0 ? out.length : length);
     buffer_deinit(&out);
     otlp_encoder_free(encoder);
+    return true;
+}
+
+static bool measure_xray(const char *name, bool has_metadata, const struct span *const *list)
+{
+    struct xray_options options = {.has_metadata = has_metadata, .document_max = XRAY_DATAGRAM_DOCUMENT_MAX};
+    struct buffer out = {0};
+    size_t dropped;
+    uint64_t start_ns = cpu_ns();
+
+    for (unsigned i = 0; i < BATCHES; i++) {
+        out.length = 0;
+        if (xray_documents_append(list, BATCH, &options, &out, &dropped) < 0)
+            return false;
+    }
+    report(name, cpu_ns() - start_ns, out.length);
+    buffer_deinit(&out);
     return true;
 }
 
@@ -89,7 +112,7 @@ int main(void)
     const struct span *list[BATCH];
     struct settings *settings = settings_new(NULL, 0, NULL);
     struct resource *resource = resource_new(&(struct resource_facts){.executable = "/usr/sbin/nginx"}, settings);
-    struct process process = {.pid = 4711, .resource = resource};
+    struct process process = {.pid = 4711, .resource = resource, .xray_name = "shop"};
     bool is_good = true;
 
     for (unsigned i = 0; i < BATCH; i++) {
@@ -100,6 +123,7 @@ int main(void)
     }
     for (size_t i = 0; is_good && i < sizeof(forms) / sizeof(forms[0]); i++)
         is_good = measure(&forms[i], list);
+    is_good = is_good && measure_xray("xray", true, list) && measure_xray("xray, no metadata", false, list);
     resource_free(resource);
     settings_unref(settings);
     return is_good ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -31,7 +31,7 @@ struct xray_options {
 };
 
 /* The batch as complete documents of compact JSON, behind the payload's content, each ended by LF; there is no other LF
- * in them. *ret_dropped: spans that fit into no document, whatever was shed. 0, -ENOMEM or -EFBIG. Context: loop. */
+ * in them. *ret_dropped: documents that were too large, whatever was shed. 0, -ENOMEM or -EFBIG. Context: loop. */
 int xray_documents_append(const struct span *const *spans, size_t count, const struct xray_options *options,
                           struct buffer *payload, size_t *ret_dropped);
 

@@ -52,9 +52,9 @@ static bool set_apart(json_t *document, json_t *alone)
     return true;
 }
 
-static void drop_metadata(json_t *document)
+static bool drop_metadata(json_t *document)
 {
-    (void)json_object_del(document, "metadata");
+    return json_object_del(document, "metadata") == 0;
 }
 
 /* Documents have one at most. */
@@ -63,48 +63,54 @@ static json_t *exception_of(const json_t *document)
     return json_array_get(json_object_get(json_object_get(document, "cause"), "exceptions"), 0);
 }
 
-static void keep_frames(json_t *document, size_t kept)
+static bool keep_frames(json_t *document, size_t kept)
 {
     json_t *exception = exception_of(document), *stack = json_object_get(exception, "stack");
     size_t count = json_array_size(stack);
     json_int_t truncated = json_integer_value(json_object_get(exception, "truncated"));
 
     if (count <= kept)
-        return;
+        return false;
     while (json_array_size(stack) > kept)
         (void)json_array_remove(stack, kept);
     json_set(exception, "truncated", json_integer(truncated + (json_int_t)(count - kept)));
     if (kept == 0)
         (void)json_object_del(exception, "stack");
+    return true;
 }
 
-static void keep_ten_frames(json_t *document)
+static bool keep_ten_frames(json_t *document)
 {
-    keep_frames(document, FRAMES_KEPT);
+    return keep_frames(document, FRAMES_KEPT);
 }
 
-static void drop_stack(json_t *document)
+static bool drop_stack(json_t *document)
 {
-    keep_frames(document, 0);
+    return keep_frames(document, 0);
 }
 
-static void cut_message(json_t *document)
+static bool cut_message(json_t *document)
 {
-    json_t *exception = exception_of(document);
-    const char *message = json_text_of(exception, "message");
+    json_t *exception = exception_of(document), *message = json_object_get(exception, "message");
+    struct slice text = {json_string_value(message), json_string_length(message)};
+    json_t *cut = xray_text(text, XRAY_STRING_MAX);
+    bool is_shorter = json_string_length(cut) < text.length;
 
-    if (message != NULL)
-        json_set(exception, "message", xray_text((struct slice){message, strlen(message)}, XRAY_STRING_MAX));
+    if (is_shorter)
+        json_set(exception, "message", json_incref(cut));
+    json_decref(cut);
+    return is_shorter;
 }
 
-static void drop_annotations(json_t *document)
+static bool drop_annotations(json_t *document)
 {
-    (void)json_object_del(document, "annotations");
+    return json_object_del(document, "annotations") == 0;
 }
 
-/* Only these members stay. */
-static void keep(json_t *object, const char *const *kept)
+/* Only these members stay. False: there are no others. */
+static bool keep(json_t *object, const char *const *kept)
 {
+    size_t size = json_object_size(object);
     const char *key;
     json_t *value;
     void *next;
@@ -118,29 +124,41 @@ static void keep(json_t *object, const char *const *kept)
         if (*found == NULL)
             (void)json_object_del(object, key);
     }
+    return json_object_size(object) < size;
 }
 
-static void keep_least_of_request(json_t *document)
+/* The same of an object within one, which goes when it is empty then: the schema has no empty ones. */
+static bool keep_in(json_t *object, const char *key, const char *const *kept)
+{
+    json_t *inner = json_object_get(object, key);
+    bool is_shorter = keep(inner, kept);
+
+    if (json_object_size(inner) == 0)
+        (void)json_object_del(object, key);
+    return is_shorter;
+}
+
+static bool keep_least_of_request(json_t *document)
 {
     static const char *const kept[] = {"method", "url", NULL};
 
-    keep(json_object_get(json_object_get(document, "http"), "request"), kept);
+    return keep_in(json_object_get(document, "http"), "request", kept);
 }
 
-static void drop_others(json_t *document)
+static bool drop_others(json_t *document)
 {
     static const char *const kept[] = {"name",      "id",         "trace_id", "parent_id",   "type",
-                                       "namespace", "start_time", "end_time", "error",       "throttle",
-                                       "fault",     "http",       "metadata", "in_progress", NULL};
+                                       "namespace", "start_time", "end_time", "in_progress", "error",
+                                       "throttle",  "fault",      "http",     "metadata",    NULL};
     static const char *const kept_of_http[] = {"response", NULL};
+    bool is_shorter = keep(document, kept);
 
-    keep(document, kept);
-    keep(json_object_get(document, "http"), kept_of_http);
+    return keep_in(document, "http", kept_of_http) || is_shorter;
 }
 
 static const struct {
     const char *name;
-    void (*take)(json_t *document);
+    bool (*take)(json_t *document); /* false: there was nothing to be shed */
 } steps[] = {
     {"metadata", drop_metadata}, {"stack_10", keep_ten_frames},     {"stack", drop_stack},
     {"message", cut_message},    {"annotations", drop_annotations}, {"request", keep_least_of_request},
@@ -161,6 +179,22 @@ static void note(json_t *document, json_t *taken, const char *step)
     (void)json_object_set(object_in(object_in(document, "metadata"), "default"), "spanshim.shed", taken);
 }
 
+/* One more thing goes. 0, or -EMSGSIZE: nothing is left that could. */
+static int shed_more(json_t *document, json_t *alone, size_t *step, json_t *taken)
+{
+    if (set_apart(document, alone))
+        return 0;
+    while (*step < STEP_COUNT) {
+        size_t i = (*step)++;
+
+        if (steps[i].take(document)) {
+            note(document, taken, steps[i].name);
+            return 0;
+        }
+    }
+    return -EMSGSIZE;
+}
+
 int xray_shed_write(json_t *document, size_t max, struct buffer *payload, json_t *alone)
 {
     size_t start = payload->length, step = 0;
@@ -169,15 +203,9 @@ int xray_shed_write(json_t *document, size_t max, struct buffer *payload, json_t
 
     while (r == 0 && payload->length - start > max + 1) {
         payload->length = start;
-        if (!set_apart(document, alone)) {
-            if (step == STEP_COUNT) {
-                r = -EMSGSIZE;
-                break;
-            }
-            steps[step].take(document);
-            note(document, taken, steps[step++].name);
-        }
-        r = write_line(document, payload);
+        r = shed_more(document, alone, &step, taken);
+        if (r == 0)
+            r = write_line(document, payload);
     }
     if (r < 0)
         payload->length = start;

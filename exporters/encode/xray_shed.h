@@ -19,8 +19,8 @@ struct buffer;
  *   annotations   left out
  *   request       of http.request, only method and URL stay
  *   others        all that X-Ray does not require, but for the flags and the response's status
- * metadata.default["spanshim.shed"] lists the steps that have a name. 0; -EMSGSIZE: it is too large even so; -ENOMEM,
- * -EFBIG. The payload's content is as before when it is not 0. Context: loop. */
+ * metadata.default["spanshim.shed"] lists the steps with a name that took something. 0; -EMSGSIZE: it is too large even
+ * so; -ENOMEM, -EFBIG. The payload's content is as before when it is not 0. Context: loop. */
 int xray_shed_write(json_t *document, size_t max, struct buffer *payload, json_t *alone);
 
 #endif

@@ -149,6 +149,30 @@ const json_t *xray_encode_one(void)
     return json_array_get(all, 0);
 }
 
+static void collect_ids(const json_t *list, json_t *ids)
+{
+    json_t *document;
+    size_t i;
+
+    json_array_foreach(list, i, document)
+    {
+        const char *id = json_string_value(json_object_get(document, "id"));
+
+        assert_null(json_object_get(ids, id));
+        (void)json_object_set_new(ids, id, json_true());
+        collect_ids(json_object_get(document, "subsegments"), ids);
+    }
+}
+
+void xray_assert_all_arrived(size_t count)
+{
+    json_t *ids = json_object();
+
+    collect_ids(documents, ids);
+    assert_int_equal(json_object_size(ids), count);
+    json_decref(ids);
+}
+
 size_t xray_dropped(void)
 {
     return dropped;

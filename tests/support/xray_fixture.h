@@ -38,7 +38,10 @@ const json_t *xray_encode_one(void);
  * Context: test. */
 const json_t *xray_encode_scarcely(void *(*scarce_malloc)(size_t size));
 
-/* How many spans the last one dropped. Context: test. */
+/* Have the documents of the last one, with those embedded in them, so many different ids? Context: test. */
+void xray_assert_all_arrived(size_t count);
+
+/* How many documents the last one dropped. Context: test. */
 size_t xray_dropped(void);
 
 /* Is this member what the JSON text (with ' for ") says? NULL: it isn't there. Context: test. */

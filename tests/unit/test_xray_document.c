@@ -68,6 +68,7 @@ static void test_xray_document_calls_beyond_thirty_go_alone(void **state)
         xray_assert_member(json_array_get(documents, i), "type", "'subsegment'");
         xray_assert_member(json_array_get(documents, i), "parent_id", "'01000000cdcdcdcd'");
     }
+    xray_assert_all_arrived(1 + 500);
     assert_int_equal(xray_dropped(), 0);
 }
 

@@ -145,6 +145,7 @@ static void test_xray_shed_sends_the_newest_calls_on_their_own(void **state)
     size_t embedded = json_array_size(subsegments);
     assert_in_range(embedded, 2, 10);
     assert_int_equal(json_array_size(documents), 1 + XRAY_EMBEDDED_MAX - embedded);
+    xray_assert_all_arrived(1 + XRAY_EMBEDDED_MAX);
     xray_assert_member(json_array_get(subsegments, 0), "id", "'02000000cdcdcdcd'"); /* the oldest */
     assert_null(steps_of(segment));
     assert_int_equal(xray_dropped(), 0);
@@ -172,7 +173,20 @@ static void test_xray_shed_keeps_long_texts_within_a_datagram(void **state)
     xray_options.has_metadata = true;
     const json_t *documents = xray_encode(); /* which checks the limit */
     assert_true(json_array_size(documents) > 1 + 500 - XRAY_EMBEDDED_MAX);
+    xray_assert_all_arrived(1 + 500);
     assert_int_equal(xray_dropped(), 0);
+}
+
+/* The schema has no empty objects: the fixture would not take one. */
+static void test_xray_shed_leaves_no_empty_object(void **state)
+{
+    (void)state;
+    struct wire_request *call = xray_add_call(NULL);
+    memset(call->parent_span_id, 1, sizeof(call->parent_span_id));
+    call->status = 0;
+    for (xray_options.document_max = 600; json_array_size(xray_encode()) > 0; xray_options.document_max--)
+        ;
+    assert_true(xray_options.document_max < 400);
 }
 
 static void test_xray_shed_counts_what_fits_nowhere(void **state)
@@ -192,6 +206,7 @@ int main(void)
         TEST(leaves_what_fits_as_it_is),
         TEST(sends_the_newest_calls_on_their_own),
         TEST(keeps_long_texts_within_a_datagram),
+        TEST(leaves_no_empty_object),
         TEST(counts_what_fits_nowhere),
     };
 
