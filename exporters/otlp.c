@@ -28,6 +28,7 @@ struct otlp {
     struct buffer json;             /* before it is compressed or framed */
     struct http_endpoint *endpoint; /* NULL: it is signed */
     struct aws_call *call;          /* NULL: it isn't */
+    char said[AWS_SAID_SIZE];       /* of signing */
     struct otlp_limits limits;
     bool is_json;
     bool is_grpc;
@@ -202,10 +203,13 @@ static void on_response(void *arg, const struct http_response *response)
     struct otlp *otlp = arg;
     struct exporter_result result;
 
-    if (otlp->call != NULL && is_about_signing(response))
+    if (otlp->call != NULL && is_about_signing(response)) {
         aws_answer_read(response, aws_call_origin(otlp->call), &result);
-    else
+        aws_answer_say_once(otlp->said, &result);
+    } else {
         otlp_answer_read(otlp->settings, otlp->shown_url, response, &result);
+        otlp->said[0] = '\0';
+    }
     otlp->done(otlp->arg, &result);
 }
 

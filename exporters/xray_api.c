@@ -34,6 +34,7 @@ struct api {
     size_t sent, next;             /* bytes of it that X-Ray has, and will have after this call */
     uint64_t rejected_count;
     char error[256]; /* what X-Ray said of those */
+    char said[AWS_SAID_SIZE];
     exporter_done *done;
     void *arg;
 };
@@ -124,6 +125,7 @@ static void finish(struct api *api, struct exporter_result *result)
         if (result->error[0] == '\0')
             memcpy(result->error, api->error, sizeof(result->error));
     }
+    aws_answer_say_once(api->said, result);
     api->done(api->arg, result);
 }
 

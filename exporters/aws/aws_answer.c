@@ -6,6 +6,7 @@
 #include "exporters/encode/utf8.h"
 #include "exporters/exporter.h"
 
+#include <assert.h>
 #include <jansson.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -158,4 +159,14 @@ void aws_answer_read(const struct http_response *response, const char *origin, s
     (void)snprintf(ret_result->error, sizeof(ret_result->error), "%d%s%.40s: %s%s%.60s%s", response->status,
                    code[0] != '\0' ? " " : "", code, remedy, words[0] != '\0' ? " (" : "", words,
                    words[0] != '\0' ? ")" : "");
+}
+
+void aws_answer_say_once(char said[AWS_SAID_SIZE], struct exporter_result *result)
+{
+    static_assert(sizeof(result->error) == AWS_SAID_SIZE, "a line fits");
+
+    if (strcmp(said, result->error) == 0)
+        result->error[0] = '\0';
+    else
+        memcpy(said, result->error, AWS_SAID_SIZE);
 }

@@ -9,7 +9,7 @@
 struct exporter_result; /* exporters/exporter.h */
 struct http_response;   /* agent/http_client.h */
 
-enum { AWS_CODE_MAX = 64, AWS_WORDS_MAX = 120 };
+enum { AWS_CODE_MAX = 64, AWS_WORDS_MAX = 120, AWS_SAID_SIZE = 256 };
 
 /* A text of AWS's as part of a line: valid, bounded by `size` and AWS_WORDS_MAX. Context: pure. */
 void aws_answer_words(const char *text, char *out, size_t size);
@@ -24,5 +24,9 @@ bool aws_answer_is_about_credentials(const char *code);
 /* What an answer other than 200 means, with one line: to be tried again, or refused for good. origin: where the
  * credentials came from. Context: pure, within done. */
 void aws_answer_read(const struct http_response *response, const char *origin, struct exporter_result *ret_result);
+
+/* What goes wrong each time is said once, until something else is said or all is well. said: what was said last; empty
+ * at first. Context: pure. */
+void aws_answer_say_once(char said[AWS_SAID_SIZE], struct exporter_result *result);
 
 #endif
