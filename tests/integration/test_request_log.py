@@ -10,6 +10,7 @@ import servers
 from harness import BARE, ShimTest, Traffic, in_parallel
 from http_client import request_bytes
 from processes import wait_until
+from xray_daemon import XrayDaemon
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 TRACEPARENT = f"00-{TRACE}-b7ad6b7169203331-"
@@ -100,6 +101,20 @@ class RequestLogTest(ShimTest):
         self.assertEqual((XRAY_TRACE[2:].replace("-", ""), False, False), (row["trace_id"], row["sampled"], row["xray_sampled"]))
         self.assertTrue(self.logged(traffic, "/kept")["sampled"])
         self.assertEqual(["/kept"], [span["attributes"]["url.path"] for span in self.spans(1)])
+
+    def test_sampled_out_of_xray(self):
+        """X-Ray and the other destinations decide by themselves; the log has all."""
+        daemon = XrayDaemon()
+        self.addCleanup(daemon.close)
+        traffic = self.serve(AWS_XRAY_DAEMON_ADDRESS=daemon.address, OTEL_BSP_SCHEDULE_DELAY=50)
+        for target, sampled in (("/out", 0), ("/in", 1)):
+            row = self.logged(traffic, target, ("X-Amzn-Trace-Id", f"Root={XRAY_TRACE};Sampled={sampled}"))
+            self.assertEqual((XRAY_TRACE[2:].replace("-", ""), True, bool(sampled)), (row["trace_id"], row["sampled"], row["xray_sampled"]))
+        daemon.wait_for(segments=1)
+        self.assertTrue(self.spanshim.flush())
+        daemon.settle()
+        self.assertEqual(["/in"], [one["http"]["request"]["url"][-3:] for one in daemon.segments()])
+        self.assertEqual({"/in", "/out"}, {span["attributes"]["url.path"] for span in self.spans(2)})
 
     def test_sampled_out_and_killed(self):
         """What was open when the process died is in the log, too."""
