@@ -222,6 +222,7 @@ class MetadataSink(CredentialsSink):
 
     def __init__(self, key, life_s=3600):
         self._tokens = set()
+        self.texts = {}  # what else it answers, by path
         super().__init__(key, life_s)
 
     def forget_tokens(self):
@@ -244,4 +245,5 @@ class MetadataSink(CredentialsSink):
         texts = {"/latest/meta-data/iam/security-credentials/": self.role,
                  f"/latest/meta-data/iam/security-credentials/{self.role}": self._credentials(),
                  "/latest/meta-data/placement/region": self.region}
+        texts.update(self.texts)
         return (200, texts[path]) if path in texts else (404, "")
