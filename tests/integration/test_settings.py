@@ -35,6 +35,8 @@ TYPES = {
 }
 # What a setting needs beside it to be looked at.
 BESIDE = {"OTEL_TRACES_SAMPLER_ARG": {"OTEL_TRACES_SAMPLER": "traceidratio"}}
+# Good ones where not any of the type will do.
+GOOD = {"AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000"}
 # One line each, whatever they are set to.
 NEVER_GOOD = {"OTEL_CONFIG_FILE", "OTEL_EXPERIMENTAL_CONFIG_FILE"}
 
@@ -42,7 +44,7 @@ NEVER_GOOD = {"OTEL_CONFIG_FILE", "OTEL_EXPERIMENTAL_CONFIG_FILE"}
 def values_of(row):
     """A good and a bad value for a row of `spanshim settings --json`."""
     good, bad = TYPES[row["type"]]
-    return good or row["range"].replace("..", "|").split("|")[-1], bad
+    return GOOD.get(row["name"]) or good or row["range"].replace("..", "|").split("|")[-1], bad
 
 
 class SettingsTest(unittest.TestCase):
