@@ -88,7 +88,10 @@ static void add_crash(json_t *document, const struct span *span, const struct pr
     set_true(document, "fault");
     json_set(exception, "type", json_string(crash->type));
     json_set(exception, "message", json_string(crash->message));
-    json_array_foreach(crash->frames, i, frame)(void) json_array_append_new(stack, make_frame(frame));
+    json_array_foreach(crash->frames, i, frame)
+    {
+        (void)json_array_append_new(stack, make_frame(frame));
+    }
     if (json_array_size(stack) > 0)
         json_set(exception, "stack", json_incref(stack));
     json_decref(stack);
