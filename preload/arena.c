@@ -35,6 +35,11 @@ int arena_init(void)
     return -ENOMEM;
 }
 
+bool arena_has(uintptr_t address)
+{
+    return address - (uintptr_t)arena.base < arena.size;
+}
+
 void arena_unlock(void)
 {
     enum { PAGE = 4096 };

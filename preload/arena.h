@@ -5,11 +5,15 @@
 #define SPANSHIM_ARENA_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 /* Reserve the mapping: the largest of a few sizes that the limits allow. 0 or -errno. Context: start. */
 int arena_init(void);
+
+/* Is this address in the mapping? Context: hook; signal-safe. */
+bool arena_has(uintptr_t address);
 
 /* The program has locked all its memory: give back what the arena does not use. Context: hook; system calls. */
 void arena_unlock(void);

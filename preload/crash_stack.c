@@ -162,14 +162,14 @@ void crash_stack_after_fork(void)
         atomic_store_explicit(&stacks.owners[own - 1], process_pid(), memory_order_relaxed);
 }
 
-static bool is_ours(const void *address)
+bool crash_stack_has(uintptr_t address)
 {
     uint32_t count = atomic_load_explicit(&stacks.count, memory_order_relaxed);
 
     for (uint32_t i = 0; i < CHUNKS_MAX && i * CHUNK_STACKS < count; i++) {
         const char *chunk = atomic_load_explicit(&stacks.chunks[i], memory_order_acquire);
 
-        if (chunk && (uintptr_t)address - (uintptr_t)chunk < CHUNK_SIZE)
+        if (chunk && address - (uintptr_t)chunk < CHUNK_SIZE)
             return true;
     }
     return false;
@@ -190,7 +190,7 @@ int crash_sigaltstack(const stack_t *stack, stack_t *ret_before)
 
     if (result != 0 || !stacks.is_on)
         return result;
-    if (ret_before && is_ours(ret_before->ss_sp))
+    if (ret_before && crash_stack_has((uintptr_t)ret_before->ss_sp))
         *ret_before = (stack_t){.ss_flags = SS_DISABLE};
     if (!stack || sys_call2(SYS_sigaltstack, 0, (long)&now) != 0)
         return 0;

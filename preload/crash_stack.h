@@ -7,6 +7,7 @@
 #define SPANSHIM_CRASH_STACK_H
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Reserve some, and give this thread one. Context: start. */
@@ -23,6 +24,9 @@ void crash_stack_use(uint32_t number);
 
 /* sigaltstack(), as without us. Context: hook; signal-safe; sets errno. */
 int crash_sigaltstack(const stack_t *stack, stack_t *ret_before);
+
+/* Is this address in memory that was reserved for stacks? Context: hook; signal-safe. */
+bool crash_stack_has(uintptr_t address);
 
 /* The program has locked all its memory: stacks need not be there before they are used. Context: hook; system calls. */
 void crash_stack_unlock(void);

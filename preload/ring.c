@@ -395,6 +395,13 @@ void ring_before_sandbox(void)
     ring_wake();
 }
 
+bool ring_has(uintptr_t address)
+{
+    struct wire_ring *ring = ring_current();
+
+    return ring && address - (uintptr_t)ring < ring->mapping_size;
+}
+
 void ring_unlock(void)
 {
     struct wire_ring *ring = ring_current();

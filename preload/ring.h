@@ -81,6 +81,9 @@ void ring_wake(void);
 /* Tell the agent of this process's crash, asleep or not. Context: signal-safe; a system call. */
 void ring_crash_bell(void);
 
+/* Is this address in the mapping? Context: hook; signal-safe. */
+bool ring_has(uintptr_t address);
+
 /* The program has locked all its memory: give back the lanes that were never used. Context: hook; system calls. */
 void ring_unlock(void);
 
