@@ -105,7 +105,7 @@ bool propagation_field(struct propagation *propagation, const char *name, size_t
 bool propagation_done(struct propagation *propagation);
 
 /* Contexts of other traces than the adopted one that the head's other formats name, each once: for links. Returns how
- * many. After propagation_done. Context: pure; signal-safe. */
+ * many. After propagation_done has found one. Context: pure; signal-safe. */
 size_t propagation_others(const struct propagation *propagation,
                           const struct trace_context *ret_others[PROPAGATION_FORMAT_COUNT]);
 

@@ -389,6 +389,14 @@ static void note_response(struct transfer_legs *legs, const struct source *sourc
     legs->first_byte_us = first_byte;
 }
 
+/* Does the answer say how long its body is? */
+static bool has_length(const struct source *source)
+{
+    curl_off_t length = -1;
+
+    return source->getinfo(source->handle, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length) == CURLE_OK && length >= 0;
+}
+
 /* libcurl counts a request's bytes until the next one begins. */
 static void note_sizes(struct wire_request *request, const struct source *source)
 {
@@ -396,7 +404,7 @@ static void note_sizes(struct wire_request *request, const struct source *source
     request->response_body_size = (uint64_t)ask_count(source, CURLINFO_SIZE_DOWNLOAD_T);
     request->flags |= WIRE_REQUEST_BODY_SEEN;
     if (request->status != 0)
-        request->flags |= WIRE_REQUEST_RESPONSE_BODY_SEEN;
+        request->flags |= WIRE_REQUEST_RESPONSE_BODY_SEEN | (has_length(source) ? WIRE_REQUEST_RESPONSE_LENGTH : 0);
 }
 
 static void leg_end(struct transfer_legs *legs, enum wire_error error, uint64_t end_ns)

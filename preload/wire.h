@@ -110,8 +110,8 @@ enum wire_xray_rule_flag {
 
 /* One rule, made ready by the agent: rules that can't fit this service at all are left out, and so are patterns that
  * are
- * "*". Patterns: as preload/glob.h has them, any case of letters; a property that a request lacks fits (as X-Ray's
- * SDKs). */
+ * "*". Patterns are as preload/glob.h has them, any case of letters; a property that a request lacks fits, as with
+ * X-Ray's SDKs. */
 struct wire_xray_rule {
     uint8_t flags;           /* enum wire_xray_rule_flag */
     uint8_t tally;           /* whose reservoir and counts: an index into wire_ring.xray_tallies */

@@ -54,6 +54,22 @@ static void check_field(struct propagation *propagation, struct forwarded *forwa
     FUZZ_CHECK(forwarded->host_length <= FORWARDED_HOST_SIZE);
 }
 
+/* As much as there is room for, and a larger room gives no less. */
+static void check_forwarded_for(struct slice line, enum redact_ip_mode mode)
+{
+    static char out[OUT_SIZE];
+    bool is_truncated;
+    size_t before = 0;
+
+    for (size_t room = 0; room <= 256; room += 32) {
+        size_t length = forwarded_copy_for(line, mode, out, room, &is_truncated);
+
+        FUZZ_CHECK(length <= room && length >= before);
+        FUZZ_CHECK(mode != REDACT_IP_NONE || length == 0);
+        before = length;
+    }
+}
+
 static void check_target(struct slice line, bool is_connect)
 {
     struct target target;
@@ -128,6 +144,9 @@ static void check_line(struct propagation *propagation, struct forwarded *forwar
     unsigned unknown;
     (void)propagation_parse_formats(line.bytes, line.length, &unknown);
     check_field(propagation, forwarded, line);
+    check_forwarded_for(line, REDACT_IP_FULL);
+    check_forwarded_for(line, REDACT_IP_ANONYMIZE);
+    check_forwarded_for(line, REDACT_IP_NONE);
     check_target(line, false);
     check_target(line, true);
     check_ip(line);
@@ -139,13 +158,27 @@ static void check_line(struct propagation *propagation, struct forwarded *forwar
     free(copy);
 }
 
+/* Links name other traces than the adopted one, and spans of them. */
+static void check_others(const struct propagation *propagation)
+{
+    const struct trace_context *others[PROPAGATION_FORMAT_COUNT];
+    size_t count = propagation->context.valid ? propagation_others(propagation, others) : 0;
+
+    for (size_t i = 0; i < count; i++) {
+        FUZZ_CHECK(memcmp(others[i]->trace_id, propagation->context.trace_id, sizeof(others[i]->trace_id)) != 0);
+        FUZZ_CHECK(!propagation_is_zero(others[i]->trace_id, sizeof(others[i]->trace_id)));
+        FUZZ_CHECK(!propagation_is_zero(others[i]->span_id, sizeof(others[i]->span_id)));
+    }
+}
+
 /* Offer each line that has a colon. */
-static void read_head(struct propagation *propagation, unsigned formats, struct slice lines)
+static void read_head(struct propagation *propagation, unsigned formats, bool is_apart, struct slice lines)
 {
     struct slice line, name;
 
     propagation_init(propagation, formats);
     propagation->keeps = true;
+    propagation->xray_is_apart = is_apart;
     while (slice_next(&lines, '\n', &line)) {
         if (line.length > 0 && line.bytes[line.length - 1] == '\r')
             line.length--;
@@ -155,6 +188,7 @@ static void read_head(struct propagation *propagation, unsigned formats, struct 
         (void)propagation_field(propagation, name.bytes, name.length, line.bytes, line.length);
     }
     (void)propagation_done(propagation);
+    check_others(propagation);
 }
 
 /* The lines of the next hop, as a span with the sender's own id and decision would send them. */
@@ -179,9 +213,13 @@ static struct slice write_head(struct propagation *propagation, char *lines)
 
 static void check_same(const struct propagation *one, const struct propagation *other)
 {
-    enum { SAMPLED = PROPAGATION_FLAG_SAMPLED | PROPAGATION_FLAG_DEBUG };
+    enum { SAMPLED = PROPAGATION_FLAG_SAMPLED | PROPAGATION_FLAG_DEBUG | PROPAGATION_FLAG_XRAY_SAMPLED };
+    unsigned formats = other->formats & ((1u << PROPAGATION_BAGGAGE) - 1);
+    bool has_xray = formats & 1u << PROPAGATION_XRAY;
 
-    FUZZ_CHECK(other->context.valid && other->context.decided);
+    /* where X-Ray is apart its header decides for X-Ray alone */
+    FUZZ_CHECK(other->context.valid && other->context.xray_decided == has_xray);
+    FUZZ_CHECK(other->context.decided == (!other->xray_is_apart || formats != 1u << PROPAGATION_XRAY));
     FUZZ_CHECK(memcmp(one->context.trace_id, other->context.trace_id, sizeof(one->context.trace_id)) == 0);
     FUZZ_CHECK(memcmp(one->context.span_id, other->context.span_id, sizeof(one->context.span_id)) == 0);
     FUZZ_CHECK((one->context.flags & SAMPLED) == (other->context.flags & SAMPLED));
@@ -190,16 +228,16 @@ static void check_same(const struct propagation *one, const struct propagation *
 }
 
 /* What is read, written and read again is the same, and so is what is written again. */
-static void check_round_trip(unsigned formats, struct slice input)
+static void check_round_trip(unsigned formats, bool is_apart, struct slice input)
 {
     static char first_lines[LINES_SIZE], second_lines[LINES_SIZE];
     struct propagation first, second;
     struct slice lines, again;
 
-    read_head(&first, formats, input);
+    read_head(&first, formats, is_apart, input);
     if (first.context.valid) {
         lines = write_head(&first, first_lines);
-        read_head(&second, formats, lines);
+        read_head(&second, formats, is_apart, lines);
         check_same(&first, &second);
         again = write_head(&second, second_lines);
         FUZZ_CHECK(lines.length == again.length && memcmp(lines.bytes, again.bytes, lines.length) == 0);
@@ -219,7 +257,8 @@ static void check_round_trips(struct slice input)
         FUZZ_CHECK(arena_init() == 0);
     is_ready = true;
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
-        check_round_trip(propagation_parse_formats(lists[i], strlen(lists[i]), &unknown), input);
+        for (int is_apart = 0; is_apart <= 1; is_apart++)
+            check_round_trip(propagation_parse_formats(lists[i], strlen(lists[i]), &unknown), is_apart, input);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
