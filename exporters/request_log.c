@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { DELAY_MS = 1000 }; /* people watch it grow */
+
 struct request_log {
     enum request_line_format format;
     struct line_file out;
@@ -93,6 +95,7 @@ static void request_log_send_spans(void *instance, const struct span *const *spa
 const struct exporter exporter_request_log = {
     .name = "request_log",
     .takes = EXPORTER_TAKES_ALL,
+    .max_delay_ms = DELAY_MS,
     .describe = request_log_describe,
     .open = request_log_open,
     .send_spans = request_log_send_spans,

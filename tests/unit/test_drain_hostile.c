@@ -124,6 +124,8 @@ static void test_drain_hostile_records(void **state)
         change_something(&writer, position);
         source.lanes[0].dead = random_below(8) == 0;
         (void)drain_lane(&source, 0, i * UINT64_C(50000000));
+        if (random_below(16) == 0)
+            (void)drain_overdue_requests(&source, 0, &(struct drain_overdue){0, UINT64_MAX});
         if (random_below(64) == 0)
             (void)drain_open_requests(&source, 0, i, NULL);
         if (random_below(256) == 0)
