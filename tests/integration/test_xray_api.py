@@ -116,6 +116,27 @@ class CallTest(ApiTest):
         self.check_delivered(1)
 
 
+RULE = {"RuleName": "all", "Priority": 1, "FixedRate": 1.0, "ReservoirSize": 0, "ServiceName": "*", "ServiceType": "*",
+        "Host": "*", "HTTPMethod": "*", "URLPath": "*", "ResourceARN": "*", "Version": 1}
+
+
+class RulesTest(ApiTest):
+    """Sampling rules are asked for in the same way."""
+
+    def test_rules(self):
+        self.aws.rules = [RULE]
+        traffic = self.serve(OTEL_TRACES_SAMPLER=None)
+        self.wait_for_line("X-Ray's sampling is by X-Ray's rules")
+        self.ask(traffic, 20)
+        self.assertTrue(self.spanshim.flush())
+        self.check_delivered(20)
+        self.assertIn("/GetSamplingRules", [request["path"] for request in self.aws.requests])
+
+    def test_refused(self):
+        self.serve((KEY[0], "not-the-secret", None), OTEL_TRACES_SAMPLER=None)
+        self.wait_for_line("X-Ray's sampling rules can't be had from http://127.0.0.1:.*: 403 InvalidSignatureException: the signature")
+
+
 class RefusalTest(ApiTest):
     """Credentials and clocks that are wrong"""
 

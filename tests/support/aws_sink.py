@@ -4,6 +4,7 @@ instances get credentials at.
 
     sink = AwsSink()                   # AWS_ENDPOINT_URL_XRAY=sink.url, AWS_ACCESS_KEY_ID=sink.key_id, ...
     sink.documents                     # those that were taken by PutTraceSegments
+    sink.rules                         # what GetSamplingRules answers
     sink.violations                    # what a sender must not do; tests assert that there are none
     sink.requests                      # dicts: path, headers, length, status, code, count, time
     sink.set_mode("429", retry_after=1)
@@ -41,6 +42,7 @@ class AwsSink(HttpSink):
         self.region = REGION
         self.ahead_s = 0
         self.keys = {KEY[0]: KEY[1:]}
+        self.rules = []
         self.documents = []
         self.spans = []
         super().__init__(port, mode, **options)
@@ -135,7 +137,8 @@ class AwsSink(HttpSink):
             self._note(f"content type {headers.get('content-type')!r}")
         call = json.loads(body)
         if path != "/TraceSegments":
-            return 200, None, {"SamplingRuleRecords": [], "SamplingTargetDocuments": [], "UnprocessedStatistics": []}, 0
+            records = [{"SamplingRule": rule, "CreatedAt": 0.0, "ModifiedAt": 0.0} for rule in self.rules]
+            return 200, None, {"SamplingRuleRecords": records, "SamplingTargetDocuments": [], "UnprocessedStatistics": []}, 0
         texts = call.get("TraceSegmentDocuments")
         if set(call) != {"TraceSegmentDocuments"} or not texts or not all(isinstance(text, str) for text in texts):
             self._note(f"call of {sorted(call)}")
