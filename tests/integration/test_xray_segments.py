@@ -3,6 +3,7 @@
 crash, or make 500 calls."""
 
 import os
+import random
 import signal
 import unittest
 
@@ -13,6 +14,7 @@ from xray_test import XrayTest
 
 DATAGRAM_DOCUMENT_MAX = 65477
 CALLS = 500
+REQUESTS = 60
 
 # AWS_XRAY_URL, the Host that a request comes with -> whether its segment is named by the Host.
 DYNAMIC = [
@@ -135,6 +137,38 @@ class FlagsTest(SegmentTest):
         segment = self.segment()
         self.assertEqual({"fault"}, self.flags(segment))
         self.assertEqual(["process_exited"], [one["type"] for one in segment["cause"]["exceptions"]])
+
+
+class AnyBytesTest(SegmentTest):
+    """Heads of requests as nobody should send them."""
+
+    SEED = 7
+
+    def _bytes(self, most):
+        return bytes(self.random.choice([byte for byte in range(0x20, 0x100) if byte != 0x7f])
+                     for _ in range(self.random.randrange(most))).strip()
+
+    def _host(self, most):
+        """A name that the shim takes for one; its bytes may be no UTF-8."""
+        return "shop" + "".join(self.random.choice("ab0-_.\xc3\xa9\xe2\x9c\x93\xff") for _ in range(self.random.randrange(most)))
+
+    def test_documents_are_valid(self):
+        """Whatever stands in the fields that a segment is made of."""
+        self.random = random.Random(self.SEED)
+        settings = {"AWS_XRAY_URL": "*", "SPANSHIM_USER_HEADER": "x-user", "SPANSHIM_REQUEST_HEADERS": "x-*", "SPANSHIM_QUERY": "keep",
+                    "SPANSHIM_XRAY_ANNOTATIONS": "user_agent.original,url.query,user.id,http.request.header.x-amzn-trace-id"}
+        port = servers.httpd(self, "--threads", env=self.spanshim.env(**settings))[1]
+        for _ in range(REQUESTS):
+            query = self._bytes(900).replace(b" ", b"")
+            fields = [(name, self._bytes(most).decode("latin-1")) for name, most in
+                      (("User-Agent", 3000), ("X-Forwarded-For", 600), ("X-User", 400), ("X-Amzn-Trace-Id", 300))]
+            with Connection(port) as connection:
+                connection.send(request_bytes("GET", "/size/5?" + query.decode("latin-1"), fields=fields,
+                                              host=self._host(300)))
+                connection.read_response()
+        segments, _ = self.arrived(REQUESTS)
+        self.assertGreater(len({segment["name"] for segment in segments}), REQUESTS / 2)
+        self.assertEqual(REQUESTS, sum("user" in segment and "annotations" in segment for segment in segments))
 
 
 class ManyCallsTest(SegmentTest):
