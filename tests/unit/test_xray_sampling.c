@@ -142,6 +142,7 @@ static void assert_tally(unsigned index, unsigned requests, unsigned sampled, un
 static void test_xray_sampling_takes_one_a_second_and_five_percent_without_rules(void **state)
 {
     struct xray_request request = a_request();
+    uint8_t id[16] = {0};
     uint64_t random = 1;
     unsigned kept = 0;
 
@@ -150,14 +151,12 @@ static void test_xray_sampling_takes_one_a_second_and_five_percent_without_rules
     control = NULL;
     assert_int_equal(sampled_of(100, NOW), 1);
     assert_int_equal(sampled_of(100, NOW + SECOND), 1);
+    request.trace_id = id;
+    request.now_ns = NOW + SECOND;
     for (unsigned i = 0; i < 20000; i++) {
-        uint8_t id[16] = {0};
-
         random = random * UINT64_C(6364136223846793005) + 1442695040888963407u;
         for (unsigned n = 0; n < 7; n++)
             id[9 + n] = (uint8_t)(random >> (56 - 8 * n));
-        request.trace_id = id;
-        request.now_ns = NOW + SECOND;
         kept += decide(&request).is_sampled;
     }
     assert_in_range(kept, 850, 1150);
