@@ -25,17 +25,24 @@ static bool read_span(const struct destinations_host *host, const struct journal
            span_parse(process, (const char *)entry->record + sizeof(record), record.length, span) == 0;
 }
 
-static bool is_taken(const struct exporter *exporter, const struct span *span)
+bool batch_takes(const struct exporter *exporter, const struct journal_entry *entry)
 {
-    unsigned flags = span->request->flags;
+    struct wire_record record;
+    struct wire_request request;
 
-    if (span->is_open && !exporter->takes_open)
+    if (entry->length < sizeof(record) + sizeof(request))
+        return true;
+    memcpy(&record, entry->record, sizeof(record));
+    memcpy(&request, (const char *)entry->record + sizeof(record), sizeof(request));
+    if (record.type != WIRE_RECORD_REQUEST)
+        return true;
+    if (request.end_ns == 0 && !exporter->takes_open)
         return false;
     switch (exporter->takes) {
     case EXPORTER_TAKES_SAMPLED:
-        return flags & WIRE_REQUEST_SAMPLED;
+        return request.flags & WIRE_REQUEST_SAMPLED;
     case EXPORTER_TAKES_XRAY:
-        return flags & WIRE_REQUEST_XRAY_SAMPLED;
+        return request.flags & WIRE_REQUEST_XRAY_SAMPLED;
     case EXPORTER_TAKES_ALL:
         break;
     }
@@ -53,11 +60,13 @@ void batch_take(const struct destinations_host *host, const struct exporter *exp
     while (batch.count < most && journal_read(journal, batch.end, &entry) > 0) {
         struct span *span = &spans[batch.count];
 
-        if (!read_span(host, &entry, span))
-            batch.unreadable_count++;
-        else if (is_taken(exporter, span))
-            list[batch.count++] = span;
         batch.end = entry.next;
+        if (!batch_takes(exporter, &entry))
+            continue;
+        if (read_span(host, &entry, span))
+            list[batch.count++] = span;
+        else
+            batch.unreadable_count++;
     }
     *ret_batch = batch;
 }

@@ -3,12 +3,14 @@
 #ifndef SPANSHIM_BATCH_H
 #define SPANSHIM_BATCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct destinations_host;
 struct exporter;
 struct journal;
+struct journal_entry;
 struct span;
 
 enum { BATCH_MAX = 2048 };
@@ -19,6 +21,9 @@ struct batch {
     uint64_t end;              /* in the journal, behind the last of them */
     uint64_t unreadable_count; /* records that were passed over: no spans, or of nobody */
 };
+
+/* Is this entry for the exporter? Of one that is no span it can't be told: it is for all. Context: loop. */
+bool batch_takes(const struct exporter *exporter, const struct journal_entry *entry);
 
 /* At most `most` spans (and BATCH_MAX) from this position on, of those that the exporter takes. One batch at a time in
  * the whole worker. Context: loop. */

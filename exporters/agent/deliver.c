@@ -45,6 +45,13 @@ static bool takes_spans(const struct deliver *deliver)
     return exporter->encode_spans != NULL || exporter->send_spans != NULL;
 }
 
+static bool takes_entry(void *arg, const struct journal_entry *entry)
+{
+    const struct deliver *deliver = arg;
+
+    return takes_spans(deliver) && batch_takes(deliver->options.exporter, entry);
+}
+
 /* what flushes ask */
 
 static bool is_reached(void *arg, const struct flushes_mark *mark)
@@ -92,9 +99,9 @@ static void trim_queue(struct deliver *deliver)
     while (deliver_waiting_count(deliver) > most && !outbox_is_empty(&deliver->outbox))
         if (!outbox_drop_oldest(&deliver->outbox))
             return; /* it is under way */
-    for (uint64_t count = deliver_journal_count(deliver);
-         count > most && journal_read(deliver->options.journal, deliver_position(deliver), &entry) > 0; count--) {
-        deliver->dropped[DELIVER_QUEUE_FULL]++;
+    while (deliver_journal_count(deliver) > most &&
+           journal_read(deliver->options.journal, deliver_position(deliver), &entry) > 0) {
+        deliver->dropped[DELIVER_QUEUE_FULL] += takes_entry(deliver, &entry);
         deliver_skip_to(deliver, entry.next);
     }
 }
@@ -166,7 +173,7 @@ static void await_more(struct deliver *deliver)
 /* Send what is due, or put it on the disk; then wait for more, for the delay, or for the answer. */
 void deliver_wake(struct deliver *deliver)
 {
-    if (!takes_spans(deliver))
+    if (deliver_journal_count(deliver) == 0) /* all are for others */
         deliver_skip_to(deliver, journal_end(deliver->options.journal));
     if (deliver->instance == NULL) {
         drop_all(deliver, DELIVER_REFUSED);
@@ -227,6 +234,7 @@ int deliver_new(const struct deliver_options *options, struct deliver **ret_deli
                                                     .is_reached = is_reached,
                                                     .count = count_for_flush,
                                                     .ended = hand_out};
+    journal_set_filter(options->journal, options->consumer, takes_entry, deliver);
     int r = deliver->instance == NULL ? 0
                                       : outbox_open(&deliver->outbox, options->host->spool, options->exporter,
                                                     options->settings, options->on_more, options->arg);
@@ -245,6 +253,7 @@ void deliver_free(struct deliver *deliver)
     flushes_end_all(&deliver->flushes, "the agent stopped");
     loop_timer_clear(deliver->options.host->loop, &deliver->timer);
     loop_timer_clear(deliver->options.host->loop, &deliver->batch_timer);
+    journal_set_filter(deliver->options.journal, deliver->options.consumer, NULL, NULL);
     deliver->options.exporter->close(deliver->instance);
     outbox_close(&deliver->outbox);
     buffer_deinit(&deliver->payload);

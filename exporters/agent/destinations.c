@@ -170,13 +170,13 @@ static struct destinations *make_set(struct settings *settings)
     set->settings = settings_ref(settings);
     set->timer = (struct loop_timer){.fn = on_timer, .arg = set};
     r = host.journal_obtain(settings->digest, settings->queue_bytes, &set->journal);
-    if (r == 0) {
+    if (r == 0)
         r = open_queues(set);
-        if (r < 0)
-            host.journal_drop(set->journal);
-    }
     if (r < 0) {
+        struct journal *journal = set->journal;
         free_set(set);
+        if (journal != NULL)
+            host.journal_drop(journal);
         errno = -r;
         return NULL;
     }

@@ -49,6 +49,11 @@ struct journal {
     uint8_t *data; /* mapped twice in a row: an entry never wraps */
     uint64_t capacity;
     uint64_t next_sequence;
+    struct {
+        journal_takes_fn *takes;
+        void *arg;
+        uint64_t depth; /* of what it takes, where it is set */
+    } filters[JOURNAL_CONSUMERS_MAX];
 };
 
 static uint64_t load(const _Atomic uint64_t *word)
@@ -229,20 +234,52 @@ uint64_t journal_position(const struct journal *journal, unsigned consumer)
     return position < oldest ? oldest : position;
 }
 
+static bool is_for(const struct journal *journal, unsigned consumer, const struct journal_entry *entry)
+{
+    journal_takes_fn *takes = journal->filters[consumer].takes;
+
+    return takes == NULL || takes(journal->filters[consumer].arg, entry);
+}
+
+/* How many of the entries from here on, up to there, are the consumer's? */
+static uint64_t count_between(const struct journal *journal, unsigned consumer, uint64_t position, uint64_t end)
+{
+    struct journal_entry entry;
+    uint64_t count = 0;
+
+    for (; position < end && journal_read(journal, position, &entry) > 0; position = entry.next)
+        count += is_for(journal, consumer, &entry);
+    return count;
+}
+
+void journal_set_filter(struct journal *journal, unsigned consumer, journal_takes_fn *takes, void *arg)
+{
+    journal->filters[consumer].takes = takes;
+    journal->filters[consumer].arg = arg;
+    journal->filters[consumer].depth =
+        takes != NULL ? count_between(journal, consumer, journal_position(journal, consumer), UINT64_MAX) : 0;
+}
+
 void journal_ack(struct journal *journal, unsigned consumer, uint64_t position)
 {
     uint64_t head = load(&journal->header->head);
+    uint64_t from = journal_position(journal, consumer);
 
     if (position > head)
         position = head;
-    if (position > journal_position(journal, consumer))
-        store(&journal->header->consumers[consumer].position, position);
+    if (position <= from)
+        return;
+    if (journal->filters[consumer].takes != NULL)
+        journal->filters[consumer].depth -= count_between(journal, consumer, from, position);
+    store(&journal->header->consumers[consumer].position, position);
 }
 
 uint64_t journal_depth(const struct journal *journal, unsigned consumer)
 {
     uint64_t position = journal_position(journal, consumer);
 
+    if (journal->filters[consumer].takes != NULL)
+        return journal->filters[consumer].depth;
     if (position >= load(&journal->header->head))
         return 0;
     return journal->next_sequence - entry_at(journal, position)->sequence;
@@ -277,12 +314,26 @@ static void evict_oldest(struct journal *journal)
 {
     struct header *header = journal->header;
     uint64_t oldest = load(&header->oldest);
-    uint64_t next = oldest + entry_at(journal, oldest)->size;
+    struct journal_entry entry;
 
+    (void)journal_read(journal, oldest, &entry);
+    for (unsigned i = 0; i < consumer_count(journal); i++) {
+        if (load(&header->consumers[i].position) > oldest || !is_for(journal, i, &entry))
+            continue;
+        atomic_fetch_add_explicit(&header->consumers[i].lost, 1, memory_order_relaxed);
+        journal->filters[i].depth -= journal->filters[i].takes != NULL;
+    }
+    store(&header->oldest, entry.next);
+}
+
+/* The newest entry, which begins here. */
+static void count_for_all(struct journal *journal, uint64_t position)
+{
+    struct journal_entry entry;
+
+    (void)journal_read(journal, position, &entry);
     for (unsigned i = 0; i < consumer_count(journal); i++)
-        if (load(&header->consumers[i].position) <= oldest)
-            atomic_fetch_add_explicit(&header->consumers[i].lost, 1, memory_order_relaxed);
-    store(&header->oldest, next);
+        journal->filters[i].depth += journal->filters[i].takes != NULL && is_for(journal, i, &entry);
 }
 
 int journal_append(struct journal *journal, const struct journal_origin *origin, const void *record, size_t length)
@@ -304,10 +355,11 @@ int journal_append(struct journal *journal, const struct journal_origin *origin,
     memcpy(entry->record, record, length);
     store(&header->head, head + size); /* from here on it counts, whoever is killed */
     journal->next_sequence++;
+    count_for_all(journal, head);
     return 0;
 }
 
-int journal_read(struct journal *journal, uint64_t position, struct journal_entry *ret_entry)
+int journal_read(const struct journal *journal, uint64_t position, struct journal_entry *ret_entry)
 {
     uint64_t oldest = load(&journal->header->oldest);
     const struct entry *entry;

@@ -9,6 +9,7 @@
 #ifndef SPANSHIM_JOURNAL_H
 #define SPANSHIM_JOURNAL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -59,13 +60,18 @@ void journal_trim(struct journal *journal);
 
 /* The entry at `position` (start with journal_position of the consumer). 1 and the entry; 0 at the end. An older
  * position than the oldest entry reads the oldest. Context: loop. */
-int journal_read(struct journal *journal, uint64_t position, struct journal_entry *ret_entry);
+int journal_read(const struct journal *journal, uint64_t position, struct journal_entry *ret_entry);
 
 /* How far consumer n has got; everything before `position` is done with. Context: loop. */
 uint64_t journal_position(const struct journal *journal, unsigned consumer);
 void journal_ack(struct journal *journal, unsigned consumer, uint64_t position);
 
-/* Records added and not yet had by consumer n, and those it lost because the journal was full. Context: loop. */
+/* Which entries are for consumer n; the others are not counted for it. NULL, as at first: all. Context: loop. */
+typedef bool journal_takes_fn(void *arg, const struct journal_entry *entry);
+void journal_set_filter(struct journal *journal, unsigned consumer, journal_takes_fn *takes, void *arg);
+
+/* Records for consumer n: added and not yet had by it, and those it lost because the journal was full. Context: loop.
+ */
 uint64_t journal_depth(const struct journal *journal, unsigned consumer);
 uint64_t journal_lost(const struct journal *journal, unsigned consumer);
 

@@ -209,7 +209,7 @@ int tear_down_spool(void **state)
     return rmdir(folder) | unset(state);
 }
 
-void append_from(uint32_t source, unsigned count)
+static void append_with(uint32_t source, unsigned count, unsigned flags)
 {
     struct {
         struct wire_record header;
@@ -220,15 +220,26 @@ void append_from(uint32_t source, unsigned count)
         struct journal_origin origin = {.source = source, .position = appended};
 
         sample_fill(&record.sample.request, ++appended);
+        record.sample.request.flags = (uint16_t)flags;
         size_t length = sample_size(&record.sample.request);
         record.header = (struct wire_record){.type = WIRE_RECORD_REQUEST, .length = (uint16_t)length};
         assert_int_equal(journal_append(journal, &origin, &record, sizeof(record.header) + length), 0);
     }
 }
 
+void append_from(uint32_t source, unsigned count)
+{
+    append_with(source, count, WIRE_REQUEST_SAMPLED);
+}
+
 void append(unsigned count)
 {
     append_from(1, count);
+}
+
+void append_for_others(unsigned count)
+{
+    append_with(1, count, WIRE_REQUEST_XRAY_SAMPLED);
 }
 
 void stop_loop(void *arg)

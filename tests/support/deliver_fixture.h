@@ -54,6 +54,8 @@ int tear_down_spool(void **state);
 /* Records of this source into the journal. */
 void append_from(uint32_t source, unsigned count);
 void append(unsigned count);
+/* Those that are for other exporters. */
+void append_for_others(unsigned count);
 void stop_loop(void *arg);
 /* Until so many batches were sent. */
 void run_until_sent(size_t batches);

@@ -255,6 +255,38 @@ static void test_deliver_keeps_to_the_queue_size(void **state)
     assert_int_equal(count_of("exported", NULL), 4);
 }
 
+/* What is for other exporters fills no batch, waits for nothing, and is no loss of this one's. */
+static void test_deliver_counts_its_own_only(void **state)
+{
+    (void)state;
+    settings->queue_size = 6;
+    fake.answers[0] = (struct exporter_result){.outcome = EXPORTER_RETRY, .retry_after_ms = FOREVER_MS};
+    start();
+    append_for_others(100);
+    deliver_wake(deliver);
+    assert_true(deliver_is_idle(deliver));
+    assert_int_equal(journal_done(journal), journal_end(journal));
+    append(2);
+    append_for_others(100);
+    deliver_wake(deliver);
+    assert_int_equal(fake.batch_count, 0);
+    assert_int_equal(count_of("queued", NULL), 2);
+    append(1);
+    deliver_wake(deliver);
+    assert_int_equal(fake.batch_count, 1);
+    assert_int_equal(fake.batch_sizes[0], 3);
+    append_for_others(100);
+    append(5);
+    append_for_others(100);
+    deliver_wake(deliver);
+    assert_int_equal(count_of("queued", NULL), 6);
+    assert_int_equal(count_of("dropped", "queue_full"), 2);
+    deliver_give_up(deliver);
+    assert_int_equal(count_of("dropped", "given_up"), 6);
+    append_for_others(8000); /* more than the journal holds */
+    assert_int_equal(count_of("dropped", "queue_full"), 2);
+}
+
 /* The journal overruns a batch that is under way: no span may be counted twice, none not at all. */
 static void test_deliver_counts_an_overrun_batch_once(void **state)
 {
@@ -381,6 +413,7 @@ int main(void)
         TEST(test_deliver_flush_reports_what_was_refused),
         TEST(test_deliver_freed_with_a_flush_ends_it),
         TEST(test_deliver_keeps_to_the_queue_size),
+        TEST(test_deliver_counts_its_own_only),
         TEST(test_deliver_counts_an_overrun_batch_once),
         TEST(test_deliver_without_a_destination_drops_and_says_why),
         TEST(test_deliver_gives_up_what_waits),

@@ -118,6 +118,45 @@ static void test_journal_keeps_consumers_apart(void **state)
     assert_int_equal(journal_done(fixture->journal), entry.next);
 }
 
+static bool is_even(void *arg, const struct journal_entry *entry)
+{
+    (void)arg;
+    return entry_number(entry) % 2 == 0;
+}
+
+static void test_journal_counts_for_a_consumer_what_it_takes(void **state)
+{
+    struct fixture *fixture = *state;
+    struct journal_entry entry;
+
+    journal_set_consumers(fixture->journal, 2);
+    for (uint32_t i = 0; i < 5; i++)
+        append(fixture->journal, i);
+    journal_set_filter(fixture->journal, 1, is_even, NULL);
+    assert_int_equal(journal_depth(fixture->journal, 1), 3);
+    append(fixture->journal, 5);
+    append(fixture->journal, 6);
+    assert_int_equal(journal_depth(fixture->journal, 0), 7);
+    assert_int_equal(journal_depth(fixture->journal, 1), 4);
+    for (uint64_t left = 4; left-- > 2;) { /* over 0 and 1, 2 and 3 */
+        for (int i = 0; i < 2; i++) {
+            (void)journal_read(fixture->journal, journal_position(fixture->journal, 1), &entry);
+            journal_ack(fixture->journal, 1, entry.next);
+        }
+        assert_int_equal(journal_depth(fixture->journal, 1), left);
+    }
+    for (uint32_t i = 7; i < 3007; i++)
+        append(fixture->journal, i);
+    uint64_t lost = journal_lost(fixture->journal, 1);
+    assert_true(lost > 500);
+    assert_int_equal(lost + journal_depth(fixture->journal, 1), 2 + 1500); /* the even ones from 4 to 3006 */
+    journal_ack(fixture->journal, 1, UINT64_MAX);
+    assert_int_equal(journal_depth(fixture->journal, 1), 0);
+    journal_set_filter(fixture->journal, 1, NULL, NULL);
+    append(fixture->journal, 1);
+    assert_int_equal(journal_depth(fixture->journal, 1), 1);
+}
+
 static void test_journal_counts_what_a_slow_consumer_lost(void **state)
 {
     struct fixture *fixture = *state;
@@ -235,6 +274,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_journal_reads_what_was_added, setup, teardown),
         cmocka_unit_test_setup_teardown(test_journal_keeps_consumers_apart, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_journal_counts_for_a_consumer_what_it_takes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_journal_counts_what_a_slow_consumer_lost, setup, teardown),
         cmocka_unit_test_setup_teardown(test_journal_outlives_its_worker, setup, teardown),
         cmocka_unit_test_setup_teardown(test_journal_gives_memory_back_only_when_all_is_done, setup, teardown),
