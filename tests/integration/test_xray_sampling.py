@@ -78,13 +78,25 @@ class SamplingTest(ShimTest):
         traffic.close()
         return traffic
 
-    def segments(self, daemon=None):
-        """The paths of the segments that have come, and how often each did."""
-        self.assertTrue(self.spanshim.flush(), self.spanshim.log())
-        daemon = daemon or self.daemon
-        daemon.settle()
-        self.assertEqual([], daemon.violations)
-        return collections.Counter("/" + segment["http"]["request"]["url"].split("/", 3)[3] for segment in daemon.segments())
+    def rules(self):
+        """The rules of all clients that have requests, and how many rules each of them has."""
+        found = [ring["xray_sampling"]["rules"] for ring in self.spanshim.status()["rings"] if "xray_sampling" in ring]
+        return [(len(rules), one) for rules in found for one in rules if one["requests"]]
+
+    def sampled(self):
+        """How many requests all clients together have sampled."""
+        return sum(one["sampled"] for _, one in self.rules())
+
+    def segments(self, count):
+        """The paths of the segments, and how often each has come, once there are so many of them: a client may have its answer
+        before the server's next instruction, which records the request."""
+        def all_came():
+            self.assertTrue(self.spanshim.flush(), self.spanshim.log())
+            self.daemon.settle()
+            return len(self.daemon.segments()) >= count
+        wait_until(all_came, what=f"{count} segments")
+        self.assertEqual([], self.daemon.violations)
+        return collections.Counter("/" + segment["http"]["request"]["url"].split("/", 3)[3] for segment in self.daemon.segments())
 
 
 class Traffic:
@@ -148,7 +160,7 @@ class QuotaTest(SamplingTest):
         traffic.close()
         sampled = self.sampled()
         self.assertAlmostEqual(traffic.expected(first, QUOTA), sampled - before, delta=QUOTA + 4)
-        self.assertEqual({"/short": sampled}, self.segments())
+        self.assertEqual({"/short": sampled}, self.segments(sampled))
         names = {segment["aws"]["xray"].get("sampling_rule_name") for segment in daemon.segments()}
         self.assertEqual({"quota"}, names)
 
@@ -157,31 +169,24 @@ class QuotaTest(SamplingTest):
         counts = collections.Counter(report["ClientID"] for report in self.daemon.statistics)
         return {client for client, count in counts.items() if count >= times}
 
-    def rules(self):
-        """All clients' rules with requests, and how many rules each of them has."""
-        found = [ring["xray_sampling"]["rules"] for ring in self.spanshim.status()["rings"] if "xray_sampling" in ring]
-        return [(len(rules), one) for rules in found for one in rules if one["requests"]]
-
     def quota_in_force(self):
         """How many rules there are, and what has been granted to all clients together."""
         return max(count for count, _ in self.rules()), sum(one["reservoir"] for _, one in self.rules() if one["is_quota"])
-
-    def sampled(self):
-        """Of all clients."""
-        return sum(one["sampled"] for _, one in self.rules())
 
     def test_rules_outlive_the_worker(self):
         """When the agent's worker is killed the rules stay in force, and the next worker goes on with them."""
         self.daemon.rules = [rule("all", FixedRate=1.0)]
         process, port = httpd(self, env=self.env())
         self.wait_for_rules(process, "xray")
-        self.daemon.set_mode("503")
+        self.daemon.set_mode("slow", delay=2)
         worker = self.spanshim.worker_pid
         os.kill(worker, signal.SIGKILL)
-        self.ask(port, *["/size/1"] * 20)
         wait_until(lambda: self.spanshim.worker_pid != worker, what="the next worker")
-        self.ask(port, *["/size/2"] * 20)
-        self.assertEqual(20, self.segments()["/size/1"])
+        wait_until(lambda: self.spanshim.knows(process.pid), what="the program in its hands")
+        self.ask(port, *["/size/1"] * 20)
+        self.wait_for_rules(process, "xray")
+        self.ask(port, *["/size/1"] * 20)
+        self.assertEqual({"/size/1": 40}, self.segments(40))
 
 
 class LocalRulesTest(SamplingTest):
@@ -212,7 +217,7 @@ class LocalRulesTest(SamplingTest):
                 process, port = httpd(self, env=self.env(SPANSHIM_XRAY_SAMPLING_RULES=path))
                 self.wait_for_rules(process, "file")
                 self.ask(port, *[f"/size/{number + 1}", "/status/200"] * 5)
-                seen = self.segments()
+                seen = self.segments(5 * (number + 1))
                 self.assertEqual(5, seen[f"/size/{number + 1}"])
                 self.assertEqual(0, seen["/status/200"])
 
@@ -225,7 +230,8 @@ class LocalRulesTest(SamplingTest):
         end = time.monotonic() + 2
         traffic.run_while(lambda: time.monotonic() < end)
         traffic.close()
-        self.assertAlmostEqual(traffic.expected(0, 3), self.segments()["/short"], delta=3)
+        self.assertAlmostEqual(traffic.expected(0, 3), self.sampled(), delta=3)
+        self.assertEqual({"/short": self.sampled()}, self.segments(self.sampled()))
 
     def test_a_bad_file_is_told_once(self):
         """One line names the file, the rule and the remedy; the default decides."""
@@ -245,7 +251,8 @@ class LocalRulesTest(SamplingTest):
         process, port = httpd(self, env=self.env())
         self.wait_for_rules(process, "default")
         traffic = self.ask(port, *["/size/1"] * 1000)
-        sampled = self.segments()["/size/1"]
+        sampled = self.sampled()
+        self.assertEqual({"/size/1": sampled}, self.segments(sampled))
         self.assertGreaterEqual(sampled, traffic.expected(0, 1) + 15)  # 50 in the mean: 5 standard deviations
         self.assertLessEqual(sampled, traffic.expected(0, 1) + 85)
         self.assertEqual(1, self.spanshim.log().count("sampling rules can't be had from"))
@@ -262,7 +269,7 @@ class OtherSamplerTest(SamplingTest):
         process, port = httpd(self, env=self.env(OTEL_TRACES_SAMPLER="always_on", **also_otlp))
         self.ask(port, *["/size/1"] * 10)
         self.spans(10)
-        self.assertEqual({"/size/1": 10}, self.segments())
+        self.assertEqual({"/size/1": 10}, self.segments(10))
         self.assertEqual({}, self.sampling(process))
         self.assertEqual([], self.daemon.requests)
 
@@ -270,7 +277,7 @@ class OtherSamplerTest(SamplingTest):
         self.wait_for_rules(process, "xray")
         self.ask(port, *["/size/2"] * 10)
         self.spans(20)
-        self.assertEqual({"/size/1": 10}, self.segments())
+        self.assertEqual({"/size/1": 10}, self.segments(10))
 
 
 class TroubleTest(SamplingTest):
