@@ -15,7 +15,8 @@ HIGHEST_GLIBC = (2, 34)  # dlsym's home in libc: Debian 12 has 2.36, RHEL 9 has 
 # All that may be imported. The target's heap, streams, threads and environment are its own; what is here takes no lock,
 # allocates nothing and may be called in a signal handler, or is called at start only (dl_iterate_phdr, getauxval).
 ALLOWED = {"memcpy", "memmove", "memset", "memcmp", "memchr", "memrchr", "memmem", "strlen", "strnlen", "strcmp", "strncmp",
-           "strchr", "strrchr", "clock_gettime", "__errno_location", "dl_iterate_phdr", "getauxval"}
+           "strncasecmp", "strchr", "strrchr", "strcasestr", "strspn", "explicit_bzero",
+           "clock_gettime", "__errno_location", "dl_iterate_phdr", "getauxval"}
 
 WEAK_BY_THE_COMPILER = {"__cxa_finalize", "__gmon_start__", "_ITM_deregisterTMCloneTable", "_ITM_registerTMCloneTable"}
 
