@@ -161,6 +161,41 @@ class ChainTest(XrayTest):
             self.assertAlmostEqual(span["end_time_unix_nano"] / 1e9, node.document["end_time"], 5)
         self.assertEqual({}, spans)
 
+    def start_around_the_sdk(self):
+        """C -> Flask with X-Ray's own SDK, without spanshim -> C; the first one's port."""
+        self.needs_programs("/usr/lib/python3/dist-packages/aws_xray_sdk")
+        port = servers.httpd(self, "--threads", env=self.env("last"))[1]
+        bare = self.spanshim.env(preload=False)
+        port = chain.flask(self, port, bare, application="xray_sdk_app")
+        return chain.c(self, port, self.env("first"))
+
+    def test_beside_the_sdk(self):
+        """A trace goes on through a program that X-Ray's SDK traces, which takes our header and gives its own."""
+        with Connection(self.start_around_the_sdk()) as connection:
+            self.assertEqual(200, connection.request("GET", "/size/20").status)
+        segments, calls = self.arrived(3, 2)
+        root, = self.daemon.tree(segments[0]["trace_id"])
+        self.assertEqual({"first", "sdk", "last"}, {segment["name"] for segment in segments})
+        names = [root.name, root.children[0].children[0].name, root.children[0].children[0].children[0].children[0].name]
+        self.assertEqual(["first", "sdk", "last"], names)
+        self.assertEqual([True, False, True], ["spanshim" == self._sdk(segments, name) for name in names])
+
+    @staticmethod
+    def _sdk(segments, name):
+        """Who says that it made the segment of this name; Debian's SDK says nothing."""
+        segment, = [segment for segment in segments if segment["name"] == name]
+        return segment.get("aws", {}).get("xray", {}).get("sdk")
+
+    def test_beside_the_sdk_sampled_out(self):
+        """It follows our decision, and so do we."""
+        del self.spanshim.settings["OTEL_TRACES_SAMPLER"]
+        with Connection(self.start_around_the_sdk()) as connection:
+            fields = [("X-Amzn-Trace-Id", f"Root={TRACE};Sampled=0")]
+            self.assertEqual(200, connection.request("GET", "/size/20", fields=fields).status)
+            self.assertEqual(200, connection.request("GET", "/size/30", fields=[("X-Amzn-Trace-Id", "Sampled=1")]).status)
+        self.arrived(3, 2)
+        self.assertNotIn(TRACE, {segment["trace_id"] for segment in self.daemon.segments()})
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

@@ -28,12 +28,12 @@ def nginx(test, behind, env=None):
     return servers.nginx(test, "proxy.conf", BEHIND=behind, env=env)[1]
 
 
-def flask(test, behind, env=None, threads=4):
-    """Flask under gunicorn's threads, asking by a session of requests."""
+def flask(test, behind, env=None, threads=4, application="app"):
+    """Flask under gunicorn's threads, asking by a session of requests. xray_sdk_app is the same application with X-Ray's SDK."""
     port = free_port()
     env = {**(env or test.spanshim.env()), "NEXT": f"http://127.0.0.1:{behind}"}
     process = test.run_program([PYTHON, "/usr/bin/gunicorn", "-w", 1, "-k", "gthread", "--threads", threads,
-                                "--keep-alive", 60, "-b", f"127.0.0.1:{port}", "--chdir", SCRIPTS, "app:app"], env=env)
+                                "--keep-alive", 60, "-b", f"127.0.0.1:{port}", "--chdir", SCRIPTS, f"{application}:app"], env=env)
     process.wait_listening(port)
     wait_until(lambda: children(process.pid), what="gunicorn's worker")
     return port
