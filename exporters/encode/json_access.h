@@ -21,10 +21,10 @@ static inline void json_set(json_t *object, const char *key, json_t *value)
         (void)json_object_set_new(object, key, value);
 }
 
-/* The same with an object; one without members sets nothing. Context: pure. */
+/* The same with an object or an array; an empty one sets nothing. Context: pure. */
 static inline void json_set_unless_empty(json_t *object, const char *key, json_t *value)
 {
-    if (json_object_size(value) > 0)
+    if (json_object_size(value) + json_array_size(value) > 0)
         (void)json_object_set_new(object, key, value);
     else
         json_decref(value);

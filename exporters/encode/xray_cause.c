@@ -25,14 +25,20 @@ static void add_status(json_t *document, uint16_t status)
         set_true(document, "throttle");
 }
 
+/* One without an id, for want of memory, is none. */
 static void add_exception(json_t *document, const struct span *span, json_t *exception)
 {
+    json_t *exceptions = json_array(), *cause = json_object();
     uint8_t id[8];
 
     xray_derive_id(span->request->span_id, XRAY_PART_EXCEPTION, id);
     json_set(exception, "id", xray_text_id(id));
     json_set(exception, "remote", json_false());
-    json_set(document, "cause", json_pack("{s:[o]}", "exceptions", exception));
+    if (json_object_get(exception, "id") != NULL)
+        (void)json_array_append(exceptions, exception);
+    json_set_unless_empty(cause, "exceptions", exceptions);
+    json_set_unless_empty(document, "cause", cause);
+    json_decref(exception);
 }
 
 /* "connection_refused" -> "connection refused", where nobody said it in words. NULL: there are none. */
@@ -92,9 +98,7 @@ static void add_crash(json_t *document, const struct span *span, const struct pr
     {
         (void)json_array_append_new(stack, make_frame(frame));
     }
-    if (json_array_size(stack) > 0)
-        json_set(exception, "stack", json_incref(stack));
-    json_decref(stack);
+    json_set_unless_empty(exception, "stack", stack);
     if (crash->frames_left_out > 0)
         json_set(exception, "truncated", json_integer((json_int_t)crash->frames_left_out));
     add_exception(document, span, exception);

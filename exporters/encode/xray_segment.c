@@ -21,19 +21,29 @@ static json_t *make_time(uint64_t unix_ns)
     return json_real((double)(unix_ns / 1000) / 1e6);
 }
 
-/* What every document begins with. NULL when out of memory: other members may be missing then, none of these. */
-static json_t *make_head(json_t *name, const uint8_t id[8], const struct span *span)
+enum document_kind { SEGMENT, SUBSEGMENT };
+
+/* What X-Ray requires; parent_id may be NULL. NULL when out of memory: whatever else is missing then, none of this. */
+static json_t *make_head(enum document_kind kind, json_t *name, const uint8_t id[8], const uint8_t *parent_id,
+                         const struct span *span)
 {
     json_t *document = json_object();
+    size_t size = 5 + !span->is_open + (parent_id != NULL) + (kind == SUBSEGMENT ? 2 : 0);
 
     json_set(document, "name", name);
     json_set(document, "id", xray_text_id(id));
     json_set(document, "trace_id", xray_text_trace_id(span->request->trace_id));
+    if (parent_id != NULL)
+        json_set(document, "parent_id", xray_text_id(parent_id));
+    if (kind == SUBSEGMENT) {
+        json_set(document, "type", json_string("subsegment"));
+        json_set(document, "namespace", json_string("remote"));
+    }
     json_set(document, "start_time", make_time(span->start_unix_ns));
     if (!span->is_open)
         json_set(document, "end_time", make_time(span->end_unix_ns));
     json_set(document, "in_progress", json_boolean(span->is_open));
-    if (json_object_size(document) == (span->is_open ? 5 : 6))
+    if (json_object_size(document) == size)
         return document;
     json_decref(document);
     return NULL;
@@ -101,9 +111,7 @@ static void add_log_groups(json_t *aws, const struct resource *resource)
             (void)json_array_append_new(groups, make_log_group((struct slice){next, length}, arns != NULL));
         next += length;
     }
-    if (json_array_size(groups) > 0)
-        json_set(aws, "cloudwatch_logs", json_incref(groups));
-    json_decref(groups);
+    json_set_unless_empty(aws, "cloudwatch_logs", groups);
 }
 
 /* Where it runs; what is said later wins. NULL: nothing is known. */
@@ -127,7 +135,7 @@ static void add_aws(json_t *segment, const struct span *span, const struct xray_
     add_place(segment, aws, span->process->xray_place);
     add_log_groups(aws, span->process->resource);
     json_set(aws, "xray", xray);
-    json_set(segment, "aws", aws);
+    json_set_unless_empty(segment, "aws", aws);
 }
 
 /* What the service and its host have to say, in every segment. */
@@ -144,27 +152,28 @@ static bool has_parent(const struct wire_request *request)
     return memcmp(request->parent_span_id, none, sizeof(none)) != 0;
 }
 
+static json_t *make_link(const struct wire_link *link)
+{
+    return json_pack("{s:o, s:o, s:{s:s}}", "trace_id", xray_text_trace_id(link->trace_id), "id",
+                     xray_text_id(link->span_id), "attributes", "aws.xray.reserved.reference_type", "parent");
+}
+
 /* Other traces that the request named beside its parent's. */
 static void add_links(json_t *segment, const struct span *span)
 {
-    json_t *links = span->link_count > 0 ? json_array() : NULL;
+    json_t *links = json_array();
 
     for (uint32_t i = 0; i < span->link_count; i++)
-        (void)json_array_append_new(links, json_pack("{s:o, s:o, s:{s:s}}", "trace_id",
-                                                     xray_text_trace_id(span->links[i].trace_id), "id",
-                                                     xray_text_id(span->links[i].span_id), "attributes",
-                                                     "aws.xray.reserved.reference_type", "parent"));
-    if (links)
-        json_set(segment, "links", links);
+        (void)json_array_append_new(links, make_link(&span->links[i]));
+    json_set_unless_empty(segment, "links", links);
 }
 
 json_t *xray_segment(const struct span *span, const struct xray_options *options, struct otlp_attributes *storage)
 {
     const struct wire_request *request = span->request;
-    json_t *segment = make_head(xray_name_of_segment(span), request->span_id, span);
+    const uint8_t *parent_id = has_parent(request) ? request->parent_span_id : NULL;
+    json_t *segment = make_head(SEGMENT, xray_name_of_segment(span), request->span_id, parent_id, span);
 
-    if (has_parent(request))
-        json_set(segment, "parent_id", xray_text_id(request->parent_span_id));
     json_set_unless_empty(segment, "http", xray_http(span));
     xray_cause_add(segment, span);
     json_set(segment, "user", xray_text(span->text[WIRE_TEXT_USER], XRAY_STRING_MAX));
@@ -177,11 +186,8 @@ json_t *xray_segment(const struct span *span, const struct xray_options *options
 json_t *xray_subsegment(const struct span *call, const uint8_t parent_id[8], const struct xray_options *options,
                         struct otlp_attributes *storage)
 {
-    json_t *subsegment = make_head(xray_name_of_call(call), call->request->span_id, call);
+    json_t *subsegment = make_head(SUBSEGMENT, xray_name_of_call(call), call->request->span_id, parent_id, call);
 
-    json_set(subsegment, "parent_id", xray_text_id(parent_id));
-    json_set(subsegment, "type", json_string("subsegment"));
-    json_set(subsegment, "namespace", json_string("remote"));
     json_set_unless_empty(subsegment, "http", xray_http(call));
     xray_cause_add(subsegment, call);
     xray_attributes_add(subsegment, call, options, storage);
@@ -194,7 +200,7 @@ json_t *xray_segment_around(const struct span *call, const struct xray_options *
     uint8_t id[8];
 
     xray_derive_id(call->request->span_id, XRAY_PART_CALLER, id);
-    json_t *segment = make_head(xray_name_of_service(call), id, call);
+    json_t *segment = make_head(SEGMENT, xray_name_of_service(call), id, NULL, call);
     json_t *subsegments = json_array();
     add_origin(segment, call, options);
     if (json_array_append_new(subsegments, xray_subsegment(call, id, options, storage)) < 0 ||
