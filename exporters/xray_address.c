@@ -133,3 +133,16 @@ void xray_address_show(const char *host, uint16_t port, char *out, size_t size)
 {
     (void)snprintf(out, size, strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host, (unsigned)port);
 }
+
+void xray_address_describe(const char *text, char *out, size_t size)
+{
+    struct xray_address address;
+    char problem[XRAY_ADDRESS_PROBLEM_SIZE];
+    char shown[XRAY_ADDRESS_HOST_SIZE + 16];
+
+    out[0] = '\0';
+    if (xray_address_parse(text, &address, problem) < 0)
+        return;
+    xray_address_show(address.udp_host, address.udp_port, shown, sizeof(shown));
+    (void)snprintf(out, size, "udp %s", shown);
+}

@@ -19,6 +19,9 @@ struct xray_address {
  * brackets. 0; -EINVAL, and `problem` says what is wrong and how it should be. Context: pure. */
 int xray_address_parse(const char *text, struct xray_address *ret_address, char problem[XRAY_ADDRESS_PROBLEM_SIZE]);
 
+/* Where documents go to, for people: "udp host:port"; empty where that can't be told. Context: pure. */
+void xray_address_describe(const char *text, char *out, size_t size);
+
 /* "host:port", IPv6 in brackets. Context: pure. */
 void xray_address_show(const char *host, uint16_t port, char *out, size_t size);
 

@@ -71,14 +71,7 @@ struct daemon {
 
 static void describe(const struct settings *settings, char *text, size_t size)
 {
-    struct xray_address address;
-    char problem[XRAY_ADDRESS_PROBLEM_SIZE];
-    char shown[XRAY_ADDRESS_HOST_SIZE + 16];
-
-    if (xray_address_parse(settings->xray_daemon_address, &address, problem) < 0)
-        return;
-    xray_address_show(address.udp_host, address.udp_port, shown, sizeof(shown));
-    (void)snprintf(text, size, "udp %s", shown);
+    xray_address_describe(settings->xray_daemon_address, text, size);
 }
 
 /* the end of a payload */

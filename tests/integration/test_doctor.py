@@ -416,6 +416,8 @@ class InstallationTest(ShimTest):
         self.assertTrue(texts["settings"].startswith("SPANSHIM_QUERY"))
         self.check_state({"settings": "warning"}, SPANSHIM_DISABLED="1")
         self.check_state({"target": "warning"}, OTEL_TRACES_EXPORTER="none")
+        texts = self.check_state({"target": "ok"}, AWS_XRAY_DAEMON_ADDRESS="tcp:a:1 udp:b:2", OTEL_TRACES_EXPORTER="xray")
+        self.assertEqual("xray udp b:2", texts["target"])
         texts = self.check_state({"target": "ok"}, OTEL_EXPORTER_OTLP_ENDPOINT="http://user:geheim@host:1?t=geheim")
         self.assertNotIn("geheim", json.dumps(texts))
 

@@ -14,6 +14,7 @@
 #include "exporters/cli/parts.h"
 #include "exporters/cli/preload_list.h"
 #include "exporters/cli/telemetry.h"
+#include "exporters/xray_address.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -203,6 +204,8 @@ static void check_destinations(struct installation *installation)
         *url = '\0';
         if (strcmp(settings->exporters[i], "otlp") == 0 && settings->otlp_url)
             values_show_url(settings->otlp_url, url, sizeof(url));
+        if (strcmp(settings->exporters[i], "xray") == 0 && strcmp(settings->xray_via, "daemon") == 0)
+            xray_address_describe(settings->xray_daemon_address, url, sizeof(url));
         found(installation, "target", STATE_OK, "%s %s", settings->exporters[i], url);
     }
 }
