@@ -95,6 +95,20 @@ class FormsTest(HeaderTest):
         for node in self.daemon.nodes():
             self.assertEqual(TRACE, node.trace_id)
 
+    def test_program_that_only_calls(self):
+        """curl serves nothing: a segment of its name stands around the call, so that the service map shows who called."""
+        self.needs_programs("curl")
+        relay = Relay(servers.httpd(self, "--threads", env=self.spanshim.env(OTEL_SERVICE_NAME="behind"))[1])
+        self.addCleanup(relay.close)
+        curl = self.run_program(["/usr/bin/curl", "-s", f"http://localhost:{relay.port}/size/5"], env=self.spanshim.env())
+        self.assertEqual((0, b"xxxxx"), (curl.wait(), curl.out))
+        _, (call,) = self.arrived(2, 1)
+        around, = self.daemon.tree(call.trace_id)
+        self.assertEqual(["curl", ["localhost", ["behind"]]], around.shape())
+        self.assertNotIn("http", around.document)
+        request, = relay.requests
+        self.assertEqual([f"Root={call.trace_id};Parent={call.id};Sampled=1"], request.values("x-amzn-trace-id"))
+
     def test_a_balancer_puts_a_root_beside_a_traceparent(self):
         port = self.start_pair()
         self.ask(port, ROOT, traceparent=f"00-{w3c(TRACE)[::-1]}-{PARENT}-01")

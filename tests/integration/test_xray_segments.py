@@ -2,14 +2,18 @@
 """Segments of real programs: how they are named, what is marked as an error, fault or throttle, and why; requests that
 crash, or make 500 calls."""
 
+import json
 import os
 import random
+import re
 import signal
 import unittest
 
 import chain
 import servers
+from harness import APPS, LAUNCHER, SOURCE
 from http_client import Connection, request_bytes
+from processes import wait_until
 from xray_test import XrayTest
 
 DATAGRAM_DOCUMENT_MAX = 65477
@@ -137,6 +141,29 @@ class FlagsTest(SegmentTest):
         segment = self.segment()
         self.assertEqual({"fault"}, self.flags(segment))
         self.assertEqual(["process_exited"], [one["type"] for one in segment["cause"]["exceptions"]])
+
+
+class PageTest(SegmentTest):
+    """What the manual's page walks through: a rule, the address, the launcher."""
+
+    def test_from_nothing(self):
+        page = (SOURCE / "docs" / "manual" / "xray.md").read_text()
+        rule = json.loads(re.search(r"^    {\n.*?^    }\n", page, re.DOTALL | re.MULTILINE).group())["SamplingRule"]
+        self.daemon.rules = [rule]
+        env = self.spanshim.base_env()
+        env.update(AWS_XRAY_DAEMON_ADDRESS=self.daemon.address, OTEL_SERVICE_NAME=rule["ServiceName"])
+        server = self.run_program([LAUNCHER, "run", "--", APPS / "httpd"], env=env)
+        port = server.announced_port()
+
+        def is_sampled_by_it():
+            self.ask(port)
+            return any(segment["aws"]["xray"].get("sampling_rule_name") == rule["RuleName"] for segment in self.daemon.segments())
+
+        wait_until(is_sampled_by_it, what="a request that the rule samples")
+        self.assertEqual({rule["ServiceName"]}, {segment["name"] for segment in self.daemon.segments()})
+        self.assertEqual([], self.daemon.violations)
+        self.assertEqual([], self.sink.spans, "X-Ray only")
+        self.assertNotIn(b"GET", server.err, "nor a tree on the terminal")
 
 
 class AnyBytesTest(SegmentTest):
