@@ -102,6 +102,12 @@ class RequestLogTest(ShimTest):
         self.assertTrue(self.logged(traffic, "/kept")["sampled"])
         self.assertEqual(["/kept"], [span["attributes"]["url.path"] for span in self.spans(1)])
 
+    def test_what_the_user_ignores_is_not_in_it(self):
+        traffic = self.serve(SPANSHIM_IGNORE_PATHS="/healthz", OTEL_TRACES_SAMPLER="always_off")
+        traffic.once("GET", "/healthz")
+        self.logged(traffic, "/other")
+        self.assertEqual(["/other"], [json.loads(line)["path"] for line in self.lines(1)])
+
     def test_sampled_out_of_xray(self):
         """X-Ray and the other destinations decide by themselves; the log has all."""
         daemon = XrayDaemon()

@@ -243,6 +243,23 @@ static void test_drain_ends_what_the_dead_left_open(void **state)
     assert_int_equal(atomic_load(&wire_writer_slot(&fixture->writer, 0, 5)->open), 0);
 }
 
+/* As the shim records them: what nobody samples where all are asked for, never what the user has ruled out. */
+static void test_drain_ends_unsampled_requests_where_they_are_wanted(void **state)
+{
+    struct fixture *fixture = *state;
+
+    wire_slot_request(open_slot(fixture, 5, 42))->flags = 0;
+    fixture->source.lanes[0].dead = true;
+    assert_int_equal(drain_open_requests(&fixture->source, 0, 1, NULL), 0);
+    fixture->source.wants_unsampled = true;
+    wire_slot_request(open_slot(fixture, 5, 43))->flags = 0;
+    wire_slot_request(open_slot(fixture, 6, 44))->flags = 0;
+    wire_slot_request(wire_writer_slot(&fixture->writer, 0, 6))->trace_flags |= WIRE_TRACE_UNWANTED;
+    assert_int_equal(drain_open_requests(&fixture->source, 0, 1, NULL), 1);
+    assert_int_equal(next_number(fixture), 43);
+    assert_empty(fixture);
+}
+
 /* What a client sends after it asked to close is a request only if it is answered. */
 static void test_drain_drops_what_came_after_a_close(void **state)
 {
@@ -420,6 +437,7 @@ int main(void)
         TEST(test_drain_gives_each_stuck_cell_its_own_time),
         TEST(test_drain_does_not_wait_for_the_dead),
         TEST(test_drain_ends_what_the_dead_left_open),
+        TEST(test_drain_ends_unsampled_requests_where_they_are_wanted),
         TEST(test_drain_drops_what_came_after_a_close),
         TEST(test_drain_does_not_double_a_request_whose_record_came),
         TEST(test_drain_takes_a_request_that_was_just_ending),
