@@ -47,13 +47,16 @@ void span_decide(struct wire_request *request, const struct span_head *head, con
         request->flags |= WIRE_REQUEST_XRAY_SAMPLED;
 }
 
-/* The agent may want them all, but for those that the user has ruled out. */
+/* The agent may want them all, but for those that the user has ruled out; or X-Ray's alone. */
 __attribute__((cold, noinline)) static bool is_wanted(const struct wire_request *request)
 {
-    return !(request->trace_flags & WIRE_TRACE_UNWANTED) && link_wants(WIRE_WANT_UNSAMPLED);
+    if (request->trace_flags & WIRE_TRACE_UNWANTED)
+        return false;
+    return link_wants(WIRE_WANT_UNSAMPLED) ||
+           ((request->flags & WIRE_REQUEST_SAMPLED) && !link_wants(WIRE_WANT_XRAY_ALONE));
 }
 
 bool span_is_recorded(const struct wire_request *request)
 {
-    return (request->flags & (WIRE_REQUEST_SAMPLED | WIRE_REQUEST_XRAY_SAMPLED)) || is_wanted(request);
+    return (request->flags & WIRE_REQUEST_XRAY_SAMPLED) || is_wanted(request); /* without X-Ray both flags are equal */
 }

@@ -504,7 +504,8 @@ static_assert(sizeof(struct wire_crash) <= WIRE_PAGE, "wire_crash");
 /* control page */
 
 enum wire_want {
-    WIRE_WANT_UNSAMPLED = 1 << 0, /* records of requests that nobody samples, too */
+    WIRE_WANT_UNSAMPLED = 1 << 0,  /* records of requests that nobody samples, too */
+    WIRE_WANT_XRAY_ALONE = 1 << 1, /* none of those that only OTEL_TRACES_SAMPLER keeps: nobody takes them */
 };
 
 /* Written by the agent, read-only in the target. All zero is valid and means "as started". A shim of an early release

@@ -238,12 +238,21 @@ struct journal *destinations_journal(struct destinations *set)
     return set->journal;
 }
 
-bool destinations_want_unsampled(const struct destinations *set)
+unsigned destinations_wants(const struct destinations *set)
 {
-    for (size_t i = 0; i < set->settings->exporter_count; i++)
-        if (find_exporter(set->settings->exporters[i])->takes == EXPORTER_TAKES_ALL)
-            return true;
-    return false;
+    unsigned wants = WIRE_WANT_XRAY_ALONE;
+
+    for (size_t i = 0; i < set->settings->exporter_count; i++) {
+        const struct exporter *exporter = find_exporter(set->settings->exporters[i]);
+
+        if (exporter->encode_spans == NULL && exporter->send_spans == NULL)
+            continue;
+        if (exporter->takes == EXPORTER_TAKES_ALL)
+            wants |= WIRE_WANT_UNSAMPLED;
+        if (exporter->takes == EXPORTER_TAKES_SAMPLED)
+            wants &= ~(unsigned)WIRE_WANT_XRAY_ALONE;
+    }
+    return wants;
 }
 
 bool destinations_want_open(const struct destinations *set)

@@ -52,8 +52,8 @@ void destinations_unref(struct destinations *destinations);
 /* Its journal; its exporters are consumers 0 .. n - 1, told to the journal already. Context: loop. */
 struct journal *destinations_journal(struct destinations *destinations);
 
-/* Is one of its exporters for requests that nobody samples, too? Context: loop. */
-bool destinations_want_unsampled(const struct destinations *destinations);
+/* Which records its exporters want: enum wire_want. Context: loop. */
+unsigned destinations_wants(const struct destinations *destinations);
 
 /* Is one of its exporters for requests that have not ended yet? Context: loop. */
 bool destinations_want_open(const struct destinations *destinations);

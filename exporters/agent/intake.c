@@ -294,8 +294,9 @@ static void start_source(struct source *source)
     source->resumed = false;
     if (source->map) {
         atomic_store(&source->control->crash_wanted, source->crash_offset && crash_desk_can_read());
-        source->wants_unsampled = source->destinations && destinations_want_unsampled(source->destinations);
-        atomic_store(&source->control->wanted, source->wants_unsampled ? WIRE_WANT_UNSAMPLED : 0);
+        unsigned wanted = source->destinations ? destinations_wants(source->destinations) : 0;
+        source->wants_unsampled = wanted & WIRE_WANT_UNSAMPLED;
+        atomic_store(&source->control->wanted, wanted);
         atomic_store(&source->control->version, WIRE_VERSION);
         if (!source->destinations)
             atomic_store(&source->control->disabled, 1); /* nobody wants to know */

@@ -8,6 +8,7 @@ import unittest
 import chain
 import servers
 from http_client import Connection
+from processes import wait_until
 from relay import Relay
 from xray_test import PARENT, TRACE, XrayTest, w3c
 
@@ -194,6 +195,20 @@ class DecisionsTest(HeaderTest):
         self.assertTrue(said[0].endswith("Sampled=1"))
         self.arrived(sum(one.endswith("1") for one in said))
         self.assertEqual(200, len(self.spans(200)))
+
+    def test_no_record_that_nobody_takes(self):
+        """What only OTLP's sampler keeps makes no record where traces go to X-Ray alone."""
+        taken = 0
+        for exporters, expected in (("xray", 1), ("xray,otlp", 11)):
+            process, port = servers.httpd(self, "--threads", env=self.spanshim.env(OTEL_TRACES_EXPORTER=exporters))
+            wait_until(lambda pid=process.pid: self.spanshim.knows(pid), what="the agent to know the server")
+            for sampled in "1" + 10 * "0":
+                self.ask(port, f"{FULL};Sampled={sampled}")
+            self.assertTrue(self.spanshim.flush())
+            with self.subTest(exporters):
+                self.assertEqual(expected, self.spanshim.status()["totals"]["counts"]["taken"] - taken)
+            taken += expected
+        self.arrived(2)
 
     def test_one_decision_by_the_standard_setting(self):
         port = servers.httpd(self, "--threads", env=self.spanshim.env(OTEL_TRACES_SAMPLER="always_off"))[1]
