@@ -173,8 +173,10 @@ static void await_more(struct deliver *deliver)
 /* Send what is due, or put it on the disk; then wait for more, for the delay, or for the answer. */
 void deliver_wake(struct deliver *deliver)
 {
-    if (deliver_journal_count(deliver) == 0) /* all are for others */
+    if (deliver_journal_count(deliver) == 0) { /* what there is, is for others */
         deliver_skip_to(deliver, journal_end(deliver->options.journal));
+        flushes_end(&deliver->flushes, false);
+    }
     if (deliver->instance == NULL) {
         drop_all(deliver, DELIVER_REFUSED);
         flushes_end(&deliver->flushes, true);

@@ -287,6 +287,24 @@ static void test_deliver_counts_its_own_only(void **state)
     assert_int_equal(count_of("dropped", "queue_full"), 2);
 }
 
+static void test_deliver_flush_ends_before_what_is_for_others(void **state)
+{
+    (void)state;
+    fake.holds_back = true;
+    start();
+    append(3);
+    append_for_others(5);
+    flush();
+    assert_int_equal(flushes.count, 0);
+    release();
+    assert_int_equal(flushes.count, 1);
+    assert_int_equal(flushes.last.exported, 3);
+    append_for_others(5);
+    flush();
+    assert_int_equal(flushes.count, 1);
+    assert_int_equal(flushes.last.failed, 0);
+}
+
 /* The journal overruns a batch that is under way: no span may be counted twice, none not at all. */
 static void test_deliver_counts_an_overrun_batch_once(void **state)
 {
@@ -414,6 +432,7 @@ int main(void)
         TEST(test_deliver_freed_with_a_flush_ends_it),
         TEST(test_deliver_keeps_to_the_queue_size),
         TEST(test_deliver_counts_its_own_only),
+        TEST(test_deliver_flush_ends_before_what_is_for_others),
         TEST(test_deliver_counts_an_overrun_batch_once),
         TEST(test_deliver_without_a_destination_drops_and_says_why),
         TEST(test_deliver_gives_up_what_waits),
