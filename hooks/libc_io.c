@@ -2,6 +2,7 @@
 /* The bytes: read, write and their vector forms. */
 #include "hooks/hook.h"
 
+#include "preload/applog.h"
 #include "preload/outgoing.h"
 
 #include <stdint.h>
@@ -39,6 +40,15 @@ ssize_t __read_chk(int fd, void *buf, size_t len, size_t buf_size)
     return n;
 }
 
+__attribute__((cold, noinline)) static ssize_t log_write(int fd, const void *buf, size_t len)
+{
+    ssize_t n = REAL(write)(fd, buf, len);
+
+    if (hook_active())
+        applog_written(fd, buf, n);
+    return n;
+}
+
 static ssize_t by_write(const struct conn_sender *sender, const struct iovec *iov, int count)
 {
     (void)count;
@@ -53,7 +63,7 @@ ssize_t write(int fd, const void *buf, size_t len)
     struct hook_call call;
 
     if (!hook_enter(&call, fd))
-        return REAL(write)(fd, buf, len);
+        return applog_takes(fd) ? log_write(fd, buf, len) : REAL(write)(fd, buf, len);
     if (conn_looks_ahead(&call.conn))
         return conn_send(&call.conn, &sender, &iov, 1);
     ssize_t n = REAL(write)(fd, buf, len);
@@ -77,6 +87,15 @@ ssize_t readv(int fd, const struct iovec *iov, int count)
     return n;
 }
 
+__attribute__((cold, noinline)) static ssize_t log_writev(int fd, const struct iovec *iov, int count)
+{
+    ssize_t n = REAL(writev)(fd, iov, count);
+
+    if (hook_active())
+        applog_written_vector(fd, iov, count, n);
+    return n;
+}
+
 static ssize_t by_writev(const struct conn_sender *sender, const struct iovec *iov, int count)
 {
     return REAL(writev)(sender->fd, iov, count);
@@ -89,7 +108,7 @@ ssize_t writev(int fd, const struct iovec *iov, int count)
     struct hook_call call;
 
     if (!hook_enter(&call, fd))
-        return REAL(writev)(fd, iov, count);
+        return applog_takes(fd) ? log_writev(fd, iov, count) : REAL(writev)(fd, iov, count);
     if (conn_looks_ahead(&call.conn))
         return conn_send(&call.conn, &sender, iov, count);
     ssize_t n = REAL(writev)(fd, iov, count);

@@ -162,6 +162,15 @@ static bool has_word(const char *list, const char *lower)
     return false;
 }
 
+static void settle_logs(struct config *read)
+{
+    static const char *const words[] = {"stdout", "stderr", "syslog"};
+
+    for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (has_word(read->logs, words[i]))
+            read->log_sources |= 1u << i;
+}
+
 /* As X-Ray's SDKs read it. */
 static bool is_switched_off(const char *text)
 {
@@ -216,6 +225,7 @@ void config_settle(struct config *read)
         is_word(read->disabled, "1") || (!is_word(read->disabled, "0") && boolean(read, CONFIG_SPANSHIM_DISABLED));
     read->off |= boolean(read, CONFIG_OTEL_SDK_DISABLED);
     settle_sampler(read);
+    settle_logs(read);
     settle_xray(read);
     settle_propagators(read);
     settle_response_lines(read);

@@ -60,6 +60,7 @@ struct config {
     uint32_t span_limit;      /* of a second; 0: none */
     enum crash_mode crash_mode;
     uint32_t crash_timeout_ms;
+    unsigned log_sources; /* enum applog_source */
     bool off; /* hooks only forward */
 
     const char *values[CONFIG_ROW_COUNT]; /* as they were given, by row; NULL: not given, or empty */

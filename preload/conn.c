@@ -5,6 +5,8 @@
 #include "preload/arena.h"
 #include "preload/config.h"
 #include "preload/conn_internal.h"
+
+#include "preload/applog.h"
 #include "preload/current.h"
 #include "preload/fdtab.h"
 #include "preload/process.h"
@@ -228,8 +230,8 @@ bool conn_capture(struct conn_ref *ref, int fd)
 {
     ref->fd = fd;
     ref->conn = look_up(fd, &ref->entry, &ref->generation);
-    if (fdtab_value(ref->entry) == FDTAB_IGNORED)
-        return false;
+    if (fdtab_value(ref->entry) - FDTAB_IGNORED < FDTAB_CONN - FDTAB_IGNORED)
+        return false; /* ignored, or a log */
     process_check_fork();
     if (!ref->conn)
         return true;
@@ -384,7 +386,7 @@ void conn_duplicated(int of, int fd)
     struct conn *conn = look_up(of, &entry, &generation);
 
     if (!conn) {
-        (void)fd_name(fd, fdtab_value(entry), conn_unref);
+        (void)fd_name(fd, applog_value_of_copy(fd, fdtab_value(entry)), conn_unref);
         return;
     }
     refs = atomic_load_explicit(&conn->refs, memory_order_relaxed);

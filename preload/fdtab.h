@@ -20,7 +20,8 @@ enum {
 enum fdtab_value {
     FDTAB_UNKNOWN = 0, /* never looked at: an inherited descriptor, a file, a passed socket */
     FDTAB_IGNORED = 1, /* looked at, not ours */
-    FDTAB_CONN = 2,    /* this and above: a connection's number + FDTAB_CONN */
+    FDTAB_LOG = 2,     /* this and above: a log's number + FDTAB_LOG, see applog.h */
+    FDTAB_CONN = 66,   /* this and above: a connection's number + FDTAB_CONN */
 };
 
 typedef _Atomic uint64_t fdtab_entry; /* generation << 32 | value */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Start-up, in order. What can't be set up leaves the program as if the shim were not there. */
+#include "preload/applog.h"
 #include "preload/arena.h"
 #include "preload/config.h"
 #include "preload/conn.h"
@@ -11,6 +12,7 @@
 #include "preload/link.h"
 #include "preload/process.h"
 #include "preload/real.h"
+#include "preload/stdio.h"
 
 #include <elf.h>
 #include <stdbool.h>
@@ -70,6 +72,8 @@ static void __attribute__((constructor)) start(int argc, char **argv, char **env
     ids_init();
     deepbind_init(config.deepbind_mode);
     crash_stack_init();
+    if (config.log_sources != 0 && stdio_init())
+        applog_init(config.log_sources);
     link_init(envp); /* last: it may already tie us to the agent; else the first socket does */
 }
 

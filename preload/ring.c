@@ -307,14 +307,12 @@ static bool cell_begin(struct wire_cell *cell, uint64_t position, uint32_t cell_
 }
 
 /* Copy into the cells from `position` on, all but the first one made visible. Returns the number of cells begun. */
-static uint32_t cells_fill(struct wire_cell *cells, uint32_t cell_count, uint64_t position,
-                           const struct wire_record *record, const char *bytes, uint32_t parts)
+static uint32_t cells_fill(struct wire_cell *cells, uint32_t cell_count, uint64_t position, const struct slice *head,
+                           const char *bytes, size_t left, uint32_t parts)
 {
-    size_t left = record->length;
-
     for (uint32_t part = 0; part < parts; part++) {
         struct wire_cell *cell = &cells[(position + part) & (cell_count - 1)];
-        size_t skip = part == 0 ? sizeof(*record) : 0;
+        size_t skip = part == 0 ? head->length : 0;
         size_t take = left < WIRE_CELL_PAYLOAD - skip ? left : WIRE_CELL_PAYLOAD - skip;
 
         if (!cell_begin(cell, position + part, cell_count))
@@ -323,7 +321,7 @@ static uint32_t cells_fill(struct wire_cell *cells, uint32_t cell_count, uint64_
         cell->parts = (uint8_t)parts;
         cell->length = (uint16_t)(skip + take);
         if (part == 0)
-            memcpy(cell->payload, record, sizeof(*record));
+            slice_copy(cell->payload, head->bytes, head->length);
         slice_copy(cell->payload + skip, bytes, take);
         bytes += take;
         left -= take;
@@ -334,31 +332,31 @@ static uint32_t cells_fill(struct wire_cell *cells, uint32_t cell_count, uint64_
     return parts;
 }
 
-bool ring_write(enum wire_record_type type, const void *bytes, size_t length, struct wire_slot *slot)
+enum put { PUT_DONE, PUT_NOWHERE, PUT_FULL, PUT_LOST };
+
+/* A record: `head`, the start of its first cell, and what comes after it. */
+__attribute__((always_inline)) static inline enum put put(const struct slice *head, const void *bytes, size_t length,
+                                                          struct wire_slot *slot)
 {
     struct wire_lane *lane = own_lane();
     struct wire_ring *ring = ring_current();
-    struct wire_record record = {.type = (uint16_t)type, .length = (uint16_t)length};
-    uint32_t parts = (uint32_t)((sizeof(record) + length + WIRE_CELL_PAYLOAD - 1) / WIRE_CELL_PAYLOAD);
+    uint32_t parts = (uint32_t)((head->length + length + WIRE_CELL_PAYLOAD - 1) / WIRE_CELL_PAYLOAD);
     uint64_t position;
 
     if (!lane || parts > WIRE_RECORD_CELLS_MAX)
-        return false;
-    if (!cells_reserve(lane, ring->cell_count, parts, &position)) {
-        ring_drop(WIRE_DROP_RING_FULL);
-        return false;
-    }
+        return PUT_NOWHERE;
+    if (!cells_reserve(lane, ring->cell_count, parts, &position))
+        return PUT_FULL;
 
     struct wire_cell *cells = (struct wire_cell *)((char *)lane + ring->cells_offset);
     struct wire_cell *first = &cells[position & (ring->cell_count - 1)];
-    uint32_t begun = cells_fill(cells, ring->cell_count, position, &record, bytes, parts);
+    uint32_t begun = cells_fill(cells, ring->cell_count, position, head, bytes, length, parts);
 
     if (begun < parts) {
-        ring_drop(WIRE_DROP_CELL_LOST);
         if (begun > 0) /* given up: as if the agent had skipped it */
             atomic_store_explicit(&first->state, wire_cell_word(position, ring->cell_count, WIRE_CELL_FREE),
                                   memory_order_release);
-        return false;
+        return PUT_LOST;
     }
     if (slot && lane_of_slot(slot) == lane)
         atomic_store_explicit(&slot->record_position, position + 1, memory_order_relaxed);
@@ -366,7 +364,27 @@ bool ring_write(enum wire_record_type type, const void *bytes, size_t length, st
     atomic_store_explicit(&first->state, wire_cell_word(position, ring->cell_count, WIRE_CELL_READY),
                           memory_order_seq_cst);
     ring_wake();
-    return true;
+    return PUT_DONE;
+}
+
+bool ring_write(enum wire_record_type type, const void *bytes, size_t length, struct wire_slot *slot)
+{
+    const struct wire_record record = {.type = (uint16_t)type, .length = (uint16_t)length};
+    enum put result = put(&(struct slice){(const char *)&record, sizeof(record)}, bytes, length, slot);
+
+    if (result >= PUT_FULL)
+        ring_drop(result == PUT_FULL ? WIRE_DROP_RING_FULL : WIRE_DROP_CELL_LOST);
+    return result == PUT_DONE;
+}
+
+bool ring_write_log(const struct wire_log *log, const void *bytes, size_t length)
+{
+    struct {
+        struct wire_record record;
+        struct wire_log log;
+    } head = {{.type = WIRE_RECORD_LOG, .length = (uint16_t)(sizeof(*log) + length)}, *log};
+
+    return put(&(struct slice){(const char *)&head, sizeof(head)}, bytes, length, NULL) == PUT_DONE;
 }
 
 void ring_prepare(size_t length)

@@ -58,7 +58,8 @@ enum {
     X(CELL_LOST, cell_lost, "a record was given up because its cell was taken away")                                   \
     X(BLIND, blind, "bytes went by a way that is not seen (stdio on a socket, io_uring)")                              \
     X(RATE_LIMITED, rate_limited, "more spans in a second than SPANSHIM_MAX_SPANS_PER_SECOND allows")                  \
-    X(BAGGAGE, baggage, "baggage was not passed on: requests brought too much of it at once")
+    X(BAGGAGE, baggage, "baggage was not passed on: requests brought too much of it at once")                          \
+    X(LOG_LINES, log_lines, "lines of logs: the ring was full: the agent did not keep up or was away")
 
 /* Why a request went out without our trace header, counted per lane by the shim; responses are counted as one, and
  * their span has the reason. X(NAME, name in status and in the span, what it means) */
@@ -254,7 +255,8 @@ static inline uint32_t wire_cell_word(uint64_t position, uint32_t cell_count, en
 /* X(NAME, minimum size). A record is its header and, by its type, one struct with what follows it, copied whole. */
 #define WIRE_RECORDS(X)                                                                                                \
     X(REQUEST, sizeof(struct wire_request))                                                                            \
-    X(DIAGNOSTIC, 0) /* a line of text that early shims of this version write: stepped over */
+    X(DIAGNOSTIC, 0) /* a line of text that early shims of this version write: stepped over */                         \
+    X(LOG, sizeof(struct wire_log))
 
 enum wire_record_type {
     WIRE_RECORD_NONE,
@@ -407,6 +409,36 @@ struct wire_request {
     uint8_t text[];
 };
 static_assert(offsetof(struct wire_request, text) == 128, "wire_request");
+
+/* Where a log comes from. */
+enum wire_log_stream {
+    WIRE_LOG_NONE,
+    WIRE_LOG_STDOUT,
+    WIRE_LOG_STDERR,
+    WIRE_LOG_SYSLOG,
+    WIRE_LOG_FILE, /* and above: files, by the shim's own numbers */
+};
+
+enum wire_log_flag {
+    WIRE_LOG_CONTINUES = 1 << 0, /* the next record of this stream goes on with the same call's bytes */
+};
+
+/* Some of what one call wrote to a log: bytes as they were written, cut anywhere. They follow this. */
+struct wire_log {
+    uint64_t mono_ns;     /* CLOCK_MONOTONIC of the call */
+    uint8_t trace_id[16]; /* of the request that the thread worked on; zero: none that is certain */
+    uint8_t span_id[8];
+    uint32_t lost_lines;  /* ends of lines that were dropped before it since the last record: there is a gap */
+    uint32_t left_out;    /* bytes of the call's end that were not taken: it was too long */
+    uint8_t stream;       /* enum wire_log_stream */
+    uint8_t flags;        /* enum wire_log_flag */
+    uint8_t severity;     /* of syslog's, plus one; 0: unknown */
+    uint8_t pad[5];
+    uint8_t bytes[];
+};
+static_assert(sizeof(struct wire_log) == 48, "wire_log");
+
+enum { WIRE_LOG_BYTES = WIRE_RECORD_MAX - sizeof(struct wire_record) - sizeof(struct wire_log) }; /* of a record */
 
 /* How far a slot is. The owner of the lane may die at any time, and what it left is the agent's then; a process that
  * shares the connection (a fork's child) may live on and end the request, into its own lane. */

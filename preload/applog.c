@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "preload/applog.h"
+
+#include "preload/clock.h"
+#include "preload/current.h"
+#include "preload/link.h"
+#include "preload/process.h"
+#include "preload/ring.h"
+#include "preload/socket.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum { CALL_MAX = 256 * 1024, STREAMS = WIRE_LOG_FILE, SEVERITIES = 8 };
+
+unsigned applog_sources;
+
+/* Ends of lines that were dropped since the last record, by stream. */
+static _Atomic uint32_t lost_lines[STREAMS];
+
+static uint32_t value_of(enum wire_log_stream stream)
+{
+    return FDTAB_LOG + (uint32_t)stream - WIRE_LOG_STDOUT;
+}
+
+/* What number 1 or 2 stands for, if that is taken. */
+static uint32_t standard_value(int fd)
+{
+    if (fd == STDOUT_FILENO && applog_sources & APPLOG_STDOUT)
+        return value_of(WIRE_LOG_STDOUT);
+    if (fd == STDERR_FILENO && applog_sources & APPLOG_STDERR)
+        return value_of(WIRE_LOG_STDERR);
+    return FDTAB_UNKNOWN;
+}
+
+void applog_init(unsigned sources)
+{
+    uint64_t old;
+
+    applog_sources = sources;
+    for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++)
+        if (standard_value(fd) != FDTAB_UNKNOWN && !socket_is_internet(fd))
+            (void)fdtab_set(fd, standard_value(fd), &old);
+}
+
+uint32_t applog_value_of_copy(int fd, uint32_t value)
+{
+    uint32_t own = value < FDTAB_CONN ? standard_value(fd) : FDTAB_UNKNOWN;
+
+    return own != FDTAB_UNKNOWN ? own : value;
+}
+
+static uint32_t count_lines(const char *bytes, size_t length)
+{
+    const char *end = bytes + length;
+    uint32_t count = 0;
+
+    while ((bytes = memchr(bytes, '\n', (size_t)(end - bytes))) != NULL) {
+        bytes++;
+        count++;
+    }
+    return count;
+}
+
+static void lose(enum wire_log_stream stream, const char *bytes, size_t length)
+{
+    uint32_t count = count_lines(bytes, length);
+
+    atomic_fetch_add_explicit(&lost_lines[stream], count, memory_order_relaxed);
+    for (; count > 0; count--)
+        ring_drop(WIRE_DROP_LOG_LINES);
+}
+
+/* Whose work it is, and when. */
+static void begin(struct wire_log *log, enum wire_log_stream stream)
+{
+    struct request_ref request = current_certain();
+    const struct wire_request *live = request_live(&request);
+
+    *log = (struct wire_log){.mono_ns = clock_mono_ns(), .stream = (uint8_t)stream};
+    if (!live)
+        return;
+    memcpy(log->trace_id, live->trace_id, sizeof(log->trace_id));
+    memcpy(log->span_id, live->span_id, sizeof(log->span_id));
+    atomic_thread_fence(memory_order_acquire);
+    if (!request_live(&request)) { /* it may have ended meanwhile, and the slot be another's */
+        memset(log->trace_id, 0, sizeof(log->trace_id));
+        memset(log->span_id, 0, sizeof(log->span_id));
+    }
+}
+
+/* One piece of a call, in as many records as it takes. */
+static void write_piece(struct wire_log *log, const char *bytes, size_t length, bool has_more)
+{
+    while (length > 0) {
+        size_t take = length < WIRE_LOG_BYTES ? length : WIRE_LOG_BYTES;
+
+        log->flags = take < length || has_more ? WIRE_LOG_CONTINUES : 0;
+        log->lost_lines = atomic_exchange_explicit(&lost_lines[log->stream], 0, memory_order_relaxed);
+        if (!ring_write_log(log, bytes, take)) {
+            atomic_fetch_add_explicit(&lost_lines[log->stream], log->lost_lines, memory_order_relaxed);
+            lose((enum wire_log_stream)log->stream, bytes, length);
+            return;
+        }
+        bytes += take;
+        length -= take;
+    }
+}
+
+static bool is_ready(void)
+{
+    process_check_fork();
+    if (!ring_current())
+        link_ensure();
+    return ring_current() != NULL;
+}
+
+static void take(struct wire_log *log, const struct iovec *iov, int count, size_t n)
+{
+    log->left_out = n > CALL_MAX ? (uint32_t)(n - CALL_MAX) : 0;
+    if (n > CALL_MAX)
+        n = CALL_MAX;
+    for (int i = 0; i < count && n > 0; i++) {
+        size_t length = iov[i].iov_len < n ? iov[i].iov_len : n;
+
+        n -= length;
+        write_piece(log, iov[i].iov_base, length, n > 0);
+    }
+}
+
+void applog_written_vector(int fd, const struct iovec *iov, int count, ssize_t n)
+{
+    uint32_t value = fdtab_value(fdtab_get(fd));
+    int saved_errno = errno;
+    struct wire_log log;
+
+    if (n <= 0 || value - FDTAB_LOG >= FDTAB_CONN - FDTAB_LOG || !is_ready())
+        return;
+    begin(&log, (enum wire_log_stream)(value - FDTAB_LOG + WIRE_LOG_STDOUT));
+    take(&log, iov, count, (size_t)n);
+    errno = saved_errno;
+}
+
+void applog_written(int fd, const void *bytes, ssize_t n)
+{
+    const struct iovec iov = {(void *)(uintptr_t)bytes, n > 0 ? (size_t)n : 0};
+
+    applog_written_vector(fd, &iov, 1, n);
+}
+
+void applog_syslog(int priority, const char *text, size_t length)
+{
+    const struct iovec iov = {(void *)(uintptr_t)text, length};
+    int saved_errno = errno;
+    struct wire_log log;
+
+    if (length > 0 && is_ready()) {
+        begin(&log, WIRE_LOG_SYSLOG);
+        log.severity = (uint8_t)(priority % SEVERITIES + 1);
+        take(&log, &iov, 1, length);
+    }
+    errno = saved_errno;
+}

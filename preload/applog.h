@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The program's own logs: what it writes to standard output and error, and hands to syslog(), becomes records as it was
+ * written. Nothing is put together here: the agent makes lines of it.
+ *
+ * A descriptor is a log by its number at start (1 and 2), by having been made a copy of one, or by having been put in
+ * the place of 1 or 2 (dup2). One of these that is closed is none any more: what is opened next under its number may be
+ * data. What stdio writes goes by libc's inside, see stdio.h. */
+#ifndef SPANSHIM_APPLOG_H
+#define SPANSHIM_APPLOG_H
+
+#include "preload/fdtab.h"
+#include "preload/wire.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct iovec;
+
+/* SPANSHIM_LOGS, bits. */
+enum applog_source {
+    APPLOG_STDOUT = 1 << 0,
+    APPLOG_STDERR = 1 << 1,
+    APPLOG_SYSLOG = 1 << 2,
+};
+
+/* Which are taken; 0: none, and there is nothing to do. Written at start, then read-only. */
+extern unsigned applog_sources __attribute__((visibility("hidden")));
+
+/* Context: start. */
+void applog_init(unsigned sources);
+
+/* Is this descriptor a log that is taken? Context: hook; signal-safe. */
+static inline bool applog_takes(int fd)
+{
+    return __builtin_expect(applog_sources != 0, 0) &&
+           fdtab_value(fdtab_get(fd)) - FDTAB_LOG < FDTAB_CONN - FDTAB_LOG;
+}
+
+/* A descriptor is to be a copy of one whose value in the table is `value`: what its own is. Context: hook; signal-safe.
+ */
+uint32_t applog_value_of_copy(int fd, uint32_t value);
+
+/* The program has written n bytes of these to a log; nothing if n <= 0. errno is kept. Context: hook; signal-safe. */
+void applog_written(int fd, const void *bytes, ssize_t n);
+void applog_written_vector(int fd, const struct iovec *iov, int count, ssize_t n);
+
+/* It has handed a message to syslog(), of this priority. Context: hook. */
+void applog_syslog(int priority, const char *text, size_t length);
+
+#endif
