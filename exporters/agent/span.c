@@ -203,6 +203,11 @@ int span_parse(const struct process *process, const void *payload, size_t length
     return r;
 }
 
+bool span_has_parent(const struct span *span)
+{
+    return !is_zero(span->request->parent_span_id, sizeof(span->request->parent_span_id));
+}
+
 size_t span_name(const struct span *span, char name[SPAN_NAME_SIZE])
 {
     bool is_other =

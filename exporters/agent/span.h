@@ -47,6 +47,9 @@ struct span {
  * be one: sizes, enums, ids all zero, text entries beyond the end. The bytes must outlive the span. Context: pure. */
 int span_parse(const struct process *process, const void *payload, size_t length, struct span *ret_span);
 
+/* It is no root. Context: pure. */
+bool span_has_parent(const struct span *span);
+
 /* The span's name by the conventions, with a NUL; its length. The method, and the route if there is one, never the
  * path: names are few. Context: pure. */
 size_t span_name(const struct span *span, char name[SPAN_NAME_SIZE]);

@@ -131,19 +131,14 @@ static ProtobufCBinaryData binary(const uint8_t *bytes, size_t length)
     return (ProtobufCBinaryData){.len = length, .data = (uint8_t *)(uintptr_t)bytes};
 }
 
-static bool is_root(const struct wire_request *request)
-{
-    static const uint8_t none[sizeof(request->parent_span_id)];
-
-    return memcmp(request->parent_span_id, none, sizeof(none)) == 0;
-}
-
 /* A client's parent is in its own process: where a header named it, the program had made it. */
-static uint32_t span_flags(const struct wire_request *request)
+static uint32_t span_flags(const struct span *span)
 {
+    const struct wire_request *request = span->request;
     uint32_t flags = (request->trace_flags & FLAG_SAMPLED_RANDOM) | FLAG_HAS_REMOTE;
 
-    if (request->kind == WIRE_KIND_SERVER && !is_root(request) && (request->flags & WIRE_REQUEST_REMOTE_PARENT) != 0)
+    if (request->kind == WIRE_KIND_SERVER && span_has_parent(span) &&
+        (request->flags & WIRE_REQUEST_REMOTE_PARENT) != 0)
         flags |= FLAG_REMOTE;
     return flags;
 }
@@ -176,7 +171,7 @@ static int write_span(struct otlp_encoder *encoder, const struct span *span, con
     otlp_attributes_fill(attributes, span, limits->attribute_count, limits->attribute_length);
     message.trace_id = binary(request->trace_id, sizeof(request->trace_id));
     message.span_id = binary(request->span_id, sizeof(request->span_id));
-    if (!is_root(request))
+    if (span_has_parent(span))
         message.parent_span_id = binary(request->parent_span_id, sizeof(request->parent_span_id));
     message.trace_state = (char *)(uintptr_t)attributes->trace_state;
     message.name = name;
@@ -186,7 +181,7 @@ static int write_span(struct otlp_encoder *encoder, const struct span *span, con
     message.attributes = attributes->list;
     message.n_attributes = attributes->count;
     message.dropped_attributes_count = attributes->dropped_count;
-    message.flags = span_flags(request);
+    message.flags = span_flags(span);
     add_links(encoder, span, limits->link_count, &message);
     if (attributes->is_error) {
         status.code = OTLP__STATUS__STATUS_CODE__STATUS_CODE_ERROR;

@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* A batch on its way into the payload. */
 struct batch {
@@ -20,40 +19,30 @@ struct batch {
     size_t dropped;
 };
 
-/* What was embedded and had to go. */
-static int write_alone(struct batch *batch, json_t *subsegments)
+/* One document; `alone` gets what had to leave it. */
+static int write_one(struct batch *batch, json_t *document, json_t *alone)
 {
-    json_t *none = json_array(), *subsegment;
-    size_t i;
-    int r = none != NULL ? 0 : -ENOMEM;
+    int r = xray_shed_write(document, batch->options->document_max, batch->payload, alone);
 
-    json_array_foreach(subsegments, i, subsegment)
-    {
-        if (r == 0)
-            r = xray_shed_write(subsegment, batch->options->document_max, batch->payload, none);
-        if (r == -EMSGSIZE) {
-            batch->dropped++;
-            r = 0;
-        }
-    }
-    json_decref(none);
-    return r;
+    if (r != -EMSGSIZE)
+        return r;
+    batch->dropped++;
+    return 0;
 }
 
-/* The document (taken), then what was embedded and had no room in it. */
-static int write(struct batch *batch, json_t *document)
+/* The document (taken), then what was embedded and had no room in it: nothing is embedded in that. */
+static int write_document(struct batch *batch, json_t *document)
 {
-    json_t *alone = json_array();
-    int r = document != NULL && alone != NULL
-                ? xray_shed_write(document, batch->options->document_max, batch->payload, alone)
-                : -ENOMEM;
+    json_t *alone = json_array(), *none = json_array(), *subsegment;
+    int r = document != NULL && alone != NULL && none != NULL ? write_one(batch, document, alone) : -ENOMEM;
+    size_t i;
 
-    if (r == -EMSGSIZE) {
-        batch->dropped++;
-        r = 0;
+    json_array_foreach(alone, i, subsegment)
+    {
+        if (r == 0)
+            r = write_one(batch, subsegment, none);
     }
-    if (r == 0)
-        r = write_alone(batch, alone);
+    json_decref(none);
     json_decref(alone);
     json_decref(document);
     return r;
@@ -61,11 +50,9 @@ static int write(struct batch *batch, json_t *document)
 
 static int write_call(struct batch *batch, const struct span *call)
 {
-    static const uint8_t none[sizeof(call->request->parent_span_id)];
-
-    if (memcmp(call->request->parent_span_id, none, sizeof(none)) == 0)
-        return write(batch, xray_segment_around(call, batch->options, batch->storage));
-    return write(batch, xray_subsegment(call, call->request->parent_span_id, batch->options, batch->storage));
+    if (!span_has_parent(call))
+        return write_document(batch, xray_segment_around(call, batch->options, batch->storage));
+    return write_document(batch, xray_subsegment(call, call->request->parent_span_id, batch->options, batch->storage));
 }
 
 /* 0 or -ENOMEM. */
@@ -90,13 +77,12 @@ static int write_request(struct batch *batch, const struct span *span)
     size_t embedded = count < XRAY_EMBEDDED_MAX ? count : XRAY_EMBEDDED_MAX;
     const struct span *const *calls = batch->tree.calls + first;
     json_t *segment = xray_segment(span, batch->options, batch->storage);
-
     int r = embed(batch, segment, calls, embedded);
     if (r < 0) {
         json_decref(segment);
         return r;
     }
-    r = write(batch, segment);
+    r = write_document(batch, segment);
     for (size_t i = embedded; r == 0 && i < count; i++)
         r = write_call(batch, calls[i]);
     return r;

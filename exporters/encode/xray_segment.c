@@ -145,13 +145,6 @@ static void add_origin(json_t *segment, const struct span *span, const struct xr
     add_aws(segment, span, options);
 }
 
-static bool has_parent(const struct wire_request *request)
-{
-    static const uint8_t none[sizeof(request->parent_span_id)];
-
-    return memcmp(request->parent_span_id, none, sizeof(none)) != 0;
-}
-
 static json_t *make_link(const struct wire_link *link)
 {
     return json_pack("{s:o, s:o, s:{s:s}}", "trace_id", xray_text_trace_id(link->trace_id), "id",
@@ -171,7 +164,7 @@ static void add_links(json_t *segment, const struct span *span)
 json_t *xray_segment(const struct span *span, const struct xray_options *options, struct otlp_attributes *storage)
 {
     const struct wire_request *request = span->request;
-    const uint8_t *parent_id = has_parent(request) ? request->parent_span_id : NULL;
+    const uint8_t *parent_id = span_has_parent(span) ? request->parent_span_id : NULL;
     json_t *segment = make_head(SEGMENT, xray_name_of_segment(span), request->span_id, parent_id, span);
 
     json_set_unless_empty(segment, "http", xray_http(span));
