@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 enum { NAME_SIZE = 64, UUID_LENGTH = 36, DAY_S = 86400 };
+enum { READ_MAX = 16 << 20 }; /* more than a report can be */
 
 static bool has_failed; /* and said so; loop only */
 
@@ -180,7 +181,8 @@ void crash_store_keep(const json_t *report)
 json_t *crash_store_load(const char *uuid)
 {
     char path[PATH_MAX], name[NAME_SIZE];
-    json_t *report;
+    json_t *report = NULL;
+    struct stat status;
     int folder, fd;
 
     if (!is_uuid(uuid) || log_path_choose_crashes(path, sizeof(path)))
@@ -189,11 +191,12 @@ json_t *crash_store_load(const char *uuid)
     if (folder < 0)
         return NULL;
     (void)snprintf(name, sizeof(name), "%s.json", uuid);
-    fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     close(folder);
     if (fd < 0)
         return NULL;
-    report = json_loadfd(fd, 0, NULL);
+    if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_size <= READ_MAX)
+        report = json_loadfd(fd, 0, NULL);
     close(fd);
     return report;
 }

@@ -37,8 +37,9 @@ void deliver_free(struct deliver *deliver);
 /* Something was appended to the journal. Context: loop. */
 void deliver_wake(struct deliver *deliver);
 
-/* A report for it, if it takes reports; encoded at once. Context: loop. */
-void deliver_report(struct deliver *deliver, const json_t *report);
+/* A report for it; encoded at once. 0, -ENOTSUP: it takes none; else -errno: it is dropped, counted; -ECANCELED: by a
+ * limit. Context: loop. */
+int deliver_report(struct deliver *deliver, const json_t *report);
 
 /* Nothing waits and nothing is under way. Context: loop. */
 bool deliver_is_idle(const struct deliver *deliver);

@@ -96,18 +96,19 @@ static int put_report(struct deliver *deliver, const json_t *report)
     return r;
 }
 
-void deliver_report(struct deliver *deliver, const json_t *report)
+int deliver_report(struct deliver *deliver, const json_t *report)
 {
     char error[64];
 
     if (deliver->options.exporter->encode_report == NULL || deliver->instance == NULL)
-        return;
+        return -ENOTSUP;
     int r = put_report(deliver, report);
     if (r == -ECANCELED)
         deliver->dropped[DELIVER_LIMITED]++;
     if (r == 0 || r == -ECANCELED)
-        return;
+        return r;
     deliver->dropped[r == -ENOBUFS ? DELIVER_QUEUE_FULL : DELIVER_REFUSED]++;
     (void)snprintf(error, sizeof(error), "a report is dropped: %s", strerror(-r));
     deliver_note_error(deliver, error);
+    return r;
 }

@@ -272,7 +272,7 @@ void destinations_wake(struct destinations *set)
 void destinations_report(struct destinations *set, const json_t *report)
 {
     for (size_t i = 0; i < set->deliver_count; i++)
-        deliver_report(set->delivers[i], report);
+        (void)deliver_report(set->delivers[i], report);
     destinations_wake(set);
 }
 
@@ -373,17 +373,31 @@ void destinations_flush_all(uid_t viewer, uint32_t timeout_ms, destinations_flus
     gather(gathering, NULL);
 }
 
-void destinations_submit(struct destinations *set, const json_t *report, uint32_t timeout_ms,
-                         destinations_flush_done *done, void *arg)
+/* 0: some queue has taken it. Else why one has not. */
+static int give_report(struct destinations *set, const json_t *report)
 {
-    struct gathering *gathering = start_gathering(done, arg);
+    int result = -ENOTSUP;
+
+    for (size_t i = 0; i < set->deliver_count; i++) {
+        int r = deliver_report(set->delivers[i], report);
+
+        if (result != 0 && r != -ENOTSUP)
+            result = r;
+    }
+    return result;
+}
+
+int destinations_submit(struct destinations *set, const json_t *report, uint32_t timeout_ms,
+                        destinations_flush_done *done, void *arg)
+{
+    int r = give_report(set, report);
+    struct gathering *gathering = r == 0 ? start_gathering(done, arg) : NULL;
 
     if (gathering == NULL)
-        return;
-    for (size_t i = 0; i < set->deliver_count; i++)
-        deliver_report(set->delivers[i], report);
+        return r;
     gather_set(gathering, set, timeout_ms);
     gather(gathering, NULL);
+    return 0;
 }
 
 void destinations_end_console(const char *session, uint32_t timeout_ms, destinations_flush_done *done, void *arg)

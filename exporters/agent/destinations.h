@@ -88,9 +88,10 @@ typedef void destinations_flush_done(void *arg, const struct destinations_flushe
  * or later. Context: loop. */
 void destinations_flush_all(uid_t viewer, uint32_t timeout_ms, destinations_flush_done *done, void *arg);
 
-/* A report as by destinations_report, and a flush of this set: one attempt to send it. Context: loop. */
-void destinations_submit(struct destinations *destinations, const json_t *report, uint32_t timeout_ms,
-                         destinations_flush_done *done, void *arg);
+/* A report as by destinations_report, and a flush of this set: one attempt to send it. 0; else, and then done is not
+ * called, -errno as of deliver_report(): no destination has taken it. Context: loop. */
+int destinations_submit(struct destinations *destinations, const json_t *report, uint32_t timeout_ms,
+                        destinations_flush_done *done, void *arg);
 
 /* The launcher's program has ended: deliver what the console of this session has to print, print it, forget the session
  * (its descriptor is closed), then done. Called after the rings were drained. Context: loop. */

@@ -107,9 +107,6 @@ static json_t *make_answer(const struct submission *submission, const struct des
 
     if (flushed->failed > 0 && destinations_is_delivered(submission->destinations))
         return json_pack("{s:s}", "error", flushed->error);
-    if (flushed->failed == 0 && flushed->exported == 0)
-        return json_pack("{s:s}", "error",
-                         "too many in a minute: see SPANSHIM_ROLLBAR_REPEATS, SPANSHIM_ROLLBAR_LIMIT");
     return json_pack("{s:s, s:s, s:s}", "result", result, "uuid", submission->uuid, "reason", flushed->error);
 }
 
@@ -139,12 +136,28 @@ static int submit(const struct entries *entries, struct settings *settings, subm
         r = submission->destinations ? 0 : errno ? -errno : -EDESTADDRREQ;
     }
     if (r == 0) {
-        destinations_submit(submission->destinations, report, ATTEMPT_MS, on_flushed, submission);
-    } else {
-        free(submission);
+        r = destinations_submit(submission->destinations, report, ATTEMPT_MS, on_flushed, submission);
+        if (r < 0)
+            destinations_unref(submission->destinations);
     }
+    if (r < 0)
+        free(submission);
     json_decref(report);
     return r;
+}
+
+static const char *reason_of(int r)
+{
+    switch (r) {
+    case -ECANCELED:
+        return "too many in a minute: see SPANSHIM_ROLLBAR_REPEATS, SPANSHIM_ROLLBAR_LIMIT";
+    case -ENOBUFS:
+        return "too much waits already: see SPANSHIM_QUEUE_BYTES";
+    case -ENOTSUP:
+        return "no destination can take it: see 'spanshim status'";
+    default:
+        return strerror(-r);
+    }
 }
 
 void submit_take(uid_t uid, const char *text, size_t length, submit_done *done, void *arg)
@@ -164,5 +177,5 @@ void submit_take(uid_t uid, const char *text, size_t length, submit_done *done, 
     }
     settings_unref(settings);
     if (r < 0)
-        done(arg, json_pack("{s:s}", "error", strerror(-r)));
+        done(arg, json_pack("{s:s}", "error", reason_of(r)));
 }

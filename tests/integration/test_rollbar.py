@@ -268,6 +268,14 @@ class DeliveryTest(RollbarTest):
         self.assertEqual(0, self.report("another", SPANSHIM_ROLLBAR_REPEATS=2).returncode)
         self.assertEqual(3, len(self.rollbar.wait_for(3)))
 
+    def test_limits_while_nobody_is_there(self):
+        """What is beyond the limit is lost: the command says so, though others wait."""
+        self.kept("refuse", "no answer from")
+        self.assertEqual(0, self.report("job 1 failed", SPANSHIM_ROLLBAR_REPEATS=1).returncode)
+        result = self.report("job 2 failed", SPANSHIM_ROLLBAR_REPEATS=1)
+        self.assertEqual((1, ""), (result.returncode, result.stdout))
+        self.assertIn("SPANSHIM_ROLLBAR_REPEATS", result.stderr)
+
 
 class CrashTest(RollbarTest):
     """Items of crashes."""

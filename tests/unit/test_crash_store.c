@@ -113,10 +113,32 @@ static void test_crash_store_takes_no_path_for_a_uuid(void **state)
     assert_null(crash_store_load("../crashes/00000000-0000-4000-8000-0"));
 }
 
+/* Whatever has the name of a report: a pipe would be waited for, and a large file read for long. */
+static void test_crash_store_loads_plain_files(void **state)
+{
+    char path[128], uuid[40];
+    json_t *report;
+
+    (void)state;
+    name_of(300, uuid);
+    path_of(300, path);
+    keep(300);
+    report = crash_store_load(uuid);
+    assert_non_null(report);
+    json_decref(report);
+    assert_int_equal(truncate(path, (off_t)1 << 30), 0);
+    assert_null(crash_store_load(uuid));
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_null(crash_store_load(uuid));
+    assert_int_equal(unlink(path), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_crash_store_keeps_the_newest_by_number),
+        cmocka_unit_test(test_crash_store_loads_plain_files),
         cmocka_unit_test(test_crash_store_forgets_by_age),
         cmocka_unit_test(test_crash_store_forgets_by_size),
         cmocka_unit_test(test_crash_store_takes_no_path_for_a_uuid),
