@@ -14,6 +14,7 @@ import servers
 from harness import APPS, LAUNCHER, SOURCE
 from http_client import Connection, request_bytes
 from processes import wait_until
+from xray_daemon import DEFAULT_RULE
 from xray_test import XrayTest
 
 DATAGRAM_DOCUMENT_MAX = 65477
@@ -74,6 +75,54 @@ class NamesTest(SegmentTest):
 
     def test_falls_back_to_the_tracing_name(self):
         self.assertEqual("till", self.name_of_one(AWS_XRAY_URL="nobody", AWS_XRAY_TRACING_NAME="till", OTEL_SERVICE_NAME="shop"))
+
+
+class NamesAndRulesTest(SegmentTest):
+    """The name is chosen first, and sampling rules are about that name."""
+
+    # RuleName -> what it fits; each samples all or nothing.
+    RULES = {
+        "never-health": {"URLPath": "/status/*", "FixedRate": 0.0},
+        "posts": {"HTTPMethod": "POST", "FixedRate": 1.0},
+        "by-host": {"Host": "*.EXAMPLE", "ServiceName": "shop.example", "FixedRate": 1.0},
+        "by-service": {"ServiceName": "shop", "FixedRate": 1.0},
+        "Default": {"FixedRate": 0.0},
+    }
+
+    def setUp(self):
+        super().setUp()
+        del self.spanshim.settings["OTEL_TRACES_SAMPLER"]
+        self.daemon.rules = [{**DEFAULT_RULE, "RuleName": name, "ReservoirSize": 0, "Priority": 10000 if name == "Default" else 10 + number,
+                              **rule} for number, (name, rule) in enumerate(self.RULES.items())]
+
+    def rules(self):
+        """The rule that sampled each request, by its path."""
+        return {segment["http"]["request"]["url"].rpartition("/")[2]: segment["aws"]["xray"].get("sampling_rule_name")
+                for segment in self.daemon.segments()}
+
+    def wait_for_rules(self, port):
+        """Ask for /size/0 until a rule samples it."""
+
+        def is_sampled_by_rule():
+            self.ask(port, "/size/0")
+            self.daemon.settle()
+            return any(segment["aws"]["xray"].get("sampling_rule_name") for segment in self.daemon.segments())
+
+        wait_until(is_sampled_by_rule, what="the rules")
+
+    def test_rule_of_each(self):
+        port = servers.httpd(self, "--threads", env=self.spanshim.env(OTEL_SERVICE_NAME="shop", AWS_XRAY_URL="*.example"))[1]
+        self.wait_for_rules(port)
+        self.ask(port, "/size/1")
+        self.ask(port, "/size/2", Host="shop.example")
+        self.ask(port, "/size/3", Host="till.example")  # the service of this name has no rule
+        self.ask(port, "/status/404")
+        with Connection(port) as connection:
+            connection.request("POST", "/size/4", b"")
+        self.ask(port, "/size/5")
+        self.daemon.wait_until(lambda: "5" in self.rules(), "the last of them")
+        self.assertEqual({"0": "by-service", "1": "by-service", "2": "by-host", "4": "posts", "5": "by-service"}, self.rules())
+        self.assertEqual([], self.daemon.violations)
 
 
 class FlagsTest(SegmentTest):
