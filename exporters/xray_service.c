@@ -77,6 +77,16 @@ const char *xray_service_shown(const struct xray_service *service)
     return service->shown;
 }
 
+/* The daemon passes on what X-Ray says to it. */
+static void describe_refusal(const struct http_response *response, char error[XRAY_SERVICE_ERROR_SIZE])
+{
+    char code[AWS_CODE_MAX];
+
+    aws_answer_code(response, code);
+    (void)snprintf(error, XRAY_SERVICE_ERROR_SIZE, "it answers %d%s%s", response->status, code[0] != '\0' ? ", " : "",
+                   code);
+}
+
 static void on_response(void *arg, const struct http_response *response)
 {
     struct xray_service *service = arg;
@@ -84,11 +94,11 @@ static void on_response(void *arg, const struct http_response *response)
     struct http_response refused = {.failure = result.error};
 
     service->is_busy = false;
-    if (service->call != NULL && response->status != 200) {
+    if (service->call != NULL && response->status != 200)
         aws_answer_read(response, aws_call_origin(service->call), &result);
-        response = &refused;
-    }
-    service->done(service->arg, response);
+    else if (response->status != 200 && response->status != 0)
+        describe_refusal(response, result.error);
+    service->done(service->arg, result.error[0] != '\0' ? &refused : response);
 }
 
 static int post_to_daemon(struct xray_service *service, const char *path, const void *body, size_t length)

@@ -24,7 +24,7 @@ void xray_service_free(struct xray_service *service);
 const char *xray_service_shown(const struct xray_service *service);
 
 /* Post JSON (borrowed until done) to a path like "/GetSamplingRules". One call at a time: -EBUSY. done is called later,
- * from the loop. What X-Ray itself refuses comes without a status; `failure` says why. 0 or -errno. Context: loop. */
+ * from the loop. An answer that is not 200 comes without a status; `failure` says why. 0 or -errno. Context: loop. */
 int xray_service_post(struct xray_service *service, const char *path, const void *body, size_t length, http_done *done,
                       void *arg);
 

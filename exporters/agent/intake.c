@@ -157,8 +157,10 @@ static void drop(struct source *source)
     source_free(source);
 }
 
-static void log_complaints(const struct source *source, uint64_t now_ns)
+static void log_complaints(const struct source *source)
 {
+    uint64_t now_ns = clock_now_ns(CLOCK_MONOTONIC);
+
     if (log_level_of(source->settings->log_level) < LOG_LEVEL_WARN)
         return;
     for (size_t i = 0; i < settings_complaint_count(source->settings); i++)
@@ -169,12 +171,9 @@ static void log_complaints(const struct source *source, uint64_t now_ns)
 
 static void log_arrival(const struct source *source)
 {
-    uint64_t now_ns = clock_now_ns(CLOCK_MONOTONIC);
-
-    if (users_may_log(source->uid, now_ns))
+    if (users_may_log(source->uid, clock_now_ns(CLOCK_MONOTONIC)))
         log_line(LOG_LEVEL_INFO, "process %d (%s) is traced as %s", (int)source->pid, source->executable,
                  source->resource->service_name);
-    log_complaints(source, now_ns);
 }
 
 /* As its shim reads it (preload/config.def). */
@@ -253,7 +252,6 @@ static int open_ring(struct source *source, const struct intake_handover *handov
         return error;
     set_clock(source);
     drain_start(source);
-    xray_sampling_add(source);
     return 0;
 }
 
@@ -293,6 +291,8 @@ static void start_source(struct source *source)
     in_progress_add(source); /* looks at `resumed` */
     source->resumed = false;
     if (source->map) {
+        if (source->destinations)
+            xray_sampling_add(source);
         atomic_store(&source->control->crash_wanted, source->crash_offset && crash_desk_can_read());
         unsigned wanted = source->destinations ? destinations_wants(source->destinations) : 0;
         source->wants_unsampled = wanted & WIRE_WANT_UNSAMPLED;
@@ -367,6 +367,7 @@ int intake_take(const struct intake_handover *handover)
     log_arrival(source);
     connect_source(source);
     start_source(source);
+    log_complaints(source); /* of what was read meanwhile, too */
     return 0;
 }
 

@@ -6,6 +6,7 @@
 #include "exporters/agent/loop.h"
 #include "exporters/agent/settings.h"
 #include "exporters/agent/source.h"
+#include "exporters/agent/users.h"
 #include "exporters/agent/xray_rules.h"
 #include "exporters/encode/json_access.h"
 #include "exporters/exporter.h"
@@ -83,16 +84,20 @@ static void tell_members(struct xray_poller *poller)
     }
 }
 
-/* problems: one line when one begins, changes or ends */
+/* problems: one line when one begins and one when it ends, whatever it changes to meanwhile */
+
+static bool may_log(const struct xray_poller *poller)
+{
+    return users_may_log(poller->settings->uid, loop_now_ns(poller->loop));
+}
 
 static void begin_problem(struct xray_poller *poller, const char *text)
 {
     char *said = poller->problems[poller->question];
 
-    if (strcmp(said, text) == 0)
-        return;
-    log_line(LOG_LEVEL_WARN, "X-Ray's %s can't be had from %s: %s", subjects[poller->question],
-             xray_service_shown(poller->service), text);
+    if (said[0] == '\0' && may_log(poller))
+        log_line(LOG_LEVEL_WARN, "X-Ray's %s can't be had from %s: %s", subjects[poller->question],
+                 xray_service_shown(poller->service), text);
     (void)snprintf(said, XRAY_SERVICE_ERROR_SIZE, "%s", text);
 }
 
@@ -100,7 +105,7 @@ static void end_problem(struct xray_poller *poller)
 {
     char *said = poller->problems[poller->question];
 
-    if (said[0] != '\0')
+    if (said[0] != '\0' && may_log(poller))
         log_line(LOG_LEVEL_INFO, "X-Ray's %s come from %s again", subjects[poller->question],
                  xray_service_shown(poller->service));
     said[0] = '\0';
@@ -120,20 +125,13 @@ static void end_call(struct xray_poller *poller)
 static json_t *read_answer(struct xray_poller *poller, const struct http_response *response)
 {
     json_t *answer = NULL;
-    char text[XRAY_SERVICE_ERROR_SIZE];
 
     if (response->status == 200)
         answer = json_loadb(response->body, response->body_length, 0, NULL);
     if (json_is_object(answer))
         return answer;
     json_decref(answer);
-    if (response->status == 0)
-        (void)snprintf(text, sizeof(text), "%s", response->failure);
-    else if (response->status == 200)
-        (void)snprintf(text, sizeof(text), "its answer is no JSON object");
-    else
-        (void)snprintf(text, sizeof(text), "it answers %d", response->status);
-    begin_problem(poller, text);
+    begin_problem(poller, response->status == 200 ? "its answer is no JSON object" : response->failure);
     return NULL;
 }
 
@@ -188,9 +186,9 @@ static void finish_rules(struct xray_poller *poller)
 
 static void take_rules(struct xray_poller *poller)
 {
-    log_line(poller->has_rules ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
-             "X-Ray's sampling rules come from %s: %zu, and %zu that are passed over",
-             xray_service_shown(poller->service), poller->loading.count, poller->loading.skipped_count);
+    if (!poller->has_rules && may_log(poller))
+        log_line(LOG_LEVEL_INFO, "X-Ray's sampling rules come from %s: %zu, and %zu that are passed over",
+                 xray_service_shown(poller->service), poller->loading.count, poller->loading.skipped_count);
     xray_rules_sort(&poller->loading);
     xray_rules_deinit(&poller->rules);
     poller->rules = poller->loading;
@@ -281,7 +279,7 @@ static void log_unprocessed(const struct xray_poller *poller, const json_t *answ
         const char *code = json_text_of(item, "ErrorCode");
         const char *message = json_text_of(item, "Message");
 
-        if (log_limit_pass(&limit, loop_now_ns(poller->loop)))
+        if (log_limit_pass(&limit, loop_now_ns(poller->loop)) && may_log(poller))
             log_line(LOG_LEVEL_WARN, "X-Ray did not take the statistics of the sampling rule %s: %s: %s",
                      name != NULL ? name : "?", code != NULL ? code : "?", message != NULL ? message : "");
     }
@@ -417,7 +415,8 @@ static struct xray_poller *poller_new(const struct exporter_host *host, struct s
     poller->next = pollers;
     pollers = poller;
     if (poller->service == NULL) {
-        log_line(LOG_LEVEL_WARN, "X-Ray's sampling rules can't be asked for: %s", error);
+        if (may_log(poller))
+            log_line(LOG_LEVEL_WARN, "X-Ray's sampling rules can't be asked for: %s", error);
         (void)snprintf(poller->problems[ASK_RULES], sizeof(poller->problems[ASK_RULES]), "%s", error);
     }
     return poller;

@@ -6,6 +6,7 @@
 #include "exporters/agent/log.h"
 #include "exporters/agent/settings.h"
 #include "exporters/agent/source.h"
+#include "exporters/agent/users.h"
 #include "exporters/agent/xray_compile.h"
 #include "exporters/agent/xray_ledger.h"
 #include "exporters/agent/xray_place.h"
@@ -68,7 +69,8 @@ static void publish(struct wire_control *control, const struct wire_xray_rules *
 
 static void log_left_out(struct xray_sampled *sampled, size_t left_out_count)
 {
-    if (left_out_count > 0 && left_out_count != sampled->left_out_count)
+    if (left_out_count > 0 && left_out_count != sampled->left_out_count &&
+        users_may_log(sampled->member.source->uid, clock_now_ns(CLOCK_MONOTONIC)))
         log_line(LOG_LEVEL_WARN, "process %d (%s): %zu sampling rules are passed over: %d fit, in %d bytes",
                  (int)sampled->member.source->pid, sampled->member.source->executable, left_out_count,
                  WIRE_XRAY_RULES_MAX, WIRE_XRAY_TEXT_MAX);
@@ -98,6 +100,16 @@ static uint32_t fill_accounts(struct xray_sampled *sampled, const struct xray_ru
     return made->count;
 }
 
+static void log_origin(const struct xray_sampled *sampled, enum origin origin)
+{
+    const struct source *source = sampled->member.source;
+
+    if (origin != sampled->published_origin && users_may_log(source->uid, clock_now_ns(CLOCK_MONOTONIC)))
+        log_line(sampled->published_origin == NOWHERE ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
+                 "process %d (%s): X-Ray's sampling is by %s", (int)source->pid, source->executable,
+                 origin_texts[origin]);
+}
+
 static void publish_rules(struct xray_sampled *sampled, const struct xray_rules *rules, enum origin origin)
 {
     static struct wire_xray_rules made; /* loop only; too large for a stack */
@@ -111,12 +123,9 @@ static void publish_rules(struct xray_sampled *sampled, const struct xray_rules 
 
     log_left_out(sampled, left_out_count + (made.count - count));
     made.count = count;
-    if (origin != sampled->published_origin)
-        log_line(sampled->published_origin == NOWHERE ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
-                 "process %d (%s): X-Ray's sampling is by %s", (int)source->pid, source->executable,
-                 origin_texts[origin]);
-    else if (memcmp(&made, &sampled->published, sizeof(made)) == 0)
+    if (origin == sampled->published_origin && memcmp(&made, &sampled->published, sizeof(made)) == 0)
         return;
+    log_origin(sampled, origin);
     sampled->published_origin = origin;
     sampled->published = made;
     publish(source->control, &made);

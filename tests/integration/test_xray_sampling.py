@@ -12,7 +12,7 @@ import unittest
 
 from harness import ShimTest
 from http_client import Connection
-from processes import wait_until
+from processes import PATIENCE_S, wait_until
 from servers import httpd, nginx
 from xray_daemon import XrayDaemon
 
@@ -114,7 +114,10 @@ class Traffic:
     def run_while(self, condition):
         """At an even pace, as long as the condition (looked at now and then) holds."""
         start, first = time.monotonic(), len(self.times)
+        end = start + PATIENCE_S
         while len(self.times) % 50 or condition():
+            if time.monotonic() > end:
+                raise TimeoutError(f"requests for {PATIENCE_S} s, and nothing came of them")
             self.ask()
             time.sleep(max(0, start + PACE_S * (len(self.times) - first) - time.monotonic()))
 

@@ -35,8 +35,8 @@ static struct {
     struct loop_timer *timers[TIMERS_MAX];
     /* The service. */
     char *rules, *targets; /* its answers; NULL: nobody is there */
-    int status;
-    bool is_slow; /* it does not answer before it is told to */
+    bool is_busy;          /* it wants to be left alone */
+    bool is_slow;          /* it does not answer before it is told to */
     http_done *done;
     void *arg;
     const char *path; /* of the call under way; NULL: none */
@@ -114,11 +114,11 @@ int xray_service_post(struct xray_service *service, const char *path, const void
 
 static void answer(void)
 {
-    struct http_response response = {.failure = "nobody takes connections there"};
+    struct http_response response = {.failure = fake.is_busy ? "it answers 429" : "nobody takes connections there"};
     const char *body = strcmp(fake.path, "/GetSamplingRules") == 0 ? fake.rules : fake.targets;
 
-    if (body != NULL)
-        response = (struct http_response){.status = fake.status, .body = body, .body_length = strlen(body)};
+    if (body != NULL && !fake.is_busy)
+        response = (struct http_response){.status = 200, .body = body, .body_length = strlen(body)};
     fake.path = NULL;
     fake.done(fake.arg, &response);
 }
@@ -216,7 +216,7 @@ static int set_up(void **state)
 {
     (void)state;
     fake.now_ns = 100000 * S;
-    fake.status = 200;
+    fake.is_busy = false;
     fake.call_count = 0;
     fake.is_slow = false;
     set_rules(RECORDS(RULE("a", 10, 0.5, 3) "," DEFAULT_RULE));
@@ -392,10 +392,10 @@ static void test_xray_poller_reports_again_what_was_not_taken(void **state)
     xray_sampling_add(&source);
     run_for(1);
     count(0, 100, 30, 5);
-    fake.status = 429;
+    fake.is_busy = true;
     run_for(10);
     assert_int_equal(logged("sampling quotas can't be had from daemon:2000: it answers 429"), 1);
-    fake.status = 200;
+    fake.is_busy = false;
     count(0, 1, 1, 0);
     run_for(10);
     assert_int_equal(calls_of(false), 2);
@@ -468,7 +468,9 @@ static void test_xray_poller_takes_quotas(void **state)
     assert_int_equal(published()->rules[1].tally, 0);
     assert_int_equal(published()->rules[0].tally, 2);
     assert_true(published()->rules[1].threshold == sampler_threshold(0.125));
-    run_for(100); /* once */
+    count(1, 1, 1, 0);
+    run_for(100); /* once, though it is said again */
+    assert_int_equal(calls_of(false), 4);
     assert_int_equal(calls_of(true), 2);
 
     /* The quota has run out. */
