@@ -8,6 +8,7 @@ from pathlib import Path
 
 import processes
 import servers
+from aws_sink import AwsSink
 from harness import BARE, ShimTest, Traffic
 from http_client import request_bytes
 from processes import wait_until
@@ -19,6 +20,7 @@ CREDENTIALS = ("Authorization", "Proxy-Authorization", "Cookie", "Cookie2", "Set
                "X-Access-Token", "X-Vault-Token", "X-Client-Secret", "X-Amz-Security-Token", "X-Csrf-Token",
                "X-Hub-Signature-256", "X-Password", "X-Session-Id", "X-Goog-Iap-Jwt-Assertion")
 CONFIGURED = "configured-secret-3f9d"
+AWS_KEY = ("AKIDHUSHHUSHHUSHHUSH", "hush-aws-secret-7c1e5a", "hush-aws-token-7c1e5a")
 
 
 def marker(name):
@@ -118,7 +120,7 @@ class SecretsTest(ShimTest):
         for name, pid in pids.items():
             places[f"{name}'s arguments"] = processes.command_line(pid)
             places[f"{name}'s environment"] = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
-        for path in self.spanshim.runtime.rglob("*"):
+        for path in [*self.spanshim.runtime.rglob("*"), *self.spanshim.state.rglob("*")]:
             if path.is_file():
                 places[str(path)] = path.read_bytes().decode(errors="replace")
         for place, text in places.items():
@@ -132,6 +134,28 @@ class SecretsTest(ShimTest):
         self.spanshim.flush()
         wait_until(lambda: "401" in self.spanshim.log(), what="the log names the failure")
         self._look_everywhere_else({"worker": self.spanshim.worker_pid}, [CONFIGURED])
+
+    def test_credentials_of_aws_stay_where_nothing_is_signed(self):
+        """The daemon of X-Ray has its own: the program's don't even reach the agent."""
+        env = self.spanshim.env(AWS_XRAY_DAEMON_ADDRESS=f"127.0.0.1:{processes.free_port()}", AWS_ACCESS_KEY_ID=AWS_KEY[0],
+                                AWS_SECRET_ACCESS_KEY=AWS_KEY[1], AWS_SESSION_TOKEN=AWS_KEY[2])
+        _, port = servers.httpd(self, env=env)
+        Traffic(port).once("GET", "/size/1")
+        self.wait_for_requests(1)
+        for pid in (self.spanshim.agent.pid, self.spanshim.worker_pid):
+            self.assertEqual([], memory_contains(pid, AWS_KEY))
+
+    def test_credentials_of_aws_in_a_failure(self):
+        """The service refuses them, and segments wait on the disk."""
+        aws = AwsSink()
+        self.addCleanup(aws.close)
+        _, port = servers.httpd(self, env=self.spanshim.env(**aws.env(AWS_KEY), SPANSHIM_LOG_LEVEL="debug"))
+        Traffic(port).once("GET", "/size/1")
+        self.spanshim.flush()
+        wait_until(lambda: "UnrecognizedClientException" in self.spanshim.log(), what="the log names the failure")
+        self.assertTrue(memory_contains(self.spanshim.worker_pid, AWS_KEY[1:2]), "the search can find")
+        self.assertTrue([path for path in self.spanshim.state.rglob("*") if path.is_file()], "something waits on the disk")
+        self._look_everywhere_else({"worker": self.spanshim.worker_pid}, AWS_KEY[1:])
 
     def test_captured_headers_leave_secrets_out(self):
         """Neither by their names nor by patterns."""
