@@ -543,6 +543,10 @@ static void test_xray_poller_goes_on_asking(void **state)
     assert_int_equal(published()->count, 1);
 }
 
+#define ODD_TARGETS                                                                                                    \
+    "{\"SamplingTargetDocuments\":[7,{},{\"RuleName\":\"a\",\"FixedRate\":-1,\"ReservoirQuota\":1e99,"                 \
+    "\"ReservoirQuotaTTL\":-5,\"Interval\":1e300}],\"UnprocessedStatistics\":[{},{\"ErrorCode\":\"500\"}]}"
+
 static void test_xray_poller_survives_any_answer(void **state)
 {
     static const char *const answers[] = {
@@ -554,8 +558,7 @@ static void test_xray_poller_survives_any_answer(void **state)
         "{\"SamplingRuleRecords\":[7,null,{},{\"SamplingRule\":{}}]}",
         "{\"SamplingRuleRecords\":[],\"NextToken\":\"again\"}", /* for ever */
         "{\"SamplingTargetDocuments\":7,\"LastRuleModification\":\"now\",\"UnprocessedStatistics\":3}",
-        "{\"SamplingTargetDocuments\":[7,{},{\"RuleName\":\"a\",\"FixedRate\":-1,\"ReservoirQuota\":1e99,"
-        "\"ReservoirQuotaTTL\":-5,\"Interval\":1e300}],\"UnprocessedStatistics\":[{},{\"ErrorCode\":\"500\"}]}",
+        ODD_TARGETS,
     };
 
     (void)state;
