@@ -81,6 +81,16 @@ static int make_folders(const char *folder)
     return mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
 }
 
+/* Why a folder is not for us; NULL: it is. */
+static const char *fault_of(const struct stat *folder)
+{
+    if (!S_ISDIR(folder->st_mode))
+        return "it is no folder";
+    if (folder->st_uid != geteuid() && folder->st_uid != 0)
+        return "it is another user's";
+    return (folder->st_mode & 022) != 0 ? "others can write to it: give it mode 0700" : NULL;
+}
+
 static int check_folder(const char *folder, char problem[SPOOL_FILE_PROBLEM_MAX])
 {
     struct stat status;
@@ -93,9 +103,10 @@ static int check_folder(const char *folder, char problem[SPOOL_FILE_PROBLEM_MAX]
                        strerror(-error));
         return error;
     }
-    if (S_ISDIR(status.st_mode) && (status.st_uid == geteuid() || status.st_uid == 0) && (status.st_mode & 022) == 0)
+    const char *fault = fault_of(&status);
+    if (fault == NULL)
         return 0;
-    (void)snprintf(problem, SPOOL_FILE_PROBLEM_MAX, "others can write to the folder %.128s: give it mode 0700", folder);
+    (void)snprintf(problem, SPOOL_FILE_PROBLEM_MAX, "the folder %.128s can't be used: %s", folder, fault);
     return -EPERM;
 }
 
@@ -107,14 +118,14 @@ bool spool_file_exists(const char *folder)
     return access(path, F_OK) == 0;
 }
 
-/* A private file of ours under this name. The descriptor, or -errno. */
+/* A private file of ours under this name. The descriptor, -EPERM when something else has the name, or -errno. */
 static int open_private(const char *path)
 {
     struct stat status;
     int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 
     if (fd < 0)
-        return -errno;
+        return errno == ELOOP || errno == EISDIR ? -EPERM : -errno;
     if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == geteuid() && fchmod(fd, 0600) == 0)
         return fd;
     (void)close(fd);
@@ -321,11 +332,15 @@ int spool_file_open(struct spool_file *file, const char *folder, char problem[SP
     error = check_folder(folder, problem);
     if (error < 0)
         return error;
+    const char *name = SPOOL_NAME_LOCK;
     error = open_locks(file, folder);
-    if (error == 0)
+    if (error == 0) {
+        name = SPOOL_NAME;
         error = make_file(file, &size);
+    }
     if (error < 0) {
-        (void)snprintf(problem, SPOOL_FILE_PROBLEM_MAX, "%.128s can't be opened: %s", file->path, strerror(-error));
+        (void)snprintf(problem, SPOOL_FILE_PROBLEM_MAX, "%.128s/%s can't be opened: %s", folder, name,
+                       error == -EPERM ? "it is no plain file of the agent's user" : strerror(-error));
         spool_file_close(file);
         return error;
     }

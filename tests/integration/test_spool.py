@@ -246,7 +246,22 @@ class DiskTest(SpoolTest):
         self.spanshim.state.mkdir()
         self.folder.write_text("in the way")
         self.start_agent()
-        self.check_goes_on("SPANSHIM_SPOOL_DIR")
+        self.check_goes_on("can't be used: it is no folder")
+
+    def something_has_the_name(self, name):
+        """A folder, here."""
+        self.spanshim.stop()
+        folder = self.directory / "taken"
+        (folder / name).mkdir(parents=True)
+        folder.chmod(0o700)
+        self.start_agent(SPANSHIM_SPOOL_DIR=folder)
+        self.check_goes_on(f"{name} can't be opened: it is no plain file of the agent's user")
+
+    def test_something_else_has_the_name(self):
+        self.something_has_the_name("spool.db")
+
+    def test_something_else_has_the_locks_name(self):
+        self.something_has_the_name("spool.lock")
 
     def test_none(self):
         self.spanshim.stop()
