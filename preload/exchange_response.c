@@ -21,6 +21,13 @@ __attribute__((cold)) static bool head_cut_short(struct conn *conn)
     return true;
 }
 
+/* A client's: HTTP is spoken on this connection. */
+__attribute__((noinline)) static void first_answer(struct conn *conn, struct wire_slot *slot)
+{
+    if (slot && span_is_recorded(wire_slot_request(slot)))
+        conn_answered(conn);
+}
+
 static enum exchange_result response_begin(struct conn *conn)
 {
     uint32_t number = atomic_load_explicit(&conn->answered, memory_order_relaxed);
@@ -33,9 +40,8 @@ static enum exchange_result response_begin(struct conn *conn)
     /* Only a look from outside: the head belongs to the requests. */
     if (__atomic_load_n(&conn->head, __ATOMIC_ACQUIRE) && !head_cut_short(conn))
         return EXCHANGE_CONTENDED;
-    if (number == 0 && conn_is_client(conn) && exchange_slot(open) &&
-        span_is_recorded(wire_slot_request(exchange_slot(open))))
-        conn_answered(conn);
+    if (number == 0 && conn_is_client(conn))
+        first_answer(conn, exchange_slot(open));
     conn->responses.parser.answers_head = (open & CONN_OPEN_HEAD) != 0;
     conn->responses.parser.answers_connect = (open & CONN_OPEN_CONNECT) != 0;
     if (exchange_slot(open) && (conn->responses.parser.status >= 200 || conn->responses.parser.status == 101)) {
