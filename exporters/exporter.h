@@ -18,6 +18,7 @@
 
 struct buffer; /* encode/buffer.h */
 struct span;
+struct log_event;   /* agent/log_event.h */
 struct settings;    /* agent/settings.h: one hand-over's settings, parsed by config.def */
 struct http_client; /* agent/http_client.h */
 struct loop;        /* agent/loop.h */
@@ -37,6 +38,9 @@ struct exporter_result {
 };
 
 typedef void exporter_done(void *arg, const struct exporter_result *result);
+
+/* What is exported: each kind has destinations, and a journal, of its own. */
+enum signal { SIGNAL_TRACES, SIGNAL_LOGS, SIGNAL_COUNT };
 
 /* Which spans it gets. */
 enum exporter_takes {
@@ -66,6 +70,8 @@ struct exporter {
     /* A batch as one payload, appended to `payload` (empty when called). 0; -ENOMEM: to be tried again; else -errno:
      * the batch is dropped, counted. NULL: it takes no spans, or by send_spans. */
     int (*encode_spans)(void *instance, const struct span *const *spans, size_t count, struct buffer *payload);
+    /* Events of logs likewise: then it is a destination of logs, and gets nothing else. */
+    int (*encode_logs)(void *instance, const struct log_event *const *events, size_t count, struct buffer *payload);
     /* A report (crash/report.h) likewise. -ECANCELED: it is not to be sent, by a limit of the exporter's own; counted
      * as such. NULL: it takes no reports. */
     int (*encode_report)(void *instance, const json_t *report, struct buffer *payload);

@@ -34,8 +34,7 @@ void applog_init(unsigned sources);
 /* Is this descriptor a log that is taken? Context: hook; signal-safe. */
 static inline bool applog_takes(int fd)
 {
-    return __builtin_expect(applog_sources != 0, 0) &&
-           fdtab_value(fdtab_get(fd)) - FDTAB_LOG < FDTAB_CONN - FDTAB_LOG;
+    return __builtin_expect(applog_sources != 0, 0) && fdtab_value(fdtab_get(fd)) - FDTAB_LOG < FDTAB_CONN - FDTAB_LOG;
 }
 
 /* A descriptor is to be a copy of one whose value in the table is `value`: what its own is. Context: hook; signal-safe.

@@ -61,7 +61,7 @@ struct config {
     enum crash_mode crash_mode;
     uint32_t crash_timeout_ms;
     unsigned log_sources; /* enum applog_source */
-    bool off; /* hooks only forward */
+    bool off;             /* hooks only forward */
 
     const char *values[CONFIG_ROW_COUNT]; /* as they were given, by row; NULL: not given, or empty */
     uint64_t bad;                         /* a bit for each row whose value makes no sense */

@@ -3,6 +3,7 @@
 
 #include "exporters/agent/destinations.h"
 #include "exporters/agent/journal.h"
+#include "exporters/agent/log_event.h"
 #include "exporters/agent/span.h"
 #include "exporters/exporter.h"
 
@@ -12,6 +13,8 @@
 /* Filled and used up at once, so one will do for all queues. Loop thread only. */
 static struct span spans[BATCH_MAX];
 static const struct span *list[BATCH_MAX];
+static struct log_event events[BATCH_MAX];
+static const struct log_event *event_list[BATCH_MAX];
 
 static bool read_span(const struct destinations_host *host, const struct journal_entry *entry, struct span *span)
 {
@@ -23,6 +26,13 @@ static bool read_span(const struct destinations_host *host, const struct journal
     memcpy(&record, entry->record, sizeof(record));
     return record.type == WIRE_RECORD_REQUEST && record.length <= entry->length - sizeof(record) &&
            span_parse(process, (const char *)entry->record + sizeof(record), record.length, span) == 0;
+}
+
+static bool read_event(const struct destinations_host *host, const struct journal_entry *entry, struct log_event *event)
+{
+    const struct process *process = host->process_find(&entry->origin);
+
+    return process != NULL && log_event_parse(process, entry->record, entry->length, event) == 0;
 }
 
 bool batch_takes(const struct exporter *exporter, const struct journal_entry *entry)
@@ -49,24 +59,49 @@ bool batch_takes(const struct exporter *exporter, const struct journal_entry *en
     return true;
 }
 
+static void add_span(const struct destinations_host *host, const struct journal_entry *entry, struct batch *batch)
+{
+    struct span *span = &spans[batch->count];
+
+    if (read_span(host, entry, span))
+        list[batch->count++] = span;
+    else
+        batch->unreadable_count++;
+}
+
+static void add_event(const struct destinations_host *host, const struct journal_entry *entry, struct batch *batch)
+{
+    struct log_event *event = &events[batch->count];
+
+    if (read_event(host, entry, event))
+        event_list[batch->count++] = event;
+    else
+        batch->unreadable_count++;
+}
+
 void batch_take(const struct destinations_host *host, const struct exporter *exporter, struct journal *journal,
                 uint64_t position, size_t most, struct batch *ret_batch)
 {
     struct journal_entry entry;
-    struct batch batch = {.spans = list, .end = position};
+    struct batch batch = {.spans = list, .events = event_list, .end = position};
 
     if (most > BATCH_MAX)
         most = BATCH_MAX;
     while (batch.count < most && journal_read(journal, batch.end, &entry) > 0) {
-        struct span *span = &spans[batch.count];
-
         batch.end = entry.next;
         if (!batch_takes(exporter, &entry))
             continue;
-        if (read_span(host, &entry, span))
-            list[batch.count++] = span;
+        if (exporter->encode_logs != NULL)
+            add_event(host, &entry, &batch);
         else
-            batch.unreadable_count++;
+            add_span(host, &entry, &batch);
     }
     *ret_batch = batch;
+}
+
+int batch_encode(const struct batch *batch, const struct exporter *exporter, void *instance, struct buffer *payload)
+{
+    if (exporter->encode_logs != NULL)
+        return exporter->encode_logs(instance, batch->events, batch->count, payload);
+    return exporter->encode_spans(instance, batch->spans, batch->count, payload);
 }

@@ -7,16 +7,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct buffer;
 struct destinations_host;
 struct exporter;
 struct journal;
 struct journal_entry;
+struct log_event;
 struct span;
 
 enum { BATCH_MAX = 2048 };
 
 struct batch {
-    const struct span *const *spans; /* borrowed from the journal, until something is appended or the next batch */
+    /* Borrowed from the journal, until something is appended or the next batch. One of the two, by what the exporter is
+     * for. */
+    const struct span *const *spans;
+    const struct log_event *const *events;
     size_t count;
     uint64_t end;              /* in the journal, behind the last of them */
     uint64_t unreadable_count; /* records that were passed over: no spans, or of nobody */
@@ -29,5 +34,8 @@ bool batch_takes(const struct exporter *exporter, const struct journal_entry *en
  * the whole worker. Context: loop. */
 void batch_take(const struct destinations_host *host, const struct exporter *exporter, struct journal *journal,
                 uint64_t position, size_t most, struct batch *ret_batch);
+
+/* The batch as one payload, by the exporter's own function: as that says. Context: loop. */
+int batch_encode(const struct batch *batch, const struct exporter *exporter, void *instance, struct buffer *payload);
 
 #endif

@@ -42,7 +42,7 @@ static bool takes_spans(const struct deliver *deliver)
 {
     const struct exporter *exporter = deliver->options.exporter;
 
-    return exporter->encode_spans != NULL || exporter->send_spans != NULL;
+    return exporter->encode_spans != NULL || exporter->send_spans != NULL || exporter->encode_logs != NULL;
 }
 
 static bool takes_entry(void *arg, const struct journal_entry *entry)

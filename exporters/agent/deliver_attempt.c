@@ -153,7 +153,7 @@ static void send_spans(struct deliver *deliver, const struct batch *batch)
         exporter->send_spans(deliver->instance, batch->spans, batch->count, on_result, deliver);
         return;
     }
-    int r = exporter->encode_spans(deliver->instance, batch->spans, batch->count, &deliver->payload);
+    int r = batch_encode(batch, exporter, deliver->instance, &deliver->payload);
     if (r == 0) {
         send_payload(deliver);
         return;

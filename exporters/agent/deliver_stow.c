@@ -18,7 +18,7 @@ static struct buffer scratch;
 
 bool deliver_has_disk(const struct deliver *deliver)
 {
-    return deliver->options.exporter->encode_spans != NULL && outbox_has_disk(&deliver->outbox);
+    return deliver->options.exporter->send_spans == NULL && outbox_has_disk(&deliver->outbox);
 }
 
 void deliver_stow_current(struct deliver *deliver)
@@ -55,7 +55,7 @@ bool deliver_stow_batch(struct deliver *deliver)
     deliver_take_batch(deliver, &batch);
     scratch.length = 0;
     if (batch.count > 0)
-        error = deliver->options.exporter->encode_spans(deliver->instance, batch.spans, batch.count, &scratch);
+        error = batch_encode(&batch, deliver->options.exporter, deliver->instance, &scratch);
     if (error < 0 && error != -ENOMEM) {
         drop_batch(deliver, &batch, error);
         return true;

@@ -23,6 +23,7 @@ enum { LINGER_S = 30, GIVE_UP_S = 300, CONSOLE_END_MS = 1000 };
 struct destinations {
     struct destinations *next;
     struct settings *settings;
+    enum signal signal;
     struct journal *journal;
     struct deliver *delivers[SETTINGS_EXPORTERS_MAX];
     size_t deliver_count;
@@ -135,16 +136,28 @@ static void on_more(void *arg)
     destinations_wake(arg);
 }
 
+static size_t exporter_count(const struct settings *settings, enum signal signal)
+{
+    return signal == SIGNAL_LOGS ? settings->log_exporter_count : settings->exporter_count;
+}
+
+static const char *exporter_name(const struct settings *settings, enum signal signal, size_t n)
+{
+    return signal == SIGNAL_LOGS ? settings->log_exporters[n] : settings->exporters[n];
+}
+
 static int open_queues(struct destinations *set)
 {
     const struct settings *settings = set->settings;
 
     /* Before the queues look at their positions. */
-    journal_set_consumers(set->journal, (unsigned)settings->exporter_count);
-    for (size_t i = 0; i < settings->exporter_count; i++) {
+    size_t count = exporter_count(settings, set->signal);
+
+    journal_set_consumers(set->journal, (unsigned)count);
+    for (size_t i = 0; i < count; i++) {
         struct deliver_options options = {
             .host = &host,
-            .exporter = find_exporter(settings->exporters[i]),
+            .exporter = find_exporter(exporter_name(settings, set->signal, i)),
             .settings = settings,
             .journal = set->journal,
             .consumer = (unsigned)i,
@@ -160,7 +173,17 @@ static int open_queues(struct destinations *set)
     return 0;
 }
 
-static struct destinations *make_set(struct settings *settings)
+/* Its journal's. */
+static int obtain_journal(struct destinations *set)
+{
+    uint8_t key[SETTINGS_DIGEST_SIZE];
+
+    memcpy(key, set->settings->digest, sizeof(key));
+    key[0] ^= (uint8_t)set->signal; /* each kind has one of its own: a flood of logs costs no trace */
+    return host.journal_obtain(key, set->settings->queue_bytes, &set->journal);
+}
+
+static struct destinations *make_set(struct settings *settings, enum signal signal)
 {
     struct destinations *set = calloc(1, sizeof(*set));
     int r;
@@ -168,8 +191,9 @@ static struct destinations *make_set(struct settings *settings)
     if (set == NULL)
         return NULL;
     set->settings = settings_ref(settings);
+    set->signal = signal;
     set->timer = (struct loop_timer){.fn = on_timer, .arg = set};
-    r = host.journal_obtain(settings->digest, settings->queue_bytes, &set->journal);
+    r = obtain_journal(set);
     if (r == 0)
         r = open_queues(set);
     if (r < 0) {
@@ -199,17 +223,22 @@ static bool may_have_more(uid_t uid)
     return false;
 }
 
-struct destinations *destinations_for(struct settings *settings)
+static bool is_set_of(const struct destinations *set, const struct settings *settings, enum signal signal)
+{
+    return set->signal == signal && memcmp(set->settings->digest, settings->digest, SETTINGS_DIGEST_SIZE) == 0;
+}
+
+struct destinations *destinations_for(struct settings *settings, enum signal signal)
 {
     struct destinations *set = sets;
 
     errno = 0;
-    if (settings->exporter_count == 0)
+    if (exporter_count(settings, signal) == 0)
         return NULL;
-    while (set != NULL && memcmp(set->settings->digest, settings->digest, SETTINGS_DIGEST_SIZE) != 0)
+    while (set != NULL && !is_set_of(set, settings, signal))
         set = set->next;
     if (set == NULL && may_have_more(settings->uid))
-        set = make_set(settings);
+        set = make_set(settings, signal);
     if (set == NULL)
         return NULL;
     set->refs++;
@@ -304,8 +333,8 @@ static struct destinations *find_session(const char *session)
 {
     struct destinations *set = sets;
 
-    while (set != NULL &&
-           (set->settings->console_session == NULL || strcmp(set->settings->console_session, session) != 0))
+    while (set != NULL && (set->signal != SIGNAL_TRACES || set->settings->console_session == NULL ||
+                           strcmp(set->settings->console_session, session) != 0))
         set = set->next;
     return set;
 }
@@ -410,7 +439,8 @@ void destinations_end_console(const char *session, uint32_t timeout_ms, destinat
     for (struct destinations *set = sets; set != NULL; set = set->next) {
         const struct settings *settings = set->settings;
 
-        if (settings->console_session == NULL || strcmp(settings->console_session, session) != 0)
+        if (set->signal != SIGNAL_TRACES || settings->console_session == NULL ||
+            strcmp(settings->console_session, session) != 0)
             continue;
         for (size_t i = 0; i < set->deliver_count; i++) {
             if (strcmp(settings->exporters[i], "console") != 0)

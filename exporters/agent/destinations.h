@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Destination sets: one for each distinct way to export (the digest of the settings), shared by all processes that
- * export so. A set owns a journal and one deliver queue for each of its exporters. Called by intake.c (for, unref),
- * drain.c (journal, wake) and command.c (flush, status). */
+/* Destination sets: one for each distinct way to export a kind of records (the digest of the settings), shared by all
+ * processes that export so. A set owns a journal and one deliver queue for each of its exporters. Called by intake.c
+ * (for, unref), drain.c (journal, wake) and command.c (flush, status). */
 #ifndef SPANSHIM_DESTINATIONS_H
 #define SPANSHIM_DESTINATIONS_H
 
 #include "exporters/agent/settings.h"
+#include "exporters/exporter.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -43,7 +44,7 @@ void destinations_deinit(void);
 /* The set for these settings, made if need be (an exporter that can't be opened is shown by status and in the log); one
  * more reference. NULL with errno when there is nothing to export to (0), when its user has too many (EDQUOT) or when
  * it can't be made. Context: loop. */
-struct destinations *destinations_for(struct settings *settings);
+struct destinations *destinations_for(struct settings *settings, enum signal signal);
 
 /* A process image that used it is gone. The set lives on until all is delivered; when the receiver stays away, what is
  * in memory alone for five minutes. Context: loop. */

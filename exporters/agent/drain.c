@@ -2,9 +2,11 @@
 #include "exporters/agent/drain_internal.h"
 
 #include "exporters/agent/journal.h"
+#include "exporters/agent/log_lines.h"
 #include "exporters/agent/process.h"
 #include "exporters/agent/recent.h"
 #include "exporters/agent/source.h"
+#include "exporters/encode/buffer.h"
 #include "preload/wire.h"
 
 #include <string.h>
@@ -29,23 +31,32 @@ static void publish_tail(struct source *source, uint32_t lane)
 
 /* records */
 
-void drain_append(struct source *source, uint32_t lane, uint64_t position, uint32_t cells,
-                  const struct drain_record *record)
+/* Into the journal of its kind, if there is one. */
+static void append(struct source_lane *state, enum signal signal, uint64_t position, uint32_t cells, const void *bytes,
+                   size_t length)
 {
-    struct source_lane *state = &source->lanes[lane];
+    struct source *source = state->source;
+    struct source_outlet *outlet = &source->outlets[signal];
     struct journal_origin origin = {.source = source->id,
-                                    .lane = lane,
+                                    .lane = (uint32_t)(state - source->lanes),
                                     .generation = generation_of(state->owner),
                                     .cells = cells,
                                     .position = position,
                                     .pid = state->process ? state->process->pid : 0};
 
-    if (!source->journal)
+    if (!outlet->journal)
         return;
-    (void)journal_append(source->journal, &origin, record, sizeof(record->header) + record->header.length);
-    source->journal_end = journal_end(source->journal);
+    (void)journal_append(outlet->journal, &origin, bytes, length);
+    outlet->journal_end = journal_end(outlet->journal);
     if (state->process)
-        state->process->journal_end = source->journal_end;
+        state->process->journal_end[signal] = outlet->journal_end;
+}
+
+void drain_append(struct source *source, uint32_t lane, uint64_t position, uint32_t cells,
+                  const struct drain_record *record)
+{
+    append(&source->lanes[lane], SIGNAL_TRACES, position, cells, record,
+           sizeof(record->header) + record->header.length);
 }
 
 /* Copy one ready cell's payload behind what is there. The cell is read once: its owner may change it meanwhile. How
@@ -94,8 +105,49 @@ static bool record_is_valid(const struct drain_record *record)
     return type > WIRE_RECORD_NONE && type < WIRE_RECORD_TYPE_COUNT && record->header.length >= record_min[type];
 }
 
+/* logs */
+
+/* An event is whole: by the piece that was taken last. */
+static void append_event(void *arg, const struct log_lines_place *place, const struct log_event_record *event,
+                         const char *text)
+{
+    static struct buffer entry; /* loop only */
+
+    entry.length = 0;
+    if (buffer_append(&entry, event, sizeof(*event)) == 0 && buffer_append(&entry, text, event->header.pad) == 0)
+        append(arg, SIGNAL_LOGS, place->position, place->cells, entry.bytes, entry.length);
+}
+
+static void take_log(struct source *source, uint32_t lane, uint64_t position, unsigned parts,
+                     const struct drain_record *record, uint64_t now_ns)
+{
+    const struct log_lines_place place = {position, parts};
+    struct source_lane *state = &source->lanes[lane];
+
+    if (!state->lines)
+        state->lines = log_lines_new(append_event, state);
+    if (!state->lines || !log_lines_take(state->lines, &place, record->payload, record->header.length, now_ns))
+        source->counts->corrupt_count++;
+    source->counts->taken_count++;
+}
+
+bool drain_look_at_logs(struct source *source, uint32_t lane, uint64_t now_ns)
+{
+    struct source_lane *state = &source->lanes[lane];
+
+    return state->lines && log_lines_look(state->lines, now_ns);
+}
+
+void drain_end_logs(struct source *source, uint32_t lane)
+{
+    struct source_lane *state = &source->lanes[lane];
+
+    log_lines_free(state->lines);
+    state->lines = NULL;
+}
+
 static void take_record(struct source *source, uint32_t lane, uint64_t position, unsigned parts,
-                        const struct drain_record *record)
+                        const struct drain_record *record, uint64_t now_ns)
 {
     if (!record_is_valid(record)) {
         source->counts->corrupt_count++;
@@ -103,6 +155,10 @@ static void take_record(struct source *source, uint32_t lane, uint64_t position,
     }
     if (record->header.type == WIRE_RECORD_DIAGNOSTIC)
         return;
+    if (record->header.type == WIRE_RECORD_LOG) {
+        take_log(source, lane, position, parts, record, now_ns);
+        return;
+    }
     if (source->lanes[lane].process)
         recent_note(&source->lanes[lane].process->recent, record->payload, record->header.length);
     drain_append(source, lane, position, parts, record);
@@ -110,13 +166,13 @@ static void take_record(struct source *source, uint32_t lane, uint64_t position,
 }
 
 /* The cell at the tail is READY of this lap: take its record, or step over what can't be one. Cells moved. */
-static unsigned take_cells(struct source *source, uint32_t lane, uint64_t position, uint64_t head)
+static unsigned take_cells(struct source *source, uint32_t lane, uint64_t position, uint64_t head, uint64_t now_ns)
 {
     struct drain_record record;
     unsigned parts = copy_record(source, lane, position, head, &record);
 
     if (parts) {
-        take_record(source, lane, position, parts, &record);
+        take_record(source, lane, position, parts, &record, now_ns);
     } else {
         uint32_t word =
             __atomic_load_n((uint32_t *)(void *)&source_cell(source, lane, position)->part, __ATOMIC_RELAXED);
@@ -191,7 +247,7 @@ static unsigned step(struct source *source, uint32_t lane, uint64_t head, uint64
         uint32_t word = atomic_load_explicit(&source_cell(source, lane, tail)->state, memory_order_acquire);
 
         if (word == wire_cell_word(tail, source->cell_count, WIRE_CELL_READY))
-            return take_cells(source, lane, tail, head);
+            return take_cells(source, lane, tail, head, now_ns);
         switch (judge_cell(source, lane, word, head, now_ns)) {
         case VERDICT_WAIT:
             return 0;
@@ -272,12 +328,12 @@ void drain_release(struct source *source, uint32_t lane)
 
 /* after a restart */
 
-static void resume_entry(struct source *source, const struct journal_entry *entry)
+static void resume_entry(struct source *source, enum signal signal, const struct journal_entry *entry)
 {
     const struct journal_origin *origin = &entry->origin;
     struct source_lane *state;
 
-    source->journal_end = entry->next;
+    source->outlets[signal].journal_end = entry->next;
     if (!source->map || origin->lane >= source->lane_count)
         return;
     state = &source->lanes[origin->lane];
@@ -316,11 +372,13 @@ void drain_resume(struct source *source)
 {
     struct journal_entry entry;
 
-    if (!source->journal)
-        return;
-    for (uint64_t position = 0; journal_read(source->journal, position, &entry); position = entry.next)
-        if (entry.origin.source == source->id)
-            resume_entry(source, &entry);
+    for (enum signal signal = 0; signal < SIGNAL_COUNT; signal++) {
+        struct journal *journal = source->outlets[signal].journal;
+
+        for (uint64_t position = 0; journal && journal_read(journal, position, &entry); position = entry.next)
+            if (entry.origin.source == source->id)
+                resume_entry(source, signal, &entry);
+    }
     for (uint32_t lane = 0; source->map && lane < source->lane_count; lane++)
         finish_lane(source, lane);
 }

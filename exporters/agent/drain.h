@@ -37,6 +37,12 @@ size_t drain_overdue_requests(struct source *source, uint32_t lane, const struct
 /* Give a dead owner's lane away: slots and cells cleared of what it left, generation raised. Context: loop. */
 void drain_release(struct source *source, uint32_t lane);
 
+/* Lines of the owner's logs that have waited for long enough go on. Does anything wait still? Context: loop. */
+bool drain_look_at_logs(struct source *source, uint32_t lane, uint64_t now_ns);
+
+/* The owner logs no more: all of it goes on. Context: loop. */
+void drain_end_logs(struct source *source, uint32_t lane);
+
 /* Before the first drain_lane: begin where the mapping says. Context: loop. */
 void drain_start(struct source *source);
 

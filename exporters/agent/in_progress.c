@@ -43,7 +43,7 @@ static size_t look_at(struct source *source, uint64_t now_ns)
 
 static bool is_looked_at(const struct source *source)
 {
-    return source->in_progress_ms > 0 && source->map && source->destinations;
+    return source->in_progress_ms > 0 && source->map && source->outlets[SIGNAL_TRACES].destinations;
 }
 
 static void look(void *arg)
@@ -60,7 +60,7 @@ static void look(void *arg)
 
         reading_end(before);
         if (count > 0) {
-            destinations_wake(source->destinations);
+            destinations_wake(source->outlets[SIGNAL_TRACES].destinations);
             rounds_keep_house();
         }
         is_needed = true;
@@ -71,7 +71,8 @@ static void look(void *arg)
 
 void in_progress_add(struct source *source)
 {
-    bool is_wanted = source->destinations && destinations_want_open(source->destinations);
+    bool is_wanted = source->outlets[SIGNAL_TRACES].destinations &&
+                     destinations_want_open(source->outlets[SIGNAL_TRACES].destinations);
 
     source->in_progress_ms = is_wanted ? source->settings->xray_in_progress_ms : 0;
     if (!is_looked_at(source))

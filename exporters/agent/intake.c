@@ -125,6 +125,20 @@ static int read_message(const uint8_t *bytes, size_t length, struct wire_message
 
 /* sources */
 
+/* Each lives until all is delivered. */
+static void leave_destinations(struct source *source)
+{
+    for (enum signal signal = 0; signal < SIGNAL_COUNT; signal++) {
+        destinations_unref(source->outlets[signal].destinations);
+        source->outlets[signal].destinations = NULL;
+    }
+}
+
+static bool has_destinations(const struct source *source)
+{
+    return source->outlets[SIGNAL_TRACES].destinations || source->outlets[SIGNAL_LOGS].destinations;
+}
+
 static void source_free(struct source *source)
 {
     process_forget(source);
@@ -132,8 +146,7 @@ static void source_free(struct source *source)
     source_unmap(source);
     if (source->pidfd >= 0)
         close(source->pidfd);
-    if (source->destinations)
-        destinations_unref(source->destinations);
+    leave_destinations(source);
     json_decref(source->xray_place);
     resource_free(source->resource);
     settings_unref(source->settings);
@@ -276,11 +289,15 @@ static int fill(struct source *source, const struct intake_handover *handover)
 /* Where its records go. */
 static void connect_source(struct source *source)
 {
-    source->destinations = destinations_for(source->settings);
-    if (!source->destinations && errno && users_may_log(source->uid, clock_now_ns(CLOCK_MONOTONIC)))
-        log_line(LOG_LEVEL_WARN, "process %d (%s): not traced: no way to export can be made: %s", (int)source->pid,
-                 source->executable, strerror(errno));
-    source->journal = source->destinations ? destinations_journal(source->destinations) : NULL;
+    for (enum signal signal = 0; signal < SIGNAL_COUNT; signal++) {
+        struct source_outlet *outlet = &source->outlets[signal];
+
+        outlet->destinations = destinations_for(source->settings, signal);
+        if (!outlet->destinations && errno && users_may_log(source->uid, clock_now_ns(CLOCK_MONOTONIC)))
+            log_line(LOG_LEVEL_WARN, "process %d (%s): not traced: no way to export can be made: %s", (int)source->pid,
+                     source->executable, strerror(errno));
+        outlet->journal = outlet->destinations ? destinations_journal(outlet->destinations) : NULL;
+    }
     if (source->resumed)
         drain_resume(source);
 }
@@ -288,25 +305,25 @@ static void connect_source(struct source *source)
 /* Begin to read it. */
 static void start_source(struct source *source)
 {
+    const struct destinations *traces = source->outlets[SIGNAL_TRACES].destinations;
+
     in_progress_add(source); /* looks at `resumed` */
     source->resumed = false;
     if (source->map) {
         if (source->destinations)
             xray_sampling_add(source);
         atomic_store(&source->control->crash_wanted, source->crash_offset && crash_desk_can_read());
-        unsigned wanted = source->destinations ? destinations_wants(source->destinations) : 0;
+        unsigned wanted = traces ? destinations_wants(traces) : 0;
         source->wants_unsampled = wanted & WIRE_WANT_UNSAMPLED;
         atomic_store(&source->control->wanted, wanted);
         atomic_store(&source->control->version, WIRE_VERSION);
-        if (!source->destinations)
+        if (!has_destinations(source))
             atomic_store(&source->control->disabled, 1); /* nobody wants to know */
         rounds_add(source);
         return;
     }
     /* Its image is gone; its records are still in a journal, and who they were of is all that is needed. */
-    if (source->destinations)
-        destinations_unref(source->destinations); /* it lives until they are delivered */
-    source->destinations = NULL;
+    leave_destinations(source);
     rounds_keep_house();
 }
 
@@ -382,10 +399,19 @@ void intake_finish(struct source *source)
     if (source->pidfd >= 0)
         close(source->pidfd);
     source->pidfd = -1;
-    if (source->destinations)
-        destinations_unref(source->destinations); /* it lives until all is delivered */
-    source->destinations = NULL;
+    leave_destinations(source);
     host.unmapped(host.arg, source->id);
+}
+
+static bool is_delivered(const struct source *source)
+{
+    for (enum signal signal = 0; signal < SIGNAL_COUNT; signal++) {
+        const struct source_outlet *outlet = &source->outlets[signal];
+
+        if (outlet->journal && journal_done(outlet->journal) < outlet->journal_end)
+            return false;
+    }
+    return true;
 }
 
 size_t intake_sweep(void)
@@ -398,12 +424,24 @@ size_t intake_sweep(void)
         next = source->next;
         if (source->map)
             continue;
-        if (!source->journal || journal_done(source->journal) >= source->journal_end)
+        if (is_delivered(source))
             drop(source);
         else
             left_count++;
     }
     return left_count;
+}
+
+/* Did it go there? */
+static bool forget_journal(struct source *source, const struct journal *journal)
+{
+    for (enum signal signal = 0; signal < SIGNAL_COUNT; signal++) {
+        if (source->outlets[signal].journal != journal)
+            continue;
+        source->outlets[signal].journal = NULL;
+        return true;
+    }
+    return false;
 }
 
 void intake_journal_dropped(const struct journal *journal)
@@ -412,10 +450,7 @@ void intake_journal_dropped(const struct journal *journal)
 
     for (struct source *source = sources; source; source = next) {
         next = source->next;
-        if (source->journal != journal)
-            continue;
-        source->journal = NULL;
-        if (!source->map)
+        if (forget_journal(source, journal) && !source->map && is_delivered(source))
             drop(source);
     }
 }

@@ -142,6 +142,7 @@ static bool meet_in_turn(struct source *source, uint32_t lane, uint64_t word, ui
 static void forget_owner(struct source_lane *state)
 {
     close_owner(state);
+    drain_end_logs(state->source, (uint32_t)(state - state->source->lanes));
     if (state->process)
         state->process->ended = true;
     state->process = NULL;
@@ -166,6 +167,7 @@ static void end_owner(struct source *source, uint32_t lane, uint64_t now_ns)
     state->dead = true;
     for (int lap = 0; lap < 2 && drain_lane(source, lane, now_ns) > 0; lap++)
         ; /* bounded: it may not be as dead as it was told */
+    drain_end_logs(source, lane);
     fate = crash_desk_end(source, lane);
     (void)drain_open_requests(source, lane, rounds_source_ns(source, now_ns), fate);
     drain_release(source, lane);
@@ -201,6 +203,7 @@ static void read_lane(struct source *source, uint32_t lane, uint64_t now_ns, str
     }
     look->known_count += state->watched;
     look->pending |= state->stuck_since_ns != 0;
+    look->pending |= drain_look_at_logs(source, lane, now_ns);
 }
 
 static void look_at_lane(struct source *source, uint32_t lane, uint64_t word, uint64_t now_ns, struct lanes_look *look)

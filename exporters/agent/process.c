@@ -134,7 +134,7 @@ struct process *process_new(struct source *source, uint32_t lane, uint32_t gener
     process->xray_place = source->xray_place;
     process->xray_name = source_xray_name(source);
     process->xray_url = source->settings ? source->settings->xray_url : NULL;
-    process->destinations = source->destinations;
+    process->destinations = source->outlets[SIGNAL_TRACES].destinations;
     make_instance_id(process);
     return process;
 }
@@ -151,7 +151,8 @@ struct process *process_find(const struct journal_origin *origin)
     process = source ? process_new(source, origin->lane, origin->generation, origin->pid) : NULL;
     if (process) {
         process->ended = true;
-        process->journal_end = source->journal_end;
+        for (enum signal signal = 0; signal < SIGNAL_COUNT; signal++)
+            process->journal_end[signal] = source->outlets[signal].journal_end;
     }
     return process;
 }
@@ -254,10 +255,16 @@ static size_t remove_where(bool (*gone)(const struct process *process, const voi
 
 static bool is_delivered(const struct process *process, const void *arg)
 {
-    const struct journal *journal = process->from->journal;
-
     (void)arg;
-    return process->ended && (!journal || journal_done(journal) >= process->journal_end);
+    if (!process->ended)
+        return false;
+    for (enum signal signal = 0; signal < SIGNAL_COUNT; signal++) {
+        const struct journal *journal = process->from->outlets[signal].journal;
+
+        if (journal && journal_done(journal) < process->journal_end[signal])
+            return false;
+    }
+    return true;
 }
 
 static bool is_of(const struct process *process, const void *source)

@@ -6,6 +6,7 @@
 #define SPANSHIM_PROCESS_H
 
 #include "exporters/agent/user_name.h"
+#include "exporters/exporter.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -47,9 +48,9 @@ struct process {
     char user[USER_NAME_MAX]; /* its name, or number; empty: unknown */
     uint64_t refreshed_ns;    /* when these three were looked up; 0: not yet */
     uint64_t started_unix_ns;
-    bool is_start_known;     /* else started_unix_ns is when it was met */
-    bool ended;              /* and gone from its lane: kept for its records only */
-    uint64_t journal_end;    /* position after its newest record in the journal */
+    bool is_start_known;                /* else started_unix_ns is when it was met */
+    bool ended;                         /* and gone from its lane: kept for its records only */
+    uint64_t journal_end[SIGNAL_COUNT]; /* position after its newest record in the journal of each kind */
     uint8_t instance_id[16]; /* UUID of service.instance.id: one per process, the same after a restart of the worker */
     int64_t wall_offset_ns;  /* wall clock minus its CLOCK_MONOTONIC */
     const struct resource *resource;     /* owned by the source: shared by the image's processes */

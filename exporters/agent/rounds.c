@@ -196,6 +196,18 @@ static void on_wake(void *arg, int fd, uint32_t events)
 
 /* rounds */
 
+static void wake_destinations(struct source *source)
+{
+    for (enum signal signal = 0; signal < SIGNAL_COUNT; signal++) {
+        struct source_outlet *outlet = &source->outlets[signal];
+
+        if (!outlet->destinations || outlet->journal_end <= outlet->journal_woken)
+            continue;
+        outlet->journal_woken = outlet->journal_end;
+        destinations_wake(outlet->destinations);
+    }
+}
+
 /* Did a crashed process wait for it? */
 static bool read_source(struct source *source, uint64_t now_ns)
 {
@@ -214,10 +226,7 @@ static bool read_source(struct source *source, uint64_t now_ns)
     source->pending = look.pending;
     check_quiet(source, &look, now_ns);
     reading_end(before);
-    if (source->destinations && source->journal_end > source->journal_woken) {
-        source->journal_woken = source->journal_end;
-        destinations_wake(source->destinations);
-    }
+    wake_destinations(source);
     return look.crashed;
 }
 

@@ -425,6 +425,8 @@ static void take_digest(struct settings *settings)
         digest_add_row(&hash, settings, n);
     for (size_t i = 0; i < settings->exporter_count; i++)
         digest_add_text(&hash, settings->exporters[i]);
+    for (size_t i = 0; i < settings->log_exporter_count; i++)
+        digest_add_text(&hash, settings->log_exporters[i]);
     settings->secrets_mark = mark_secrets(settings);
     static_assert(sizeof(hash) + sizeof(settings->uid) == SETTINGS_DIGEST_SIZE, "digest");
     memcpy(settings->digest, &hash, sizeof(hash));
@@ -511,6 +513,8 @@ void settings_unref(struct settings *settings)
         free_field(settings, n);
     for (size_t i = 0; i < settings->exporter_count; i++)
         free(settings->exporters[i]);
+    for (size_t i = 0; i < settings->log_exporter_count; i++)
+        free(settings->log_exporters[i]);
     for (size_t i = 0; i < settings->complaint_count; i++)
         free(settings->complaints[i]);
     free(settings->otlp_url);

@@ -54,6 +54,8 @@ struct settings {
     /* Worked out of the above (settle.c), but for the digest and the complaints. */
     char *exporters[SETTINGS_EXPORTERS_MAX]; /* names of the destinations, no duplicates */
     size_t exporter_count;
+    char *log_exporters[SETTINGS_EXPORTERS_MAX]; /* the same of logs: names as exporters.def has them */
+    size_t log_exporter_count;
     char *otlp_url;                         /* where traces are posted, complete; gRPC's too */
     bool otlp_is_signed;                    /* with credentials of AWS */
     char otlp_region[SETTINGS_REGION_SIZE]; /* for that, as the URL says it; empty: it doesn't */

@@ -7,6 +7,7 @@
 
 #include "exporters/agent/loop.h"
 #include "exporters/agent/user_name.h"
+#include "exporters/exporter.h"
 #include "preload/wire.h"
 
 #include <jansson.h>
@@ -16,6 +17,7 @@
 #include <sys/types.h>
 
 struct destinations;
+struct log_lines;
 struct process;
 struct resource;
 struct settings;
@@ -36,6 +38,7 @@ struct source_lane {
     uint64_t tail;
     uint64_t reclaimed;      /* cells before it were given back, or are left alone */
     uint64_t stuck_since_ns; /* since when the cell at the tail isn't ready; 0: it is */
+    struct log_lines *lines; /* what its owner has logged and is no whole line yet; NULL: nothing */
     char fate[16];           /* the signal that its owner crashed of; empty: none */
     uint64_t stuck_head;     /* head at that time: cells before it have waited as long */
 };
@@ -46,6 +49,14 @@ struct source_counts {
     uint64_t quarantined_count; /* cells left in writing */
     uint64_t skipped_count;     /* cells reserved and never begun */
     uint64_t abandoned_count;   /* open requests of dead processes, exported as errors */
+};
+
+/* Where its records of one kind go. */
+struct source_outlet {
+    struct destinations *destinations; /* NULL: nothing is exported */
+    struct journal *journal;           /* of the destinations */
+    uint64_t journal_end;              /* position after its newest record there */
+    uint64_t journal_woken;            /* the journal's end when the destinations were told */
 };
 
 struct source {
@@ -81,18 +92,15 @@ struct source {
     char *executable;
     struct settings *settings;
     struct resource *resource;
-    json_t *xray_place;                /* what X-Ray is told of where it runs; NULL: nothing */
-    struct destinations *destinations; /* NULL: nothing is exported */
-    bool wants_unsampled;              /* the shim is asked for requests that nobody samples, too */
-    uint32_t in_progress_ms;           /* a request that takes longer is told of while it is open; 0: none is */
-    uint64_t in_progress_seen_ns;      /* when such requests were looked for last; 0: not yet */
-    struct journal *journal;           /* of the destinations */
-    uint64_t journal_end;              /* position after its newest record there */
-    struct xray_sampled *sampled;      /* its sampling rules of X-Ray; NULL: none decide there */
-    struct source_counts *counts;      /* in the control page: the next worker goes on with them; NULL: not mapped */
+    json_t *xray_place; /* what X-Ray is told of where it runs; NULL: nothing */
+    struct source_outlet outlets[SIGNAL_COUNT];
+    bool wants_unsampled;         /* the shim is asked for requests that nobody samples, too */
+    uint32_t in_progress_ms;      /* a request that takes longer is told of while it is open; 0: none is */
+    uint64_t in_progress_seen_ns; /* when such requests were looked for last; 0: not yet */
+    struct xray_sampled *sampled; /* its sampling rules of X-Ray; NULL: none decide there */
+    struct source_counts *counts; /* in the control page: the next worker goes on with them; NULL: not mapped */
 
     bool pressed, pending;   /* what the last look came to */
-    uint64_t journal_woken;  /* the journal's end when the destinations were told */
     uint32_t bell;           /* the crash bell when the lanes were looked at for crashes */
     bool is_unheard;         /* and not all owners were known then */
     bool listens;            /* the waiter watches the crash bell */

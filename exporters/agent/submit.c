@@ -132,7 +132,7 @@ static int submit(const struct entries *entries, struct settings *settings, subm
         report = make_report(entries, settings, submission->uuid);
     }
     if (report) {
-        submission->destinations = destinations_for(settings);
+        submission->destinations = destinations_for(settings, SIGNAL_TRACES);
         r = submission->destinations ? 0 : errno ? -errno : -EDESTADDRREQ;
     }
     if (r == 0) {

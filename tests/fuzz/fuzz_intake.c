@@ -120,7 +120,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     handover.ring = writer.ring_memfd;
     handover.control = writer.control_memfd;
     if (intake_take(&handover) == 0) {
-        intake_first()->journal = journal;
+        intake_first()->outlets[SIGNAL_TRACES].journal = journal;
         rounds_drain_all();
         rounds_drain_all();
         read_journal();

@@ -41,6 +41,8 @@ static const char *meaning(const struct config *read)
         (void)strcat(text, read->crash_mode == CRASH_ALWAYS ? " crash=1" : " crash=2");
     if (read->crash_timeout_ms != 2000)
         (void)sprintf(text + strlen(text), " crash_ms=%u", read->crash_timeout_ms);
+    if (read->log_sources != 0)
+        (void)sprintf(text + strlen(text), " logs=%u", read->log_sources);
     if (read->xray_mode != XRAY_OFF)
         (void)sprintf(text + strlen(text), " xray=%d", (int)read->xray_mode);
     return text;
@@ -110,6 +112,7 @@ static const struct {
     {CONFIG_OTEL_TRACES_EXPORTER, "otlp, X-Ray", DEFAULT, NULL},
     {CONFIG_OTEL_TRACES_EXPORTER, "otlp, XRay", WITH_XRAY, NULL},
     {CONFIG_SPANSHIM_EXPORTERS, "xray", WITH_XRAY, NULL},
+    {CONFIG_SPANSHIM_LOGS, "stdout, StdErr,syslog", DEFAULT " logs=7", NULL},
 };
 enum { CASE_COUNT = sizeof(cases) / sizeof(cases[0]) };
 

@@ -208,7 +208,7 @@ static int setup(void **state)
     assert_int_equal(journal_create(1 << 20, &test.journal_memfd), 0);
     assert_int_equal(journal_open(test.journal_memfd, &test.journal), 0);
     journal_set_consumers(test.journal, 1);
-    test.source.journal = test.journal;
+    test.source.outlets[SIGNAL_TRACES].journal = test.journal;
     drain_start(&test.source);
     return 0;
 }

@@ -149,11 +149,11 @@ static void test_destinations_are_shared_by_equal_settings(void **state)
     (void)state;
     struct settings *equal = make_settings("one");
     struct settings *other = make_settings("two");
-    struct destinations *set = destinations_for(settings);
+    struct destinations *set = destinations_for(settings, SIGNAL_TRACES);
 
     assert_non_null(set);
-    assert_ptr_equal(destinations_for(equal), set);
-    assert_ptr_not_equal(destinations_for(other), set);
+    assert_ptr_equal(destinations_for(equal, SIGNAL_TRACES), set);
+    assert_ptr_not_equal(destinations_for(other, SIGNAL_TRACES), set);
     assert_int_equal(obtained_count, 2);
     json_t *status = destinations_status_all(geteuid());
     assert_int_equal(json_array_size(status), 2);
@@ -169,7 +169,7 @@ static void test_destinations_without_exporters_are_none(void **state)
     struct settings *none = settings_new(entries, 1, NULL);
 
     errno = EIO;
-    assert_null(destinations_for(none));
+    assert_null(destinations_for(none, SIGNAL_TRACES));
     assert_int_equal(errno, 0);
     settings_unref(none);
 }
@@ -179,7 +179,7 @@ static void test_destinations_end_of_a_console_prints_and_closes(void **state)
     char text[4096];
 
     (void)state;
-    struct destinations *set = destinations_for(settings);
+    struct destinations *set = destinations_for(settings, SIGNAL_TRACES);
     int fd = attach("one");
     append(set, 1);
     append(set, 2);
@@ -201,8 +201,8 @@ static void test_destinations_of_two_terminals_stay_apart(void **state)
 
     (void)state;
     struct settings *other = make_settings("two");
-    struct destinations *one = destinations_for(settings);
-    struct destinations *two = destinations_for(other);
+    struct destinations *one = destinations_for(settings, SIGNAL_TRACES);
+    struct destinations *two = destinations_for(other, SIGNAL_TRACES);
     int one_fd = attach("one");
     int two_fd = attach("two");
     append(one, 1);
@@ -222,7 +222,7 @@ static void test_destinations_of_two_terminals_stay_apart(void **state)
 static void test_destinations_without_the_terminal_drop_and_count(void **state)
 {
     (void)state;
-    struct destinations *set = destinations_for(settings);
+    struct destinations *set = destinations_for(settings, SIGNAL_TRACES);
 
     append(set, 1);
     destinations_flush_all(geteuid(), FOREVER_MS, on_flushed, NULL);
@@ -252,7 +252,7 @@ static void test_destinations_are_not_held_up_by_a_stopped_terminal(void **state
     int fds[2];
 
     (void)state;
-    struct destinations *set = destinations_for(settings);
+    struct destinations *set = destinations_for(settings, SIGNAL_TRACES);
     assert_int_equal(pipe(fds), 0);
     int programs_own = dup(fds[1]);
     assert_int_equal(console_attach(loop, "one", fds[1]), 0);
@@ -273,7 +273,7 @@ static void test_destinations_send_nothing_before_the_start(void **state)
     destinations_deinit();
     (void)state;
     knows_processes = false;
-    struct destinations *set = destinations_for(settings);
+    struct destinations *set = destinations_for(settings, SIGNAL_TRACES);
     int fd = attach("one");
     append(set, 1);
     destinations_wake(set);

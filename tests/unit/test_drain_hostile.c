@@ -114,7 +114,7 @@ static void test_drain_hostile_records(void **state)
     assert_int_equal(journal_create(1 << 20, &memfd), 0);
     assert_int_equal(journal_open(memfd, &journal), 0);
     journal_set_consumers(journal, 1);
-    source.journal = journal;
+    source.outlets[SIGNAL_TRACES].journal = journal;
     for (unsigned i = 0; i < RECORDS; i++) {
         uint64_t position = atomic_load(&wire_writer_lane(&writer, 0)->head);
         _Alignas(8) uint8_t bytes[WIRE_RECORD_MAX];

@@ -31,7 +31,7 @@ static const struct drain_overdue all = {.after_ns = 0, .until_ns = UINT64_MAX};
 
 static void take_over(void)
 {
-    test.source = (struct source){.id = 1, .journal = test.journal};
+    test.source = (struct source){.id = 1, .outlets[SIGNAL_TRACES].journal = test.journal};
     assert_int_equal(source_map(&test.source, test.writer.ring_memfd, test.writer.control_memfd), 0);
     drain_start(&test.source);
     test.source.lanes[0].owner = atomic_load(&wire_writer_lane(&test.writer, 0)->owner);

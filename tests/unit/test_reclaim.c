@@ -39,7 +39,7 @@ static int setup(void **state)
     journal_set_consumers(fixture->journal, 1);
     assert_int_equal(source_map(&fixture->source, fixture->writer.ring_memfd, fixture->writer.control_memfd), 0);
     fixture->source.id = 1;
-    fixture->source.journal = fixture->journal;
+    fixture->source.outlets[SIGNAL_TRACES].journal = fixture->journal;
     drain_start(&fixture->source);
     fixture->source.lanes[0].owner = atomic_load(&wire_writer_lane(&fixture->writer, 0)->owner);
     *state = fixture;

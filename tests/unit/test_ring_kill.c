@@ -272,7 +272,7 @@ static int setup(void **state)
     close(memfd);
     ring_adopt(test.shared.ring);
     journal_set_consumers(test.journal, 1);
-    test.source.journal = test.journal;
+    test.source.outlets[SIGNAL_TRACES].journal = test.journal;
     srand(1);
     return 0;
 }
