@@ -28,13 +28,13 @@ static void take(int priority, const char *format, va_list arguments)
     int saved_errno = errno;
     va_list copy;
 
-    if (!(applog_sources & APPLOG_SYSLOG) || !hook_active())
+    if (!(applog_sources & APPLOG_SYSLOG) || !real_vsnprintf || !hook_active())
         return;
     message = arena_pool_get(&messages);
     if (!message)
         return;
     va_copy(copy, arguments);
-    int length = vsnprintf(message->text, sizeof(message->text), format, copy);
+    int length = real_vsnprintf(message->text, sizeof(message->text), format, copy);
     va_end(copy);
     if (length > 0)
         applog_syslog(priority, message->text, (size_t)length < MESSAGE_MAX ? (size_t)length : MESSAGE_MAX - 1);

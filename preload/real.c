@@ -16,6 +16,8 @@ __typeof__(&clock_gettime) real_clock;
 const void *real_abort_message;
 uintptr_t real_abort;
 size_t real_abort_size;
+void *real_stdout;
+real_vsnprintf_function *real_vsnprintf;
 int real_startup_objects;
 
 static const char soname[] = "libspanshim.so";
@@ -73,6 +75,8 @@ static int object_visit(struct dl_phdr_info *info, size_t size, void *arg)
         real_abort_message = object_find(&search->object, "__abort_msg", NULL);
         real_abort = (uintptr_t)object_find(&search->object, "abort", NULL);
         real_abort_size = object_size(&search->object, "abort");
+        real_stdout = (void *)(uintptr_t)object_find(&search->object, "_IO_2_1_stdout_", NULL);
+        real_vsnprintf = (real_vsnprintf_function *)object_find(&search->object, "vsnprintf", NULL);
     }
     for (int id = 0; id < HOOK_COUNT; id++)
         if (!real_table[id] && is_of_libc(id) && (search->only == HOOK_COUNT || search->only == (enum hook_id)id))

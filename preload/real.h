@@ -8,6 +8,7 @@
 #ifndef SPANSHIM_REAL_H
 #define SPANSHIM_REAL_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -35,6 +36,13 @@ extern const void *real_abort_message __attribute__((visibility("hidden")));
  */
 extern uintptr_t real_abort __attribute__((visibility("hidden")));
 extern size_t real_abort_size __attribute__((visibility("hidden")));
+
+/* glibc's standard output, the stream itself; NULL when libc is another one. Written by real_init, then read-only. */
+extern void *real_stdout __attribute__((visibility("hidden")));
+
+/* libc's vsnprintf(), NULL when it was not found. Written by real_init, then read-only. */
+typedef int real_vsnprintf_function(char *out, size_t size, const char *format, va_list arguments);
+extern real_vsnprintf_function *real_vsnprintf __attribute__((visibility("hidden")));
 
 /* How many objects the program was started with, ours and the kernel's among them: the first ones of the loader's list.
  * Written by real_init, then read-only. */

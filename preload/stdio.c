@@ -2,6 +2,7 @@
 #include "preload/stdio.h"
 
 #include "preload/applog.h"
+#include "preload/real.h"
 #include "preload/sys.h"
 
 #include <stdint.h>
@@ -33,10 +34,10 @@ static ssize_t write_stream(FILE *stream, const void *bytes, ssize_t length)
 bool stdio_init(void)
 {
     /* Behind the public part of a stream. */
-    void **table = *(void ***)(void *)((char *)stdout + sizeof(FILE));
+    void **table = real_stdout ? *(void ***)(void *)((char *)real_stdout + sizeof(FILE)) : NULL;
     uintptr_t page = (uintptr_t)&table[JUMP_WRITE] & ~(PAGE - 1);
 
-    if (table[JUMP_DUMMY] || table[JUMP_DUMMY2] || !table[JUMP_WRITE])
+    if (!table || table[JUMP_DUMMY] || table[JUMP_DUMMY2] || !table[JUMP_WRITE])
         return false;
     if (sys_call3(SYS_mprotect, (long)page, (long)PAGE, PROT_READ | PROT_WRITE) != 0)
         return false;

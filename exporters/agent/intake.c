@@ -310,7 +310,7 @@ static void start_source(struct source *source)
     in_progress_add(source); /* looks at `resumed` */
     source->resumed = false;
     if (source->map) {
-        if (source->destinations)
+        if (source->outlets[SIGNAL_TRACES].destinations)
             xray_sampling_add(source);
         atomic_store(&source->control->crash_wanted, source->crash_offset && crash_desk_can_read());
         unsigned wanted = traces ? destinations_wants(traces) : 0;
