@@ -4,6 +4,7 @@
 #include "exporters/agent/xray_rules.h"
 #include "exporters/agent/xray_rules_file.h"
 #include "preload/wire.h"
+#include "preload/xray_sampling.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -343,6 +344,56 @@ static void test_xray_rules_cut_names_that_are_too_long(void **state)
     assert_text(made.rules[0].name, "01234567890123456789012345678901");
 }
 
+/* The agent's half and the shim's together: does a request with this Host, method and path fit a rule with these
+ * patterns? */
+static bool decide(const char *host_pattern, const char *method_pattern, const char *path_pattern, const char *host,
+                   enum wire_method method, const char *path)
+{
+    static struct wire_control control;
+    struct wire_xray_tally tallies[WIRE_XRAY_TALLIES_MAX] = {0};
+    const uint8_t trace_id[16] = {1};
+    const struct xray_request request = {.now_ns = 1,
+                                         .trace_id = trace_id,
+                                         .methods = (uint16_t)(1 << method),
+                                         .method = {"PURGE", 5},
+                                         .host = {host, strlen(host)},
+                                         .path = {path, strlen(path)}};
+    struct xray_decision decision;
+    const struct xray_rule rule = {.name = (char *)"a",
+                                   .service_name = (char *)"*",
+                                   .service_type = (char *)"*",
+                                   .host = (char *)host_pattern,
+                                   .method = (char *)method_pattern,
+                                   .path = (char *)path_pattern};
+
+    xray_rules_deinit(&rules);
+    assert_int_equal(xray_rules_append(&rules, &rule), 0);
+    (void)compile(NULL, NULL);
+    control.xray[1] = made;
+    control.xray_generation = 1;
+    xray_sampling_decide(&control, tallies, &request, &decision);
+    return tallies[0].requests == 1;
+}
+
+static void test_xray_rules_fit_as_x_rays_sdks_say(void **state)
+{
+    (void)state;
+    assert_true(decide("*", "*", "*", "", WIRE_METHOD_GET, "/"));
+    assert_true(decide("shop.example.com", "GET", "/api/*", "Shop.Example.com", WIRE_METHOD_GET, "/API/move/1"));
+    assert_false(decide("shop.example.com", "*", "*", "shop.example.com:8080", WIRE_METHOD_GET, "/"));
+    assert_true(decide("shop.*:80??", "*", "*", "shop.example.com:8080", WIRE_METHOD_GET, "/"));
+    assert_false(decide("*", "GET", "*", "h", WIRE_METHOD_POST, "/"));
+    assert_true(decide("*", "P?T", "*", "h", WIRE_METHOD_PUT, "/"));
+    assert_false(decide("*", "P?T", "*", "h", WIRE_METHOD_OTHER, "/")); /* PURGE */
+    assert_true(decide("*", "pur*", "*", "h", WIRE_METHOD_OTHER, "/"));
+    assert_false(decide("*", "*", "/a", "h", WIRE_METHOD_GET, "/a/"));
+    assert_true(decide("*", "*", "/*/b?", "h", WIRE_METHOD_GET, "/a/x/b1"));
+    assert_false(decide("*", "*", "/*/b?", "h", WIRE_METHOD_GET, "/a/x/b"));
+    assert_true(decide("*", "*", "/a\\*", "h", WIRE_METHOD_GET, "/a\\b")); /* a backslash is one */
+    assert_false(decide("*", "*", "/a\\*", "h", WIRE_METHOD_GET, "/a*"));
+    assert_true(decide("only.example", "*", "*", "", WIRE_METHOD_GET, "/")); /* no Host: it fits any */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -357,6 +408,7 @@ int main(void)
         cmocka_unit_test_teardown(test_xray_rules_make_methods_bits, tear_down),
         cmocka_unit_test_teardown(test_xray_rules_mean_a_backslash_as_it_is, tear_down),
         cmocka_unit_test_teardown(test_xray_rules_have_limits, tear_down),
+        cmocka_unit_test_teardown(test_xray_rules_fit_as_x_rays_sdks_say, tear_down),
         cmocka_unit_test_teardown(test_xray_rules_cut_names_that_are_too_long, tear_down),
     };
 
