@@ -456,6 +456,14 @@ static void test_xray_daemon_may_have_a_small_buffer(void **state)
     check_all_is_read_in_time(30, 1300);
 }
 
+static unsigned look_count;
+
+/* Some milliseconds: time for a round, in which it is seen what waits there. */
+static bool has_had_a_round(void)
+{
+    return ++look_count > 20;
+}
+
 static void test_xray_daemon_that_stops_reading_gets_it_later(void **state)
 {
     (void)state;
@@ -463,6 +471,7 @@ static void test_xray_daemon_that_stops_reading_gets_it_later(void **state)
     open_daemon("127.0.0.1");
     add_document(10);
     send_payload();
+    run_until(has_had_a_round);
     assert_int_equal(done_count, 0);
     clock_offset_ns += 3000000000;
     run_until(is_done);
