@@ -95,7 +95,7 @@ enum {
     WIRE_XRAY_RULES_MAX = 64,
     WIRE_XRAY_TEXT_MAX = 12 * 1024,
     WIRE_XRAY_TALLIES_MAX = 64,
-    WIRE_XRAY_TALLY_DEFAULT = WIRE_XRAY_TALLIES_MAX - 1, /* the shim's own, for requests that no rule fits */
+    WIRE_XRAY_TALLY_DEFAULT = WIRE_XRAY_TALLIES_MAX - 1, /* of the default rule, the shim's own and the agent's */
     WIRE_XRAY_NAME_MAX = 32,                             /* of a rule */
 };
 
