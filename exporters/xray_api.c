@@ -72,11 +72,13 @@ static int api_open(const struct exporter_host *host, const struct settings *set
 
 /* the body of a call */
 
-/* A document as a JSON string. */
+/* A document as a JSON string. -EILSEQ: what waited on the disk is damaged. */
 static int append_quoted(struct buffer *body, const char *document, size_t length)
 {
-    json_t *text = json_stringn_nocheck(document, length);
-    char *quoted = text != NULL ? json_dumps(text, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
+    json_t *text = json_stringn(document, length);
+    if (text == NULL)
+        return -EILSEQ;
+    char *quoted = json_dumps(text, JSON_ENCODE_ANY | JSON_COMPACT);
     int r = quoted != NULL ? buffer_append(body, quoted, strlen(quoted)) : -ENOMEM;
 
     free(quoted);

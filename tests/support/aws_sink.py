@@ -38,14 +38,14 @@ class AwsSink(HttpSink):
 
     modes = (*STATUSES, "garbage", "hang", "close", "refuse")
 
-    def __init__(self, port=0, mode="ok", **options):
+    def __init__(self, port=0, mode="ok", tls=None, **options):
         self.region = REGION
         self.ahead_s = 0
         self.keys = {KEY[0]: KEY[1:]}
         self.rules = []
         self.documents = []
         self.spans = []
-        super().__init__(port, mode, **options)
+        super().__init__(port, mode, tls, **options)
 
     @property
     def violations(self):
