@@ -162,7 +162,9 @@ class QuotaTest(SamplingTest):
         traffic.run_while(lambda: time.monotonic() < end)
         traffic.close()
         sampled = self.sampled()
-        self.assertAlmostEqual(traffic.expected(first, QUOTA), sampled - before, delta=QUOTA + 4)
+        self.assertLessEqual(sampled - before, QUOTA * len({math.floor(moment) for moment in traffic.times[first:]}) + 2)
+        # The first second's may have been taken before; on a busy machine one worker may have too little to do.
+        self.assertGreaterEqual(sampled - before, 0.7 * (traffic.expected(first, QUOTA) - QUOTA))
         self.assertEqual({"/short": sampled}, self.segments(sampled))
         names = {segment["aws"]["xray"].get("sampling_rule_name") for segment in daemon.segments()}
         self.assertEqual({"quota"}, names)
