@@ -25,6 +25,12 @@ static char *text_for_people(const char *line, size_t length)
     return shown;
 }
 
+static void keep(struct settings *settings, char *line)
+{
+    if (line != NULL)
+        settings->complaints[settings->complaint_count++] = line;
+}
+
 void complaints_add(struct settings *settings, const char *format, ...)
 {
     va_list arguments;
@@ -32,15 +38,18 @@ void complaints_add(struct settings *settings, const char *format, ...)
 
     if (settings->complaint_count == SETTINGS_COMPLAINTS_MAX)
         return;
+    /* What is left out may be about other settings than what is named. */
+    if (settings->complaint_count == SETTINGS_COMPLAINTS_MAX - 1) {
+        keep(settings, strdup("more is wrong with the settings than is said here"));
+        return;
+    }
     va_start(arguments, format);
     int n = vasprintf(&line, format, arguments);
     va_end(arguments);
     if (n < 0)
         return;
-    char *shown = text_for_people(line, (size_t)n);
+    keep(settings, text_for_people(line, (size_t)n));
     free(line);
-    if (shown != NULL)
-        settings->complaints[settings->complaint_count++] = shown;
 }
 
 static bool is_type(const struct settings_row *row, const char *type)

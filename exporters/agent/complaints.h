@@ -11,7 +11,7 @@ struct config; /* preload/config.h */
 struct settings;
 struct settings_row;
 
-/* Add a line; beyond SETTINGS_COMPLAINTS_MAX it is left out. Context: loop. */
+/* Add a line; where there is no room for it, a last one says that there are more. Context: loop. */
 void complaints_add(struct settings *settings, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* The value of this row is not what its type and range ask for. Context: loop. */

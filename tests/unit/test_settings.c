@@ -659,6 +659,21 @@ static void test_settings_bounds_pairs_and_complaints(void **state)
     settings_unref(settings);
 }
 
+static void test_settings_says_that_more_is_wrong(void **state)
+{
+    char routes[512] = "SPANSHIM_ROUTES=";
+
+    (void)state;
+    for (unsigned i = 0; i < 40; i++)
+        (void)snprintf(routes + strlen(routes), 8, "bad%u,", i);
+    struct settings *settings = read_settings(ENTRIES(routes, "SPANSHIM_QUERY=hide"));
+    assert_int_equal(settings_complaint_count(settings), SETTINGS_COMPLAINTS_MAX);
+    assert_non_null(strstr(settings_complaint(settings, SETTINGS_COMPLAINTS_MAX - 2), "SPANSHIM_ROUTES"));
+    assert_string_equal(settings_complaint(settings, SETTINGS_COMPLAINTS_MAX - 1),
+                        "more is wrong with the settings than is said here");
+    settings_unref(settings);
+}
+
 static void test_settings_keeps_the_good_routes(void **state)
 {
     (void)state;
@@ -712,6 +727,7 @@ int main(void)
         cmocka_unit_test(test_settings_digest_holds_the_user),
         cmocka_unit_test(test_settings_first_of_repeated_names_counts),
         cmocka_unit_test(test_settings_bounds_pairs_and_complaints),
+        cmocka_unit_test(test_settings_says_that_more_is_wrong),
         cmocka_unit_test(test_settings_keeps_the_good_routes),
         cmocka_unit_test(test_settings_batch_is_no_larger_than_queue),
         cmocka_unit_test(test_settings_relative_path_without_folder_stays),
