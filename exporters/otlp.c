@@ -59,7 +59,11 @@ static void otlp_describe(const struct settings *settings, char *text, size_t si
 
 static void otlp_describe_form(const struct settings *settings, char *text, size_t size)
 {
-    (void)snprintf(text, size, "%s, %s", settings->otlp_protocol, settings->otlp_compression);
+    bool has_profile = settings->otlp_is_signed && strcmp(settings->aws_profile, "default") != 0;
+
+    /* Another profile may be another account. */
+    (void)snprintf(text, size, "%s, %s%s%s", settings->otlp_protocol, settings->otlp_compression,
+                   has_profile ? ", profile " : "", has_profile ? settings->aws_profile : "");
 }
 
 static void otlp_close(void *instance)

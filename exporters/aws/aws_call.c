@@ -102,21 +102,26 @@ static void fail(struct aws_call *call, enum http_cause cause, const char *failu
 
 /* the request */
 
+bool aws_call_url(const char *service, const char *region, char *out, size_t size)
+{
+    bool is_china = strncmp(region, "cn-", strlen("cn-")) == 0;
+    int length = snprintf(out, size, "https://%s.%s.amazonaws.com%s", service, region, is_china ? ".cn" : "");
+
+    return length >= 0 && (size_t)length < size;
+}
+
 /* The whole URL. -ENAMETOOLONG: it doesn't fit. */
 static int write_url(const struct aws_call *call, const char *region, char out[URL_MAX])
 {
-    const char *suffix = strncmp(region, "cn-", strlen("cn-")) == 0 ? ".cn" : "";
-    int length;
+    char base[URL_MAX];
 
-    if (call->url != NULL) {
-        size_t base = strlen(call->url);
-        while (call->path[0] == '/' && base > 0 && call->url[base - 1] == '/')
-            base--;
-        length = snprintf(out, URL_MAX, "%.*s%s", (int)base, call->url, call->path);
-    } else {
-        length = snprintf(out, URL_MAX, "https://%s.%s.amazonaws.com%s%s", call->service, region, suffix, call->path);
-    }
-    return length < URL_MAX ? 0 : -ENAMETOOLONG;
+    if (call->url == NULL && !aws_call_url(call->service, region, base, sizeof(base)))
+        return -ENAMETOOLONG;
+    const char *url = call->url != NULL ? call->url : base;
+    size_t length = strlen(url);
+    while (call->path[0] == '/' && length > 0 && url[length - 1] == '/')
+        length--;
+    return snprintf(out, URL_MAX, "%.*s%s", (int)length, url, call->path) < URL_MAX ? 0 : -ENAMETOOLONG;
 }
 
 /* As libcurl sends it. */

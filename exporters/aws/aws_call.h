@@ -7,6 +7,7 @@
 
 #include "exporters/agent/http_client.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct aws_call;
@@ -37,6 +38,9 @@ struct aws_request {
 /* POST it. done is called once, later, from the loop; a response without a status says why in `failure`. One request at
  * a time: -EBUSY; -ENOMEM, -ENAMETOOLONG. Context: loop. */
 int aws_call_post(struct aws_call *call, const struct aws_request *request, http_done *done, void *arg);
+
+/* Where a service is; false: `out` is too small. Context: pure. */
+bool aws_call_url(const char *service, const char *region, char *out, size_t size);
 
 /* Where its credentials came from, for people. Context: pure. */
 const char *aws_call_origin(const struct aws_call *call);

@@ -4,10 +4,12 @@
 #include "exporters/agent/settings.h"
 #include "exporters/agent/values.h"
 
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <strings.h>
 
-enum { TIMEOUT_MS = 10000 };
+enum { TIMEOUT_MS = 10000, URL_SHOWN = 128 };
 
 /* NULL: AWS's own, in the region. */
 static const char *url_of(const struct settings *settings)
@@ -17,11 +19,15 @@ static const char *url_of(const struct settings *settings)
 
 void xray_call_describe(const struct settings *settings, char *text, size_t size)
 {
+    char url[URL_SHOWN];
+    bool has_profile = strcmp(settings->aws_profile, "default") != 0;
+
     if (url_of(settings) != NULL)
-        values_show_url(url_of(settings), text, size);
+        values_show_url(url_of(settings), url, sizeof(url));
     else
-        (void)snprintf(text, size, "https://xray.%s.amazonaws.com",
-                       settings->aws_region != NULL ? settings->aws_region : "REGION");
+        aws_call_url("xray", settings->aws_region != NULL ? settings->aws_region : "REGION", url, sizeof(url));
+    (void)snprintf(text, size, "%s%s%s", url, has_profile ? ", profile " : "",
+                   has_profile ? settings->aws_profile : "");
 }
 
 int xray_call_new(const struct exporter_host *host, const struct settings *settings, struct aws_call **ret_call)

@@ -126,6 +126,18 @@ class CallTest(ApiTest):
         self.ask(self.serve())
         self.wait_for_line("no answer from AWS: .*certificate.*AWS_CA_BUNDLE")
 
+    def test_no_answer_that_can_be_read(self):
+        traffic = self.serve()
+        self.ask(traffic)
+        self.check_delivered(1)
+        for mode in ("garbage", "close"):
+            self.aws.set_mode(mode)
+            self.ask(traffic)
+            self.assertFalse(self.spanshim.flush())
+        self.assertIn("no answer from AWS", self.spanshim.log())
+        self.aws.set_mode("ok")
+        self.check_delivered(3)
+
     def test_nobody_there(self):
         traffic = self.serve()
         self.aws.set_mode("refuse")
@@ -244,6 +256,7 @@ class SharedFilesTest(ApiTest):
         self.write("[default]\n" + self.keys(OTHER), f"[profile shop]\n{self.keys(KEY)}region={REGION}\n")
         self.ask(self.serve(None, AWS_REGION=None, AWS_PROFILE="shop"))
         self.check_delivered(1)
+        self.assertEqual(f"{self.aws.url}, profile shop", self.exporter()["target"])
 
     def test_expired_and_renewed(self):
         """Who renews the file needs to restart nothing."""
@@ -334,6 +347,19 @@ class EndpointsTest(ApiTest):
         metadata.set_mode("404")
         self.ask(self.serve(None, AWS_EC2_METADATA_SERVICE_ENDPOINT=metadata.url))
         self.wait_for_line("no credentials from the instance's metadata service: it answers 404: attach a role")
+
+    def test_instance_that_does_not_answer(self):
+        """As where the instance's answers come no further than to its own processes."""
+        metadata = self.start(MetadataSink(SESSION))
+        self.aws.keys = {SESSION[0]: SESSION[1:]}
+        metadata.set_mode("hang")
+        self.ask(self.serve(None, AWS_EC2_METADATA_SERVICE_ENDPOINT=metadata.url))
+        self.wait_for_line("no credentials from the instance's metadata service: .*; in a container the instance's hop limit must be 2")
+        metadata.set_mode("garbage")
+        self.assertFalse(self.spanshim.flush())
+        self.assertRegex(self.spanshim.log(), "no credentials from the instance's metadata service: .*\n")
+        metadata.set_mode("ok")
+        self.check_delivered(1)
 
     def test_disabled(self):
         metadata = self.start(MetadataSink(SESSION))
