@@ -218,20 +218,39 @@ static int settle_rollbar(struct settings *settings, const char *const *entries,
     return token == NULL || settings->sdk_disabled ? 0 : add_exporter(settings, "rollbar", strlen("rollbar"));
 }
 
-/* It is beside what traces go to else, and a wrong address changes nothing about that. */
-static int settle_xray(struct settings *settings)
+static bool has_xray_daemon(struct settings *settings)
 {
     struct xray_address address;
     char problem[XRAY_ADDRESS_PROBLEM_SIZE];
 
+    if (xray_address_parse(settings->xray_daemon_address, &address, problem) == 0)
+        return true;
+    complaints_add(settings, "AWS_XRAY_DAEMON_ADDRESS: %s; xray is left out", problem);
+    return false;
+}
+
+/* Who has an endpoint of his own doesn't mean AWS's. */
+static bool has_xray_endpoint(struct settings *settings, const char *const *entries, size_t entry_count)
+{
+    const char *refused = NULL;
+
+    if (is_refused(settings, entries, entry_count, "AWS_ENDPOINT_URL_XRAY"))
+        refused = "AWS_ENDPOINT_URL_XRAY";
+    else if (settings->aws_endpoint_url_xray == NULL && is_refused(settings, entries, entry_count, "AWS_ENDPOINT_URL"))
+        refused = "AWS_ENDPOINT_URL";
+    if (refused != NULL)
+        complaints_add(settings, "xray is left out: %s can't be used", refused);
+    return refused == NULL;
+}
+
+/* It is beside what traces go to else, and a wrong address changes nothing about that. */
+static int settle_xray(struct settings *settings, const char *const *entries, size_t entry_count)
+{
     if (settings->xray_mode == XRAY_OFF || settings->sdk_disabled)
         return 0;
-    if (strcmp(settings->xray_via, "daemon") == 0 &&
-        xray_address_parse(settings->xray_daemon_address, &address, problem) < 0) {
-        complaints_add(settings, "AWS_XRAY_DAEMON_ADDRESS: %s; xray is left out", problem);
-        return 0;
-    }
-    return add_exporter(settings, "xray", strlen("xray"));
+    bool is_there = strcmp(settings->xray_via, "daemon") == 0 ? has_xray_daemon(settings)
+                                                              : has_xray_endpoint(settings, entries, entry_count);
+    return is_there ? add_exporter(settings, "xray", strlen("xray")) : 0;
 }
 
 /* The log's file is enough to have one, beside whatever else there is. */
@@ -262,7 +281,7 @@ static void complain_of_config_file(struct settings *settings)
 int settle(struct settings *settings, const char *const *entries, size_t entry_count)
 {
     if (settle_exporters(settings) < 0 || settle_url(settings) < 0 ||
-        settle_honeycomb(settings, entries, entry_count) < 0 || settle_xray(settings) < 0 ||
+        settle_honeycomb(settings, entries, entry_count) < 0 || settle_xray(settings, entries, entry_count) < 0 ||
         settle_rollbar(settings, entries, entry_count) < 0 || settle_request_log(settings) < 0 ||
         settle_aws(settings, entries, entry_count) < 0)
         return -ENOMEM;

@@ -446,6 +446,12 @@ static void test_settings_chooses_exporters(void **state)
     check_exporters(ENTRIES("OTEL_TRACES_EXPORTER=otlp,xray", "AWS_XRAY_DAEMON_ADDRESS=tcp:a:1"), "otlp");
     check_exporters(ENTRIES("SPANSHIM_XRAY_VIA=api", "SPANSHIM_EXPORTERS=xray", "AWS_XRAY_DAEMON_ADDRESS=xray"),
                     "xray");
+    check_exporters(ENTRIES("SPANSHIM_XRAY_VIA=api", "SPANSHIM_EXPORTERS=xray", "AWS_ENDPOINT_URL=htp://x"), "");
+    check_exporters(ENTRIES("SPANSHIM_XRAY_VIA=api", "SPANSHIM_EXPORTERS=xray", "AWS_ENDPOINT_URL_XRAY=x:1"), "");
+    check_exporters(ENTRIES("SPANSHIM_XRAY_VIA=api", "SPANSHIM_EXPORTERS=xray", "AWS_ENDPOINT_URL=htp://x",
+                            "AWS_ENDPOINT_URL_XRAY=http://x"),
+                    "xray");
+    check_exporters(ENTRIES("SPANSHIM_EXPORTERS=xray", "AWS_ENDPOINT_URL=htp://x"), "xray"); /* by the daemon */
     check_exporters(ENTRIES("OTEL_SDK_DISABLED=true", "AWS_XRAY_DAEMON_ADDRESS=xray:2000"), "");
     assert_complaint(ENTRIES("SPANSHIM_EXPORTERS=rollbar"),
                      "SPANSHIM_EXPORTERS: rollbar is left out: it wants ROLLBAR_ACCESS_TOKEN");
