@@ -112,6 +112,33 @@ static void test_xray_address_bounds_the_text(void **state)
     assert_non_null(strstr(problem, "is too long; it should be host:port"));
 }
 
+/* Texts put together from the pieces of good ones: what is taken is a host and a port. */
+static void test_xray_address_takes_no_nonsense(void **state)
+{
+    static const char *const pieces[] = {"tcp:", "udp:", " ", "a", "[", "]", "::1", ":", "2000", "0", "%", "\xff"};
+    uint32_t random = 1;
+    unsigned taken = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < 300000; i++) {
+        char text[64] = "";
+        struct xray_address address;
+        char problem[XRAY_ADDRESS_PROBLEM_SIZE];
+
+        do {
+            random = random * 1664525 + 1013904223;
+            (void)strcat(text, pieces[(random >> 16) % (sizeof(pieces) / sizeof(pieces[0]))]);
+        } while ((random >> 28) < 12 && strlen(text) < 50);
+        if (xray_address_parse(text, &address, problem) < 0)
+            continue;
+        taken++;
+        if (address.udp_host[0] == '\0' || address.tcp_host[0] == '\0' || address.udp_port == 0 ||
+            address.tcp_port == 0 || strpbrk(address.udp_host, " []\xff") != NULL)
+            fail_msg("%s", text);
+    }
+    assert_true(taken > 100);
+}
+
 static void test_xray_address_is_shown(void **state)
 {
     char shown[64];
@@ -126,9 +153,8 @@ static void test_xray_address_is_shown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_xray_address_has_many_forms),
-        cmocka_unit_test(test_xray_address_says_what_is_wrong),
-        cmocka_unit_test(test_xray_address_bounds_the_text),
+        cmocka_unit_test(test_xray_address_has_many_forms),  cmocka_unit_test(test_xray_address_says_what_is_wrong),
+        cmocka_unit_test(test_xray_address_bounds_the_text), cmocka_unit_test(test_xray_address_takes_no_nonsense),
         cmocka_unit_test(test_xray_address_is_shown),
     };
 
