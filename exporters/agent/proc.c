@@ -70,36 +70,32 @@ pid_t proc_parent(pid_t number)
     return parent ? (pid_t)strtol(parent + 6, NULL, 10) : 0;
 }
 
-int proc_open_below(const char *folder, const char *path)
+static int open_folder(const char *folder)
+{
+    int fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    return fd < 0 ? -errno : fd;
+}
+
+/* Takes the folder's descriptor. */
+static int open_below(int folder_fd, const char *path)
 {
     /* Not blocking: it may be a FIFO by now. */
     const struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
                                  .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
-    int fd, folder_fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int fd = (int)syscall(SYS_openat2, folder_fd, path, &how, sizeof(how));
 
-    if (folder_fd < 0)
-        return -errno;
-    fd = (int)syscall(SYS_openat2, folder_fd, path, &how, sizeof(how));
     if (fd < 0)
         fd = -errno;
     close(folder_fd);
     return fd;
 }
 
-long proc_read_in_root(pid_t number, const char *path, char *text, size_t size)
+int proc_open_below(const char *folder, const char *path)
 {
-    char root[64];
-    struct stat status;
-    int fd;
+    int folder_fd = open_folder(folder);
 
-    text[0] = '\0';
-    (void)snprintf(root, sizeof(root), "/proc/%d/root", (int)number);
-    fd = proc_open_below(root, path);
-    if (fd >= 0 && (fstat(fd, &status) || !S_ISREG(status.st_mode))) {
-        close(fd);
-        return -EINVAL;
-    }
-    return fd < 0 ? fd : read_all(fd, text, size);
+    return folder_fd < 0 ? folder_fd : open_below(folder_fd, path);
 }
 
 bool proc_shares_namespace(pid_t number, const char *kind)
@@ -112,4 +108,45 @@ bool proc_shares_namespace(pid_t number, const char *kind)
         return true;
     (void)snprintf(path, sizeof(path), "/proc/self/ns/%s", kind);
     return stat(path, &ours) || ours.st_ino == theirs.st_ino;
+}
+
+/* In a user namespace of its own anybody can mount file systems that he answers for himself (FUSE), and never does: an
+ * agent of root would wait for ever. Asked when its root is open already; a process that is gone by then is not
+ * believed. */
+static bool may_be_looked_into(pid_t number)
+{
+    char path[64];
+    struct stat ours, theirs;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)number);
+    return geteuid() != 0 || stat("/proc/self/ns/user", &ours) != 0 ||
+           (stat(path, &theirs) == 0 && ours.st_ino == theirs.st_ino);
+}
+
+static int open_in_root(pid_t number, const char *path)
+{
+    char root[64];
+    int root_fd;
+
+    (void)snprintf(root, sizeof(root), "/proc/%d/root", (int)number);
+    root_fd = open_folder(root);
+    if (root_fd < 0)
+        return root_fd;
+    if (may_be_looked_into(number))
+        return open_below(root_fd, path);
+    close(root_fd);
+    return -EPERM;
+}
+
+long proc_read_in_root(pid_t number, const char *path, char *text, size_t size)
+{
+    struct stat status;
+    int fd = open_in_root(number, path);
+
+    text[0] = '\0';
+    if (fd >= 0 && (fstat(fd, &status) || !S_ISREG(status.st_mode))) {
+        close(fd);
+        return -EINVAL;
+    }
+    return fd < 0 ? fd : read_all(fd, text, size);
 }

@@ -25,8 +25,8 @@ pid_t proc_parent(pid_t number);
  * must ask. A descriptor, or -errno. Never waits. Context: any. */
 int proc_open_below(const char *folder, const char *path);
 
-/* A regular file below the process's root; links don't lead out of it. -EACCES when it may not be seen. Context: loop.
- */
+/* A regular file below the process's root; links don't lead out of it. -EACCES when it may not be seen, -EPERM when we
+ * are root and the process has a user namespace of its own. Context: loop. */
 long proc_read_in_root(pid_t number, const char *path, char *text, size_t size);
 
 /* Does it share our namespace of this kind ("mnt", "uts", ...)? Also true when that may not be asked: most do.
