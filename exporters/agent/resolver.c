@@ -99,11 +99,11 @@ static void on_ready(void *arg, int fd, uint32_t events)
     struct resolver *resolver = arg;
     resolver_done *done = resolver->done;
     void *done_arg = resolver->arg;
-    const char *problem = resolver->error != 0 ? gai_strerror(resolver->error) : "it has no address";
     uint64_t count;
 
     (void)events;
-    (void)!read(fd, &count, sizeof(count));
+    (void)!read(fd, &count, sizeof(count)); /* from here on, what the thread has written is seen */
+    const char *problem = resolver->error != 0 ? gai_strerror(resolver->error) : "it has no address";
     size_t found = take_addresses(resolver->found, addresses);
     resolver_cancel(resolver);
     done(done_arg, addresses, found, problem);
