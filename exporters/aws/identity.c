@@ -96,13 +96,14 @@ static void finish(struct identity *identity)
 {
     bool has_credentials = identity->credentials.access_key_id != NULL;
     bool has_region = identity->region[0] != '\0';
+    bool has_all = has_credentials && has_region;
 
-    if (identity->error[0] == '\0')
+    if (!has_all && identity->error[0] == '\0')
         complain(identity, "no credentials: %s", strerror(ENOMEM));
     const struct identity_answer answer = {
         .credentials = has_credentials ? &identity->credentials : NULL,
         .region = has_region ? identity->region : NULL,
-        .error = has_credentials && has_region ? NULL : identity->error,
+        .error = has_all ? NULL : identity->error,
     };
 
     identity->done(identity->arg, &answer);
@@ -140,23 +141,20 @@ static void on_region(void *arg, const struct http_response *response)
     finish(identity);
 }
 
+/* Once there are credentials. */
 static void find_region(struct identity *identity)
 {
-    if (identity->region[0] != '\0') {
-        finish(identity);
+    const char *given = identity->settings->aws_region;
+
+    identity->error[0] = '\0';
+    if (identity->region[0] == '\0' && given != NULL && !set_region(identity, given, strlen(given)))
+        complain(identity, "AWS_REGION: \"%.40s\" is no region: set it to one like eu-west-1", given);
+    else if (identity->region[0] == '\0' && identity->metadata != NULL &&
+             metadata_get(identity->metadata, REGION_PATH, on_region, identity) == 0)
         return;
-    }
-    if (identity->metadata != NULL && metadata_get(identity->metadata, REGION_PATH, on_region, identity) == 0)
-        return;
-    if (identity->error[0] == '\0')
+    else if (identity->region[0] == '\0')
         complain(identity, "no region: set AWS_REGION");
     finish(identity);
-}
-
-static void take_region(struct identity *identity, const char *text, const char *origin)
-{
-    if (identity->region[0] == '\0' && text != NULL && !set_region(identity, text, strlen(text)))
-        complain(identity, "%s: \"%.40s\" is no region: set AWS_REGION to one like eu-west-1", origin, text);
 }
 
 /* the instance */
@@ -267,26 +265,6 @@ static int take_environment(struct identity *identity)
                    settings->aws_session_token);
 }
 
-/* -EOPNOTSUPP: by something that we don't do. */
-static int take_profile(struct identity *identity, const struct profile *profile)
-{
-    bool has_keys = profile->access_key_id != NULL;
-    /* The others come before keys where AWS's SDKs have them. */
-    bool keys_win = has_keys && profile->unsupported != NULL && strcmp(profile->unsupported, "credential_process") == 0;
-
-    if (profile->unsupported != NULL && !keys_win) {
-        complain(identity,
-                 "no credentials: profile %.40s gets them by %.40s, which is not supported: set AWS_ACCESS_KEY_ID and "
-                 "AWS_SECRET_ACCESS_KEY, or use X-Ray's daemon",
-                 identity->settings->aws_profile, profile->unsupported);
-        return -EOPNOTSUPP;
-    }
-    if (!has_keys)
-        return -ENOENT;
-    return set_own(identity, "the profile's aws_access_key_id", profile->access_key_id, profile->secret,
-                   profile->token);
-}
-
 static void complain_of_none(struct identity *identity)
 {
     const struct settings *settings = identity->settings;
@@ -303,33 +281,58 @@ static void complain_of_none(struct identity *identity)
                            "or, on an EC2 instance, set SPANSHIM_AWS_METADATA=true");
 }
 
+/* -ENOENT: it has none that we can use. */
+static int take_profile(struct identity *identity, const struct profile *profile)
+{
+    bool has_keys = profile->access_key_id != NULL;
+    /* The others come before keys where AWS's SDKs have them. */
+    bool keys_win = has_keys && profile->unsupported != NULL && strcmp(profile->unsupported, "credential_process") == 0;
+
+    if (profile->unsupported != NULL && !keys_win)
+        complain(identity,
+                 "no credentials: profile %.40s gets them by %.40s, which is not supported: set AWS_ACCESS_KEY_ID and "
+                 "AWS_SECRET_ACCESS_KEY, or use X-Ray's daemon",
+                 identity->settings->aws_profile, profile->unsupported);
+    else if (has_keys)
+        return set_own(identity, "the profile's aws_access_key_id", profile->access_key_id, profile->secret,
+                       profile->token);
+    else
+        complain_of_none(identity);
+    return -ENOENT;
+}
+
+static int take_files(struct identity *identity, bool wants_keys)
+{
+    struct profile profile = {0};
+    int error = profile_read(identity->settings, &profile);
+    int r = -ENOENT;
+
+    if (wants_keys && error < 0)
+        complain(identity, "no credentials: ~/.aws can't be read: %s", strerror(-error));
+    else if (wants_keys)
+        r = take_profile(identity, &profile);
+    if (identity->region[0] == '\0' && identity->settings->aws_region == NULL && profile.region != NULL)
+        (void)set_region(identity, profile.region, strlen(profile.region));
+    profile_deinit(&profile);
+    return r;
+}
+
 /* The chain, from its start. What an endpoint says comes later. */
 static void load(struct identity *identity)
 {
-    struct profile profile = {0};
     int r = take_environment(identity);
-    int file_error = profile_read(identity->settings, &profile);
+    int from_files = take_files(identity, r == -ENOENT);
 
-    take_region(identity, identity->settings->aws_region, "AWS_REGION");
-    take_region(identity, profile.region, "the profile's region");
-    if (r == -ENOENT && file_error == 0)
-        r = take_profile(identity, &profile);
-    profile_deinit(&profile);
-    if (r == 0) {
+    if (r == -ENOENT)
+        r = from_files;
+    if (r == 0)
         find_region(identity);
-    } else if (r != -ENOENT && r != -EOPNOTSUPP) {
-        finish_without(identity);
-    } else if (identity->container != NULL) {
+    else if (r == -ENOENT && identity->container != NULL)
         ask_container(identity);
-    } else if (identity->metadata != NULL) {
+    else if (r == -ENOENT && identity->metadata != NULL)
         ask_instance(identity);
-    } else {
-        if (file_error < 0)
-            complain(identity, "no credentials: ~/.aws can't be read: %s", strerror(-file_error));
-        else if (r == -ENOENT)
-            complain_of_none(identity);
+    else
         finish_without(identity);
-    }
 }
 
 static bool is_fresh(const struct identity *identity, uint64_t now_s)

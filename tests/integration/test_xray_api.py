@@ -225,7 +225,7 @@ class RefusalTest(ApiTest):
 
     def test_no_region_and_a_bad_one(self):
         for region, line in ((None, "no region: set AWS_REGION"),
-                             ("Frankfurt!", 'AWS_REGION: "Frankfurt!" is no region: set AWS_REGION to one like eu-west-1')):
+                             ("Frankfurt!", 'AWS_REGION: "Frankfurt!" is no region: set it to one like eu-west-1')):
             with self.subTest(region):
                 self.ask(self.serve(AWS_REGION=region))
                 self.wait_for_line(line)
