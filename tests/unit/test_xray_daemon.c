@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Documents to X-Ray's daemon by UDP, with real sockets: what is sent, how fast, and what happens when the daemon isn't
  * there or moves. Names and the clock are the test's own. */
+#include "exporters/agent/clock.h"
 #include "exporters/agent/loop.h"
 #include "exporters/agent/settings.h"
 #include "exporters/xray_way.h"
@@ -526,6 +527,32 @@ static void test_xray_daemon_that_drops_is_noticed(void **state)
     assert_int_equal(result.rejected_count, 0);
 }
 
+/* An IPv4 address in IPv6's form is not known to be this machine's. */
+static void test_xray_daemon_elsewhere_has_time_to_refuse(void **state)
+{
+    int probe = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    (void)state;
+    if (probe < 0) {
+        print_message("not run: no IPv6\n");
+        skip();
+    }
+    (void)close(probe);
+    listen_at(&receiver, "127.0.0.1", 0, true);
+    open_daemon("[::ffff:127.0.0.1]");
+    add_document(10);
+    uint64_t before_ns = clock_now_ns(CLOCK_MONOTONIC);
+    assert_int_equal(send_all(), EXPORTER_SENT);
+    assert_true(clock_now_ns(CLOCK_MONOTONIC) - before_ns >= 10 * NS_PER_MS);
+    run_until_received(1);
+    leave(&receiver);
+    assert_int_equal(send_all(), EXPORTER_RETRY);
+    assert_non_null(strstr(result.error, "nobody listens there"));
+    listen_at(&receiver, "127.0.0.1", receiver.port, false);
+    payload_length = 0;
+    check_all_is_read_in_time(200, 1300);
+}
+
 static void test_xray_daemon_has_a_name(void **state)
 {
     (void)state;
@@ -659,6 +686,7 @@ int main(void)
         TEST(test_xray_daemon_that_stops_reading_gets_it_later),
         TEST(test_xray_daemon_that_is_restarted_gets_what_it_had_not_read),
         TEST(test_xray_daemon_that_drops_is_noticed),
+        TEST(test_xray_daemon_elsewhere_has_time_to_refuse),
         TEST(test_xray_daemon_has_a_name),
         TEST(test_xray_daemon_is_found_where_it_moves_to),
         TEST(test_xray_daemon_that_refuses_is_looked_up_again),
