@@ -20,8 +20,8 @@ struct message {
 void __syslog_chk(int priority, int flag, const char *format, ...);
 void __vsyslog_chk(int priority, int flag, const char *format, va_list arguments);
 
-/* %m is errno's text, so errno is what it was. */
-static void take(int priority, const char *format, va_list arguments)
+/* Leaves the arguments as they are. %m is errno's text, so errno is what it was. */
+__attribute__((noinline)) static void take(int priority, const char *format, va_list arguments)
 {
     static struct arena_pool messages = {.block_size = sizeof(struct message)};
     struct message *message;
@@ -63,8 +63,6 @@ void syslog(int priority, const char *format, ...)
 
     va_start(arguments, format);
     take(priority, format, arguments);
-    va_end(arguments);
-    va_start(arguments, format);
     REAL(vsyslog)(priority, format, arguments);
     va_end(arguments);
 }
@@ -76,8 +74,6 @@ void __syslog_chk(int priority, int flag, const char *format, ...)
 
     va_start(arguments, format);
     take(priority, format, arguments);
-    va_end(arguments);
-    va_start(arguments, format);
     REAL(__vsyslog_chk)(priority, flag, format, arguments);
     va_end(arguments);
 }
