@@ -74,13 +74,19 @@ static void lose(enum wire_log_stream stream, const char *bytes, size_t length)
         ring_drop(WIRE_DROP_LOG_LINES);
 }
 
+/* Where the thread's own variables are is a number of its own. */
+static uint32_t writer_number(void)
+{
+    return (uint32_t)((uintptr_t)&errno >> 4);
+}
+
 /* Whose work it is, and when. */
 static void begin(struct wire_log *log, enum wire_log_stream stream)
 {
     struct request_ref request = current_certain();
     const struct wire_request *live = request_live(&request);
 
-    *log = (struct wire_log){.mono_ns = clock_mono_ns(), .stream = (uint8_t)stream};
+    *log = (struct wire_log){.mono_ns = clock_mono_ns(), .stream = (uint8_t)stream, .writer = writer_number()};
     if (!live)
         return;
     memcpy(log->trace_id, live->trace_id, sizeof(log->trace_id));

@@ -433,7 +433,8 @@ struct wire_log {
     uint8_t stream;      /* enum wire_log_stream */
     uint8_t flags;       /* enum wire_log_flag */
     uint8_t severity;    /* of syslog's, plus one; 0: unknown */
-    uint8_t pad[5];
+    uint8_t pad;
+    uint32_t writer; /* a number of the thread's own: what several write at once is told apart by it */
     uint8_t bytes[];
 };
 static_assert(sizeof(struct wire_log) == 48, "wire_log");
