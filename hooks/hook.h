@@ -36,10 +36,9 @@ struct hook_call {
     int saved_errno;
 };
 
-/* Are hooks to do more than forward at all? */
 static inline bool hook_active(void)
 {
-    return __builtin_expect(atomic_load_explicit(&process_active, memory_order_acquire), 1) && process_in_vfork == 0;
+    return process_is_traced();
 }
 
 /* Is this descriptor's traffic followed? Captures its connection. */

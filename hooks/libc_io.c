@@ -44,8 +44,7 @@ __attribute__((cold, noinline)) static ssize_t log_write(int fd, const void *buf
 {
     ssize_t n = REAL(write)(fd, buf, len);
 
-    if (hook_active())
-        applog_written(fd, buf, n);
+    applog_written(fd, buf, n);
     return n;
 }
 
@@ -62,8 +61,10 @@ ssize_t write(int fd, const void *buf, size_t len)
     const struct iovec iov = {(void *)(uintptr_t)buf, len};
     struct hook_call call;
 
+    if (applog_takes(fd))
+        return log_write(fd, buf, len);
     if (!hook_enter(&call, fd))
-        return applog_takes(fd) ? log_write(fd, buf, len) : REAL(write)(fd, buf, len);
+        return REAL(write)(fd, buf, len);
     if (conn_looks_ahead(&call.conn))
         return conn_send(&call.conn, &sender, &iov, 1);
     ssize_t n = REAL(write)(fd, buf, len);
@@ -91,8 +92,7 @@ __attribute__((cold, noinline)) static ssize_t log_writev(int fd, const struct i
 {
     ssize_t n = REAL(writev)(fd, iov, count);
 
-    if (hook_active())
-        applog_written_vector(fd, iov, count, n);
+    applog_written_vector(fd, iov, count, n);
     return n;
 }
 
@@ -107,8 +107,10 @@ ssize_t writev(int fd, const struct iovec *iov, int count)
     const struct conn_sender sender = {.send = by_writev, .fd = fd};
     struct hook_call call;
 
+    if (applog_takes(fd))
+        return log_writev(fd, iov, count);
     if (!hook_enter(&call, fd))
-        return applog_takes(fd) ? log_writev(fd, iov, count) : REAL(writev)(fd, iov, count);
+        return REAL(writev)(fd, iov, count);
     if (conn_looks_ahead(&call.conn))
         return conn_send(&call.conn, &sender, iov, count);
     ssize_t n = REAL(writev)(fd, iov, count);

@@ -4,6 +4,7 @@
 #include "preload/clock.h"
 #include "preload/current.h"
 #include "preload/link.h"
+#include "preload/logfile.h"
 #include "preload/process.h"
 #include "preload/ring.h"
 #include "preload/socket.h"
@@ -14,12 +15,17 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { CALL_MAX = 256 * 1024, STREAMS = WIRE_LOG_FILE, SEVERITIES = 8 };
+enum {
+    CALL_MAX = 256 * 1024, /* of one call's bytes, so much is taken */
+    BUFFER_MIN = 4096,     /* who writes as much at once writes out a buffer */
+    SEVERITIES = 8,
+};
 
+bool applog_is_on;
 unsigned applog_sources;
 
 /* Ends of lines that were dropped since the last record, by stream. */
-static _Atomic uint32_t lost_lines[STREAMS];
+static _Atomic uint32_t lost_lines[WIRE_LOG_STREAMS];
 
 static uint32_t value_of(enum wire_log_stream stream)
 {
@@ -36,11 +42,13 @@ static uint32_t standard_value(int fd)
     return FDTAB_UNKNOWN;
 }
 
-void applog_init(unsigned sources)
+void applog_init(unsigned sources, const struct glob_list *files)
 {
     uint64_t old;
 
+    logfile_init(files);
     applog_sources = sources;
+    applog_is_on = sources != 0 || logfile_is_on;
     for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++)
         if (standard_value(fd) != FDTAB_UNKNOWN && !socket_is_internet(fd))
             (void)fdtab_set(fd, standard_value(fd), &old);
@@ -50,7 +58,14 @@ uint32_t applog_value_of_copy(int fd, uint32_t value)
 {
     uint32_t own = value < FDTAB_CONN ? standard_value(fd) : FDTAB_UNKNOWN;
 
-    return own != FDTAB_UNKNOWN ? own : value;
+    if (own == FDTAB_UNKNOWN || (socket_may_ask() && socket_is_internet(fd)))
+        return value;
+    return own;
+}
+
+bool applog_looks_at(int fd)
+{
+    return logfile_is_on && process_is_traced() && logfile_classify(fd);
 }
 
 static uint32_t count_lines(const char *bytes, size_t length)
@@ -65,7 +80,7 @@ static uint32_t count_lines(const char *bytes, size_t length)
     return count;
 }
 
-static void lose(enum wire_log_stream stream, const char *bytes, size_t length)
+static void lose(uint32_t stream, const char *bytes, size_t length)
 {
     uint32_t count = count_lines(bytes, length);
 
@@ -74,19 +89,19 @@ static void lose(enum wire_log_stream stream, const char *bytes, size_t length)
         ring_drop(WIRE_DROP_LOG_LINES);
 }
 
-/* Where the thread's own variables are is a number of its own. */
-static uint32_t writer_number(void)
+/* The address of anything that each thread has tells the thread. */
+static uint32_t thread_number(void)
 {
-    return (uint32_t)((uintptr_t)&errno >> 4);
+    return (uint32_t)((uintptr_t)&process_in_vfork >> 4) | 1;
 }
 
 /* Whose work it is, and when. */
-static void begin(struct wire_log *log, enum wire_log_stream stream)
+static void begin(struct wire_log *log, uint32_t stream)
 {
     struct request_ref request = current_certain();
     const struct wire_request *live = request_live(&request);
 
-    *log = (struct wire_log){.mono_ns = clock_mono_ns(), .stream = (uint8_t)stream, .writer = writer_number()};
+    *log = (struct wire_log){.mono_ns = clock_mono_ns(), .stream = (uint8_t)stream, .writer = thread_number()};
     if (!live)
         return;
     memcpy(log->trace_id, live->trace_id, sizeof(log->trace_id));
@@ -99,21 +114,26 @@ static void begin(struct wire_log *log, enum wire_log_stream stream)
 }
 
 /* One piece of a call, in as many records as it takes. */
-static void write_piece(struct wire_log *log, const char *bytes, size_t length, bool has_more)
+static void write_piece(struct wire_log *log, struct slice path, const char *bytes, size_t length, bool has_more)
 {
-    while (length > 0) {
-        size_t take = length < WIRE_LOG_BYTES ? length : WIRE_LOG_BYTES;
+    const size_t most = WIRE_LOG_BYTES - path.length;
+    const uint8_t flags = log->flags;
 
-        log->flags = take < length || has_more ? WIRE_LOG_CONTINUES : 0;
+    log->path_length = (uint8_t)path.length;
+    while (length > 0) {
+        size_t take = length < most ? length : most;
+
+        log->flags = flags | (take < length || has_more ? WIRE_LOG_CONTINUES : 0);
         log->lost_lines = atomic_exchange_explicit(&lost_lines[log->stream], 0, memory_order_relaxed);
-        if (!ring_write_log(log, bytes, take)) {
+        if (!ring_write_log(log, path.bytes, bytes, take)) {
             atomic_fetch_add_explicit(&lost_lines[log->stream], log->lost_lines, memory_order_relaxed);
-            lose((enum wire_log_stream)log->stream, bytes, length);
-            return;
+            lose(log->stream, bytes, length);
+            break;
         }
         bytes += take;
         length -= take;
     }
+    log->flags = flags;
 }
 
 static bool is_ready(void)
@@ -124,8 +144,11 @@ static bool is_ready(void)
     return ring_current() != NULL;
 }
 
+/* The first n bytes of these. */
 static void take(struct wire_log *log, const struct iovec *iov, int count, size_t n)
 {
+    const struct slice path = logfile_path(log->stream);
+
     log->left_out = n > CALL_MAX ? (uint32_t)(n - CALL_MAX) : 0;
     if (n > CALL_MAX)
         n = CALL_MAX;
@@ -133,28 +156,43 @@ static void take(struct wire_log *log, const struct iovec *iov, int count, size_
         size_t length = iov[i].iov_len < n ? iov[i].iov_len : n;
 
         n -= length;
-        write_piece(log, iov[i].iov_base, length, n > 0);
+        write_piece(log, path, iov[i].iov_base, length, n > 0);
     }
 }
 
-void applog_written_vector(int fd, const struct iovec *iov, int count, ssize_t n)
+/* By a stream whose buffer threads share, or by one call. */
+static void written(int fd, const struct iovec *iov, int count, ssize_t n, bool is_shared)
 {
     uint32_t value = fdtab_value(fdtab_get(fd));
     int saved_errno = errno;
     struct wire_log log;
 
-    if (n <= 0 || value - FDTAB_LOG >= FDTAB_CONN - FDTAB_LOG || !is_ready())
+    if (n <= 0 || value - FDTAB_LOG >= FDTAB_CONN - FDTAB_LOG || !process_is_traced() || !is_ready())
         return;
-    begin(&log, (enum wire_log_stream)(value - FDTAB_LOG + WIRE_LOG_STDOUT));
+    begin(&log, value - FDTAB_LOG + WIRE_LOG_STDOUT);
+    if (is_shared || n >= BUFFER_MIN)
+        log.writer = 0;
     take(&log, iov, count, (size_t)n);
     errno = saved_errno;
+}
+
+void applog_written_vector(int fd, const struct iovec *iov, int count, ssize_t n)
+{
+    written(fd, iov, count, n, false);
 }
 
 void applog_written(int fd, const void *bytes, ssize_t n)
 {
     const struct iovec iov = {(void *)(uintptr_t)bytes, n > 0 ? (size_t)n : 0};
 
-    applog_written_vector(fd, &iov, 1, n);
+    written(fd, &iov, 1, n, false);
+}
+
+void applog_flushed(int fd, const void *bytes, ssize_t n)
+{
+    const struct iovec iov = {(void *)(uintptr_t)bytes, n > 0 ? (size_t)n : 0};
+
+    written(fd, &iov, 1, n, true);
 }
 
 void applog_syslog(int priority, const char *text, size_t length)
@@ -163,9 +201,10 @@ void applog_syslog(int priority, const char *text, size_t length)
     int saved_errno = errno;
     struct wire_log log;
 
-    if (length > 0 && is_ready()) {
+    if (length > 0 && process_is_traced() && is_ready()) {
         begin(&log, WIRE_LOG_SYSLOG);
         log.severity = (uint8_t)(priority % SEVERITIES + 1);
+        log.flags = WIRE_LOG_WHOLE;
         take(&log, &iov, 1, length);
     }
     errno = saved_errno;

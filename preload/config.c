@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "preload/config.h"
 
+#include "preload/applog.h"
 #include "preload/propagation.h"
 
 #include <assert.h>
@@ -162,13 +163,47 @@ static bool has_word(const char *list, const char *lower)
     return false;
 }
 
+/* Does anybody want logs? Rollbar gets the tracebacks that are found in them. */
+static bool has_log_destination(struct config *read)
+{
+    bool tracebacks = !read->tracebacks || boolean(read, CONFIG_SPANSHIM_TRACEBACKS);
+
+    return (read->logs_exporters && !is_word(read->logs_exporters, "none")) || read->cloudwatch_log_group ||
+           has_word(read->more_exporters, "cloudwatch") || (read->rollbar_access_token && tracebacks);
+}
+
+/* The sources that a list names; complains of what is none. */
+static unsigned log_sources(struct config *read)
+{
+    static const char *const names[] = {"none", "stdout", "stderr", "syslog"}; /* in the order of enum applog_source */
+    struct slice words = {read->logs, strlen(read->logs)};
+    unsigned sources = 0;
+    struct slice word;
+
+    while (words.length > 0 && slice_next(&words, ',', &word)) {
+        size_t n = 0;
+
+        while (n < sizeof(names) / sizeof(names[0]) && !slice_is(slice_trim(word), names[n]))
+            n++;
+        if (n == sizeof(names) / sizeof(names[0]))
+            complain(read, CONFIG_SPANSHIM_LOGS);
+        else if (n > 0)
+            sources |= 1u << (n - 1);
+    }
+    return sources;
+}
+
 static void settle_logs(struct config *read)
 {
-    static const char *const words[] = {"stdout", "stderr", "syslog"};
+    unsigned sources = read->logs ? log_sources(read) : 0;
 
-    for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-        if (has_word(read->logs, words[i]))
-            read->log_sources |= 1u << i;
+    if (!read->logs || read->bad & UINT64_C(1) << CONFIG_SPANSHIM_LOGS)
+        sources = APPLOG_STDERR;
+    path_globs(read, CONFIG_SPANSHIM_LOG_FILES, &read->taken_log_files);
+    if (has_log_destination(read))
+        read->log_sources = sources;
+    else
+        read->taken_log_files.count = 0;
 }
 
 /* As X-Ray's SDKs read it. */

@@ -60,8 +60,9 @@ struct config {
     uint32_t span_limit;      /* of a second; 0: none */
     enum crash_mode crash_mode;
     uint32_t crash_timeout_ms;
-    unsigned log_sources; /* enum applog_source */
-    bool off;             /* hooks only forward */
+    unsigned log_sources;             /* enum applog_source; 0 while logs go nowhere */
+    struct glob_list taken_log_files; /* empty likewise */
+    bool off;                         /* hooks only forward */
 
     const char *values[CONFIG_ROW_COUNT]; /* as they were given, by row; NULL: not given, or empty */
     uint64_t bad;                         /* a bit for each row whose value makes no sense */

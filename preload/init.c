@@ -72,8 +72,10 @@ static void __attribute__((constructor)) start(int argc, char **argv, char **env
     ids_init();
     deepbind_init(config.deepbind_mode);
     crash_stack_init();
-    if (config.log_sources != 0 && stdio_init())
-        applog_init(config.log_sources);
+    if (config.log_sources != 0 || config.taken_log_files.count > 0) {
+        (void)stdio_init(); /* without it what goes past stdio is seen */
+        applog_init(config.log_sources, &config.taken_log_files);
+    }
     link_init(envp); /* last: it may already tie us to the agent; else the first socket does */
 }
 

@@ -278,7 +278,7 @@ void ring_slot_release(struct wire_slot *slot)
                               memory_order_release);
 }
 
-/* Reserve `parts` cells; false when they aren't free. */
+/* Reserve `parts` of the first so many cells behind the tail; false when they aren't free. */
 static bool cells_reserve(struct wire_lane *lane, uint32_t cell_count, uint32_t parts, uint64_t *ret_position)
 {
     uint64_t head = atomic_load_explicit(&lane->head, memory_order_relaxed);
@@ -334,9 +334,10 @@ static uint32_t cells_fill(struct wire_cell *cells, uint32_t cell_count, uint64_
 
 enum put { PUT_DONE, PUT_NOWHERE, PUT_FULL, PUT_LOST };
 
-/* A record: `head`, the start of its first cell, and what comes after it. */
+/* A record: `head`, the start of its first cell, and what comes after it. It leaves one of so many cells free; 0: none.
+ */
 __attribute__((always_inline)) static inline enum put put(const struct slice *head, const void *bytes, size_t length,
-                                                          struct wire_slot *slot)
+                                                          struct wire_slot *slot, uint32_t spared)
 {
     struct wire_lane *lane = own_lane();
     struct wire_ring *ring = ring_current();
@@ -345,7 +346,7 @@ __attribute__((always_inline)) static inline enum put put(const struct slice *he
 
     if (!lane || parts > WIRE_RECORD_CELLS_MAX)
         return PUT_NOWHERE;
-    if (!cells_reserve(lane, ring->cell_count, parts, &position))
+    if (!cells_reserve(lane, ring->cell_count - (spared ? ring->cell_count / spared : 0), parts, &position))
         return PUT_FULL;
 
     struct wire_cell *cells = (struct wire_cell *)((char *)lane + ring->cells_offset);
@@ -370,21 +371,29 @@ __attribute__((always_inline)) static inline enum put put(const struct slice *he
 bool ring_write(enum wire_record_type type, const void *bytes, size_t length, struct wire_slot *slot)
 {
     const struct wire_record record = {.type = (uint16_t)type, .length = (uint16_t)length};
-    enum put result = put(&(struct slice){(const char *)&record, sizeof(record)}, bytes, length, slot);
+    enum put result = put(&(struct slice){(const char *)&record, sizeof(record)}, bytes, length, slot, 0);
 
     if (result >= PUT_FULL)
         ring_drop(result == PUT_FULL ? WIRE_DROP_RING_FULL : WIRE_DROP_CELL_LOST);
     return result == PUT_DONE;
 }
 
-bool ring_write_log(const struct wire_log *log, const void *bytes, size_t length)
+/* A flood of logs costs no request its record: a quarter of the cells is none of theirs. */
+enum { LOG_SPARES = 4 };
+
+bool ring_write_log(const struct wire_log *log, const char *path, const void *bytes, size_t length)
 {
     struct {
         struct wire_record record;
         struct wire_log log;
-    } head = {{.type = WIRE_RECORD_LOG, .length = (uint16_t)(sizeof(*log) + length)}, *log};
+        char path[WIRE_LOG_PATH_MAX];
+    } head = {.record = {.type = WIRE_RECORD_LOG}, .log = *log};
 
-    return put(&(struct slice){(const char *)&head, sizeof(head)}, bytes, length, NULL) == PUT_DONE;
+    head.record.length = (uint16_t)(sizeof(*log) + log->path_length + length);
+    if (log->path_length > 0)
+        memcpy(head.path, path, log->path_length);
+    return put(&(struct slice){(const char *)&head, offsetof(__typeof__(head), path) + log->path_length}, bytes, length,
+               NULL, LOG_SPARES) == PUT_DONE;
 }
 
 void ring_prepare(size_t length)

@@ -75,9 +75,9 @@ void ring_prepare(size_t length);
  * visible. False when it was dropped; counted. Wakes a sleeping agent. Context: hook; signal-safe. */
 bool ring_write(enum wire_record_type type, const void *bytes, size_t length, struct wire_slot *slot);
 
-/* Write some of a log: its head, and at most WIRE_LOG_BYTES. False when it was dropped, which the caller counts.
- * Context: hook; signal-safe. */
-bool ring_write_log(const struct wire_log *log, const void *bytes, size_t length);
+/* Write some of a log: its head, the path that it says it has, and the bytes; path and bytes take WIRE_LOG_BYTES at
+ * most. False when it was dropped, which the caller counts. Context: hook; signal-safe. */
+bool ring_write_log(const struct wire_log *log, const char *path, const void *bytes, size_t length);
 
 /* Wake the agent if it sleeps. Context: hook; signal-safe; a system call only then. */
 void ring_wake(void);

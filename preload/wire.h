@@ -417,13 +417,21 @@ enum wire_log_stream {
     WIRE_LOG_STDERR,
     WIRE_LOG_SYSLOG,
     WIRE_LOG_FILE, /* and above: files, by the shim's own numbers */
+    WIRE_LOG_STREAMS = 64,
 };
 
 enum wire_log_flag {
-    WIRE_LOG_CONTINUES = 1 << 0, /* the next record of this stream goes on with the same call's bytes */
+    WIRE_LOG_CONTINUES = 1 << 0, /* the writer's next record of this stream goes on with the same call's bytes */
+    WIRE_LOG_WHOLE = 1 << 1,     /* the call's bytes are a whole message: its last line ends with them */
 };
 
-/* Some of what one call wrote to a log: bytes as they were written, cut anywhere. They follow this. */
+enum { WIRE_LOG_PATH_MAX = 128 };
+
+/* Some of what one call wrote to a log: bytes as they were written, cut anywhere. They follow this.
+ *
+ * Several threads may each write a line in pieces, by turns: pieces of one writer belong together. But programs also
+ * have buffers that threads share and that are written when they are full, by any of them, wherever that cuts a line:
+ * then the writer is 0, and whoever has no line of its own open goes on with that one. */
 struct wire_log {
     uint64_t mono_ns;     /* CLOCK_MONOTONIC of the call */
     uint8_t trace_id[16]; /* of the request that the thread worked on; zero: none that is certain */
@@ -433,13 +441,14 @@ struct wire_log {
     uint8_t stream;      /* enum wire_log_stream */
     uint8_t flags;       /* enum wire_log_flag */
     uint8_t severity;    /* of syslog's, plus one; 0: unknown */
-    uint8_t pad;
-    uint32_t writer; /* a number of the thread's own: what several write at once is told apart by it */
+    uint8_t path_length; /* of a file's path (its end, where it is longer), which stands in front of the bytes */
+    uint32_t writer;     /* a number for the thread; 0: a buffer that threads share */
     uint8_t bytes[];
 };
 static_assert(sizeof(struct wire_log) == 48, "wire_log");
 
-enum { WIRE_LOG_BYTES = WIRE_RECORD_MAX - sizeof(struct wire_record) - sizeof(struct wire_log) }; /* of a record */
+/* Of a record, path and all. */
+enum { WIRE_LOG_BYTES = WIRE_RECORD_MAX - sizeof(struct wire_record) - sizeof(struct wire_log) };
 
 /* How far a slot is. The owner of the lane may die at any time, and what it left is the agent's then; a process that
  * shares the connection (a fork's child) may live on and end the request, into its own lane. */

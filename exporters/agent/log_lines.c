@@ -145,14 +145,14 @@ bool log_lines_take(struct log_lines *lines, const struct log_lines_place *place
     const struct wire_log *log = piece;
     struct stream *stream;
 
-    if (length < sizeof(*log) || log->stream == WIRE_LOG_NONE)
+    if (length < sizeof(*log) || log->path_length > length - sizeof(*log) || log->stream == WIRE_LOG_NONE)
         return false;
     stream = find_stream(lines, log->stream);
     if (!stream)
         return false;
     if (log->lost_lines > 0)
         emit(lines, stream);
-    const char *at = (const char *)log->bytes, *end = (const char *)piece + length;
+    const char *at = (const char *)log->bytes + log->path_length, *end = (const char *)piece + length;
     while (at < end) {
         const char *line_end = memchr(at, '\n', (size_t)(end - at));
         size_t part = line_end ? (size_t)(line_end + 1 - at) : (size_t)(end - at);
@@ -163,6 +163,8 @@ bool log_lines_take(struct log_lines *lines, const struct log_lines_place *place
     }
     if (log->lost_lines > 0)
         stream->event.flags |= LOG_EVENT_GAP;
+    if ((log->flags & (WIRE_LOG_WHOLE | WIRE_LOG_CONTINUES)) == WIRE_LOG_WHOLE && stream->is_busy && !stream->is_whole)
+        stream->is_whole = buffer_append(&stream->text, "\n", 1) == 0;
     stream->touched_ns = now_ns;
     return true;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "preload/config.h"
 
+#include "preload/applog.h"
 #include "preload/propagation.h"
 
 #include <setjmp.h>
@@ -112,7 +113,14 @@ static const struct {
     {CONFIG_OTEL_TRACES_EXPORTER, "otlp, X-Ray", DEFAULT, NULL},
     {CONFIG_OTEL_TRACES_EXPORTER, "otlp, XRay", WITH_XRAY, NULL},
     {CONFIG_SPANSHIM_EXPORTERS, "xray", WITH_XRAY, NULL},
-    {CONFIG_SPANSHIM_LOGS, "stdout, StdErr,syslog", DEFAULT " logs=7", NULL},
+    {CONFIG_SPANSHIM_LOGS, "stdout, StdErr,syslog", DEFAULT, "stdout,files"}, /* logs go nowhere */
+    {CONFIG_SPANSHIM_LOG_FILES, "/var/log/app/*.log", DEFAULT, "app.log"},
+    {CONFIG_OTEL_LOGS_EXPORTER, "OTLP", DEFAULT " logs=2", NULL},
+    {CONFIG_OTEL_LOGS_EXPORTER, "none", DEFAULT, NULL},
+    {CONFIG_SPANSHIM_CLOUDWATCH_LOG_GROUP, "web", DEFAULT " logs=2", NULL},
+    {CONFIG_SPANSHIM_EXPORTERS, "rollbar, CloudWatch", DEFAULT " logs=2", NULL},
+    {CONFIG_ROLLBAR_ACCESS_TOKEN, "t0ken", DEFAULT " logs=2", NULL},
+    {CONFIG_SPANSHIM_TRACEBACKS, "false", DEFAULT, "0"},
 };
 enum { CASE_COUNT = sizeof(cases) / sizeof(cases[0]) };
 
@@ -172,6 +180,36 @@ static void test_config_knows_whether_traces_go_to_xray(void **state)
     assert_string_equal(meaning(&on), WITH_XRAY);
     struct config own = READ("SPANSHIM_EXPORTERS=xray", "OTEL_TRACES_SAMPLER=always_on", "OTEL_PROPAGATORS=xray");
     assert_string_equal(meaning(&own), "off=0 sampler=0.00 formats=8 query=0 ip=0 xray=1");
+}
+
+static void test_config_takes_the_logs_that_somebody_wants(void **state)
+{
+    static const struct {
+        const char *destination, *logs;
+        unsigned sources;
+    } rows[] = {
+        {"OTEL_LOGS_EXPORTER=otlp", "SPANSHIM_LOGS=", APPLOG_STDERR},
+        {"OTEL_LOGS_EXPORTER=otlp", "SPANSHIM_LOGS=stdout, SysLog", APPLOG_STDOUT | APPLOG_SYSLOG},
+        {"OTEL_LOGS_EXPORTER=otlp", "SPANSHIM_LOGS=none", 0},
+        {"OTEL_LOGS_EXPORTER=otlp", "SPANSHIM_LOGS=everything", APPLOG_STDERR},
+        {"OTEL_LOGS_EXPORTER=none", "SPANSHIM_LOGS=stdout", 0},
+        {"OTEL_TRACES_EXPORTER=otlp", "SPANSHIM_LOGS=stdout,stderr,syslog", 0},
+        {"ROLLBAR_ACCESS_TOKEN=t0ken", "SPANSHIM_LOGS=stdout", APPLOG_STDOUT},
+        {"ROLLBAR_ACCESS_TOKEN=t0ken", "SPANSHIM_TRACEBACKS=false", 0},
+        {"ROLLBAR_ACCESS_TOKEN=t0ken", "SPANSHIM_TRACEBACKS=True", APPLOG_STDERR},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct config read = READ(rows[i].destination, rows[i].logs, "SPANSHIM_LOG_FILES=/a/*,/b");
+
+        print_message("%s %s\n", rows[i].destination, rows[i].logs);
+        assert_int_equal(read.log_sources, rows[i].sources);
+    }
+    struct config wanted = READ("SPANSHIM_CLOUDWATCH_LOG_GROUP=g", "SPANSHIM_LOGS=none", "SPANSHIM_LOG_FILES=/a/*,/b");
+    struct config unwanted = READ("SPANSHIM_LOGS=stdout", "SPANSHIM_LOG_FILES=/a/*,/b");
+    assert_int_equal(wanted.taken_log_files.count, 2);
+    assert_int_equal(unwanted.taken_log_files.count, 0);
 }
 
 static void test_config_reads_ratios(void **state)
@@ -268,6 +306,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_config_reads_each_row),
         cmocka_unit_test(test_config_knows_whether_traces_go_to_xray),
+        cmocka_unit_test(test_config_takes_the_logs_that_somebody_wants),
         cmocka_unit_test(test_config_reads_ratios),
         cmocka_unit_test(test_config_first_of_a_name_counts),
         cmocka_unit_test(test_config_takes_whole_names_only),
