@@ -19,11 +19,12 @@
 struct glob_list;
 struct iovec;
 
-/* SPANSHIM_LOGS, bits. */
+/* SPANSHIM_LOGS: bits, in the order of its row's words. */
 enum applog_source {
     APPLOG_STDOUT = 1 << 0,
     APPLOG_STDERR = 1 << 1,
     APPLOG_SYSLOG = 1 << 2,
+    APPLOG_ALL = APPLOG_STDOUT | APPLOG_STDERR | APPLOG_SYSLOG,
 };
 
 /* Is anything taken at all? Written at start, then read-only. */

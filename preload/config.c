@@ -163,45 +163,48 @@ static bool has_word(const char *list, const char *lower)
     return false;
 }
 
+/* A bit for each word of the row's range that its list has, in the range's order; 0 when unset or bad. */
+static unsigned words_of(struct config *read, size_t row)
+{
+    const char *text = *field_of(read, row);
+    struct slice list = {text, text ? strlen(text) : 0};
+    unsigned found = 0;
+    struct slice piece, word;
+
+    while (list.length > 0 && slice_next(&list, ',', &piece)) {
+        struct slice range = {rows[row].range, strlen(rows[row].range)};
+        unsigned bit = 1;
+
+        while (slice_next(&range, '|', &word) && !slice_is_same(slice_trim(piece), word))
+            bit <<= 1;
+        if (!slice_is_same(slice_trim(piece), word)) {
+            complain(read, row);
+            return 0;
+        }
+        found |= bit;
+    }
+    return found;
+}
+
+enum { LOGS_EXPORTER_NONE = 1 << 4 }; /* the fifth word */
+
 /* Does anybody want logs? Rollbar gets the tracebacks that are found in them. */
 static bool has_log_destination(struct config *read)
 {
     bool tracebacks = !read->tracebacks || boolean(read, CONFIG_SPANSHIM_TRACEBACKS);
+    unsigned exporters = words_of(read, CONFIG_OTEL_LOGS_EXPORTER);
 
-    return (read->logs_exporters && !is_word(read->logs_exporters, "none")) || read->cloudwatch_log_group ||
+    return (exporters & ~(unsigned)LOGS_EXPORTER_NONE) || read->cloudwatch_log_group ||
            has_word(read->more_exporters, "cloudwatch") || (read->rollbar_access_token && tracebacks);
-}
-
-/* The sources that a list names; complains of what is none. */
-static unsigned log_sources(struct config *read)
-{
-    static const char *const names[] = {"none", "stdout", "stderr", "syslog"}; /* in the order of enum applog_source */
-    struct slice words = {read->logs, strlen(read->logs)};
-    unsigned sources = 0;
-    struct slice word;
-
-    while (words.length > 0 && slice_next(&words, ',', &word)) {
-        size_t n = 0;
-
-        while (n < sizeof(names) / sizeof(names[0]) && !slice_is(slice_trim(word), names[n]))
-            n++;
-        if (n == sizeof(names) / sizeof(names[0]))
-            complain(read, CONFIG_SPANSHIM_LOGS);
-        else if (n > 0)
-            sources |= 1u << (n - 1);
-    }
-    return sources;
 }
 
 static void settle_logs(struct config *read)
 {
-    unsigned sources = read->logs ? log_sources(read) : 0;
+    unsigned words = words_of(read, CONFIG_SPANSHIM_LOGS);
 
-    if (!read->logs || read->bad & UINT64_C(1) << CONFIG_SPANSHIM_LOGS)
-        sources = APPLOG_STDERR;
     path_globs(read, CONFIG_SPANSHIM_LOG_FILES, &read->taken_log_files);
     if (has_log_destination(read))
-        read->log_sources = sources;
+        read->log_sources = words ? words & APPLOG_ALL : APPLOG_STDERR;
     else
         read->taken_log_files.count = 0;
 }
