@@ -163,7 +163,8 @@ static bool has_word(const char *list, const char *lower)
     return false;
 }
 
-/* A bit for each word of the row's range that its list has, in the range's order; 0 when unset or bad. */
+/* A bit for each word of the row's range that its list has, in the range's order; what is none of them is passed over.
+ */
 static unsigned words_of(struct config *read, size_t row)
 {
     const char *text = *field_of(read, row);
@@ -177,25 +178,22 @@ static unsigned words_of(struct config *read, size_t row)
 
         while (slice_next(&range, '|', &word) && !slice_is_same(slice_trim(piece), word))
             bit <<= 1;
-        if (!slice_is_same(slice_trim(piece), word)) {
+        if (slice_is_same(slice_trim(piece), word))
+            found |= bit;
+        else
             complain(read, row);
-            return 0;
-        }
-        found |= bit;
     }
     return found;
 }
-
-enum { LOGS_EXPORTER_NONE = 1 << 4 }; /* the fifth word */
 
 /* Does anybody want logs? Rollbar gets the tracebacks that are found in them. */
 static bool has_log_destination(struct config *read)
 {
     bool tracebacks = !read->tracebacks || boolean(read, CONFIG_SPANSHIM_TRACEBACKS);
-    unsigned exporters = words_of(read, CONFIG_OTEL_LOGS_EXPORTER);
+    bool by_exporter = words_of(read, CONFIG_OTEL_LOGS_EXPORTER) != 0 && !is_word(read->logs_exporters, "none");
 
-    return (exporters & ~(unsigned)LOGS_EXPORTER_NONE) || read->cloudwatch_log_group ||
-           has_word(read->more_exporters, "cloudwatch") || (read->rollbar_access_token && tracebacks);
+    return by_exporter || read->cloudwatch_log_group || has_word(read->more_exporters, "cloudwatch") ||
+           (read->rollbar_access_token && tracebacks);
 }
 
 static void settle_logs(struct config *read)

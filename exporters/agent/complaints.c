@@ -84,6 +84,15 @@ void complaints_add_value(struct settings *settings, const struct settings_row *
                        used[0] != '\0' ? used : "it", used[0] != '\0' ? "used" : "ignored");
 }
 
+/* Does the agent read it, too, and complain of it? */
+static bool is_of_agent(const char *name)
+{
+    for (size_t n = 0; n < settings_row_of_shim(); n++)
+        if (strcmp(settings_row(n)->name, name) == 0)
+            return true;
+    return false;
+}
+
 void complaints_add_shim(struct settings *settings, const struct config *shim)
 {
     const size_t first = settings_row_of_shim();
@@ -94,7 +103,7 @@ void complaints_add_shim(struct settings *settings, const struct config *shim)
         bool is_bad_in_part = is_type(row, "GLOBS"); /* the other patterns are used */
 
         settings->in_force[first + n] = shim->values[n] != NULL && (!is_bad || is_bad_in_part);
-        if (is_bad && n != CONFIG_OTEL_SDK_DISABLED) /* which the agent reads itself */
+        if (is_bad && !is_of_agent(row->name))
             complaints_add_value(settings, row, shim->values[n]);
     }
 }

@@ -277,8 +277,8 @@ static void test_settings_names_what_was_meant(void **state)
     assert_complaint(ENTRIES("SPANSHIM_QUEUE_BYTE=65536"),
                      "SPANSHIM_QUEUE_BYTE is no setting and ignored; did you mean SPANSHIM_QUEUE_BYTES?");
     assert_complaint(ENTRIES("SPANSHIM_MARVELLOUS=1"), "SPANSHIM_MARVELLOUS is no setting and ignored");
-    assert_complaint(ENTRIES("OTEL_METRIC_EXPORT_INTERVAL=x", "OTEL_LOGS_EXPORTER=x", "OTEL_BLRP_SCHEDULE_DELAY=x",
-                             "OTEL_WHATEVER=1", "SPANSHIMX=1", "OTEL_SEMCONV_STABILITY_OPT_IN=http"),
+    assert_complaint(ENTRIES("OTEL_METRIC_EXPORT_INTERVAL=x", "OTEL_BLRP_SCHEDULE_DELAY=x", "OTEL_WHATEVER=1",
+                             "SPANSHIMX=1", "OTEL_SEMCONV_STABILITY_OPT_IN=http"),
                      NULL); /* somebody else's */
 }
 
