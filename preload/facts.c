@@ -65,6 +65,7 @@ static bool is_setting(const char *entry)
                                                 "XDG_",
                                                 "HOME=",
                                                 "INVOCATION_ID=",
+                                                "TZ=", /* request lines have its time */
                                                 "NO_COLOR=",
                                                 "AWS_XRAY_",
                                                 "AWS_REGION=",

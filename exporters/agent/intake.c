@@ -21,6 +21,7 @@
 #include "exporters/agent/users.h"
 #include "exporters/agent/xray_place.h"
 #include "exporters/agent/xray_sampling.h"
+#include "exporters/agent/zone.h"
 #include "preload/wire.h"
 
 #include <errno.h>
@@ -147,6 +148,7 @@ static void source_free(struct source *source)
     if (source->pidfd >= 0)
         close(source->pidfd);
     leave_destinations(source);
+    zone_free(source->zone);
     json_decref(source->xray_place);
     resource_free(source->resource);
     settings_unref(source->settings);
@@ -225,6 +227,7 @@ static int describe(struct source *source, const struct facts *facts)
     source->resource = resource_new(&resource_facts, source->settings);
     if (!source->resource)
         return -ENOMEM;
+    source->zone = zone_new(settings_find_entry(facts->settings, facts->setting_count, "TZ"));
     source->xray_place =
         xray_place_new(source->settings, source->resource, resource_facts.number, users_is_trusted(source->uid));
     return 0;

@@ -131,6 +131,7 @@ struct process *process_new(struct source *source, uint32_t lane, uint32_t gener
     process->resource = source->resource;
     process->routes = source->settings ? source->settings->routes : NULL;
     process->known_methods = source->settings ? source->settings->known_methods : NULL;
+    process->zone = source->zone;
     process->xray_place = source->xray_place;
     process->xray_name = source_xray_name(source);
     process->xray_url = source->settings ? source->settings->xray_url : NULL;

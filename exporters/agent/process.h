@@ -20,6 +20,7 @@ struct resource;
 struct routes;
 struct source;
 struct journal_origin;
+struct zone;
 
 enum { PROCESS_FRAMES_MAX = 50 };
 
@@ -56,6 +57,7 @@ struct process {
     const struct resource *resource;     /* owned by the source: shared by the image's processes */
     const struct routes *routes;         /* the same; NULL: none */
     const char *known_methods;           /* the same: comma separated; NULL: the wire's own */
+    const struct zone *zone;             /* the same: its time zone; NULL: UTC */
     const char *xray_name;               /* the same: of segments whose Host gives them none */
     const json_t *xray_place;            /* the same: where it runs, as segments have it; NULL: not told */
     const char *xray_url;                /* the same: the Hosts that do, a pattern; NULL: none */

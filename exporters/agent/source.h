@@ -23,6 +23,7 @@ struct resource;
 struct settings;
 struct journal;
 struct xray_sampled;
+struct zone;
 
 /* What the agent knows of a lane; the truth is here, what stands in the mapping is only published. */
 struct source_lane {
@@ -92,6 +93,7 @@ struct source {
     char *executable;
     struct settings *settings;
     struct resource *resource;
+    struct zone *zone;  /* its programs' time zone; NULL: UTC */
     json_t *xray_place; /* what X-Ray is told of where it runs; NULL: nothing */
     struct source_outlet outlets[SIGNAL_COUNT];
     bool wants_unsampled;         /* the shim is asked for requests that nobody samples, too */

@@ -4,6 +4,7 @@
 #include "exporters/agent/process.h"
 #include "exporters/agent/resource.h"
 #include "exporters/agent/span.h"
+#include "exporters/agent/zone.h"
 #include "exporters/encode/address.h"
 #include "exporters/encode/buffer.h"
 #include "exporters/encode/json_text.h"
@@ -61,15 +62,6 @@ static struct slice header_of(const struct span *span, const char *name)
         return (struct slice){line.bytes + length, line.length - length};
     }
     return (struct slice){0};
-}
-
-static struct tm local_time(uint64_t unix_ns)
-{
-    time_t seconds = (time_t)(unix_ns / NS_PER_S);
-    struct tm local = {0};
-
-    (void)localtime_r(&seconds, &local);
-    return local;
 }
 
 /* lines of text */
@@ -144,7 +136,7 @@ static void put_status(struct line *line, const struct span *span)
 
 static void write_short(struct line *line, const struct span *span)
 {
-    struct tm when = local_time(span->end_unix_ns);
+    struct tm when = zone_local_time(span->process->zone, span->end_unix_ns);
     char address[ADDRESS_SIZE];
 
     put_short_time(line, &when);
@@ -222,7 +214,7 @@ static void put_quoted(struct line *line, struct slice text)
 
 static void write_combined(struct line *line, const struct span *span)
 {
-    struct tm when = local_time(span->end_unix_ns);
+    struct tm when = zone_local_time(span->process->zone, span->end_unix_ns);
     char address[ADDRESS_SIZE];
 
     put_field(line, client_of(span, address), BARE);

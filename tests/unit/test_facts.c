@@ -68,12 +68,15 @@ static bool takes_arguments_and_settings(void)
                                   (char *)(uintptr_t) "AWS_XRAY_TRACING_NAME=x",
                                   (char *)(uintptr_t) "HOMEBREW=1",
                                   (char *)(uintptr_t) "HOME=/root",
+                                  (char *)(uintptr_t) "TZ=:Europe/Berlin",
+                                  (char *)(uintptr_t) "TZDIR=/x",
                                   (char *)(uintptr_t) "https_proxy=http://p",
                                   (char *)(uintptr_t) "no_proxyX=1",
                                   (char *)(uintptr_t) "OTEL_broken",
                                   NULL};
-    static const char expected[] = "apython3\0a\0aapp.py\0eOTEL_SERVICE_NAME=shop\0eSPANSHIM_QUERY=\0"
-                                   "eAWS_XRAY_TRACING_NAME=x\0eHOME=/root\0ehttps_proxy=http://p\0eOTEL_broken";
+    static const char expected[] =
+        "apython3\0a\0aapp.py\0eOTEL_SERVICE_NAME=shop\0eSPANSHIM_QUERY=\0"
+        "eAWS_XRAY_TRACING_NAME=x\0eHOME=/root\0eTZ=:Europe/Berlin\0ehttps_proxy=http://p\0eOTEL_broken";
     size_t length;
     const char *text;
 

@@ -6,6 +6,7 @@
 #include "exporters/agent/resource.h"
 #include "exporters/agent/settings.h"
 #include "exporters/agent/span.h"
+#include "exporters/agent/zone.h"
 #include "exporters/encode/buffer.h"
 #include "exporters/encode/reason_phrase.h"
 #include "tests/support/sample_request.h"
@@ -25,6 +26,7 @@
 
 static struct settings *settings;
 static struct resource *resource;
+static struct zone *zone;
 static struct process process;
 static union sample_request record;
 static struct buffer buffer;
@@ -32,11 +34,10 @@ static struct buffer buffer;
 static int set_up(void **state)
 {
     (void)state;
-    setenv("TZ", "XXX-01:30", 1); /* an hour and a half east */
-    tzset();
     settings = settings_new((const char *const[]){"OTEL_SERVICE_NAME=shop"}, 1, NULL);
+    zone = zone_new("XXX-01:30"); /* an hour and a half east */
     resource = resource_new(&(struct resource_facts){.executable = "/x"}, settings);
-    process = (struct process){.pid = 1, .resource = resource};
+    process = (struct process){.pid = 1, .resource = resource, .zone = zone};
     sample_fill(&record.request, 1);
     process.wall_offset_ns = END_UNIX_NS - (int64_t)record.request.end_ns;
     return 0;
@@ -46,6 +47,7 @@ static int tear_down(void **state)
 {
     (void)state;
     resource_free(resource);
+    zone_free(zone);
     settings_unref(settings);
     buffer_deinit(&buffer);
     return 0;
