@@ -24,7 +24,7 @@ struct http_client; /* agent/http_client.h */
 struct loop;        /* agent/loop.h */
 
 enum exporter_outcome {
-    EXPORTER_SENT,  /* accepted; rejected_count of its items were refused for good */
+    EXPORTER_SENT,  /* accepted; rejected_count of its items were refused for good, limited_count not sent */
     EXPORTER_RETRY, /* not accepted now; retry_after_ms says when to come again, 0: by back-off */
     EXPORTER_DROP,  /* refused for good */
 };
@@ -33,6 +33,7 @@ struct exporter_result {
     enum exporter_outcome outcome;
     uint32_t retry_after_ms;
     uint64_t rejected_count; /* as the receiver said */
+    uint64_t limited_count;  /* of its items, those that a limit of the exporter's own left out */
     /* Empty (nothing new), or one line for people, with the remedy: "401: the header x-honeycomb-team is empty". */
     char error[256];
 };

@@ -208,7 +208,7 @@ static void on_response(void *arg, const struct http_response *response)
     struct exporter_result result;
 
     if (otlp->call != NULL && is_about_signing(response)) {
-        aws_answer_read(response, aws_call_origin(otlp->call), &result);
+        aws_answer_read(response, aws_call_origin(otlp->call), &aws_remedies_xray, &result);
         aws_answer_say_once(otlp->said, &result);
     } else {
         otlp_answer_read(otlp->settings, otlp->shown_url, response, &result);

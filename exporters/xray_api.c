@@ -193,7 +193,7 @@ static void on_response(void *arg, const struct http_response *response)
     struct exporter_result result;
 
     if (response->status != 200) {
-        aws_answer_read(response, aws_call_origin(api->call), &result);
+        aws_answer_read(response, aws_call_origin(api->call), &aws_remedies_xray, &result);
         finish(api, &result);
         return;
     }

@@ -95,7 +95,7 @@ static void on_response(void *arg, const struct http_response *response)
 
     service->is_busy = false;
     if (service->call != NULL && response->status != 200)
-        aws_answer_read(response, aws_call_origin(service->call), &result);
+        aws_answer_read(response, aws_call_origin(service->call), &aws_remedies_xray, &result);
     else if (response->status != 200 && response->status != 0)
         describe_refusal(response, result.error);
     service->done(service->arg, result.error[0] != '\0' ? &refused : response);

@@ -40,16 +40,10 @@ static bool begins_with_one_of(const char *entry, const char (*prefixes)[PREFIX_
 static bool is_for_signing(const char *entry)
 {
     static const char prefixes[][PREFIX_MAX] = {
-        "AWS_ACCESS_KEY_ID=",
-        "AWS_SECRET_ACCESS_KEY=",
-        "AWS_SESSION_TOKEN=",
-        "AWS_PROFILE=",
-        "AWS_SHARED_CREDENTIALS_FILE=",
-        "AWS_CONFIG_FILE=",
-        "AWS_CONTAINER_",
-        "AWS_WEB_IDENTITY_TOKEN_FILE=",
-        "AWS_ENDPOINT_URL=",
-        "AWS_ENDPOINT_URL_XRAY=",
+        "AWS_ACCESS_KEY_ID=",     "AWS_SECRET_ACCESS_KEY=",       "AWS_SESSION_TOKEN=",
+        "AWS_PROFILE=",           "AWS_SHARED_CREDENTIALS_FILE=", "AWS_CONFIG_FILE=",
+        "AWS_CONTAINER_",         "AWS_WEB_IDENTITY_TOKEN_FILE=", "AWS_ENDPOINT_URL=",
+        "AWS_ENDPOINT_URL_XRAY=", "AWS_ENDPOINT_URL_LOGS=",       "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS=",
         "AWS_CA_BUNDLE=",
     };
 
@@ -250,8 +244,9 @@ static bool is_at_aws(const char *name)
 
 void facts_drop_credentials(void)
 {
-    if (is_set_to("SPANSHIM_XRAY_VIA", "api") || is_set_to("SPANSHIM_OTLP_SIGV4", "on") ||
-        is_at_aws("OTEL_EXPORTER_OTLP_ENDPOINT") || is_at_aws("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))
+    if (!is_set_to("SPANSHIM_CLOUDWATCH_LOG_GROUP", "") || is_set_to("SPANSHIM_XRAY_VIA", "api") ||
+        is_set_to("SPANSHIM_OTLP_SIGV4", "on") || is_at_aws("OTEL_EXPORTER_OTLP_ENDPOINT") ||
+        is_at_aws("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))
         return;
     for (char *at = facts.text; at < facts.text + facts.length;) {
         if (*at == 'e' && is_for_signing(at + 1))

@@ -61,12 +61,18 @@ static uint32_t next_backoff_ms(struct deliver *deliver)
     return base - base * 3 / 10 + (uint32_t)((uint64_t)random * (base * 6 / 10) >> 32);
 }
 
+static uint64_t at_most(uint64_t count, uint64_t most)
+{
+    return count < most ? count : most;
+}
+
 static void finish_accepted(struct deliver *deliver, const struct exporter_result *result)
 {
-    uint64_t rejected =
-        result->rejected_count < deliver->current.count ? result->rejected_count : deliver->current.count;
+    uint64_t limited = at_most(result->limited_count, deliver->current.count);
+    uint64_t rejected = at_most(result->rejected_count, deliver->current.count - limited);
 
-    deliver->exported += deliver->current.count - rejected;
+    deliver->exported += deliver->current.count - limited - rejected;
+    deliver->dropped[DELIVER_LIMITED] += limited;
     deliver->dropped[DELIVER_REJECTED] += rejected;
     take_off(deliver);
     deliver->backoff_ms = 0;

@@ -548,3 +548,21 @@ const char *settings_complaint(const struct settings *settings, size_t n)
 {
     return n < settings->complaint_count ? settings->complaints[n] : NULL;
 }
+
+bool settings_was_given(const struct settings *settings, const char *name)
+{
+    const struct settings_row *row;
+
+    for (size_t n = 0; (row = settings_row(n)) != NULL; n++)
+        if (settings->in_force[n] && strcmp(row->name, name) == 0)
+            return true;
+    return false;
+}
+
+bool settings_is_refused(const struct settings *settings, const char *const *entries, size_t entry_count,
+                         const char *name)
+{
+    const char *value = settings_find_entry(entries, entry_count, name);
+
+    return value != NULL && value[strspn(value, " \t")] != '\0' && !settings_was_given(settings, name);
+}

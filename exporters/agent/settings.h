@@ -102,6 +102,14 @@ bool settings_is_grpc(const struct settings *settings);
 /* The value of the first "NAME=value" entry with this name (borrowed), or NULL. Context: pure. */
 const char *settings_find_entry(const char *const *entries, size_t entry_count, const char *name);
 
+/* Was it set, and to something that can be used? Context: pure. */
+bool settings_was_given(const struct settings *settings, const char *name);
+
+/* Was it set to something that can't be used? What has a receiver of its own must not go to another one because its
+ * address has a slip in it. Context: pure. */
+bool settings_is_refused(const struct settings *settings, const char *const *entries, size_t entry_count,
+                         const char *name);
+
 /* The number of the first row of the shim's, which are in the order of enum config_row. Context: pure. */
 size_t settings_row_of_shim(void);
 

@@ -4,6 +4,7 @@
 #include "exporters/agent/complaints.h"
 #include "exporters/agent/settings.h"
 #include "exporters/agent/settle_aws.h"
+#include "exporters/agent/settle_logs.h"
 #include "exporters/agent/values.h"
 #include "exporters/xray_address.h"
 #include "preload/config.h"
@@ -20,30 +21,26 @@
 #define HONEYCOMB_HEADER   "x-honeycomb-team"
 #define GRPC_PATH          "opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
-/* Was it set, and to something that can be used? */
-static bool was_given(const struct settings *settings, const char *name)
-{
-    const struct settings_row *row;
-
-    for (size_t n = 0; (row = settings_row(n)) != NULL; n++)
-        if (settings->in_force[n] && strcmp(row->name, name) == 0)
-            return true;
-    return false;
-}
-
 static bool is_word(const char *text, size_t length, const char *word)
 {
     return length == strlen(word) && strncmp(text, word, length) == 0;
 }
 
-/* Is this word in the list? */
-static bool has_word(const char *list, const char *word)
+/* Is it one of these, which are no destinations of traces, or are added when they have what they want? */
+static bool is_left_to_others(const char *name, size_t length)
+{
+    return is_word(name, length, "none") || is_word(name, length, "rollbar") || is_word(name, length, "xray") ||
+           is_word(name, length, "cloudwatch");
+}
+
+/* Does the list name a destination of traces, or none at all? */
+static bool has_traces(const char *list)
 {
     size_t length;
 
     for (; list != NULL && *list != '\0'; list += length + (list[length] == ',')) {
         length = strcspn(list, ",");
-        if (is_word(list, length, word))
+        if (!is_word(list, length, "rollbar") && !is_word(list, length, "cloudwatch"))
             return true;
     }
     return false;
@@ -72,7 +69,7 @@ static int add_exporters(struct settings *settings, const char *list)
     while (r == 0 && list != NULL && *list != '\0') {
         size_t length = strcspn(list, ",");
 
-        if (!is_word(list, length, "none") && !is_word(list, length, "rollbar") && !is_word(list, length, "xray"))
+        if (!is_left_to_others(list, length))
             r = add_exporter(settings, list, length);
         list += length + (list[length] == ',');
     }
@@ -83,12 +80,11 @@ static int add_exporters(struct settings *settings, const char *list)
  * not beside destinations that were asked for in other ways alone. */
 static bool is_otlp_meant(const struct settings *settings)
 {
-    const char *more = settings->more_exporters;
-
-    if (was_given(settings, "OTEL_TRACES_EXPORTER") || was_given(settings, "OTEL_EXPORTER_OTLP_ENDPOINT") ||
-        settings->otlp_traces_endpoint != NULL || settings->honeycomb_api_key != NULL)
+    if (settings_was_given(settings, "OTEL_TRACES_EXPORTER") ||
+        settings_was_given(settings, "OTEL_EXPORTER_OTLP_ENDPOINT") || settings->otlp_traces_endpoint != NULL ||
+        settings->honeycomb_api_key != NULL)
         return true;
-    return settings->xray_mode == XRAY_OFF && (more == NULL || strcmp(more, "rollbar") == 0);
+    return settings->xray_mode == XRAY_OFF && !has_traces(settings->more_exporters);
 }
 
 static int settle_exporters(struct settings *settings)
@@ -103,7 +99,7 @@ static int settle_exporters(struct settings *settings)
 /* The endpoint for all signals: as given, or what the other settings make of it. */
 static const char *base_endpoint(const struct settings *settings)
 {
-    if (was_given(settings, "OTEL_EXPORTER_OTLP_ENDPOINT"))
+    if (settings_was_given(settings, "OTEL_EXPORTER_OTLP_ENDPOINT"))
         return settings->otlp_endpoint;
     if (settings->honeycomb_api_key != NULL)
         return HONEYCOMB_ENDPOINT;
@@ -188,15 +184,6 @@ static char *make_rollbar_url(const char *endpoint)
     return asprintf(&url, "%.*s%s", (int)length, endpoint, has_base ? "/item/" : "/api/1/item/") < 0 ? NULL : url;
 }
 
-/* Reports of an installation of the user's own must not go to Rollbar's because its address has a slip in it. */
-static bool is_refused(const struct settings *settings, const char *const *entries, size_t entry_count,
-                       const char *name)
-{
-    const char *value = settings_find_entry(entries, entry_count, name);
-
-    return value != NULL && value[strspn(value, " \t")] != '\0' && !was_given(settings, name);
-}
-
 /* Rollbar takes no traces: it is beside what they go to, and changes nothing about that. */
 static int settle_rollbar(struct settings *settings, const char *const *entries, size_t entry_count)
 {
@@ -205,13 +192,13 @@ static int settle_rollbar(struct settings *settings, const char *const *entries,
     settings->rollbar_url = make_rollbar_url(settings->rollbar_endpoint);
     if (settings->rollbar_url == NULL)
         return -ENOMEM;
-    if (token == NULL && has_word(settings->more_exporters, "rollbar"))
+    if (token == NULL && values_has_word(settings->more_exporters, "rollbar"))
         complaints_add(settings, "SPANSHIM_EXPORTERS: rollbar is left out: it wants ROLLBAR_ACCESS_TOKEN");
     if (token != NULL && !values_is_header_value(token)) {
         complaints_add(settings, "ROLLBAR_ACCESS_TOKEN has a control character in it; rollbar is left out");
         token = NULL;
     }
-    if (token != NULL && is_refused(settings, entries, entry_count, "ROLLBAR_ENDPOINT")) {
+    if (token != NULL && settings_is_refused(settings, entries, entry_count, "ROLLBAR_ENDPOINT")) {
         complaints_add(settings, "rollbar is left out: ROLLBAR_ENDPOINT can't be used");
         token = NULL;
     }
@@ -234,9 +221,10 @@ static bool has_xray_endpoint(struct settings *settings, const char *const *entr
 {
     const char *refused = NULL;
 
-    if (is_refused(settings, entries, entry_count, "AWS_ENDPOINT_URL_XRAY"))
+    if (settings_is_refused(settings, entries, entry_count, "AWS_ENDPOINT_URL_XRAY"))
         refused = "AWS_ENDPOINT_URL_XRAY";
-    else if (settings->aws_endpoint_url_xray == NULL && is_refused(settings, entries, entry_count, "AWS_ENDPOINT_URL"))
+    else if (settings->aws_endpoint_url_xray == NULL &&
+             settings_is_refused(settings, entries, entry_count, "AWS_ENDPOINT_URL"))
         refused = "AWS_ENDPOINT_URL";
     if (refused != NULL)
         complaints_add(settings, "xray is left out: %s can't be used", refused);
@@ -283,7 +271,7 @@ int settle(struct settings *settings, const char *const *entries, size_t entry_c
     if (settle_exporters(settings) < 0 || settle_url(settings) < 0 ||
         settle_honeycomb(settings, entries, entry_count) < 0 || settle_xray(settings, entries, entry_count) < 0 ||
         settle_rollbar(settings, entries, entry_count) < 0 || settle_request_log(settings) < 0 ||
-        settle_aws(settings, entries, entry_count) < 0)
+        settle_logs(settings, entries, entry_count) < 0 || settle_aws(settings, entries, entry_count) < 0)
         return -ENOMEM;
     settle_batches(settings);
     complain_of_config_file(settings);

@@ -50,10 +50,10 @@ static void settle_otlp(struct settings *settings)
     memcpy(settings->otlp_region, region, sizeof(region));
 }
 
-static bool has_exporter(const struct settings *settings, const char *name)
+static bool has_exporter(char *const *exporters, size_t count, const char *name)
 {
-    for (size_t i = 0; i < settings->exporter_count; i++)
-        if (strcmp(settings->exporters[i], name) == 0)
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(exporters[i], name) == 0)
             return true;
     return false;
 }
@@ -84,11 +84,13 @@ static int settle_files(struct settings *settings, const char *home)
 
 int settle_aws(struct settings *settings, const char *const *entries, size_t entry_count)
 {
-    bool calls_xray = has_exporter(settings, "xray") && strcmp(settings->xray_via, "api") == 0;
+    bool calls_xray =
+        has_exporter(settings->exporters, settings->exporter_count, "xray") && strcmp(settings->xray_via, "api") == 0;
+    bool calls_logs = has_exporter(settings->log_exporters, settings->log_exporter_count, "cloudwatch");
 
-    if (has_exporter(settings, "otlp"))
+    if (has_exporter(settings->exporters, settings->exporter_count, "otlp"))
         settle_otlp(settings);
-    if (!calls_xray && !settings->otlp_is_signed)
+    if (!calls_xray && !calls_logs && !settings->otlp_is_signed)
         return 0;
     return settle_files(settings, settings_find_entry(entries, entry_count, "HOME"));
 }

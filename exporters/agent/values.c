@@ -60,6 +60,18 @@ bool values_is_word_of(const char *text, size_t length, const char *words)
     }
 }
 
+bool values_has_word(const char *list, const char *word)
+{
+    size_t length;
+
+    for (; list != NULL && *list != '\0'; list += length + (list[length] == ',')) {
+        length = strcspn(list, ",");
+        if (length == strlen(word) && strncmp(list, word, length) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* The host's place within a URL, or NULL. */
 static const char *url_authority(const char *url)
 {

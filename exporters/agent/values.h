@@ -20,6 +20,9 @@ bool values_parse_number(const char *text, const char *range, uint32_t *ret_numb
 /* Is it one of the words ("a|b|c"), in any case? Context: pure. */
 bool values_is_word_of(const char *text, size_t length, const char *words);
 
+/* Is this word in the list ("a,b,c", without blanks)? A list that is NULL has none. Context: pure. */
+bool values_has_word(const char *list, const char *word);
+
 /* An absolute http or https URL with a host, and a port or none. Context: pure. */
 bool values_is_url(const char *text);
 

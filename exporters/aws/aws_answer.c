@@ -16,6 +16,17 @@
 
 enum { BAD_REQUEST = 400, UNAUTHORIZED = 401, FORBIDDEN = 403, TOO_LARGE = 413, TOO_MANY = 429 };
 
+const struct aws_remedies aws_remedies_xray = {
+    .policy = "AWSXRayDaemonWriteAccess",
+    .endpoint = "AWS_ENDPOINT_URL_XRAY",
+    .smaller = "lower OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+};
+const struct aws_remedies aws_remedies_logs = {
+    .policy = "CloudWatchAgentServerPolicy",
+    .endpoint = "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS",
+    .smaller = "lower SPANSHIM_CLOUDWATCH_EVENT_BYTES",
+};
+
 void aws_answer_words(const char *text, char *out, size_t size)
 {
     char repaired[AWS_WORDS_MAX * UTF8_REPAIRED_MAX + 1];
@@ -90,60 +101,72 @@ static bool is_about_signature(const char *code)
 
 static bool is_throttled(const struct http_response *response, const char *code)
 {
-    static const char *const codes[] = {"ThrottledException", "ThrottlingException", "Throttling",
-                                        "TooManyRequestsException", NULL};
+    static const char *const codes[] = {
+        "ThrottledException",   "ThrottlingException",    "Throttling", "TooManyRequestsException",
+        "RequestLimitExceeded", "LimitExceededException", NULL};
 
     return response->status == TOO_MANY || is_one_of(code, codes);
 }
 
-static void write_remedy(const struct http_response *response, const char *code, const char *origin, char *out,
-                         size_t size)
+/* CloudWatch Logs says it with 400. */
+static bool is_denied(const struct http_response *response, const char *code)
+{
+    static const char *const codes[] = {"AccessDeniedException", "AccessDenied", NULL};
+
+    return response->status == UNAUTHORIZED || response->status == FORBIDDEN || is_one_of(code, codes);
+}
+
+static void write_remedy(const struct http_response *response, const char *code, const char *origin,
+                         const struct aws_remedies *remedies, char *out, size_t size)
 {
     if (is_expired(code))
         (void)snprintf(out, size, "the credentials of %s have expired: renew them", origin);
     else if (aws_answer_is_about_credentials(code))
         (void)snprintf(out, size, "AWS doesn't know the credentials of %s: check them and the region", origin);
     else if (is_about_signature(code))
-        (void)snprintf(out, size, "the signature doesn't fit: check the secret key of %s, and this machine's clock",
+        (void)snprintf(out, size,
+                       "the signature doesn't fit: check the secret key of %s, the region, and this machine's clock",
                        origin);
-    else if (response->status == UNAUTHORIZED || response->status == FORBIDDEN)
-        (void)snprintf(out, size, "the credentials of %s may not do this: attach AWSXRayDaemonWriteAccess to them",
-                       origin);
+    else if (is_denied(response, code))
+        (void)snprintf(out, size, "the credentials of %s may not do this: attach %s to them", origin, remedies->policy);
     else if (is_throttled(response, code))
         (void)snprintf(out, size, "AWS asks for fewer requests");
     else if (response->status >= 500)
         (void)snprintf(out, size, "AWS has a problem of its own");
     else if (response->status == TOO_LARGE)
-        (void)snprintf(out, size, "the batch is too large: lower OTEL_BSP_MAX_EXPORT_BATCH_SIZE");
+        (void)snprintf(out, size, "the batch is too large: %s", remedies->smaller);
     else
-        (void)snprintf(out, size, "AWS refused the batch: check AWS_REGION and AWS_ENDPOINT_URL_XRAY");
+        (void)snprintf(out, size, "AWS refused the batch: check AWS_REGION and %s", remedies->endpoint);
 }
 
 /* Credentials may be renewed, and rights given, while the batch waits. */
 static bool is_retryable(const struct http_response *response, const char *code)
 {
-    return response->status >= 500 || response->status == UNAUTHORIZED || response->status == FORBIDDEN ||
-           is_throttled(response, code) || aws_answer_is_about_credentials(code) || is_about_signature(code);
+    return response->status >= 500 || is_denied(response, code) || is_throttled(response, code) ||
+           aws_answer_is_about_credentials(code) || is_about_signature(code);
 }
 
-static void read_unanswered(const struct http_response *response, struct exporter_result *result)
+static void read_unanswered(const struct http_response *response, const struct aws_remedies *remedies,
+                            struct exporter_result *result)
 {
     result->outcome = EXPORTER_RETRY;
     if (response->cause == HTTP_CAUSE_NOT_SIGNED)
         (void)snprintf(result->error, sizeof(result->error), "%s", response->failure);
     else
-        (void)snprintf(
-            result->error, sizeof(result->error), "no answer from AWS: %.120s; see AWS_REGION, %s", response->failure,
-            response->cause == HTTP_CAUSE_AUTHORITY ? "AWS_CA_BUNDLE" : "AWS_ENDPOINT_URL_XRAY, HTTPS_PROXY");
+        (void)snprintf(result->error, sizeof(result->error), "no answer from AWS: %.120s; see AWS_REGION, %s%s",
+                       response->failure,
+                       response->cause == HTTP_CAUSE_AUTHORITY ? "AWS_CA_BUNDLE" : remedies->endpoint,
+                       response->cause == HTTP_CAUSE_AUTHORITY ? "" : ", HTTPS_PROXY");
 }
 
-void aws_answer_read(const struct http_response *response, const char *origin, struct exporter_result *ret_result)
+void aws_answer_read(const struct http_response *response, const char *origin, const struct aws_remedies *remedies,
+                     struct exporter_result *ret_result)
 {
     char code[AWS_CODE_MAX], words[AWS_WORDS_MAX] = "", remedy[128];
 
     *ret_result = (struct exporter_result){0};
     if (response->status == 0) {
-        read_unanswered(response, ret_result);
+        read_unanswered(response, remedies, ret_result);
         return;
     }
     json_t *body = read_body(response);
@@ -153,7 +176,7 @@ void aws_answer_read(const struct http_response *response, const char *origin, s
     aws_answer_words(message != NULL ? message : "", words, sizeof(words));
     json_decref(body);
     aws_answer_code(response, code);
-    write_remedy(response, code, origin, remedy, sizeof(remedy));
+    write_remedy(response, code, origin, remedies, remedy, sizeof(remedy));
     ret_result->outcome = is_retryable(response, code) ? EXPORTER_RETRY : EXPORTER_DROP;
     ret_result->retry_after_ms = response->has_retry_after ? response->retry_after_ms : 0;
     (void)snprintf(ret_result->error, sizeof(ret_result->error), "%d%s%.40s: %s%s%.60s%s", response->status,

@@ -21,9 +21,18 @@ void aws_answer_code(const struct http_response *response, char out[AWS_CODE_MAX
 /* Are the credentials refused, so that others may do? Context: pure. */
 bool aws_answer_is_about_credentials(const char *code);
 
+/* What people are told to look at. */
+struct aws_remedies {
+    const char *policy;   /* what credentials need: "AWSXRayDaemonWriteAccess" */
+    const char *endpoint; /* the setting that says where the service is */
+    const char *smaller;  /* what makes a request smaller */
+};
+extern const struct aws_remedies aws_remedies_xray, aws_remedies_logs;
+
 /* What an answer other than 200 means, with one line: to be tried again, or refused for good. origin: where the
  * credentials came from. Context: pure, within done. */
-void aws_answer_read(const struct http_response *response, const char *origin, struct exporter_result *ret_result);
+void aws_answer_read(const struct http_response *response, const char *origin, const struct aws_remedies *remedies,
+                     struct exporter_result *ret_result);
 
 /* What goes wrong each time is said once, until something else is said or all is well. said: what was said last; empty
  * at first. Context: pure. */

@@ -160,7 +160,7 @@ static int split_url(const char *url, struct target *ret_target)
 
 /* The headers of one request; the last one is the signature of the others. */
 struct signed_headers {
-    struct http_header headers[5];
+    struct http_header headers[6];
     size_t count;
     char host[URL_MAX], time[SIGV4_TIME_SIZE];
     char *authorization;
@@ -184,6 +184,8 @@ static int sign(const struct aws_call *call, const struct identity_answer *ident
     add(out, "Host", out->host);
     add(out, "X-Amz-Date", out->time);
     add(out, "Content-Type", call->request.content_type);
+    if (call->request.target != NULL)
+        add(out, "X-Amz-Target", call->request.target);
     if (credentials->token != NULL)
         add(out, "X-Amz-Security-Token", credentials->token);
     const struct sigv4_request request = {

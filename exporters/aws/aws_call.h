@@ -29,9 +29,10 @@ int aws_call_new(const struct exporter_host *host, const struct settings *settin
 void aws_call_free(struct aws_call *call);
 
 struct aws_request {
-    const char *path; /* added to the URL; copied */
+    const char *path;   /* added to the URL; copied */
+    const char *target; /* X-Amz-Target: the operation, where the path doesn't say it; NULL: none */
     const char *content_type;
-    const void *body; /* borrowed until done, and the type too */
+    const void *body; /* borrowed until done, and the type and the target too */
     size_t length;
 };
 

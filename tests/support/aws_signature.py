@@ -45,12 +45,12 @@ class Refused(Exception):
         self.status, self.code = status, code
 
 
-def check(method, target, headers, body, keys, region, ahead_s=0):
+def check(method, target, headers, body, keys, region, ahead_s=0, service="xray"):
     """Raise Refused unless the request is signed by one of the keys: id -> (secret, token or None). ahead_s: of the clock."""
     found = AUTHORIZATION.fullmatch(headers.get("authorization", ""))
     if not found:
         raise Refused(403, "MissingAuthenticationTokenException", "Missing Authentication Token")
-    key_id, day, its_region, service, names, given = found.groups()
+    key_id, day, its_region, its_service, names, given = found.groups()
     names = names.split(";")
     when = headers.get("x-amz-date", "")
     if key_id not in keys:
@@ -63,7 +63,7 @@ def check(method, target, headers, body, keys, region, ahead_s=0):
     sent = calendar.timegm(time.strptime(when, "%Y%m%dT%H%M%SZ"))
     if abs(sent - time.time() - ahead_s) > SKEW_S:
         raise Refused(403, "InvalidSignatureException", f"Signature expired: {when} is not within 5 minutes")
-    if when[:8] != day or (its_region, service) != (region, "xray"):
-        raise Refused(403, "InvalidSignatureException", f"Credential should be scoped to {region}/xray")
+    if when[:8] != day or (its_region, its_service) != (region, service):
+        raise Refused(403, "InvalidSignatureException", f"Credential should be scoped to {region}/{service}")
     if signature(secret, when, region, service, canonical(method, target, headers, names, body)) != given:
         raise Refused(403, "InvalidSignatureException", "The request signature we calculated does not match")

@@ -132,6 +132,16 @@ static bool for_an_endpoint_of_aws(void)
     return hands_over_credentials("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=https://xray.eu-west-1.amazonaws.com/v1/traces");
 }
 
+static bool for_a_log_group(void)
+{
+    return hands_over_credentials("SPANSHIM_CLOUDWATCH_LOG_GROUP=/shop");
+}
+
+static bool not_for_an_empty_log_group(void)
+{
+    return !hands_over_credentials("SPANSHIM_CLOUDWATCH_LOG_GROUP= ") && count_entries("e") == 3;
+}
+
 static bool not_for_the_daemon(void)
 {
     return !hands_over_credentials("SPANSHIM_XRAY_VIA=daemon") && count_entries("e") == 3;
@@ -143,6 +153,8 @@ static void test_facts_takes_credentials_where_requests_are_signed(void **state)
     assert_in_child(for_calls_of_xray);
     assert_in_child(for_signed_otlp);
     assert_in_child(for_an_endpoint_of_aws);
+    assert_in_child(for_a_log_group);
+    assert_in_child(not_for_an_empty_log_group);
     assert_in_child(keeps_them_back);
     assert_in_child(not_for_the_daemon);
 }

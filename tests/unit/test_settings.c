@@ -140,8 +140,17 @@ static const struct {
     {"AWS_EC2_METADATA_DISABLED", "True", "true", "1", "false", "false"},
     {"AWS_ENDPOINT_URL", "http://127.0.0.1:1", "http://127.0.0.1:1", "localhost", "-", "-"},
     {"AWS_ENDPOINT_URL_XRAY", "https://x:1", "https://x:1", "x:1", "-", "-"},
+    {"AWS_ENDPOINT_URL_LOGS", "https://x:1", "https://x:1", "x:1", "-", "-"},
+    {"AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", "https://x:1", "https://x:1", "x:1", "-", "-"},
     {"AWS_CA_BUNDLE", "/ca.pem", "/ca.pem", NULL, NULL, "-"},
     {"SPANSHIM_OTLP_SIGV4", "On", "on", "true", "auto", "auto"},
+    {"SPANSHIM_CLOUDWATCH_LOG_GROUP", "/shop", "/shop", NULL, NULL, "-"},
+    {"SPANSHIM_CLOUDWATCH_LOG_STREAM", "{service}", "{service}", NULL, NULL, "{machine}/{program}/{pid}"},
+    {"SPANSHIM_CLOUDWATCH_RETENTION_DAYS", "7", "7", "0", "-", "-"},
+    {"SPANSHIM_CLOUDWATCH_FORMAT", "Plain", "plain", "text", "json", "json"},
+    {"SPANSHIM_CLOUDWATCH_EVENT_BYTES", "1048576", "1048576", "1048577", "262144", "262144"},
+    {"SPANSHIM_CLOUDWATCH_LONG_EVENTS", "cut", "cut", "drop", "split", "split"},
+    {"SPANSHIM_CLOUDWATCH_BYTES_PER_MINUTE", "1000", "1000", "-1", "0", "0"},
     {"SPANSHIM_REQUEST_LOG", "requests.log", "/srv/requests.log", NULL, NULL, "-"},
     {"SPANSHIM_REQUEST_LOG_FORMAT", "JSON", "json", "clf", "line", "line"},
     {"SPANSHIM_DEBUGINFOD", "true", "true", "yes", "false", "false"},
@@ -433,6 +442,8 @@ static void test_settings_chooses_exporters(void **state)
     check_exporters(ENTRIES("ROLLBAR_ACCESS_TOKEN=t", "ROLLBAR_ENDPOINT=ftp://r"), "otlp");
     check_exporters(ENTRIES("ROLLBAR_ACCESS_TOKEN=t", "ROLLBAR_ENDPOINT=r:99"), "otlp");
     check_exporters(ENTRIES("SPANSHIM_EXPORTERS=rollbar"), "otlp");
+    check_exporters(ENTRIES("SPANSHIM_EXPORTERS=cloudwatch"), "otlp");
+    check_exporters(ENTRIES("SPANSHIM_EXPORTERS=cloudwatch,console"), "console");
     check_exporters(ENTRIES("AWS_XRAY_DAEMON_ADDRESS=xray:2000"), "xray");
     check_exporters(ENTRIES("SPANSHIM_EXPORTERS=xray"), "xray");
     check_exporters(ENTRIES("OTEL_TRACES_EXPORTER=xray, otlp"), "otlp,xray");
