@@ -4,7 +4,6 @@
 #include "exporters/agent/log_event.h"
 #include "exporters/agent/process.h"
 #include "exporters/agent/resource.h"
-#include "exporters/agent/source.h"
 #include "exporters/encode/utf8.h"
 
 #include <stdio.h>
@@ -27,19 +26,21 @@ static void write_machine(const struct process *process, char out[VALUE_SIZE])
         (void)snprintf(out, VALUE_SIZE, "localhost");
 }
 
-static void write_program(const struct process *process, char out[VALUE_SIZE])
-{
-    const char *path = process->from != NULL ? process->from->executable : NULL;
-    const char *slash = path != NULL ? strrchr(path, '/') : NULL;
-
-    (void)snprintf(out, VALUE_SIZE, "%s", path == NULL ? "unknown" : slash != NULL ? slash + 1 : path);
-}
-
 static void write_service(const struct process *process, char out[VALUE_SIZE])
 {
     const char *name = process->resource != NULL ? process->resource->service_name : NULL;
 
     (void)snprintf(out, VALUE_SIZE, "%s", name != NULL ? name : "unknown");
+}
+
+static void write_program(const struct process *process, char out[VALUE_SIZE])
+{
+    const char *name = process->resource != NULL ? resource_find(process->resource, "process.executable.name") : NULL;
+
+    if (name != NULL)
+        (void)snprintf(out, VALUE_SIZE, "%s", name);
+    else
+        write_service(process, out); /* SPANSHIM_RESOURCE_DETECTORS leaves it out */
 }
 
 /* The format is the user's: strftime() reads nothing but its own arguments by it. */

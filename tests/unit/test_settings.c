@@ -146,7 +146,7 @@ static const struct {
     {"SPANSHIM_OTLP_SIGV4", "On", "on", "true", "auto", "auto"},
     {"SPANSHIM_CLOUDWATCH_LOG_GROUP", "/shop", "/shop", NULL, NULL, "-"},
     {"SPANSHIM_CLOUDWATCH_LOG_STREAM", "{service}", "{service}", NULL, NULL, "{machine}/{program}/{pid}"},
-    {"SPANSHIM_CLOUDWATCH_RETENTION_DAYS", "7", "7", "0", "-", "-"},
+    {"SPANSHIM_CLOUDWATCH_RETENTION_DAYS", "7", "7", "0", "0", "0"},
     {"SPANSHIM_CLOUDWATCH_FORMAT", "Plain", "plain", "text", "json", "json"},
     {"SPANSHIM_CLOUDWATCH_EVENT_BYTES", "1048576", "1048576", "1048577", "262144", "262144"},
     {"SPANSHIM_CLOUDWATCH_LONG_EVENTS", "cut", "cut", "drop", "split", "split"},
