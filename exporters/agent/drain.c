@@ -109,13 +109,17 @@ static bool record_is_valid(const struct drain_record *record)
 
 /* An event is whole: by the piece that was taken last. */
 static void append_event(void *arg, const struct log_lines_place *place, const struct log_event_record *event,
-                         const char *text)
+                         const char *path, const char *text)
 {
     static struct buffer entry; /* loop only */
+    struct source_lane *state = arg;
 
+    state->source->counts->log_event_count++;
+    state->source->counts->log_cut_count += (event->flags & LOG_EVENT_CUT) != 0;
     entry.length = 0;
-    if (buffer_append(&entry, event, sizeof(*event)) == 0 && buffer_append(&entry, text, event->header.pad) == 0)
-        append(arg, SIGNAL_LOGS, place->position, place->cells, entry.bytes, entry.length);
+    if (buffer_append(&entry, event, sizeof(*event)) == 0 && buffer_append(&entry, path, event->path_length) == 0 &&
+        buffer_append(&entry, text, event->header.pad) == 0)
+        append(state, SIGNAL_LOGS, place->position, place->cells, entry.bytes, entry.length);
 }
 
 static void take_log(struct source *source, uint32_t lane, uint64_t position, unsigned parts,

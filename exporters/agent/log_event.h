@@ -21,7 +21,7 @@ enum log_event_flag {
     LOG_EVENT_BINARY = 1 << 3, /* it has bytes that are no text */
 };
 
-/* As it stands in a journal; the text follows. */
+/* As it stands in a journal; the path and the text follow. */
 struct log_event_record {
     struct wire_record header; /* LOG; `pad` is the text's length */
     uint64_t mono_ns;          /* of the first byte */
@@ -31,12 +31,15 @@ struct log_event_record {
     uint8_t severity;  /* of syslog's, plus one; 0: unknown */
     uint16_t flags;    /* enum log_event_flag */
     uint32_t left_out; /* bytes, where it is cut */
+    uint32_t path_length;
+    uint32_t pad;
 };
 
 struct log_event {
     const struct process *process; /* borrowed */
     uint64_t unix_ns;
     const struct log_event_record *record; /* borrowed */
+    struct slice path;                     /* borrowed; of the file that it was written to; empty: it is none */
     struct slice text;                     /* borrowed; raw bytes, without the line's end */
 };
 

@@ -1,34 +1,46 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/agent/log_lines.h"
 
+#include "exporters/agent/log_join.h"
+#include "exporters/agent/log_severity.h"
 #include "exporters/encode/buffer.h"
+#include "exporters/encode/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define MS UINT64_C(1000000)
 
-/* A whole line waits so long for lines that belong to it, one without an end for the rest. */
+/* A whole line waits so long for lines that belong to it, one without an end for the rest; and no event for longer. */
 static const uint64_t whole_ns = 100 * MS, part_ns = 2000 * MS;
 
-enum { STREAMS_MAX = 64 };
+enum {
+    WRITERS_MAX = 64,
+    TEXT_KEPT = 16 * 1024, /* a longer text's memory is given back when the event is done */
+    SEVERITY_ERROR = 4,    /* syslog's, plus one */
+};
 
-struct stream {
-    struct stream *next;
-    struct log_event_record event; /* of what is in `text`; `stream` tells whose it is */
-    struct buffer text;            /* lines, each with its end but the last one */
-    size_t line_start;             /* of the last line in it */
-    bool is_busy;                  /* there is an event */
-    bool is_whole;                 /* its last line has its end */
-    struct log_lines_place place;  /* of its last piece */
-    uint64_t touched_ns;
+/* What one thread writes to one log: an event of whole lines, then a line that has no end yet. */
+struct writer {
+    struct writer *next; /* the one that wrote before it */
+    uint32_t number;
+    uint8_t stream, path_length;
+    char path[WIRE_LOG_PATH_MAX];                   /* of the log's file; empty: it is none */
+    struct buffer text;                             /* the event's lines with their ends, and the line after them */
+    size_t line_start;                              /* where that line starts; 0: there is no event */
+    struct log_event_record event;                  /* of the event's first line; whatever, when there is none */
+    struct log_event_record line;                   /* of the line */
+    enum log_join join;                             /* what the event is */
+    uint64_t call_ns;                               /* of the call that wrote the event's last line */
+    struct log_lines_place event_place, line_place; /* of their last pieces */
+    uint64_t begun_ns, touched_ns;                  /* the event was begun, the text was added to: when */
 };
 
 struct log_lines {
     log_lines_emit *emit;
     void *arg;
-    struct stream *streams;
-    unsigned stream_count;
+    struct writer *writers; /* the latest first */
+    unsigned writer_count;
 };
 
 struct log_lines *log_lines_new(log_lines_emit *emit, void *arg)
@@ -40,132 +52,303 @@ struct log_lines *log_lines_new(log_lines_emit *emit, void *arg)
     return lines;
 }
 
-static void emit(struct log_lines *lines, struct stream *stream)
-{
-    size_t length = stream->text.length;
+/* events */
 
-    if (!stream->is_busy)
-        return;
-    if (stream->is_whole)
+static struct slice line_of(const struct writer *writer)
+{
+    const char *bytes = (const char *)writer->text.bytes + writer->line_start;
+    size_t length = writer->text.length - writer->line_start;
+
+    length -= length > 0 && bytes[length - 1] == '\n';
+    length -= length > 0 && bytes[length - 1] == '\r';
+    return (struct slice){bytes, length};
+}
+
+static bool has_line(const struct writer *writer)
+{
+    return writer->text.length > writer->line_start;
+}
+
+static bool has_event(const struct writer *writer)
+{
+    return writer->line_start > 0;
+}
+
+/* The event's text without the end of its last line, and without empty lines at its end: they are between it and what
+ * comes after it. */
+static struct slice text_of(const struct writer *writer)
+{
+    const char *bytes = (const char *)writer->text.bytes;
+    size_t length = writer->line_start;
+
+    while (length > 0 && (bytes[length - 1] == '\n' || bytes[length - 1] == '\r'))
         length--;
-    else
-        stream->event.flags |= LOG_EVENT_NO_END;
-    if (length > 0 && stream->text.bytes[length - 1] == '\r')
-        length--;
-    stream->event.header = (struct wire_record){.type = WIRE_RECORD_LOG, .pad = (uint32_t)length};
-    if (length > 0)
-        lines->emit(lines->arg, &stream->place, &stream->event, (const char *)stream->text.bytes);
-    stream->is_busy = stream->is_whole = false;
-    stream->text.length = stream->line_start = 0;
+    if (writer->event.flags & LOG_EVENT_CUT)
+        length = utf8_whole(bytes, length);
+    return (struct slice){bytes, length};
+}
+
+static uint8_t severity_of(const struct writer *writer, struct slice text)
+{
+    const char *end = memchr(text.bytes, '\n', text.length);
+    struct slice line = {text.bytes, end ? (size_t)(end - text.bytes) : text.length};
+    uint8_t severity = writer->event.severity ? writer->event.severity : log_severity_of(line);
+
+    return severity == 0 && log_join_is_trace(writer->join) ? SEVERITY_ERROR : severity;
+}
+
+/* The event is done: what is after it moves to the front. */
+static void emit(struct log_lines *lines, struct writer *writer)
+{
+    struct log_event_record *event = &writer->event;
+    struct slice text = text_of(writer);
+
+    if (text.length > 0) {
+        if (event->flags & LOG_EVENT_CUT)
+            event->left_out += (uint32_t)(writer->line_start - text.length);
+        if (!utf8_is_text(text.bytes, text.length))
+            event->flags |= LOG_EVENT_BINARY;
+        event->severity = severity_of(writer, text);
+        event->header = (struct wire_record){.type = WIRE_RECORD_LOG, .pad = (uint32_t)text.length};
+        event->path_length = writer->path_length;
+        lines->emit(lines->arg, &writer->event_place, event, writer->path, text.bytes);
+    }
+    writer->text.length -= writer->line_start;
+    memmove(writer->text.bytes, writer->text.bytes + writer->line_start, writer->text.length);
+    writer->line_start = 0;
+    if (writer->text.length == 0 && writer->text.capacity > TEXT_KEPT)
+        buffer_deinit(&writer->text);
+}
+
+/* lines */
+
+static bool is_same_request(const struct writer *writer)
+{
+    return memcmp(writer->event.trace_id, writer->line.trace_id, sizeof(writer->line.trace_id)) == 0 &&
+           memcmp(writer->event.span_id, writer->line.span_id, sizeof(writer->line.span_id)) == 0;
+}
+
+/* Does the line belong to the event before it? */
+static bool belongs(struct writer *writer)
+{
+    return has_event(writer) && !(writer->line.flags & LOG_EVENT_GAP) && is_same_request(writer) &&
+           log_join_takes(&writer->join, line_of(writer), writer->line.mono_ns == writer->call_ns);
+}
+
+/* The line is at its end. */
+static void end_line(struct log_lines *lines, struct writer *writer, uint64_t now_ns)
+{
+    uint64_t call_ns = writer->line.mono_ns;
+
+    if (belongs(writer)) {
+        writer->event.flags |= writer->line.flags;
+        writer->event.left_out += writer->line.left_out;
+    } else {
+        if (has_event(writer))
+            emit(lines, writer);
+        writer->event = writer->line;
+        writer->join = log_join_begin(line_of(writer));
+        writer->begun_ns = now_ns;
+    }
+    writer->line_start = writer->text.length;
+    writer->event_place = writer->line_place;
+    writer->call_ns = call_ns;
+}
+
+/* Whatever there is, is all there will be. */
+static void finish(struct log_lines *lines, struct writer *writer)
+{
+    if (has_line(writer)) {
+        writer->line.flags |= LOG_EVENT_NO_END;
+        end_line(lines, writer, writer->touched_ns);
+    }
+    if (has_event(writer))
+        emit(lines, writer);
+}
+
+static void begin_line(struct writer *writer, const struct wire_log *log, uint16_t flags)
+{
+    struct log_event_record *line = &writer->line;
+
+    *line = (struct log_event_record){
+        .mono_ns = log->mono_ns, .stream = log->stream, .severity = log->severity, .flags = flags};
+    memcpy(line->trace_id, log->trace_id, sizeof(line->trace_id));
+    memcpy(line->span_id, log->span_id, sizeof(line->span_id));
+}
+
+static void leave_out(struct writer *writer, size_t length)
+{
+    writer->line.flags |= LOG_EVENT_CUT;
+    writer->line.left_out += (uint32_t)length;
+}
+
+/* As far as there is room: an event that is in the way is done. */
+static void append(struct log_lines *lines, struct writer *writer, struct slice part)
+{
+    size_t room;
+
+    if (part.length > LOG_EVENT_TEXT_MAX - writer->text.length && has_event(writer))
+        emit(lines, writer);
+    room = LOG_EVENT_TEXT_MAX - writer->text.length;
+    if (part.length > room) {
+        leave_out(writer, part.length - room);
+        part.length = room;
+    }
+    if (buffer_append(&writer->text, part.bytes, part.length) < 0)
+        leave_out(writer, part.length);
+}
+
+/* writers */
+
+static struct writer *new_writer(struct log_lines *lines)
+{
+    struct writer **last = &lines->writers, *writer;
+
+    if (lines->writer_count < WRITERS_MAX) {
+        lines->writer_count++;
+        return calloc(1, sizeof(*writer));
+    }
+    while ((*last)->next)
+        last = &(*last)->next;
+    writer = *last;
+    *last = NULL;
+    finish(lines, writer);
+    return writer;
+}
+
+/* Where the pointer to it stands in the list, or would. */
+static struct writer **seek_writer(struct log_lines *lines, unsigned stream, uint32_t number)
+{
+    struct writer **at = &lines->writers;
+
+    while (*at && ((*at)->stream != stream || (*at)->number != number))
+        at = &(*at)->next;
+    return at;
+}
+
+/* Who goes on with this piece: its thread, or where that has no line open, whose buffer threads share. */
+static struct writer **seek_line(struct log_lines *lines, const struct wire_log *log)
+{
+    struct writer **own = seek_writer(lines, log->stream, log->writer), **shared;
+
+    if (log->writer == 0 || log->flags & WIRE_LOG_WHOLE || (*own && has_line(*own)))
+        return own;
+    shared = seek_writer(lines, log->stream, 0);
+    return *shared && has_line(*shared) ? shared : own;
+}
+
+/* The writer of a piece, which is the latest from now on. */
+static struct writer *find_writer(struct log_lines *lines, const struct wire_log *log)
+{
+    struct writer **at = seek_line(lines, log), *writer = *at;
+
+    if (writer) {
+        *at = writer->next;
+    } else {
+        writer = new_writer(lines);
+        if (!writer) {
+            lines->writer_count--;
+            return NULL;
+        }
+        writer->stream = log->stream;
+        writer->number = log->writer;
+    }
+    memcpy(writer->path, log->bytes, log->path_length);
+    writer->path_length = log->path_length;
+    writer->next = lines->writers;
+    lines->writers = writer;
+    return writer;
+}
+
+/* Another thread writes to this log. What stands there of single lines goes before; a traceback may be under way. */
+static void let_others_go(struct log_lines *lines, const struct writer *writer, bool is_gap)
+{
+    for (struct writer *other = writer->next; other; other = other->next) {
+        if (other->stream != writer->stream)
+            continue;
+        if (is_gap)
+            finish(lines, other);
+        else if (has_event(other) && !has_line(other) && other->join == LOG_JOIN_PLAIN)
+            emit(lines, other);
+    }
 }
 
 void log_lines_free(struct log_lines *lines)
 {
     if (!lines)
         return;
-    while (lines->streams) {
-        struct stream *stream = lines->streams;
+    while (lines->writers) {
+        struct writer *writer = lines->writers;
 
-        lines->streams = stream->next;
-        emit(lines, stream);
-        buffer_deinit(&stream->text);
-        free(stream);
+        lines->writers = writer->next;
+        finish(lines, writer);
+        buffer_deinit(&writer->text);
+        free(writer);
     }
     free(lines);
 }
 
-static struct stream *find_stream(struct log_lines *lines, unsigned number)
-{
-    struct stream *stream = lines->streams;
+/* pieces */
 
-    while (stream && stream->event.stream != number)
-        stream = stream->next;
-    if (stream || lines->stream_count == STREAMS_MAX)
-        return stream;
-    stream = calloc(1, sizeof(*stream));
-    if (!stream)
-        return NULL;
-    stream->event.stream = (uint8_t)number;
-    stream->next = lines->streams;
-    lines->streams = stream;
-    lines->stream_count++;
-    return stream;
+/* The next part of a piece: a line and its end, or what there is of one. A message is one line, whatever is in it. */
+static struct slice next_part(const struct wire_log *log, struct slice rest)
+{
+    const char *end = log->flags & WIRE_LOG_WHOLE ? NULL : memchr(rest.bytes, '\n', rest.length);
+
+    return (struct slice){rest.bytes, end ? (size_t)(end + 1 - rest.bytes) : rest.length};
 }
 
-static void begin(struct stream *stream, const struct wire_log *log)
+static void take_parts(struct log_lines *lines, struct writer *writer, const struct wire_log *log, struct slice rest)
 {
-    stream->event.mono_ns = log->mono_ns;
-    memcpy(stream->event.trace_id, log->trace_id, sizeof(stream->event.trace_id));
-    memcpy(stream->event.span_id, log->span_id, sizeof(stream->event.span_id));
-    stream->event.severity = log->severity;
-    stream->event.flags = 0;
-    stream->event.left_out = 0;
-    stream->is_busy = true;
-}
+    uint16_t flags = log->lost_lines > 0 ? LOG_EVENT_GAP : 0;
 
-/* Does a line that begins so belong to the event before it? */
-static bool continues(const char *bytes, size_t length)
-{
-    static const char cause[] = "Caused by: ";
+    while (rest.length > 0) {
+        struct slice part = next_part(log, rest);
 
-    return length > 0 && (*bytes == ' ' || *bytes == '\t' ||
-                          (length >= sizeof(cause) - 1 && memcmp(bytes, cause, sizeof(cause) - 1) == 0));
-}
-
-static void append(struct stream *stream, const char *bytes, size_t length)
-{
-    size_t room = LOG_EVENT_TEXT_MAX - stream->text.length;
-
-    if (length > room) {
-        stream->event.flags |= LOG_EVENT_CUT;
-        stream->event.left_out += (uint32_t)(length - room);
-        length = room;
-    }
-    if (buffer_append(&stream->text, bytes, length) < 0) {
-        stream->event.flags |= LOG_EVENT_CUT;
-        stream->event.left_out += (uint32_t)length;
+        if (!has_line(writer))
+            begin_line(writer, log, flags);
+        flags = 0;
+        append(lines, writer, part);
+        if (part.bytes[part.length - 1] == '\n' && !(log->flags & WIRE_LOG_WHOLE))
+            end_line(lines, writer, writer->touched_ns);
+        rest = (struct slice){rest.bytes + part.length, rest.length - part.length};
     }
 }
 
-/* Bytes up to and with a line's end, or without one. */
-static void take_part(struct log_lines *lines, struct stream *stream, const struct wire_log *log, const char *bytes,
-                      size_t length)
+/* The call's bytes end here: so does a message, and a line whose end was not taken. */
+static void end_call(struct log_lines *lines, struct writer *writer, const struct wire_log *log)
 {
-    if (stream->is_busy && stream->is_whole && !continues(bytes, length))
-        emit(lines, stream);
-    if (!stream->is_busy)
-        begin(stream, log);
-    append(stream, bytes, length);
-    stream->is_whole = bytes[length - 1] == '\n' && stream->text.length > 0;
+    if (log->left_out == 0 && !(log->flags & WIRE_LOG_WHOLE))
+        return;
+    if (!has_line(writer))
+        begin_line(writer, log, 0);
+    if (log->left_out > 0)
+        leave_out(writer, log->left_out);
+    end_line(lines, writer, writer->touched_ns);
+    emit(lines, writer);
 }
 
 bool log_lines_take(struct log_lines *lines, const struct log_lines_place *place, const void *piece, size_t length,
                     uint64_t now_ns)
 {
     const struct wire_log *log = piece;
-    struct stream *stream;
+    struct writer *writer;
 
-    if (length < sizeof(*log) || log->path_length > length - sizeof(*log) || log->stream == WIRE_LOG_NONE)
+    if (length < sizeof(*log) || log->path_length > length - sizeof(*log) || log->path_length > WIRE_LOG_PATH_MAX ||
+        log->stream == WIRE_LOG_NONE)
         return false;
-    stream = find_stream(lines, log->stream);
-    if (!stream)
+    writer = find_writer(lines, log);
+    if (!writer)
         return false;
+    let_others_go(lines, writer, log->lost_lines > 0);
     if (log->lost_lines > 0)
-        emit(lines, stream);
-    const char *at = (const char *)log->bytes + log->path_length, *end = (const char *)piece + length;
-    while (at < end) {
-        const char *line_end = memchr(at, '\n', (size_t)(end - at));
-        size_t part = line_end ? (size_t)(line_end + 1 - at) : (size_t)(end - at);
-
-        take_part(lines, stream, log, at, part);
-        stream->place = *place;
-        at += part;
-    }
-    if (log->lost_lines > 0)
-        stream->event.flags |= LOG_EVENT_GAP;
-    if ((log->flags & (WIRE_LOG_WHOLE | WIRE_LOG_CONTINUES)) == WIRE_LOG_WHOLE && stream->is_busy && !stream->is_whole)
-        stream->is_whole = buffer_append(&stream->text, "\n", 1) == 0;
-    stream->touched_ns = now_ns;
+        finish(lines, writer);
+    writer->line_place = *place;
+    writer->touched_ns = now_ns;
+    take_parts(lines, writer, log,
+               (struct slice){(const char *)log->bytes + log->path_length, length - sizeof(*log) - log->path_length});
+    if (!(log->flags & WIRE_LOG_CONTINUES))
+        end_call(lines, writer, log);
     return true;
 }
 
@@ -173,10 +356,15 @@ bool log_lines_look(struct log_lines *lines, uint64_t now_ns)
 {
     bool waits = false;
 
-    for (struct stream *stream = lines->streams; stream; stream = stream->next) {
-        if (stream->is_busy && now_ns - stream->touched_ns >= (stream->is_whole ? whole_ns : part_ns))
-            emit(lines, stream);
-        waits |= stream->is_busy;
+    for (struct writer *writer = lines->writers; writer; writer = writer->next) {
+        uint64_t quiet_ns = now_ns - writer->touched_ns;
+
+        if (has_line(writer) && quiet_ns >= part_ns)
+            finish(lines, writer);
+        else if (has_event(writer) &&
+                 ((quiet_ns >= whole_ns && !has_line(writer)) || now_ns - writer->begun_ns >= part_ns))
+            emit(lines, writer);
+        waits |= writer->text.length > 0;
     }
     return waits;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Puts the lines of one process's logs together: from the pieces that it wrote, cut anywhere, to events. A line that is
- * not at its end waits for the rest; so does a whole one for what may belong to it, for a moment. Used by drain.c. */
+/* Puts the lines of one process's logs together: from the pieces that it wrote, cut anywhere, to events. Each thread's
+ * pieces are put together by themselves, so that no line has bytes of two. A line that is not at its end waits for the
+ * rest; a whole one waits for a moment, since lines that belong to it may follow (log_join.h). Used by drain.c. */
 #ifndef SPANSHIM_LOG_LINES_H
 #define SPANSHIM_LOG_LINES_H
 
@@ -19,9 +20,9 @@ struct log_lines_place {
     uint32_t cells;
 };
 
-/* Takes an event; its text is borrowed until it returns. `place`: of its last piece. */
+/* Takes an event; its path and text are borrowed until it returns. `place`: of its last piece. */
 typedef void log_lines_emit(void *arg, const struct log_lines_place *place, const struct log_event_record *record,
-                            const char *text);
+                            const char *path, const char *text);
 
 /* NULL when out of memory. Context: loop. */
 struct log_lines *log_lines_new(log_lines_emit *emit, void *arg);

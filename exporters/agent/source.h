@@ -50,6 +50,8 @@ struct source_counts {
     uint64_t quarantined_count; /* cells left in writing */
     uint64_t skipped_count;     /* cells reserved and never begun */
     uint64_t abandoned_count;   /* open requests of dead processes, exported as errors */
+    uint64_t log_event_count;   /* events of logs */
+    uint64_t log_cut_count;     /* of these, whose end was left out: they were too long */
 };
 
 /* Where its records of one kind go. */

@@ -77,6 +77,8 @@ static void add_counts(struct source_counts *to, const struct source_counts *cou
     to->corrupt_count += counts->corrupt_count;
     to->quarantined_count += counts->quarantined_count;
     to->skipped_count += counts->skipped_count;
+    to->log_event_count += counts->log_event_count;
+    to->log_cut_count += counts->log_cut_count;
 }
 
 static void add_source(struct numbers *numbers, const struct source *source)
@@ -115,10 +117,11 @@ void status_keep_counts(const struct source *source)
 static json_t *pack_counts(const struct numbers *numbers)
 {
     json_t *object =
-        json_pack("{s:I, s:I, s:I, s:I, s:I}", "taken", (json_int_t)numbers->counts.taken_count, "abandoned",
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "taken", (json_int_t)numbers->counts.taken_count, "abandoned",
                   (json_int_t)numbers->counts.abandoned_count, "corrupt", (json_int_t)numbers->counts.corrupt_count,
                   "quarantined", (json_int_t)numbers->counts.quarantined_count, "skipped",
-                  (json_int_t)numbers->counts.skipped_count);
+                  (json_int_t)numbers->counts.skipped_count, "log_events", (json_int_t)numbers->counts.log_event_count,
+                  "log_events_cut", (json_int_t)numbers->counts.log_cut_count);
 
     for (int i = 0; i < WIRE_COUNT_COUNT; i++)
         (void)json_object_set_new(object, counted_names[i], json_integer((json_int_t)numbers->counted[i]));

@@ -119,3 +119,43 @@ size_t utf8_repair(const char *bytes, size_t length, uint32_t max_characters, ch
     *out = '\0';
     return (size_t)(out - start);
 }
+
+/* Eight bytes of ASCII without control characters. */
+static bool is_printable(const char *bytes)
+{
+    uint64_t word;
+
+    memcpy(&word, bytes, sizeof(word));
+    return ((word | (word - 0x2020202020202020u)) & 0x8080808080808080u) == 0;
+}
+
+bool utf8_is_text(const char *bytes, size_t length)
+{
+    for (size_t i = 0; i < length;) {
+        uint32_t character;
+
+        if (length - i >= 8 && is_printable(bytes + i)) {
+            i += 8;
+            continue;
+        }
+        size_t n = utf8_decode(bytes + i, length - i, &character);
+        if (n == 0 || character == '\0' || (character < ' ' && !strchr("\a\b\t\n\v\f\r\x1b", (int)character)))
+            return false;
+        i += n;
+    }
+    return true;
+}
+
+size_t utf8_whole(const char *bytes, size_t length)
+{
+    size_t wanted;
+
+    for (size_t n = 1; n < 4 && n <= length; n++) {
+        const uint8_t *last = (const uint8_t *)bytes + length - n;
+
+        if ((*last & 0xc0) == 0x80)
+            continue;
+        return longest_start(last, n, &wanted) < wanted && *last >= 0xc2 ? length - n : length;
+    }
+    return length;
+}

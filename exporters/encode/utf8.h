@@ -4,6 +4,7 @@
 #ifndef SPANSHIM_UTF8_H
 #define SPANSHIM_UTF8_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,5 +20,11 @@ void utf8_copy(const char *text, char *out, size_t size);
 
 /* The character at `bytes`: its length (1 .. 4) and number; 0 when it is no UTF-8. Context: pure. */
 size_t utf8_decode(const char *bytes, size_t length, uint32_t *ret_character);
+
+/* Is it all UTF-8, and none of it a control character that no text has? Colours are text. Context: pure. */
+bool utf8_is_text(const char *bytes, size_t length);
+
+/* `length` without the first bytes of a character whose rest is missing at its end. Context: pure. */
+size_t utf8_whole(const char *bytes, size_t length);
 
 #endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which lines of a log belong to the one before: indented ones, and what the tracebacks of Python, Java, Go, Ruby,
+ * Node, PHP, Rust and the sanitizers consist of. Used by log_lines.c. */
+#ifndef SPANSHIM_LOG_JOIN_H
+#define SPANSHIM_LOG_JOIN_H
+
+#include "preload/slice.h"
+
+#include <stdbool.h>
+
+/* What an event is, by its lines so far. */
+enum log_join {
+    LOG_JOIN_PLAIN,      /* a line */
+    LOG_JOIN_BLOCK,      /* a line and indented ones */
+    LOG_JOIN_BAR,        /* "=====": a sanitizer's report may follow */
+    LOG_JOIN_JAVA,       /* an exception and its frames */
+    LOG_JOIN_THREAD,     /* "Exception in thread ...": Java's frames or Python's traceback follow */
+    LOG_JOIN_PYTHON,     /* frames; the exception follows */
+    LOG_JOIN_PYTHON_END, /* the exception was there */
+    LOG_JOIN_GO,
+    LOG_JOIN_RUBY,
+    LOG_JOIN_NODE, /* the place and line of source of an error, which follows */
+    LOG_JOIN_PHP,
+    LOG_JOIN_RUST,      /* the panic's message follows */
+    LOG_JOIN_RUST_END,  /* it was there */
+    LOG_JOIN_SANITIZER, /* all of it up to its end */
+    LOG_JOIN_CLOSED,    /* nothing can follow */
+};
+
+/* The event begins with this line, which has no end any more, nor have the others. Context: pure. */
+enum log_join log_join_begin(struct slice line);
+
+/* Does the line belong to the event? What it is then. is_same_call: it was written by the call that wrote the line
+ * before. Context: pure. */
+bool log_join_takes(enum log_join *join, struct slice line, bool is_same_call);
+
+/* Is the event a traceback? Context: pure. */
+static inline bool log_join_is_trace(enum log_join join)
+{
+    return join >= LOG_JOIN_JAVA;
+}
+
+#endif

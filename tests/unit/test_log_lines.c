@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "exporters/agent/log_lines.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define MS UINT64_C(1000000)
+enum { PIECE_MAX = WIRE_LOG_BYTES, BIG = 300 * 1024 };
+
+/* What came out: the texts, each with '|' behind it, and what the last event was. */
+struct fixture {
+    struct log_lines *lines;
+    char texts[2 * BIG];
+    size_t length;
+    unsigned count;
+    struct log_event_record last;
+    struct log_lines_place place;
+    char path[WIRE_LOG_PATH_MAX + 1];
+    uint64_t now_ns, position;
+    struct wire_log log; /* what the next piece has */
+};
+
+static void keep(void *arg, const struct log_lines_place *place, const struct log_event_record *record,
+                 const char *path, const char *text)
+{
+    struct fixture *fixture = arg;
+
+    assert_true(fixture->length + record->header.pad + 2 <= sizeof(fixture->texts));
+    memcpy(fixture->texts + fixture->length, text, record->header.pad);
+    fixture->length += record->header.pad;
+    fixture->texts[fixture->length++] = '|';
+    fixture->texts[fixture->length] = '\0';
+    fixture->last = *record;
+    fixture->place = *place;
+    (void)snprintf(fixture->path, sizeof(fixture->path), "%.*s", (int)record->path_length, path);
+    fixture->count++;
+}
+
+static int setup(void **state)
+{
+    struct fixture *fixture = calloc(1, sizeof(*fixture));
+
+    assert_non_null(fixture);
+    fixture->log = (struct wire_log){.stream = WIRE_LOG_STDERR, .writer = 1};
+    fixture->now_ns = 1000 * MS;
+    fixture->lines = log_lines_new(keep, fixture);
+    assert_non_null(fixture->lines);
+    *state = fixture;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *fixture = *state;
+
+    log_lines_free(fixture->lines);
+    free(fixture);
+    return 0;
+}
+
+/* A piece of a call: a block of just its size, for sanitizers. */
+static bool give(struct fixture *fixture, const char *path, const char *bytes, size_t length)
+{
+    size_t path_length = strlen(path), size = sizeof(fixture->log) + path_length + length;
+    struct log_lines_place place = {fixture->position++, 1};
+    struct wire_log *piece = malloc(size);
+
+    assert_non_null(piece);
+    fixture->log.path_length = (uint8_t)path_length;
+    memcpy(piece, &fixture->log, sizeof(*piece));
+    memcpy((char *)piece + sizeof(*piece), path, path_length);
+    memcpy((char *)piece + sizeof(*piece) + path_length, bytes, length);
+    bool is_taken = log_lines_take(fixture->lines, &place, piece, size, fixture->now_ns);
+    free(piece);
+    return is_taken;
+}
+
+/* A call of its own. */
+static void write_text(struct fixture *fixture, const char *text)
+{
+    fixture->log.mono_ns++;
+    assert_true(give(fixture, "", text, strlen(text)));
+}
+
+static void write_as(struct fixture *fixture, uint32_t writer, const char *text)
+{
+    fixture->log.writer = writer;
+    write_text(fixture, text);
+}
+
+/* A call of many bytes, in pieces as the shim cuts them. */
+static void write_long(struct fixture *fixture, const char *bytes, size_t length)
+{
+    fixture->log.mono_ns++;
+    for (size_t at = 0; at < length; at += PIECE_MAX) {
+        bool is_last = length - at <= PIECE_MAX;
+
+        fixture->log.flags = is_last ? 0 : WIRE_LOG_CONTINUES;
+        assert_true(give(fixture, "", bytes + at, is_last ? length - at : PIECE_MAX));
+    }
+}
+
+static void wait_ms(struct fixture *fixture, unsigned ms)
+{
+    fixture->now_ns += ms * MS;
+    (void)log_lines_look(fixture->lines, fixture->now_ns);
+}
+
+static void assert_texts(struct fixture *fixture, const char *expected)
+{
+    fixture->texts[fixture->length] = '\0';
+    assert_string_equal(fixture->texts, expected);
+    fixture->length = 0;
+}
+
+static void test_log_lines_are_put_together_from_pieces(void **state)
+{
+    struct fixture *fixture = *state;
+
+    write_text(fixture, "one");
+    write_text(fixture, " line\r\nand ");
+    assert_texts(fixture, "");
+    write_text(fixture, "another\n");
+    assert_texts(fixture, "one line|");
+    assert_true(log_lines_look(fixture->lines, fixture->now_ns));
+    wait_ms(fixture, 100);
+    assert_texts(fixture, "and another|");
+    assert_int_equal(fixture->last.flags, 0);
+    assert_int_equal(fixture->last.mono_ns, 2);
+    assert_int_equal(fixture->place.position, 2);
+    assert_false(log_lines_look(fixture->lines, fixture->now_ns));
+}
+
+static void test_log_lines_without_an_end_wait_longer(void **state)
+{
+    struct fixture *fixture = *state;
+
+    write_text(fixture, "Password: ");
+    wait_ms(fixture, 1900);
+    assert_texts(fixture, "");
+    wait_ms(fixture, 100);
+    assert_texts(fixture, "Password: |");
+    assert_int_equal(fixture->last.flags, LOG_EVENT_NO_END);
+    write_text(fixture, "the end");
+    log_lines_free(fixture->lines);
+    fixture->lines = NULL;
+    assert_texts(fixture, "the end|");
+    assert_int_equal(fixture->last.flags, LOG_EVENT_NO_END);
+}
+
+static void test_log_lines_of_threads_are_told_apart(void **state)
+{
+    struct fixture *fixture = *state;
+
+    write_as(fixture, 1, "one ");
+    write_as(fixture, 2, "two ");
+    write_as(fixture, 1, "first\n");
+    write_as(fixture, 2, "second\n");
+    wait_ms(fixture, 100);
+    assert_texts(fixture, "one first|two second|");
+}
+
+static void test_log_lines_of_threads_stay_in_order(void **state)
+{
+    struct fixture *fixture = *state;
+    char expected[1024] = "", line[16];
+
+    for (unsigned i = 0; i < 100; i++) {
+        (void)snprintf(line, sizeof(line), "%u\n", i);
+        write_as(fixture, i % 7 + 1, line);
+        (void)snprintf(expected + strlen(expected), sizeof(expected) - strlen(expected), "%u|", i);
+    }
+    wait_ms(fixture, 100);
+    assert_texts(fixture, expected);
+}
+
+static void test_log_lines_go_on_with_a_shared_buffer(void **state)
+{
+    struct fixture *fixture = *state;
+
+    write_as(fixture, 0, "a\nb");
+    write_as(fixture, 5, "c\nd\n");
+    wait_ms(fixture, 100);
+    assert_texts(fixture, "a|bc|d|");
+}
+
+static void test_log_lines_of_more_threads_than_are_followed(void **state)
+{
+    struct fixture *fixture = *state;
+
+    for (uint32_t writer = 1; writer <= 65; writer++)
+        write_as(fixture, writer, "x");
+    assert_texts(fixture, "x|");
+    assert_int_equal(fixture->last.flags, LOG_EVENT_NO_END);
+    wait_ms(fixture, 2000);
+    assert_int_equal(fixture->count, 65);
+}
+
+static void test_log_lines_keep_a_traceback_whole_among_threads(void **state)
+{
+    struct fixture *fixture = *state;
+
+    write_as(fixture, 1, "Traceback (most recent call last):\n");
+    write_as(fixture, 2, "other\n");
+    write_as(fixture, 1, "  File \"x.py\", line 1, in f\n");
+    write_as(fixture, 2, "other 2\n");
+    write_as(fixture, 1, "ValueError: no\n");
+    wait_ms(fixture, 100);
+    assert_texts(fixture, "other|other 2|Traceback (most recent call last):\n  File \"x.py\", line 1, in f\n"
+                          "ValueError: no|");
+}
+
+static void test_log_lines_of_two_requests_are_two_events(void **state)
+{
+    struct fixture *fixture = *state;
+
+    fixture->log.trace_id[0] = 1;
+    write_text(fixture, "first\n");
+    fixture->log.trace_id[0] = 2;
+    write_text(fixture, "  second\n");
+    assert_texts(fixture, "first|");
+    assert_int_equal(fixture->last.trace_id[0], 1);
+}
+
+static void test_log_lines_mark_a_gap(void **state)
+{
+    struct fixture *fixture = *state;
+
+    write_as(fixture, 1, "begun");
+    write_as(fixture, 2, "too");
+    fixture->log.lost_lines = 3;
+    write_as(fixture, 1, "  after\n");
+    assert_texts(fixture, "too|begun|");
+    assert_int_equal(fixture->last.flags, LOG_EVENT_NO_END);
+    wait_ms(fixture, 100);
+    assert_int_equal(fixture->last.flags, LOG_EVENT_GAP);
+}
+
+static void test_log_lines_of_messages_are_one_event_each(void **state)
+{
+    struct fixture *fixture = *state;
+
+    fixture->log.stream = WIRE_LOG_SYSLOG;
+    fixture->log.flags = WIRE_LOG_WHOLE;
+    fixture->log.severity = 5;
+    write_text(fixture, "error: one\ntwo");
+    write_text(fixture, "  three\n");
+    assert_texts(fixture, "error: one\ntwo|  three|");
+    assert_int_equal(fixture->last.severity, 5);
+    assert_int_equal(fixture->last.flags, 0);
+}
+
+static void test_log_lines_of_a_file_have_its_path(void **state)
+{
+    struct fixture *fixture = *state;
+
+    fixture->log.stream = WIRE_LOG_FILE;
+    assert_true(give(fixture, "/var/log/app.log", "line\n", 5));
+    wait_ms(fixture, 100);
+    assert_texts(fixture, "line|");
+    assert_string_equal(fixture->path, "/var/log/app.log");
+    assert_int_equal(fixture->last.stream, WIRE_LOG_FILE);
+}
+
+static void test_log_lines_cut_a_long_line(void **state)
+{
+    struct fixture *fixture = *state;
+    char *text = malloc(BIG);
+
+    assert_non_null(text);
+    memset(text, 'x', BIG);
+    text[BIG - 1] = '\n';
+    memcpy(text + LOG_EVENT_TEXT_MAX - 1, "\xc3\xa4", 2); /* no character is cut in two */
+    write_long(fixture, text, BIG);
+    write_text(fixture, "next\n");
+    assert_int_equal(fixture->count, 1);
+    assert_int_equal(fixture->last.header.pad, LOG_EVENT_TEXT_MAX - 1);
+    assert_int_equal(fixture->last.left_out, BIG - LOG_EVENT_TEXT_MAX + 1);
+    assert_int_equal(fixture->last.flags, LOG_EVENT_CUT);
+    fixture->length = 0;
+    wait_ms(fixture, 100);
+    assert_texts(fixture, "next|");
+    free(text);
+}
+
+static void test_log_lines_end_where_the_call_was_cut(void **state)
+{
+    struct fixture *fixture = *state;
+
+    fixture->log.left_out = 1000;
+    write_text(fixture, "start of a long line");
+    assert_texts(fixture, "start of a long line|");
+    assert_int_equal(fixture->last.flags, LOG_EVENT_CUT);
+    assert_int_equal(fixture->last.left_out, 1000);
+}
+
+static void test_log_lines_bound_an_event_of_many_lines(void **state)
+{
+    struct fixture *fixture = *state;
+    const char line[] = "  as long as a line of a log often is, and it goes on and on\n";
+
+    for (size_t i = 0; i < BIG; i += sizeof(line) - 1)
+        write_text(fixture, line);
+    assert_int_equal(fixture->count, 1);
+    assert_true(fixture->last.header.pad <= LOG_EVENT_TEXT_MAX);
+    assert_int_equal(fixture->last.flags, 0);
+    write_text(fixture, line);
+    fixture->now_ns += 1999 * MS;
+    write_text(fixture, line);
+    assert_int_equal(fixture->count, 1);
+    wait_ms(fixture, 1);
+    assert_int_equal(fixture->count, 2);
+}
+
+static void test_log_lines_mark_what_is_no_text(void **state)
+{
+    struct fixture *fixture = *state;
+
+    write_text(fixture, "\x1b[31mred\x1b[0m, \xc3\xa4\n");
+    wait_ms(fixture, 100);
+    assert_int_equal(fixture->last.flags, 0);
+    write_text(fixture, "\xff\xfe\n");
+    wait_ms(fixture, 100);
+    assert_int_equal(fixture->last.flags, LOG_EVENT_BINARY);
+    fixture->log.mono_ns++;
+    assert_true(give(fixture, "", "a\0b\n", 4));
+    wait_ms(fixture, 100);
+    assert_int_equal(fixture->last.flags, LOG_EVENT_BINARY);
+    assert_int_equal(fixture->last.header.pad, 3);
+}
+
+static void test_log_lines_refuse_what_makes_no_sense(void **state)
+{
+    struct fixture *fixture = *state;
+    struct log_lines_place place = {0, 1};
+    struct wire_log log = {.stream = WIRE_LOG_STDERR, .path_length = 1};
+
+    assert_false(log_lines_take(fixture->lines, &place, &log, sizeof(log), 0));
+    assert_false(log_lines_take(fixture->lines, &place, &log, sizeof(log) - 1, 0));
+    log = (struct wire_log){0};
+    assert_false(log_lines_take(fixture->lines, &place, &log, sizeof(log), 0));
+}
+
+static void test_log_lines_say_how_severe_they_are(void **state)
+{
+    struct fixture *fixture = *state;
+
+    write_text(fixture, "WARNING: hot\n");
+    write_text(fixture, "thread 'main' panicked at src/main.rs:2:5:\n");
+    assert_int_equal(fixture->last.severity, 5);
+    write_text(fixture, "boom\n");
+    wait_ms(fixture, 100);
+    assert_int_equal(fixture->last.severity, 4);
+    write_text(fixture, "plain\n");
+    wait_ms(fixture, 100);
+    assert_int_equal(fixture->last.severity, 0);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(test_log_lines_##name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(are_put_together_from_pieces),
+        TEST(without_an_end_wait_longer),
+        TEST(of_threads_are_told_apart),
+        TEST(of_threads_stay_in_order),
+        TEST(go_on_with_a_shared_buffer),
+        TEST(of_more_threads_than_are_followed),
+        TEST(keep_a_traceback_whole_among_threads),
+        TEST(of_two_requests_are_two_events),
+        TEST(mark_a_gap),
+        TEST(of_messages_are_one_event_each),
+        TEST(of_a_file_have_its_path),
+        TEST(cut_a_long_line),
+        TEST(end_where_the_call_was_cut),
+        TEST(bound_an_event_of_many_lines),
+        TEST(mark_what_is_no_text),
+        TEST(refuse_what_makes_no_sense),
+        TEST(say_how_severe_they_are),
+    };
+#undef TEST
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
