@@ -186,22 +186,40 @@ static unsigned words_of(struct config *read, size_t row)
     return found;
 }
 
-/* Does anybody want logs? Rollbar gets the tracebacks that are found in them. */
-static bool has_log_destination(struct config *read)
+static bool goes_to_cloudwatch(const struct config *read)
 {
-    bool tracebacks = !read->tracebacks || boolean(read, CONFIG_SPANSHIM_TRACEBACKS);
-    bool by_exporter = words_of(read, CONFIG_OTEL_LOGS_EXPORTER) != 0 && !is_word(read->logs_exporters, "none");
-
-    return by_exporter || read->cloudwatch_log_group || has_word(read->more_exporters, "cloudwatch") ||
-           (read->rollbar_access_token && tracebacks);
+    return read->cloudwatch_log_group || has_word(read->more_exporters, "cloudwatch") ||
+           has_word(read->logs_exporters, "cloudwatch");
 }
 
+/* Do logs go anywhere as they are? */
+static bool has_log_destination(struct config *read)
+{
+    bool by_exporter = words_of(read, CONFIG_OTEL_LOGS_EXPORTER) != 0 && !is_word(read->logs_exporters, "none");
+
+    return by_exporter || goes_to_cloudwatch(read);
+}
+
+static void settle_request_lines(struct config *read)
+{
+    enum request_lines form = (enum request_lines)choose(read, CONFIG_SPANSHIM_REQUEST_LINES);
+
+    bool is_set = read->request_lines && !(read->bad & UINT64_C(1) << CONFIG_SPANSHIM_REQUEST_LINES);
+
+    if (!is_set && goes_to_cloudwatch(read))
+        form = REQUEST_LINES_SHORT;
+    if (has_log_destination(read))
+        read->request_line_form = form;
+}
+
+/* Rollbar gets the tracebacks that are found in logs. */
 static void settle_logs(struct config *read)
 {
+    bool tracebacks = !read->tracebacks || boolean(read, CONFIG_SPANSHIM_TRACEBACKS);
     unsigned words = words_of(read, CONFIG_SPANSHIM_LOGS);
 
     path_globs(read, CONFIG_SPANSHIM_LOG_FILES, &read->taken_log_files);
-    if (has_log_destination(read))
+    if (has_log_destination(read) || (read->rollbar_access_token && tracebacks))
         read->log_sources = words ? words & APPLOG_ALL : APPLOG_STDERR;
     else
         read->taken_log_files.count = 0;
@@ -262,6 +280,7 @@ void config_settle(struct config *read)
     read->off |= boolean(read, CONFIG_OTEL_SDK_DISABLED);
     settle_sampler(read);
     settle_logs(read);
+    settle_request_lines(read);
     settle_xray(read);
     settle_propagators(read);
     settle_response_lines(read);

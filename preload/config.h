@@ -34,6 +34,9 @@ enum xray_mode {
 /* SPANSHIM_CLIENT. Zero is the default. */
 enum client_mode { CLIENT_ON, CLIENT_SPANS, CLIENT_OFF };
 
+/* SPANSHIM_REQUEST_LINES. Zero is the default. */
+enum request_lines { REQUEST_LINES_OFF, REQUEST_LINES_SHORT, REQUEST_LINES_COMBINED, REQUEST_LINES_JSON };
+
 struct config {
     /* The texts of config.def's rows; NULL when unset or empty. Borrowed from the entries: the shim's are in facts.h's
      * copy of the environment and live as long as the process. */
@@ -62,7 +65,8 @@ struct config {
     uint32_t crash_timeout_ms;
     unsigned log_sources;             /* enum applog_source; 0 while logs go nowhere */
     struct glob_list taken_log_files; /* empty likewise */
-    bool off;                         /* hooks only forward */
+    enum request_lines request_line_form;
+    bool off; /* hooks only forward */
 
     const char *values[CONFIG_ROW_COUNT]; /* as they were given, by row; NULL: not given, or empty */
     uint64_t bad;                         /* a bit for each row whose value makes no sense */

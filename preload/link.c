@@ -379,7 +379,8 @@ bool link_wants(enum wire_want what)
         return false;
     /* acquire; pairs with the agent's store of the version, which comes after its wishes. Until then the settings tell
      * what it will want. */
-    if (atomic_load_explicit(&control->version, memory_order_acquire) == 0 && config.request_log)
+    bool takes_all = config.request_log || config.request_line_form != REQUEST_LINES_OFF;
+    if (atomic_load_explicit(&control->version, memory_order_acquire) == 0 && takes_all)
         return what == WIRE_WANT_UNSAMPLED;
     return atomic_load_explicit(&control->wanted, memory_order_relaxed) & what;
 }

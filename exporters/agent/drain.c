@@ -5,6 +5,7 @@
 #include "exporters/agent/log_lines.h"
 #include "exporters/agent/process.h"
 #include "exporters/agent/recent.h"
+#include "exporters/agent/request_event.h"
 #include "exporters/agent/source.h"
 #include "exporters/encode/buffer.h"
 #include "preload/wire.h"
@@ -52,11 +53,24 @@ static void append(struct source_lane *state, enum signal signal, uint64_t posit
         state->process->journal_end[signal] = outlet->journal_end;
 }
 
+/* A request that was served is a line among the logs, too, if it is to be. */
+static void append_line(struct source_lane *state, uint64_t position, uint32_t cells, const struct drain_record *record)
+{
+    static struct buffer entry; /* loop only */
+
+    entry.length = 0;
+    if (request_event_append(&entry, state->process, &record->header, state->source->request_lines) > 0)
+        append(state, SIGNAL_LOGS, position, cells, entry.bytes, entry.length);
+}
+
 void drain_append(struct source *source, uint32_t lane, uint64_t position, uint32_t cells,
                   const struct drain_record *record)
 {
-    append(&source->lanes[lane], SIGNAL_TRACES, position, cells, record,
-           sizeof(record->header) + record->header.length);
+    struct source_lane *state = &source->lanes[lane];
+
+    append(state, SIGNAL_TRACES, position, cells, record, sizeof(record->header) + record->header.length);
+    if (state->process && source->request_lines != REQUEST_LINES_OFF)
+        append_line(state, position, cells, record);
 }
 
 /* Copy one ready cell's payload behind what is there. The cell is read once: its owner may change it meanwhile. How

@@ -22,6 +22,7 @@
 #include "exporters/agent/xray_place.h"
 #include "exporters/agent/xray_sampling.h"
 #include "exporters/agent/zone.h"
+#include "preload/config.h"
 #include "preload/wire.h"
 
 #include <errno.h>
@@ -301,6 +302,8 @@ static void connect_source(struct source *source)
                      source->executable, strerror(errno));
         outlet->journal = outlet->destinations ? destinations_journal(outlet->destinations) : NULL;
     }
+    if (source->outlets[SIGNAL_LOGS].journal)
+        source->request_lines = source->settings->request_lines;
     if (source->resumed)
         drain_resume(source);
 }
@@ -317,6 +320,8 @@ static void start_source(struct source *source)
             xray_sampling_add(source);
         atomic_store(&source->control->crash_wanted, source->crash_offset && crash_desk_can_read());
         unsigned wanted = traces ? destinations_wants(traces) : 0;
+        if (source->request_lines != REQUEST_LINES_OFF)
+            wanted |= WIRE_WANT_UNSAMPLED;
         source->wants_unsampled = wanted & WIRE_WANT_UNSAMPLED;
         atomic_store(&source->control->wanted, wanted);
         atomic_store(&source->control->version, WIRE_VERSION);

@@ -451,6 +451,7 @@ struct settings *settings_new(const char *const *entries, size_t entry_count, co
     settings->refs = 1;
     read_shim(entries, entry_count, &shim);
     settings->xray_mode = shim.xray_mode;
+    settings->request_lines = shim.request_line_form;
     struct reading reading = {.settings = settings, .working_directory = working_directory};
     read_initial(&reading);
     read_entries(&reading, entries, entry_count);

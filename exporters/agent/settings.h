@@ -60,6 +60,7 @@ struct settings {
     bool otlp_is_signed;                    /* with credentials of AWS */
     char otlp_region[SETTINGS_REGION_SIZE]; /* for that, as the URL says it; empty: it doesn't */
     char *rollbar_url;                      /* where items are posted */
+    int request_lines;                      /* enum request_lines (preload/config.h), as the shim has it */
     int xray_mode;                          /* enum xray_mode (preload/config.h), as the shim has it */
     uint16_t secrets_mark;                /* of a hash of the receivers' URLs and of all secrets: tells sets apart that
                                              send to the same place with different tokens; too little to tell more */

@@ -98,6 +98,7 @@ struct source {
     struct zone *zone;  /* its programs' time zone; NULL: UTC */
     json_t *xray_place; /* what X-Ray is told of where it runs; NULL: nothing */
     struct source_outlet outlets[SIGNAL_COUNT];
+    int request_lines;            /* enum request_lines; off where logs go nowhere */
     bool wants_unsampled;         /* the shim is asked for requests that nobody samples, too */
     uint32_t in_progress_ms;      /* a request that takes longer is told of while it is open; 0: none is */
     uint64_t in_progress_seen_ns; /* when such requests were looked for last; 0: not yet */

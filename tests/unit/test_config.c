@@ -121,6 +121,7 @@ static const struct {
     {CONFIG_SPANSHIM_EXPORTERS, "rollbar, CloudWatch", DEFAULT " logs=2", NULL},
     {CONFIG_ROLLBAR_ACCESS_TOKEN, "t0ken", DEFAULT " logs=2", NULL},
     {CONFIG_SPANSHIM_TRACEBACKS, "false", DEFAULT, "0"},
+    {CONFIG_SPANSHIM_REQUEST_LINES, "combined", DEFAULT, "short"}, /* logs go nowhere */
 };
 enum { CASE_COUNT = sizeof(cases) / sizeof(cases[0]) };
 
@@ -210,6 +211,33 @@ static void test_config_takes_the_logs_that_somebody_wants(void **state)
     struct config unwanted = READ("SPANSHIM_LOGS=stdout", "SPANSHIM_LOG_FILES=/a/*,/b");
     assert_int_equal(wanted.taken_log_files.count, 2);
     assert_int_equal(unwanted.taken_log_files.count, 0);
+}
+
+static void test_config_puts_requests_among_logs_that_go_somewhere(void **state)
+{
+    static const struct {
+        const char *destination, *lines;
+        enum request_lines form;
+    } rows[] = {
+        {"OTEL_LOGS_EXPORTER=otlp", "SPANSHIM_REQUEST_LINES=", REQUEST_LINES_OFF},
+        {"OTEL_LOGS_EXPORTER=otlp", "SPANSHIM_REQUEST_LINES=line", REQUEST_LINES_SHORT},
+        {"OTEL_LOGS_EXPORTER=otlp,cloudwatch", "SPANSHIM_REQUEST_LINES=", REQUEST_LINES_SHORT},
+        {"OTEL_LOGS_EXPORTER=none", "SPANSHIM_REQUEST_LINES=line", REQUEST_LINES_OFF},
+        {"ROLLBAR_ACCESS_TOKEN=t0ken", "SPANSHIM_REQUEST_LINES=line", REQUEST_LINES_OFF},
+        {"SPANSHIM_CLOUDWATCH_LOG_GROUP=g", "SPANSHIM_REQUEST_LINES=", REQUEST_LINES_SHORT},
+        {"SPANSHIM_CLOUDWATCH_LOG_GROUP=g", "SPANSHIM_REQUEST_LINES=short", REQUEST_LINES_SHORT},
+        {"SPANSHIM_CLOUDWATCH_LOG_GROUP=g", "SPANSHIM_REQUEST_LINES=Off", REQUEST_LINES_OFF},
+        {"SPANSHIM_CLOUDWATCH_LOG_GROUP=g", "SPANSHIM_REQUEST_LINES=combined", REQUEST_LINES_COMBINED},
+        {"SPANSHIM_EXPORTERS=cloudwatch", "SPANSHIM_REQUEST_LINES=json", REQUEST_LINES_JSON},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct config read = READ(rows[i].destination, rows[i].lines);
+
+        print_message("%s %s\n", rows[i].destination, rows[i].lines);
+        assert_int_equal(read.request_line_form, rows[i].form);
+    }
 }
 
 static void test_config_reads_ratios(void **state)
@@ -307,6 +335,7 @@ int main(void)
         cmocka_unit_test(test_config_reads_each_row),
         cmocka_unit_test(test_config_knows_whether_traces_go_to_xray),
         cmocka_unit_test(test_config_takes_the_logs_that_somebody_wants),
+        cmocka_unit_test(test_config_puts_requests_among_logs_that_go_somewhere),
         cmocka_unit_test(test_config_reads_ratios),
         cmocka_unit_test(test_config_first_of_a_name_counts),
         cmocka_unit_test(test_config_takes_whole_names_only),

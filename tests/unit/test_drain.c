@@ -2,7 +2,10 @@
 #include "exporters/agent/drain.h"
 
 #include "exporters/agent/journal.h"
+#include "exporters/agent/process.h"
+#include "exporters/agent/recent.h"
 #include "exporters/agent/source.h"
+#include "preload/config.h"
 #include "tests/support/wire_writer.h"
 
 #include <setjmp.h>
@@ -108,6 +111,39 @@ static void test_drain_steps_over_an_early_shims_diagnostics(void **state)
     assert_empty(fixture);
     assert_int_equal(fixture->source.counts->taken_count, 1);
     assert_int_equal(fixture->source.counts->corrupt_count, 0);
+}
+
+/* A request is a span for one journal, a line for the other. */
+static void test_drain_puts_requests_among_the_logs(void **state)
+{
+    struct process process = {.pid = PID};
+    struct fixture *fixture = *state;
+    struct source *source = &fixture->source;
+    struct journal_entry entry;
+    struct journal *logs;
+    int memfd;
+
+    assert_int_equal(journal_create(1 << 16, &memfd), 0);
+    assert_int_equal(journal_open(memfd, &logs), 0);
+    journal_set_consumers(logs, 1);
+    source->outlets[SIGNAL_LOGS].journal = logs;
+    source->lanes[0].process = &process;
+    assert_true(write_number(fixture, 1, 0, NULL));
+    assert_true(drain_lane(source, 0, 0) > 0);
+    assert_int_equal(journal_depth(logs, 0), 0);
+    source->request_lines = REQUEST_LINES_SHORT;
+    assert_true(write_number(fixture, 2, 0, NULL));
+    assert_true(drain_lane(source, 0, 0) > 0);
+    assert_int_equal(journal_depth(logs, 0), 1);
+    assert_true(journal_read(logs, 0, &entry));
+    assert_int_equal(((const struct wire_record *)entry.record)->type, WIRE_RECORD_LOG);
+    assert_int_equal(process.journal_end[SIGNAL_LOGS], entry.next);
+    assert_int_equal(next_number(fixture), 1);
+    assert_int_equal(next_number(fixture), 2);
+    source->lanes[0].process = NULL;
+    free(process.recent);
+    journal_close(logs);
+    close(memfd);
 }
 
 static void test_drain_takes_records_of_any_length(void **state)
@@ -429,6 +465,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_drain_takes_records_of_any_length),
+        TEST(test_drain_puts_requests_among_the_logs),
         TEST(test_drain_steps_over_an_early_shims_diagnostics),
         TEST(test_drain_makes_room_in_a_full_lane),
         TEST(test_drain_waits_for_a_writer_that_lives),
