@@ -59,8 +59,10 @@ static void append_line(struct source_lane *state, uint64_t position, uint32_t c
     static struct buffer entry; /* loop only */
 
     entry.length = 0;
-    if (request_event_append(&entry, state->process, &record->header, state->source->request_lines) > 0)
-        append(state, SIGNAL_LOGS, position, cells, entry.bytes, entry.length);
+    if (request_event_append(&entry, state->process, &record->header, state->source->request_lines) <= 0)
+        return;
+    state->source->counts->log_event_count++;
+    append(state, SIGNAL_LOGS, position, cells, entry.bytes, entry.length);
 }
 
 void drain_append(struct source *source, uint32_t lane, uint64_t position, uint32_t cells,

@@ -52,6 +52,8 @@ static const char *stream_name(const struct log_event_record *record)
         return "stderr";
     case WIRE_LOG_SYSLOG:
         return "syslog";
+    case LOG_EVENT_STREAM_REQUEST:
+        return "request";
     default:
         return "file";
     }

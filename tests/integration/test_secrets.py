@@ -9,13 +9,14 @@ from pathlib import Path
 import processes
 import servers
 from aws_sink import AwsSink
+from cloudwatch_sink import CloudWatchSink
 from harness import BARE, ShimTest, Traffic
 from http_client import request_bytes
 from processes import wait_until
 
 # Each marker stands where a secret would; all differ, so that a find names its origin.
 QUERY = ("token", "api_key", "password", "X-Amz-Signature", "sig", "access_token", "Secret", "AWSAccessKeyId")
-HEADERS = ("Authorization", "Cookie", "Proxy-Authorization", "X-Api-Key", "X-Honeycomb-Team", "Referer", "X-Csrf-Token")
+HEADERS = ("Authorization", "Cookie", "Proxy-Authorization", "X-Api-Key", "X-Honeycomb-Team", "X-Csrf-Token")
 CREDENTIALS = ("Authorization", "Proxy-Authorization", "Cookie", "Cookie2", "Set-Cookie", "X-Api-Key", "X-Auth-Request",
                "X-Access-Token", "X-Vault-Token", "X-Client-Secret", "X-Amz-Security-Token", "X-Csrf-Token",
                "X-Hub-Signature-256", "X-Password", "X-Session-Id", "X-Goog-Iap-Jwt-Assertion")
@@ -70,6 +71,7 @@ class SecretsTest(ShimTest):
     def _request(path, method="GET", userinfo=""):
         query = "&".join(f"{name}={marker('q-' + name)}" for name in QUERY) + "&page=2"
         fields = [(name, f"Bearer {marker('h-' + name)}") for name in HEADERS]
+        fields.append(("Referer", f"http://user:{marker('referer')}@shop/cart?token={marker('referer-query')}"))
         target = f"{path}?{query}"
         if userinfo:
             target = f"http://user:{userinfo}@localhost{target}"
@@ -77,7 +79,7 @@ class SecretsTest(ShimTest):
 
     def _secrets(self):
         return [marker("q-" + name) for name in QUERY] + [marker("h-" + name) for name in HEADERS] + \
-            [marker("userinfo"), marker("body")]
+            [marker("userinfo"), marker("body"), marker("referer"), marker("referer-query")]
 
     def _converse(self, traffic):
         """Requests that end, and one that stays open: its slot is in the ring."""
@@ -113,6 +115,21 @@ class SecretsTest(ShimTest):
         self._look_everywhere_else(pids, secrets + [CONFIGURED])
         self.assertIn("page=2", self.sink.spans[0]["attributes"]["url.query"])
         waiting.close()
+
+    def test_request_lines(self):
+        """Nor are they in a request's line among the logs, in any form, whatever headers the user asks for."""
+        logs = CloudWatchSink()
+        self.addCleanup(logs.close)
+        for form in ("line", "combined", "json"):
+            env = self.spanshim.env(**logs.env("/hush"), SPANSHIM_REQUEST_LINES=form, SPANSHIM_REQUEST_HEADERS="*", SPANSHIM_LOGS="none",
+                                    SPANSHIM_USER_HEADER="X-User", OTEL_BSP_SCHEDULE_DELAY=50)
+            _, port = servers.httpd(self, "--threads", env=env)
+            count = len(logs.events)
+            self._converse(Traffic(port)).close()
+            messages = "\n".join(event["message"] for event in logs.wait_for(count + 5)[count:])
+            self.assertEqual([], [secret for secret in self._secrets() if secret in messages], form)
+            self.assertIn("token=REDACTED", messages)
+            self.assertIn("page=2", messages)
 
     def _look_everywhere_else(self, pids, secrets):
         places = {"log": self.spanshim.log(), "spans": repr(self.sink.spans), "status": repr(self.spanshim.status()),
