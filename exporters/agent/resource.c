@@ -81,6 +81,14 @@ static bool is_wanted(const struct settings *settings, const char *detector)
     return is_in_list(settings->resource_detectors, "all") || is_in_list(settings->resource_detectors, detector);
 }
 
+/* The group that its logs go to: X-Ray's console shows a trace's logs by it. */
+static void add_log_group(struct resource *resource, const struct settings *settings)
+{
+    for (size_t i = 0; i < settings->log_exporter_count; i++)
+        if (strcmp(settings->log_exporters[i], "cloudwatch") == 0)
+            resource_add(resource, "aws.log.group.names", settings->cloudwatch_group);
+}
+
 /* Ours cannot be changed; the user's own come before what is found out, so that they win. */
 static void add_attributes(struct resource *resource, const struct resource_facts *facts,
                            const struct settings *settings)
@@ -95,6 +103,7 @@ static void add_attributes(struct resource *resource, const struct resource_fact
     resource_add(resource, "telemetry.distro.version", SPANSHIM_VERSION);
     for (size_t i = 0; i < own->count; i++)
         resource_add(resource, own->pairs[i].name, own->pairs[i].value);
+    add_log_group(resource, settings);
     for (size_t i = 0; i < sizeof(detectors) / sizeof(detectors[0]); i++)
         if (is_wanted(settings, detectors[i].name))
             detectors[i].detect(resource, facts);

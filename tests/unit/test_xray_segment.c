@@ -452,6 +452,8 @@ static void test_xray_segment_names_its_log_groups(void **state)
         const char *variable, *expected;
     } cases[] = {
         {"OTEL_RESOURCE_ATTRIBUTES=a=b", NULL},
+        {"SPANSHIM_CLOUDWATCH_LOG_GROUP=/shop/backend", "[{'log_group': '/shop/backend'}]"},
+        {"SPANSHIM_CLOUDWATCH_LOG_GROUP=no group", NULL},
         {"OTEL_RESOURCE_ATTRIBUTES=aws.log.group.names=/app/one", "[{'log_group': '/app/one'}]"},
         {"OTEL_RESOURCE_ATTRIBUTES=aws.log.group.names=/app/one%3B%20/app/two%2C", "[{'log_group': '/app/one'},"
                                                                                    " {'log_group': '/app/two'}]"},
