@@ -443,7 +443,6 @@ struct wire_log {
     uint8_t severity;    /* of syslog's, plus one; 0: unknown */
     uint8_t path_length; /* of a file's path (its end, where it is longer), which stands in front of the bytes */
     uint32_t writer;     /* a number for the thread; 0: a buffer that threads share */
-    uint8_t bytes[];
 };
 static_assert(sizeof(struct wire_log) == 48, "wire_log");
 

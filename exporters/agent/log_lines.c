@@ -253,7 +253,7 @@ static struct writer *find_writer(struct log_lines *lines, const struct wire_log
         writer->stream = log->stream;
         writer->number = log->writer;
     }
-    memcpy(writer->path, log->bytes, log->path_length);
+    memcpy(writer->path, log + 1, log->path_length);
     writer->path_length = log->path_length;
     writer->next = lines->writers;
     lines->writers = writer;
@@ -346,7 +346,7 @@ bool log_lines_take(struct log_lines *lines, const struct log_lines_place *place
     writer->line_place = *place;
     writer->touched_ns = now_ns;
     take_parts(lines, writer, log,
-               (struct slice){(const char *)log->bytes + log->path_length, length - sizeof(*log) - log->path_length});
+               (struct slice){(const char *)(log + 1) + log->path_length, length - sizeof(*log) - log->path_length});
     if (!(log->flags & WIRE_LOG_CONTINUES))
         end_call(lines, writer, log);
     return true;
