@@ -136,11 +136,11 @@ static enum log_join kind_of(struct slice line)
 {
     if (line.length == 0)
         return LOG_JOIN_PLAIN;
-    if (ends(line, python_header))
-        return LOG_JOIN_PYTHON;
+    if (ends(line, python_header)) /* of a group of exceptions all lines are indented */
+        return is_indented(line) ? LOG_JOIN_PYTHON_END : LOG_JOIN_PYTHON;
     if (starts(line, "Exception in thread ") || starts(line, "Exception ignored in"))
         return LOG_JOIN_THREAD;
-    if (starts(line, "thread '") && contains(line, "' panicked at "))
+    if (starts(line, "thread '") && contains(line, " panicked at "))
         return rust_start(line);
     if (starts(line, "Stack trace:") || contains(line, "PHP Fatal error: "))
         return LOG_JOIN_PHP;
@@ -201,6 +201,8 @@ static bool takes_own(enum log_join *join, struct slice line)
         return line.length == 0 || is_go_line(line);
     case LOG_JOIN_RUBY:
         return line.length == 0 || (is_ruby_place(line) && ends(line, "'"));
+    case LOG_JOIN_RUBY_FRAMES:
+        return is_ruby_place(line);
     case LOG_JOIN_NODE:
         if (starts(line, "Node.js v"))
             *join = LOG_JOIN_CLOSED;
@@ -237,15 +239,24 @@ static bool is_beginning(struct slice line)
     return line.length == 0 || line.bytes[0] == '{' || log_severity_of(line) != 0;
 }
 
+/* All do, but Python's exception groups begin with a blank, too. */
+static bool takes_indented(enum log_join *join, struct slice line, bool is_same_call)
+{
+    if (ends(line, python_header) && *join == LOG_JOIN_PLAIN && !is_same_call)
+        return false;
+    if (*join == LOG_JOIN_PLAIN)
+        *join = LOG_JOIN_BLOCK;
+    if (*join == LOG_JOIN_RUBY)
+        *join = LOG_JOIN_RUBY_FRAMES;
+    return true;
+}
+
 bool log_join_takes(enum log_join *join, struct slice line, bool is_same_call)
 {
     if (*join == LOG_JOIN_CLOSED)
         return false;
-    if (is_indented(line)) {
-        if (*join == LOG_JOIN_PLAIN)
-            *join = LOG_JOIN_BLOCK;
-        return true;
-    }
+    if (is_indented(line))
+        return takes_indented(join, line, is_same_call);
     if (takes_own(join, line))
         return true;
     if (starts(line, "Caused by: ")) {

@@ -18,8 +18,9 @@ enum log_join {
     LOG_JOIN_PYTHON,     /* frames; the exception follows */
     LOG_JOIN_PYTHON_END, /* the exception was there */
     LOG_JOIN_GO,
-    LOG_JOIN_RUBY,
-    LOG_JOIN_NODE, /* the place and line of source of an error, which follows */
+    LOG_JOIN_RUBY,        /* an error's first line */
+    LOG_JOIN_RUBY_FRAMES, /* and its frames; its cause follows */
+    LOG_JOIN_NODE,        /* the place and line of source of an error, which follows */
     LOG_JOIN_PHP,
     LOG_JOIN_RUST,      /* the panic's message follows */
     LOG_JOIN_RUST_END,  /* it was there */

@@ -31,7 +31,8 @@ struct writer {
     struct log_event_record event;                  /* of the event's first line; whatever, when there is none */
     struct log_event_record line;                   /* of the line */
     enum log_join join;                             /* what the event is */
-    uint64_t call_ns;                               /* of the call that wrote the event's last line */
+    uint64_t call_ns;                               /* of the latest call */
+    uint64_t event_call_ns;                         /* of the call that wrote the end of the event */
     struct log_lines_place event_place, line_place; /* of their last pieces */
     uint64_t begun_ns, touched_ns;                  /* the event was begun, the text was added to: when */
 };
@@ -132,14 +133,12 @@ static bool is_same_request(const struct writer *writer)
 static bool belongs(struct writer *writer)
 {
     return has_event(writer) && !(writer->line.flags & LOG_EVENT_GAP) && is_same_request(writer) &&
-           log_join_takes(&writer->join, line_of(writer), writer->line.mono_ns == writer->call_ns);
+           log_join_takes(&writer->join, line_of(writer), writer->line.mono_ns == writer->event_call_ns);
 }
 
 /* The line is at its end. */
 static void end_line(struct log_lines *lines, struct writer *writer, uint64_t now_ns)
 {
-    uint64_t call_ns = writer->line.mono_ns;
-
     if (belongs(writer)) {
         writer->event.flags |= writer->line.flags;
         writer->event.left_out += writer->line.left_out;
@@ -152,7 +151,7 @@ static void end_line(struct log_lines *lines, struct writer *writer, uint64_t no
     }
     writer->line_start = writer->text.length;
     writer->event_place = writer->line_place;
-    writer->call_ns = call_ns;
+    writer->event_call_ns = writer->call_ns;
 }
 
 /* Whatever there is, is all there will be. */
@@ -345,6 +344,7 @@ bool log_lines_take(struct log_lines *lines, const struct log_lines_place *place
         finish(lines, writer);
     writer->line_place = *place;
     writer->touched_ns = now_ns;
+    writer->call_ns = log->mono_ns;
     take_parts(lines, writer, log,
                (struct slice){(const char *)(log + 1) + log->path_length, length - sizeof(*log) - log->path_length});
     if (!(log->flags & WIRE_LOG_CONTINUES))

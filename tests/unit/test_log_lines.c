@@ -216,6 +216,19 @@ static void test_log_lines_keep_a_traceback_whole_among_threads(void **state)
                           "ValueError: no|");
 }
 
+static void test_log_lines_of_a_message_stay_with_the_traceback(void **state)
+{
+    struct fixture *fixture = *state;
+
+    write_text(fixture, "Traceback (most recent call last):\n");
+    write_text(fixture, "  File \"x.py\", line 1, in f\n");
+    write_text(fixture, "ValueError: ");
+    write_text(fixture, "one\ntwo");
+    write_text(fixture, "\n");
+    write_text(fixture, "next\n");
+    assert_texts(fixture, "Traceback (most recent call last):\n  File \"x.py\", line 1, in f\nValueError: one\ntwo|");
+}
+
 static void test_log_lines_of_two_requests_are_two_events(void **state)
 {
     struct fixture *fixture = *state;
@@ -373,6 +386,7 @@ int main(void)
         TEST(go_on_with_a_shared_buffer),
         TEST(of_more_threads_than_are_followed),
         TEST(keep_a_traceback_whole_among_threads),
+        TEST(of_a_message_stay_with_the_traceback),
         TEST(of_two_requests_are_two_events),
         TEST(mark_a_gap),
         TEST(of_messages_are_one_event_each),
