@@ -306,13 +306,25 @@ static bool cell_begin(struct wire_cell *cell, uint64_t position, uint32_t cell_
                                                    memory_order_relaxed);
 }
 
+/* The start of a record's first cell. */
+struct head {
+    struct slice fixed, more;
+};
+
+static inline void head_copy(uint8_t *to, const struct head *head)
+{
+    slice_copy(to, head->fixed.bytes, head->fixed.length);
+    if (head->more.length > 0)
+        slice_copy(to + head->fixed.length, head->more.bytes, head->more.length);
+}
+
 /* Copy into the cells from `position` on, all but the first one made visible. Returns the number of cells begun. */
-static uint32_t cells_fill(struct wire_cell *cells, uint32_t cell_count, uint64_t position, const struct slice *head,
+static uint32_t cells_fill(struct wire_cell *cells, uint32_t cell_count, uint64_t position, const struct head *head,
                            const char *bytes, size_t left, uint32_t parts)
 {
     for (uint32_t part = 0; part < parts; part++) {
         struct wire_cell *cell = &cells[(position + part) & (cell_count - 1)];
-        size_t skip = part == 0 ? head->length : 0;
+        size_t skip = part == 0 ? head->fixed.length + head->more.length : 0;
         size_t take = left < WIRE_CELL_PAYLOAD - skip ? left : WIRE_CELL_PAYLOAD - skip;
 
         if (!cell_begin(cell, position + part, cell_count))
@@ -321,7 +333,7 @@ static uint32_t cells_fill(struct wire_cell *cells, uint32_t cell_count, uint64_
         cell->parts = (uint8_t)parts;
         cell->length = (uint16_t)(skip + take);
         if (part == 0)
-            slice_copy(cell->payload, head->bytes, head->length);
+            head_copy(cell->payload, head);
         slice_copy(cell->payload + skip, bytes, take);
         bytes += take;
         left -= take;
@@ -334,14 +346,15 @@ static uint32_t cells_fill(struct wire_cell *cells, uint32_t cell_count, uint64_
 
 enum put { PUT_DONE, PUT_NOWHERE, PUT_FULL, PUT_LOST };
 
-/* A record: `head`, the start of its first cell, and what comes after it. It leaves one of so many cells free; 0: none.
+/* A record: its head, and what comes after it. It leaves one of so many cells free; 0: none.
  */
-__attribute__((always_inline)) static inline enum put put(const struct slice *head, const void *bytes, size_t length,
+__attribute__((always_inline)) static inline enum put put(const struct head *head, const void *bytes, size_t length,
                                                           struct wire_slot *slot, uint32_t spared)
 {
     struct wire_lane *lane = own_lane();
     struct wire_ring *ring = ring_current();
-    uint32_t parts = (uint32_t)((head->length + length + WIRE_CELL_PAYLOAD - 1) / WIRE_CELL_PAYLOAD);
+    uint32_t parts =
+        (uint32_t)((head->fixed.length + head->more.length + length + WIRE_CELL_PAYLOAD - 1) / WIRE_CELL_PAYLOAD);
     uint64_t position;
 
     if (!lane || parts > WIRE_RECORD_CELLS_MAX)
@@ -371,7 +384,7 @@ __attribute__((always_inline)) static inline enum put put(const struct slice *he
 bool ring_write(enum wire_record_type type, const void *bytes, size_t length, struct wire_slot *slot)
 {
     const struct wire_record record = {.type = (uint16_t)type, .length = (uint16_t)length};
-    enum put result = put(&(struct slice){(const char *)&record, sizeof(record)}, bytes, length, slot, 0);
+    enum put result = put(&(struct head){.fixed = {(const char *)&record, sizeof(record)}}, bytes, length, slot, 0);
 
     if (result >= PUT_FULL)
         ring_drop(result == PUT_FULL ? WIRE_DROP_RING_FULL : WIRE_DROP_CELL_LOST);
@@ -386,14 +399,10 @@ bool ring_write_log(const struct wire_log *log, const char *path, const void *by
     struct {
         struct wire_record record;
         struct wire_log log;
-        char path[WIRE_LOG_PATH_MAX];
-    } head = {.record = {.type = WIRE_RECORD_LOG}, .log = *log};
+    } fixed = {{.type = WIRE_RECORD_LOG, .length = (uint16_t)(sizeof(*log) + log->path_length + length)}, *log};
+    const struct head head = {{(const char *)&fixed, sizeof(fixed)}, {path, log->path_length}};
 
-    head.record.length = (uint16_t)(sizeof(*log) + log->path_length + length);
-    if (log->path_length > 0)
-        memcpy(head.path, path, log->path_length);
-    return put(&(struct slice){(const char *)&head, offsetof(__typeof__(head), path) + log->path_length}, bytes, length,
-               NULL, LOG_SPARES) == PUT_DONE;
+    return put(&head, bytes, length, NULL, LOG_SPARES) == PUT_DONE;
 }
 
 void ring_prepare(size_t length)
