@@ -190,6 +190,14 @@ void xray_ledger_reported(struct xray_ledger *ledger, bool is_taken)
     }
 }
 
+/* The moment by CLOCK_MONOTONIC; 0: before the machine was started. */
+static uint64_t mono_of(double unix_s, int64_t wall_offset_ns)
+{
+    int64_t mono_ns = (int64_t)unix_s * (int64_t)second_ns - wall_offset_ns;
+
+    return mono_ns > 0 ? (uint64_t)mono_ns : 0;
+}
+
 /* X-Ray's Interval, in rounds. */
 static uint32_t rounds_of(double interval_s)
 {
@@ -216,7 +224,7 @@ void xray_ledger_take_target(struct xray_ledger *ledger, const json_t *target, i
     if (json_is_number(quota) && json_number_value(quota) >= 0 && json_number_value(quota) <= INT32_MAX)
         account->quota = (uint32_t)json_number_value(quota);
     if (json_is_number(until) && json_number_value(until) > 0 && json_number_value(until) < (double)UINT32_MAX)
-        account->quota_until_ns = (uint64_t)((int64_t)json_number_value(until) * (int64_t)second_ns - wall_offset_ns);
+        account->quota_until_ns = mono_of(json_number_value(until), wall_offset_ns);
     if (json_is_number(interval)) {
         account->interval_rounds = rounds_of(json_number_value(interval));
         account->rounds_left = account->interval_rounds;

@@ -22,8 +22,8 @@
 #define NS_PER_S UINT64_C(1000000000)
 
 /* Rules are loaded every five minutes, and count for an hour after the last success; a poller that nobody uses is kept
- * while there are few. */
-enum { RULES_S = 300, FRESH_S = 3600, RETRY_S = 10, IDLE_MAX = 8, PAGES_MAX = 20 };
+ * while there are few. An account has 25 rules, unless it has asked X-Ray for more. */
+enum { RULES_S = 300, FRESH_S = 3600, RETRY_S = 10, IDLE_MAX = 8, PAGES_MAX = 20, RULES_MAX = 1000 };
 static const uint64_t rules_jitter_ns = 5 * NS_PER_S;
 static const uint64_t round_jitter_ns = NS_PER_S / 10;
 
@@ -202,7 +202,7 @@ static void take_rules(struct xray_poller *poller)
         xray_ledger_reload(&member->ledger);
 }
 
-/* A record that makes no sense is passed over, as X-Ray's SDKs do. */
+/* A record that makes no sense is passed over, as X-Ray's SDKs do; so are those that are too many. */
 static bool append_page(struct xray_poller *poller, const json_t *answer)
 {
     const json_t *records = json_object_get(answer, "SamplingRuleRecords");
@@ -216,7 +216,8 @@ static bool append_page(struct xray_poller *poller, const json_t *answer)
     }
     json_array_foreach(records, i, record)
     {
-        int r = xray_rules_append_record(&poller->loading, record, problem);
+        bool has_room = poller->loading.count < RULES_MAX;
+        int r = has_room ? xray_rules_append_record(&poller->loading, record, problem) : -E2BIG;
 
         if (r == -ENOMEM)
             return false;
@@ -233,7 +234,7 @@ static void on_rules(void *arg, const struct http_response *response)
 
     if (answer == NULL || !append_page(poller, answer)) {
         poller->failure_count++;
-    } else if (token != NULL && ++poller->page_count < PAGES_MAX) {
+    } else if (token != NULL && ++poller->page_count < PAGES_MAX && poller->loading.count < RULES_MAX) {
         json_t *next = json_pack("{s:s}", "NextToken", token);
 
         end_call(poller);

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RULE_VERSION = 1 };
+enum { RULE_VERSION = 1, TEXT_MAX = 1024 /* X-Ray's own are of 128 characters at most */ };
 
 static void free_texts(struct xray_rule *rule)
 {
@@ -67,14 +67,16 @@ int xray_rules_append_default(struct xray_rules *rules)
     return xray_rules_append(rules, &rule);
 }
 
-/* The last part of its ARN, where that is all there is. */
+/* The last part of its ARN, where that is all there is. NULL: it has none that can be one. */
 static const char *name_of(const json_t *object)
 {
     const char *name = json_text_of(object, "RuleName");
     const char *arn = json_text_of(object, "RuleARN");
     const char *slash = arn != NULL ? strrchr(arn, '/') : NULL;
 
-    return name != NULL ? name : slash != NULL && slash[1] != '\0' ? slash + 1 : NULL;
+    if (name == NULL)
+        name = slash != NULL && slash[1] != '\0' ? slash + 1 : NULL;
+    return name != NULL && strlen(name) <= TEXT_MAX ? name : NULL;
 }
 
 /* A member that must be a number of this range. */
@@ -98,6 +100,10 @@ static bool take_pattern(const json_t *object, const char *key, char **ret_patte
 
     if (pattern == NULL) {
         (void)snprintf(problem, XRAY_PROBLEM_SIZE, "%s must be a text; \"*\" fits everything", key);
+        return false;
+    }
+    if (strlen(pattern) > TEXT_MAX) {
+        (void)snprintf(problem, XRAY_PROBLEM_SIZE, "%s is longer than %d bytes", key, TEXT_MAX);
         return false;
     }
     *ret_pattern = (char *)pattern; /* borrowed until it is copied */

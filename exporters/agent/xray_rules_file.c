@@ -2,6 +2,7 @@
 #include "exporters/agent/xray_rules_file.h"
 
 #include "exporters/encode/json_access.h"
+#include "exporters/encode/utf8.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { NAME_SIZE = 80 };
+enum { NAME_SIZE = 80, DESCRIPTION_SIZE = 41 };
 static char any[] = "*";
 
 /* Of the form that the SDKs read. */
@@ -36,11 +37,14 @@ static int complain(char problem[XRAY_RULES_FILE_PROBLEM_SIZE], const char *form
 static void name_rule(const json_t *object, size_t number, char name[NAME_SIZE])
 {
     const char *description = json_text_of(object, "description");
+    char shown[DESCRIPTION_SIZE] = "";
 
+    if (description != NULL)
+        utf8_copy(description, shown, sizeof(shown)); /* no character is cut in two: the status shows it */
     if (number == 0)
         (void)snprintf(name, NAME_SIZE, XRAY_DEFAULT_RULE);
     else if (description != NULL)
-        (void)snprintf(name, NAME_SIZE, "rule %zu (%.40s)", number, description);
+        (void)snprintf(name, NAME_SIZE, "rule %zu (%s)", number, shown);
     else
         (void)snprintf(name, NAME_SIZE, "rule %zu", number);
 }

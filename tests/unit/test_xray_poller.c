@@ -478,6 +478,20 @@ static void test_xray_poller_takes_quotas(void **state)
     assert_int_equal(published()->rules[1].quota_until_ns, 0);
 }
 
+static void test_xray_poller_takes_no_quota_that_has_long_run_out(void **state)
+{
+    (void)state;
+    open_source(NULL);
+    xray_sampling_add(&source);
+    run_for(1);
+    count(0, 1, 1, 1);
+    set_targets("{\"SamplingTargetDocuments\":[{\"RuleName\":\"a\",\"ReservoirQuota\":17,\"ReservoirQuotaTTL\":1}]}");
+    run_for(10); /* the machine was started long after that second */
+    assert_int_equal(calls_of(false), 1);
+    assert_int_equal(published()->rules[0].reservoir, 3);
+    assert_int_equal(published()->rules[0].quota_until_ns, 0);
+}
+
 static void test_xray_poller_reports_25_rules_in_a_call(void **state)
 {
     char text[64 * 512] = "";
@@ -599,6 +613,29 @@ static void test_xray_poller_puts_pages_together(void **state)
 }
 
 /* A script that runs for a moment, again and again. */
+/* Far more than an account can have, and there would be another page. */
+static void test_xray_poller_takes_a_thousand_rules_at_most(void **state)
+{
+    static const char record[] = RULE("a", 10, 0.5, 3) ",";
+    const size_t length = strlen(record);
+    char *text = calloc(1, 1200 * length + 100);
+    char *end = text;
+
+    (void)state;
+    assert_non_null(text);
+    end = stpcpy(end, "{\"SamplingRuleRecords\":[");
+    for (int i = 0; i < 1200; i++)
+        end = stpcpy(end, record);
+    (void)stpcpy(end, DEFAULT_RULE "],\"NextToken\":\"2\"}");
+    set_rules(text);
+    free(text);
+    open_source(NULL);
+    xray_sampling_add(&source);
+    run_for(1);
+    assert_int_equal(calls_of(true), 1);
+    assert_int_equal(logged(": 1000, and 201 that are passed over"), 1);
+}
+
 static void test_xray_poller_keeps_rules_for_the_next_program(void **state)
 {
     (void)state;
@@ -709,11 +746,13 @@ int main(void)
         TEST(reports_again_what_was_not_taken),
         TEST(reports_differences),
         TEST(takes_quotas),
+        TEST(takes_no_quota_that_has_long_run_out),
         TEST(reports_25_rules_in_a_call),
         TEST(uses_rules_for_an_hour),
         TEST(goes_on_asking),
         TEST(survives_any_answer),
         TEST(puts_pages_together),
+        TEST(takes_a_thousand_rules_at_most),
         TEST(keeps_rules_for_the_next_program),
         TEST(forgets_a_program_while_it_is_asked_for),
         TEST(leaves_what_stands_there_after_a_restart),

@@ -165,6 +165,22 @@ static void test_xray_rules_reads_both_versions_of_the_sdk(void **state)
     assert_int_equal(rules.count, 1);
 }
 
+#define TEXT_32  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define TEXT_256 TEXT_32 TEXT_32 TEXT_32 TEXT_32 TEXT_32 TEXT_32 TEXT_32 TEXT_32
+#define LONG_PATTERN                                                                                                   \
+    "{\"SamplingRule\":{\"RuleName\":\"a\",\"Priority\":1,\"FixedRate\":1,\"ReservoirSize\":1,"                        \
+    "\"ServiceName\":\"" TEXT_256 TEXT_256 TEXT_256 TEXT_256 "a\"}}"
+
+/* 39 letters, then one of two bytes. */
+static void test_xray_rules_cuts_no_character_of_a_name(void **state)
+{
+    (void)state;
+    parse("{\"version\":2,\"default\":{\"fixed_target\":1,\"rate\":0.1},\"rules\":["
+          "{\"description\":\"a23456789012345678901234567890123456789\u00e9\",\"host\":\"*\",\"http_method\":\"*\","
+          "\"url_path\":\"*\",\"fixed_target\":0,\"rate\":0.05}]}");
+    assert_string_equal(rules.rules[0].name, "rule 1 (a23456789012345678901234567890123456789)");
+}
+
 static void test_xray_rules_says_what_is_wrong_with_a_file(void **state)
 {
     static const struct {
@@ -199,6 +215,7 @@ static void test_xray_rules_says_what_is_wrong_with_a_file(void **state)
         {"{\"SamplingRule\":{\"RuleName\":\"a\",\"Priority\":1,\"FixedRate\":1,\"ReservoirSize\":1,"
          "\"ServiceName\":\"*\",\"ServiceType\":\"\"}}",
          "rule 1 (a): ServiceType must be a text; \"*\" fits everything"},
+        {LONG_PATTERN, "rule 1 (a): ServiceName is longer than 1024 bytes"},
         {"{\"SamplingRules\":7}", "its rules must be a list"},
         {"[7]", "rule 1 (without a name): it is no object"},
     };
@@ -402,6 +419,7 @@ int main(void)
         cmocka_unit_test_teardown(test_xray_rules_skips_what_no_sdk_heeds, tear_down),
         cmocka_unit_test_teardown(test_xray_rules_names_a_rule_by_its_arn, tear_down),
         cmocka_unit_test_teardown(test_xray_rules_reads_both_versions_of_the_sdk, tear_down),
+        cmocka_unit_test_teardown(test_xray_rules_cuts_no_character_of_a_name, tear_down),
         cmocka_unit_test_teardown(test_xray_rules_says_what_is_wrong_with_a_file, tear_down),
         cmocka_unit_test_teardown(test_xray_rules_reads_plain_small_files_only, tear_down),
         cmocka_unit_test_teardown(test_xray_rules_leave_out_what_cannot_fit, tear_down),
