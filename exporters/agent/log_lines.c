@@ -55,19 +55,22 @@ struct log_lines *log_lines_new(log_lines_emit *emit, void *arg)
 
 /* events */
 
+static bool has_line(const struct writer *writer)
+{
+    return writer->text.length > writer->line_start;
+}
+
 static struct slice line_of(const struct writer *writer)
 {
+    if (!has_line(writer))
+        return (struct slice){"", 0};
+
     const char *bytes = (const char *)writer->text.bytes + writer->line_start;
     size_t length = writer->text.length - writer->line_start;
 
     length -= length > 0 && bytes[length - 1] == '\n';
     length -= length > 0 && bytes[length - 1] == '\r';
     return (struct slice){bytes, length};
-}
-
-static bool has_line(const struct writer *writer)
-{
-    return writer->text.length > writer->line_start;
 }
 
 static bool has_event(const struct writer *writer)
@@ -317,14 +320,15 @@ static void take_parts(struct log_lines *lines, struct writer *writer, const str
 /* The call's bytes end here: so does a message, and a line whose end was not taken. */
 static void end_call(struct log_lines *lines, struct writer *writer, const struct wire_log *log)
 {
-    if (log->left_out == 0 && !(log->flags & WIRE_LOG_WHOLE))
+    if (log->left_out == 0 && !(log->flags & WIRE_LOG_WHOLE && has_line(writer)))
         return;
     if (!has_line(writer))
         begin_line(writer, log, 0);
     if (log->left_out > 0)
         leave_out(writer, log->left_out);
     end_line(lines, writer, writer->touched_ns);
-    emit(lines, writer);
+    if (has_event(writer))
+        emit(lines, writer);
 }
 
 bool log_lines_take(struct log_lines *lines, const struct log_lines_place *place, const void *piece, size_t length,

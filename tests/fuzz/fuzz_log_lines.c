@@ -55,8 +55,8 @@ static void give(struct log_lines *lines, uint8_t how, const uint8_t *bytes, siz
                                .lost_lines = how >> 5 & 1,
                                .flags = how >> 6, /* enum wire_log_flag has two */
                                .path_length = 1};
-    piece->bytes[0] = 'p';
-    memcpy((uint8_t *)piece + sizeof(*piece) + 1, bytes, length);
+    *(char *)(piece + 1) = 'p';
+    memcpy((char *)(piece + 1) + 1, bytes, length);
     FUZZ_CHECK(log_lines_take(lines, &place, piece, size, now_ns));
     free(piece);
 }
