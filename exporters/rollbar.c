@@ -96,12 +96,13 @@ static int rollbar_open(const struct exporter_host *host, const struct settings 
     return 0;
 }
 
-/* A message is grouped by its text, which Rollbar does itself. */
+/* A message is grouped by its text, a printed error by its calls: Rollbar does both itself. */
 static bool has_own_fingerprint(const struct settings *settings, const json_t *report)
 {
     const char *kind = json_string_value(json_object_get(report, "kind"));
 
-    return settings->rollbar_fingerprint && (kind == NULL || strcmp(kind, "message") != 0);
+    return settings->rollbar_fingerprint &&
+           (kind == NULL || (strcmp(kind, "message") != 0 && strcmp(kind, "error") != 0));
 }
 
 static int append_item(const struct settings *settings, const json_t *report, const char *fingerprint,

@@ -16,6 +16,10 @@ struct wire_crash;
  * on; NULL: a death of which nothing is known. Context: loop. */
 void crash_facts_add(json_t *report, struct source *source, uint32_t lane, const struct wire_crash *crash);
 
+/* Complete the report of an error that a program has printed and may go on after; the request is the one with this id
+ * (zero: none). Context: loop. */
+void crash_facts_add_to_error(json_t *report, const struct source *source, uint32_t lane, const uint8_t span_id[8]);
+
 /* The service and the host, where `process` may be NULL. Context: loop. */
 void crash_facts_add_service(json_t *report, const struct resource *resource, const struct process *process);
 

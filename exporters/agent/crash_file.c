@@ -116,14 +116,15 @@ static void add_frames(const json_t *thread, struct process_exception *exception
     exception->frames_left_out = (uint64_t)json_integer_value(json_object_get(thread, "frames_left_out")) + count - i;
 }
 
-static void set_exception(const json_t *report, struct process *process, const char *signal)
+/* `stack` as people read it. */
+static void add_exception(const json_t *report, struct process *process, const char *signal, char *stack)
 {
     const json_t *exception = json_object_get(report, "exception");
-    char *stack = stack_text_new(crashed_thread(report), "", STACK_TEXT_MAX);
-    char *type = strdup(text_of(exception, "class", signal)),
+    char *type = strdup(text_of(exception, "class", signal ? signal : "Error")),
          *message = strdup(text_of(exception, "message", text_of(report, "title", ""))),
          *folder = strdup(text_of(json_object_get(report, "process"), "cwd", ""));
-    struct process_exception noted = {.unix_ns = (uint64_t)json_integer_value(json_object_get(report, "time_unix_ns")),
+    struct process_exception noted = {.is_crash = signal != NULL,
+                                      .unix_ns = (uint64_t)json_integer_value(json_object_get(report, "time_unix_ns")),
                                       .type = type,
                                       .message = message,
                                       .stacktrace = stack,
@@ -132,10 +133,9 @@ static void set_exception(const json_t *report, struct process *process, const c
     add_frames(crashed_thread(report), &noted);
     read_id(text_of(json_object_get(report, "request"), "span_id", ""), noted.span_id);
     if (type && message && stack)
-        process_set_exception(process, &noted);
+        process_add_exception(process, &noted);
     free(type);
     free(message);
-    free(stack);
     free(folder);
     json_decref(noted.frames);
 }
@@ -146,6 +146,15 @@ void crash_file_note_fate(const json_t *report, struct source *source, uint32_t 
     const char *signal = text_of(json_object_get(report, "signal"), "name", "crash");
 
     (void)snprintf(state->fate, sizeof(state->fate), "%s", signal);
-    if (state->process)
-        set_exception(report, state->process, signal);
+    if (state->process) {
+        char *stack = stack_text_new(crashed_thread(report), "", STACK_TEXT_MAX);
+
+        add_exception(report, state->process, signal, stack);
+        free(stack);
+    }
+}
+
+void crash_file_note_error(const json_t *report, struct process *process, char *text)
+{
+    add_exception(report, process, NULL, text);
 }

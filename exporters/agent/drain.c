@@ -2,6 +2,7 @@
 #include "exporters/agent/drain_internal.h"
 
 #include "exporters/agent/journal.h"
+#include "exporters/agent/last_lines.h"
 #include "exporters/agent/log_lines.h"
 #include "exporters/agent/process.h"
 #include "exporters/agent/recent.h"
@@ -129,9 +130,14 @@ static void append_event(void *arg, const struct log_lines_place *place, const s
 {
     static struct buffer entry; /* loop only */
     struct source_lane *state = arg;
+    const struct slice whole = {text, event->header.pad};
 
     state->source->counts->log_event_count++;
     state->source->counts->log_cut_count += (event->flags & LOG_EVENT_CUT) != 0;
+    if (state->source->see_event)
+        state->source->see_event(state->source, (uint32_t)(state - state->source->lanes), event, whole);
+    if (state->process)
+        last_lines_note(&state->process->last_lines, event, whole);
     entry.length = 0;
     if (buffer_append(&entry, event, sizeof(*event)) == 0 && buffer_append(&entry, path, event->path_length) == 0 &&
         buffer_append(&entry, text, event->header.pad) == 0)

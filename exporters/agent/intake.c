@@ -18,6 +18,7 @@
 #include "exporters/agent/settings.h"
 #include "exporters/agent/source.h"
 #include "exporters/agent/status.h"
+#include "exporters/agent/traceback_report.h"
 #include "exporters/agent/users.h"
 #include "exporters/agent/xray_place.h"
 #include "exporters/agent/xray_sampling.h"
@@ -304,6 +305,7 @@ static void connect_source(struct source *source)
     }
     if (source->outlets[SIGNAL_LOGS].journal)
         source->request_lines = source->settings->request_lines;
+    traceback_report_start(source);
     if (source->resumed)
         drain_resume(source);
 }

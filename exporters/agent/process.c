@@ -206,9 +206,9 @@ static void exception_free(struct process_exception *exception)
     free(exception);
 }
 
-void process_set_exception(struct process *process, const struct process_exception *exception)
+void process_add_exception(struct process *process, const struct process_exception *exception)
 {
-    struct process_exception *copy = malloc(sizeof(*copy));
+    struct process_exception *copy = malloc(sizeof(*copy)), **place;
 
     if (!copy)
         return;
@@ -222,14 +222,29 @@ void process_set_exception(struct process *process, const struct process_excepti
         exception_free(copy);
         return;
     }
-    exception_free(process->exception);
-    process->exception = copy;
+    place = &process->exceptions[process->exception_count++ % PROCESS_EXCEPTIONS_MAX];
+    exception_free(*place);
+    *place = copy;
+}
+
+const struct process_exception *process_find_exception(const struct process *process, const uint8_t span_id[8])
+{
+    for (size_t i = 1; i <= process->exception_count && i <= PROCESS_EXCEPTIONS_MAX; i++) {
+        const struct process_exception *exception =
+            process->exceptions[(process->exception_count - i) % PROCESS_EXCEPTIONS_MAX];
+
+        if (memcmp(exception->span_id, span_id, sizeof(exception->span_id)) == 0)
+            return exception;
+    }
+    return NULL;
 }
 
 static void process_free(struct process *process)
 {
-    exception_free(process->exception);
+    for (size_t i = 0; i < PROCESS_EXCEPTIONS_MAX; i++)
+        exception_free(process->exceptions[i]);
     free(process->recent);
+    free(process->last_lines);
     free(process);
 }
 

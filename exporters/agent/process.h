@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 struct destinations;
+struct last_lines;
 struct recent;
 struct resource;
 struct routes;
@@ -22,12 +23,13 @@ struct source;
 struct journal_origin;
 struct zone;
 
-enum { PROCESS_FRAMES_MAX = 50 };
+enum { PROCESS_FRAMES_MAX = 50, PROCESS_EXCEPTIONS_MAX = 32 };
 
-/* What the process died of, for the span of the request that it worked on. Texts are UTF-8, NULL only where that is
- * said. */
+/* What the process died of, or an error that it printed, for the span of the request that it worked on. Texts are
+ * UTF-8, NULL only where that is said. */
 struct process_exception {
     uint8_t span_id[8]; /* zero: no request is known */
+    bool is_crash;
     uint64_t unix_ns;
     char *type, *message, *stacktrace;
     char *working_directory; /* NULL: not known */
@@ -54,16 +56,19 @@ struct process {
     uint64_t journal_end[SIGNAL_COUNT]; /* position after its newest record in the journal of each kind */
     uint8_t instance_id[16]; /* UUID of service.instance.id: one per process, the same after a restart of the worker */
     int64_t wall_offset_ns;  /* wall clock minus its CLOCK_MONOTONIC */
-    const struct resource *resource;     /* owned by the source: shared by the image's processes */
-    const struct routes *routes;         /* the same; NULL: none */
-    const char *known_methods;           /* the same: comma separated; NULL: the wire's own */
-    const struct zone *zone;             /* the same: its time zone; NULL: UTC */
-    const char *xray_name;               /* the same: of segments whose Host gives them none */
-    const json_t *xray_place;            /* the same: where it runs, as segments have it; NULL: not told */
-    const char *xray_url;                /* the same: the Hosts that do, a pattern; NULL: none */
-    struct destinations *destinations;   /* where its records go */
-    struct recent *recent;               /* its last requests; NULL: none yet */
-    struct process_exception *exception; /* NULL: it did not crash */
+    const struct resource *resource;   /* owned by the source: shared by the image's processes */
+    const struct routes *routes;       /* the same; NULL: none */
+    const char *known_methods;         /* the same: comma separated; NULL: the wire's own */
+    const struct zone *zone;           /* the same: its time zone; NULL: UTC */
+    const char *xray_name;             /* the same: of segments whose Host gives them none */
+    const json_t *xray_place;          /* the same: where it runs, as segments have it; NULL: not told */
+    const char *xray_url;              /* the same: the Hosts that do, a pattern; NULL: none */
+    struct destinations *destinations; /* where its records go */
+    struct recent *recent;             /* its last requests; NULL: none yet */
+    struct last_lines *last_lines;     /* of its logs; the same */
+    /* The last ones, a ring; exception_count: ever. */
+    struct process_exception *exceptions[PROCESS_EXCEPTIONS_MAX];
+    size_t exception_count;
 };
 
 /* The process a journaled record came from; NULL when its ring is not known any more. Borrowed until the entry has been
@@ -79,8 +84,11 @@ struct process *process_new(struct source *source, uint32_t lane, uint32_t gener
 /* An id made of the process's identity and a number: the same after a restart of the worker. Context: loop. */
 void process_derive_id(const struct process *process, uint64_t number, uint8_t id[16]);
 
-/* It crashed: all is copied, but for the frames, which are shared. Context: loop. */
-void process_set_exception(struct process *process, const struct process_exception *exception);
+/* It crashed, or printed an error: all is copied, but for the frames, which are shared. Context: loop. */
+void process_add_exception(struct process *process, const struct process_exception *exception);
+
+/* The newest of the request with this id, borrowed; NULL: none. Context: loop. */
+const struct process_exception *process_find_exception(const struct process *process, const uint8_t span_id[8]);
 
 /* Look up its user and its parent once more: a server changes its user after its start. Cheap when it was done lately.
  * `pidfd` is the process's. Context: loop. */

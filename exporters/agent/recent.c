@@ -104,3 +104,18 @@ json_t *recent_list(const struct recent *recent, int64_t wall_offset_ns)
         (void)json_array_append_new(list, pack(&recent->requests[i % RECENT_REQUESTS_MAX], wall_offset_ns));
     return list;
 }
+
+json_t *recent_find(const struct recent *recent, const uint8_t span_id[8], int64_t wall_offset_ns)
+{
+    for (size_t i = 0; recent && i < recent->count && i < RECENT_REQUESTS_MAX; i++) {
+        const struct request *request = &recent->requests[i];
+        json_t *object;
+
+        if (memcmp(request->span_id, span_id, sizeof(request->span_id)) != 0)
+            continue;
+        object = pack(request, wall_offset_ns);
+        (void)json_object_set(object, "path", json_object_get(object, "url"));
+        return object;
+    }
+    return NULL;
+}

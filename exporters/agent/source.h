@@ -8,6 +8,7 @@
 #include "exporters/agent/loop.h"
 #include "exporters/agent/user_name.h"
 #include "exporters/exporter.h"
+#include "preload/slice.h"
 #include "preload/wire.h"
 
 #include <jansson.h>
@@ -62,6 +63,12 @@ struct source_outlet {
     uint64_t journal_woken;            /* the journal's end when the destinations were told */
 };
 
+struct log_event_record;
+struct source;
+/* Is told of each event of a lane's log. */
+typedef void source_see_event(struct source *source, uint32_t lane, const struct log_event_record *event,
+                              struct slice text);
+
 struct source {
     struct source *next; /* in intake's list */
     uint32_t id;         /* the keeper's number */
@@ -115,6 +122,10 @@ struct source {
     uint64_t quiet_since_ns; /* since when nobody is known to be left; 0: somebody is */
     uint64_t check_at_ns;    /* when to look again whether it is mapped */
     bool over;               /* nobody maps it any more */
+
+    source_see_event *see_event; /* NULL: nobody looks for errors in its logs */
+    uint64_t error_second;       /* in which its programs printed one last (CLOCK_MONOTONIC), */
+    uint32_t error_count;        /* and how many then */
 };
 
 /* Map what was handed over: seals, size and geometry are checked, everything copied once. Fills the mapping's fields.

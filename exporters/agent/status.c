@@ -254,6 +254,7 @@ json_t *status_report(const struct link_hello *hello, uid_t viewer)
     struct view view = {viewer, json_array()};
     json_t *rings = json_array();
     struct crash_counts crashes = {0};
+    struct error_counts errors = {0};
     struct numbers totals = {0};
     uint64_t given_up_count = 0;
     const struct user *user;
@@ -263,6 +264,8 @@ json_t *status_report(const struct link_hello *hello, uid_t viewer)
             continue;
         add_user(&totals, user);
         add_crashes(&crashes, &user->crashes);
+        errors.found_count += user->errors.found_count;
+        errors.limited_count += user->errors.limited_count;
         given_up_count += user->given_up_count;
     }
     process_visit(visit_process, &view);
@@ -275,9 +278,11 @@ json_t *status_report(const struct link_hello *hello, uid_t viewer)
         add_source(&totals, source);
         (void)json_array_append_new(rings, pack_source(source, &numbers));
     }
-    return json_pack("{s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o, s:I, s:o}, s:o, s:o}", "agent", pack_agent(hello), "users",
-                     pack_users(viewer), "processes", view.processes, "rings", rings, "totals", "counts",
-                     pack_counts(&totals), "dropped", pack_dropped(&totals), "withheld", pack_withheld(&totals),
-                     "given_up_rings", (json_int_t)given_up_count, "crashes", pack_crashes(&crashes), "destinations",
-                     destinations_status_all(viewer), "spool", destinations_spool_status(viewer));
+    return json_pack("{s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o, s:I, s:o, s:{s:I, s:I}}, s:o, s:o}", "agent",
+                     pack_agent(hello), "users", pack_users(viewer), "processes", view.processes, "rings", rings,
+                     "totals", "counts", pack_counts(&totals), "dropped", pack_dropped(&totals), "withheld",
+                     pack_withheld(&totals), "given_up_rings", (json_int_t)given_up_count, "crashes",
+                     pack_crashes(&crashes), "errors", "found", (json_int_t)errors.found_count, "not_reported",
+                     (json_int_t)errors.limited_count, "destinations", destinations_status_all(viewer), "spool",
+                     destinations_spool_status(viewer));
 }

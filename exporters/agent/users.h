@@ -35,6 +35,12 @@ struct crash_counts {
     uint64_t held_max_ns;
 };
 
+/* Errors that programs print. */
+struct error_counts {
+    uint64_t found_count;
+    uint64_t limited_count; /* beyond what is reported in a second */
+};
+
 struct user {
     _Atomic uint32_t is_used;
     uid_t uid;
@@ -47,6 +53,7 @@ struct user {
     uint64_t time_at_ns;         /* when the whole burst of time is there again */
     struct log_limit log_limit;  /* of lines about its programs */
     struct crash_counts crashes; /* the same */
+    struct error_counts errors;
     /* Worker only: of rings that were. */
     struct source_counts counts;
     uint64_t counted[WIRE_COUNT_COUNT];

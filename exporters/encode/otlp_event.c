@@ -40,11 +40,11 @@ static void add(struct otlp_event *event, const char *key, char *text, uint32_t 
 
 void otlp_event_add(struct otlp_event *event, const struct span *span, uint32_t max_length, Otlp__Span *message)
 {
-    const struct process_exception *exception = span->process->exception;
+    const struct process_exception *exception = process_find_exception(span->process, span->request->span_id);
 
     memset(event->cut, 0, sizeof(event->cut));
     event->packed_max = 0;
-    if (exception == NULL || memcmp(exception->span_id, span->request->span_id, sizeof(exception->span_id)) != 0)
+    if (exception == NULL)
         return;
     event->packed_max = EVENT_OVERHEAD;
     otlp__span__event__init(&event->message);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The exception event of a span whose process crashed while it worked on that request. Called by otlp_trace.c only. */
+/* The exception event of a span whose process crashed, or printed an error, while it worked on that request. Called by
+ * otlp_trace.c only. */
 #ifndef SPANSHIM_OTLP_EVENT_H
 #define SPANSHIM_OTLP_EVENT_H
 

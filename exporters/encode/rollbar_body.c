@@ -48,14 +48,13 @@ static json_t *make_frame(const json_t *frame)
         json_set(out, "method", json_string("??"));
     else
         json_set(out, "method", rollbar_scrub_name(function, ROLLBAR_NO_LIMIT));
+    json_set(out, "code", rollbar_scrub_prose(json_text_of(frame, "code"), ROLLBAR_NO_LIMIT));
     return out;
 }
 
-/* The report has the innermost call first, Rollbar wants it last. */
-static json_t *make_frames(const json_t *report)
+/* The report has the innermost call first, Rollbar wants it last. There must be one. */
+static json_t *make_frames(const json_t *frames)
 {
-    const json_t *thread = json_array_get(json_object_get(report, "threads"), 0);
-    const json_t *frames = json_object_get(thread, "frames");
     json_t *out = json_array();
 
     for (size_t i = json_array_size(frames); i > 0; i--)
@@ -84,6 +83,33 @@ static json_t *make_exception(const json_t *report)
     json_set(out, "message", rollbar_scrub_prose(message, ROLLBAR_NO_LIMIT));
     if (message == NULL || (more != NULL && strcmp(more, message) != 0))
         json_set(out, "description", rollbar_scrub_prose(more, ROLLBAR_NO_LIMIT));
+    return out;
+}
+
+static json_t *make_trace(const json_t *report)
+{
+    const json_t *thread = json_array_get(json_object_get(report, "threads"), 0);
+
+    return json_pack("{s:o, s:o}", "frames", make_frames(json_object_get(thread, "frames")), "exception",
+                     make_exception(report));
+}
+
+/* What was thrown last, then what it was thrown for. NULL: there is no more than that. */
+static json_t *make_chain(const json_t *report)
+{
+    const json_t *causes = json_object_get(report, "causes"), *cause;
+    json_t *out = json_array_size(causes) > 0 ? json_pack("[o]", make_trace(report)) : NULL;
+    size_t i;
+
+    json_array_foreach(causes, i, cause)
+    {
+        json_t *exception = json_pack("{s:O}", "exception", cause);
+
+        (void)json_array_append_new(out,
+                                    json_pack("{s:o, s:o}", "frames", make_frames(json_object_get(cause, "frames")),
+                                              "exception", make_exception(exception)));
+        json_decref(exception);
+    }
     return out;
 }
 
@@ -123,26 +149,66 @@ static json_t *make_event(const json_t *request)
                      "server", "timestamp_ms", start, "body", body);
 }
 
+/* Of syslog's severities. */
+static const char *level_of_severity(const json_t *severity)
+{
+    static const char *const levels[] = {"critical", "critical", "critical", "error",
+                                         "warning",  "info",     "info",     "debug"};
+    json_int_t n = json_integer_value(severity);
+
+    return json_is_integer(severity) && n >= 0 && n < 8 ? levels[n] : "info";
+}
+
+/* An event of its log. */
+static json_t *make_line(const json_t *line)
+{
+    json_t *text = rollbar_scrub_prose(json_text_of(line, "text"), ROLLBAR_NO_LIMIT);
+
+    return json_pack("{s:s, s:s, s:s, s:I, s:{s:o}}", "level", level_of_severity(json_object_get(line, "severity")),
+                     "type", "log", "source", "server", "timestamp_ms",
+                     json_integer_value(json_object_get(line, "time_unix_ns")) / NS_PER_MS, "body", "message",
+                     text != NULL ? text : json_string(""));
+}
+
+static json_int_t time_of(const json_t *list, size_t n, const char *key)
+{
+    return json_integer_value(json_object_get(json_array_get(list, n), key));
+}
+
+/* What led up to it, in the order of time: the requests as they began, and the log. */
 static json_t *make_telemetry(const json_t *report)
 {
-    const json_t *requests = json_object_get(report, "recent_requests");
-    size_t count = json_array_size(requests);
+    const json_t *requests = json_object_get(report, "recent_requests"), *lines = json_object_get(report, "log_lines");
+    size_t request = 0, line = 0, count = json_array_size(requests) + json_array_size(lines);
     json_t *out = count > 0 ? json_array() : NULL;
 
-    for (size_t i = count > ROLLBAR_TELEMETRY_MAX ? count - ROLLBAR_TELEMETRY_MAX : 0; i < count; i++)
-        (void)json_array_append_new(out, make_event(json_array_get(requests, i)));
+    for (size_t i = 0; i < count; i++) {
+        bool is_request = line == json_array_size(lines) ||
+                          (request < json_array_size(requests) &&
+                           time_of(requests, request, "started_unix_ns") <= time_of(lines, line, "time_unix_ns"));
+        json_t *event =
+            is_request ? make_event(json_array_get(requests, request)) : make_line(json_array_get(lines, line));
+
+        request += is_request;
+        line += !is_request;
+        if (i + ROLLBAR_TELEMETRY_MAX >= count)
+            (void)json_array_append_new(out, event);
+        else
+            json_decref(event);
+    }
     return out;
 }
 
 json_t *rollbar_body(const json_t *report)
 {
     const char *kind = json_text_of(report, "kind");
-    bool is_crash = kind == NULL || strcmp(kind, "crash") == 0;
-    json_t *body = json_object();
+    bool has_calls = kind == NULL || strcmp(kind, "crash") == 0 || strcmp(kind, "error") == 0;
+    json_t *body = json_object(), *chain = make_chain(report);
 
-    if (is_crash)
-        json_set(body, "trace",
-                 json_pack("{s:o, s:o}", "frames", make_frames(report), "exception", make_exception(report)));
+    if (chain != NULL)
+        json_set(body, "trace_chain", chain);
+    else if (has_calls)
+        json_set(body, "trace", make_trace(report));
     else
         json_set(body, "message", json_pack("{s:o}", "body", make_message(report)));
     json_set(body, "telemetry", make_telemetry(report));

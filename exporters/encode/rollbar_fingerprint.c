@@ -204,6 +204,20 @@ static void add_crash(EVP_MD_CTX *hash, const json_t *report)
     free(names);
 }
 
+/* The calls by file and function, as Rollbar groups them. */
+static void add_error(EVP_MD_CTX *hash, const json_t *report)
+{
+    const json_t *frames = json_object_get(json_array_get(json_object_get(report, "threads"), 0), "frames"), *frame;
+    size_t i;
+
+    add(hash, text_of(json_object_get(report, "exception"), "class"));
+    json_array_foreach(frames, i, frame)
+    {
+        add(hash, text_of(frame, "file"));
+        add(hash, text_of(frame, "function"));
+    }
+}
+
 static void add_words(EVP_MD_CTX *hash, const char *text)
 {
     for (; *text != '\0'; text++)
@@ -222,6 +236,8 @@ static void add_report(EVP_MD_CTX *hash, const json_t *report)
     } else if (strcmp(kind, "death") == 0) {
         add(hash, text_of(json_object_get(report, "signal"), "name"));
         add(hash, basename(text_of(json_object_get(report, "process"), "executable")));
+    } else if (strcmp(kind, "error") == 0) {
+        add_error(hash, report);
     } else {
         add_crash(hash, report);
     }

@@ -153,7 +153,8 @@ static void set_description(json_t *data, const json_t *report, const struct rol
     json_set(data, "code_version", rollbar_scrub_name(version, ROLLBAR_CODE_VERSION_MAX));
     json_set(data, "platform", json_string("linux"));
     json_set(data, "language", rollbar_scrub_name(rollbar_language(report), ROLLBAR_TEXT_MAX));
-    json_set(data, "framework", rollbar_scrub_name(program_of(report), ROLLBAR_TEXT_MAX));
+    json_set(data, "framework",
+             rollbar_scrub_name(either(json_text_of(report, "framework"), program_of(report)), ROLLBAR_TEXT_MAX));
     json_set(data, "context", make_context(report));
     json_set(data, "title", rollbar_scrub_prose(json_text_of(report, "title"), ROLLBAR_TEXT_MAX));
     json_set(data, "uuid", rollbar_scrub_name(json_text_of(report, "uuid"), ROLLBAR_UUID_MAX));

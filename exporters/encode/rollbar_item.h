@@ -13,7 +13,7 @@ enum {
     ROLLBAR_CODE_VERSION_MAX = 40,
     ROLLBAR_PERSON_ID_MAX = 40,
     ROLLBAR_UUID_MAX = 36,
-    ROLLBAR_TELEMETRY_MAX = 50, /* the newest requests */
+    ROLLBAR_TELEMETRY_MAX = 50, /* the newest */
 };
 
 /* Texts may be NULL: what the report says counts, or nothing. */

@@ -82,11 +82,14 @@ const char *rollbar_language(const json_t *report)
     const char *interpreter = json_string_value(json_object_get(process, "interpreter"));
     const char *kind = json_string_value(json_object_get(report, "kind"));
     const char *program = interpreter != NULL ? interpreter : json_string_value(json_object_get(process, "executable"));
+    const char *told = json_string_value(json_object_get(report, "language"));
     const char *language = program != NULL ? language_of_interpreter(program) : NULL;
 
     if (kind != NULL && strcmp(kind, "message") == 0)
         return NULL;
-    if (language != NULL)
+    if (told != NULL && strcmp(told, "c") != 0) /* of which C++ and others are told apart below */
+        return told;
+    if (language != NULL && told == NULL)
         return language;
     return language_of_frames(json_object_get(json_array_get(json_object_get(report, "threads"), 0), "frames"));
 }

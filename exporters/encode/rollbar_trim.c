@@ -9,18 +9,25 @@
 
 enum { HEAD_FRAMES = 10, TAIL_FRAMES = 50, MESSAGE_MAX = 255 };
 
-static json_t *frames_of(const json_t *data)
+static json_t *trace_of(const json_t *data, size_t n)
 {
-    return json_object_get(json_object_get(json_object_get(data, "body"), "trace"), "frames");
+    const json_t *body = json_object_get(data, "body");
+    json_t *trace = json_object_get(body, "trace");
+
+    return trace != NULL && n == 0 ? trace : json_array_get(json_object_get(body, "trace_chain"), n);
 }
 
 /* The oldest calls stand first, and the end, where it crashed, matters most. */
 static void keep_frames(json_t *data, size_t head, size_t tail)
 {
-    json_t *frames = frames_of(data);
+    json_t *trace;
 
-    while (json_array_size(frames) > head + tail)
-        (void)json_array_remove(frames, head);
+    for (size_t n = 0; (trace = trace_of(data, n)) != NULL; n++) {
+        json_t *frames = json_object_get(trace, "frames");
+
+        while (json_array_size(frames) > head + tail)
+            (void)json_array_remove(frames, head);
+    }
 }
 
 static void trim_frames(json_t *data)
@@ -86,12 +93,14 @@ static void cut_message(json_t *object, const char *key)
 static void keep_least_of_body(json_t *data)
 {
     json_t *body = json_object_get(data, "body");
-    json_t *exception = json_object_get(json_object_get(body, "trace"), "exception");
+    json_t *trace;
 
     keep_frames(data, 1, 1);
-    cut_message(exception, "message");
+    for (size_t n = 0; (trace = trace_of(data, n)) != NULL; n++) {
+        cut_message(json_object_get(trace, "exception"), "message");
+        (void)json_object_del(json_object_get(trace, "exception"), "description");
+    }
     cut_message(json_object_get(body, "message"), "body");
-    (void)json_object_del(exception, "description");
     (void)json_object_del(body, "telemetry");
 }
 

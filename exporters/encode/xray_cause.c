@@ -60,6 +60,11 @@ static bool is_by_client(const struct wire_request *request)
            (request->error == WIRE_ERROR_CLIENT_CLOSED || request->error == WIRE_ERROR_CONNECTION_RESET);
 }
 
+static bool has_failed(const struct span *span)
+{
+    return span->request->error != WIRE_ERROR_NONE || span->text[WIRE_TEXT_ERROR_TYPE].length > 0;
+}
+
 static void add_failure(json_t *document, const struct span *span)
 {
     struct slice message = span->text[WIRE_TEXT_ERROR_MESSAGE];
@@ -85,35 +90,36 @@ static json_t *make_frame(const json_t *frame)
     return copy;
 }
 
-static void add_crash(json_t *document, const struct span *span, const struct process_exception *crash)
+static void add_thrown(json_t *document, const struct span *span, const struct process_exception *thrown)
 {
     json_t *exception = json_object(), *stack = json_array();
     const json_t *frame;
     size_t i;
 
-    set_true(document, "fault");
-    json_set(exception, "type", json_string(crash->type));
-    json_set(exception, "message", json_string(crash->message));
-    json_array_foreach(crash->frames, i, frame)
+    if (thrown->is_crash || has_failed(span))
+        set_true(document, thrown->is_crash || !is_by_client(span->request) ? "fault" : "error");
+    json_set(exception, "type", json_string(thrown->type));
+    json_set(exception, "message", json_string(thrown->message));
+    json_array_foreach(thrown->frames, i, frame)
     {
         (void)json_array_append_new(stack, make_frame(frame));
     }
     json_set_unless_empty(exception, "stack", stack);
-    if (crash->frames_left_out > 0)
-        json_set(exception, "truncated", json_integer((json_int_t)crash->frames_left_out));
+    if (thrown->frames_left_out > 0)
+        json_set(exception, "truncated", json_integer((json_int_t)thrown->frames_left_out));
     add_exception(document, span, exception);
-    if (crash->working_directory != NULL)
-        json_set(json_object_get(document, "cause"), "working_directory", json_string(crash->working_directory));
+    if (thrown->working_directory != NULL)
+        json_set(json_object_get(document, "cause"), "working_directory", json_string(thrown->working_directory));
 }
 
 void xray_cause_add(json_t *document, const struct span *span)
 {
-    const struct process_exception *crash = span->process->exception;
     const struct wire_request *request = span->request;
+    const struct process_exception *thrown = process_find_exception(span->process, request->span_id);
 
     add_status(document, request->status);
-    if (crash != NULL && memcmp(crash->span_id, request->span_id, sizeof(crash->span_id)) == 0)
-        add_crash(document, span, crash);
-    else if (request->error != WIRE_ERROR_NONE || span->text[WIRE_TEXT_ERROR_TYPE].length > 0)
+    if (thrown != NULL)
+        add_thrown(document, span, thrown);
+    else if (has_failed(span))
         add_failure(document, span);
 }

@@ -269,10 +269,10 @@ static void test_crash_desk_reads_releases_and_files(void **state)
     assert_int_equal(json_array_size(json_object_get(report, "open_requests")), 1);
     assert_false(crash_desk_holds(&test.source, 0));
     assert_string_equal(crash_desk_end(&test.source, 0), "SIGSEGV");
-    assert_memory_equal(test.source.lanes[0].process->exception->span_id,
+    assert_memory_equal(test.source.lanes[0].process->exceptions[0]->span_id,
                         wire_slot_request(wire_writer_slot(&test.writer, 0, 0))->span_id, 8);
-    assert_non_null(strstr(test.source.lanes[0].process->exception->stacktrace, "write_to_null"));
-    assert_has_frame(test.source.lanes[0].process->exception, "write_to_null", "test_crash_desk.c");
+    assert_non_null(strstr(test.source.lanes[0].process->exceptions[0]->stacktrace, "write_to_null"));
+    assert_has_frame(test.source.lanes[0].process->exceptions[0], "write_to_null", "test_crash_desk.c");
     json_decref(report);
 }
 

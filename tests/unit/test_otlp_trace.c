@@ -628,7 +628,8 @@ static void test_otlp_trace_has_the_exception_of_a_crash(void **state)
 
     (void)state;
     memset(stacktrace, 's', sizeof(stacktrace) - 1);
-    process.exception = &exception;
+    process.exceptions[0] = &exception;
+    process.exception_count = 1;
     span = encode_one();
     assert_int_equal(span->n_events, 0);
     memcpy(exception.span_id, records[0].request.span_id, sizeof(exception.span_id));

@@ -160,6 +160,7 @@ static const struct {
     {"ROLLBAR_CODE_VERSION", "1.2", "1.2", NULL, NULL, "-"},
     {"ROLLBAR_ROOT", "src", "src", NULL, NULL, "-"},
     {"SPANSHIM_ROLLBAR_FINGERPRINT", "false", "false", "no", "false", "true"},
+    {"SPANSHIM_TRACEBACKS", "False", "false", "no", "false", "true"},
     {"SPANSHIM_ROLLBAR_LIMIT", "0", "0", "1001", "60", "60"},
     {"SPANSHIM_ROLLBAR_REPEATS", "1000", "1000", "-1", "5", "5"},
     {"HTTP_PROXY", "http://p:1", "http://p:1", NULL, NULL, "-"},

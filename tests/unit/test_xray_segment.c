@@ -159,7 +159,8 @@ static void test_xray_segment_is_the_sdk_s_with_an_exception(void **state)
     json_t *cause = json_object_get(sample, "cause");
     json_t *thrown = json_array_get(json_object_get(cause, "exceptions"), 0);
     json_t *frames = json_deep_copy(json_object_get(thrown, "stack")), *frame;
-    struct process_exception exception = {.type = strdup("RuntimeError"),
+    struct process_exception exception = {.is_crash = true,
+                                          .type = strdup("RuntimeError"),
                                           .message = strdup("boom from the app"),
                                           .frames = frames,
                                           .working_directory = strdup("/srv")};
@@ -173,7 +174,8 @@ static void test_xray_segment_is_the_sdk_s_with_an_exception(void **state)
     request->response_body_size = 265;
     take_identity(request, sample);
     memcpy(exception.span_id, request->span_id, sizeof(exception.span_id));
-    xray_process.exception = &exception;
+    xray_process.exceptions[0] = &exception;
+    xray_process.exception_count = 1;
     const json_t *segment = xray_encode_one();
     const json_t *own = json_array_get(json_object_get(json_object_get(segment, "cause"), "exceptions"), 0);
     (void)json_object_set(thrown, "id", json_object_get(own, "id"));
@@ -374,13 +376,14 @@ static void test_xray_segment_of_a_crash_has_its_stack(void **state)
     (void)state;
     struct wire_request *request = xray_add_request();
     struct wire_request *other = xray_add_request();
-    struct process_exception exception = {.frames_left_out = 3};
+    struct process_exception exception = {.is_crash = true, .frames_left_out = 3};
     exception.type = strdup("SIGSEGV");
     exception.message = strdup("read of 0x10 (null pointer)");
     exception.frames = json_pack("[{s:s, s:i, s:s}, {s:s, s:s}]", "path", "src/http.c", "line", 312, "label",
                                  "parse_header", "path", "/usr/sbin/shop", "label", "0x55e0");
     memcpy(exception.span_id, request->span_id, sizeof(exception.span_id));
-    xray_process.exception = &exception;
+    xray_process.exceptions[0] = &exception;
+    xray_process.exception_count = 1;
     request->status = 0;
     request->error = WIRE_ERROR_PROCESS_EXITED;
     other->status = 0;

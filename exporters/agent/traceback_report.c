@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "exporters/agent/traceback_report.h"
+
+#include "exporters/agent/clock.h"
+#include "exporters/agent/crash_facts.h"
+#include "exporters/agent/crash_file.h"
+#include "exporters/agent/destinations.h"
+#include "exporters/agent/log_event.h"
+#include "exporters/agent/process.h"
+#include "exporters/agent/settings.h"
+#include "exporters/agent/source.h"
+#include "exporters/agent/users.h"
+#include "exporters/encode/json_access.h"
+#include "exporters/encode/utf8.h"
+#include "exporters/traceback/traceback.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NS_PER_S UINT64_C(1000000000)
+
+enum { TITLE_MAX = 255, TEXT_MAX = 16 << 10 };
+
+/* False: there were too many in this second. */
+static bool may_report(struct source *source)
+{
+    uint64_t second = clock_now_ns(CLOCK_MONOTONIC) / NS_PER_S;
+
+    if (second != source->error_second)
+        source->error_count = 0;
+    source->error_second = second;
+    if (source->error_count < TRACEBACK_REPORTS_PER_SECOND) {
+        source->error_count++;
+        users_find(source->uid)->errors.found_count++;
+        return true;
+    }
+    users_find(source->uid)->errors.limited_count++;
+    return false;
+}
+
+/* "CLASS: the message's first line" */
+static json_t *make_title(const json_t *error)
+{
+    const char *class = json_text_of(error, "class"), *message = json_text_of(error, "message");
+    json_t *whole = json_sprintf("%s%s%.*s", class ? class : "Error", message ? ": " : "",
+                                 message ? (int)strcspn(message, "\n") : 0, message ? message : "");
+    const char *text = json_string_value(whole);
+    char cut[TITLE_MAX * UTF8_REPAIRED_MAX + 1] = "";
+    json_t *title;
+
+    if (text)
+        (void)utf8_repair(text, strlen(text), TITLE_MAX, cut);
+    title = json_string(cut);
+    json_decref(whole);
+    return title;
+}
+
+static void set_error(json_t *report, const json_t *error)
+{
+    json_t *exception = json_object(), *thread = json_object();
+
+    for (const char *const *key = (const char *const[]){"class", "message", NULL}; *key; key++)
+        json_set(exception, *key, json_incref(json_object_get(error, *key)));
+    for (const char *const *key = (const char *const[]){"frames", "frames_left_out", NULL}; *key; key++)
+        json_set(thread, *key, json_incref(json_object_get(error, *key)));
+    json_set(report, "exception", exception);
+    json_set(report, "threads", json_pack("[o]", thread));
+    json_set(report, "title", make_title(error));
+}
+
+/* What is printed, as a report. `found` is traceback_read()'s. */
+static json_t *make_report(const json_t *found, uint64_t unix_ns)
+{
+    json_t *errors = json_object_get(found, "errors"), *causes = json_copy(errors);
+    char uuid[CRASH_UUID_SIZE];
+    json_t *report;
+
+    crash_file_make_uuid(NULL, 0, uuid);
+    report = json_pack("{s:s, s:s, s:s, s:I}", "kind", "error", "level", "error", "uuid", uuid, "time_unix_ns",
+                       (json_int_t)unix_ns);
+    set_error(report, json_array_get(errors, 0));
+    (void)json_array_remove(causes, 0);
+    json_set_unless_empty(report, "causes", causes);
+    json_set(report, "language", json_incref(json_object_get(found, "language")));
+    json_set(report, "framework", json_incref(json_object_get(found, "framework")));
+    return report;
+}
+
+static void note_exception(const json_t *report, struct process *process, struct slice text)
+{
+    size_t length = text.length < TEXT_MAX ? text.length : TEXT_MAX;
+    char *repaired = malloc(length * UTF8_REPAIRED_MAX + 1);
+
+    if (!repaired)
+        return;
+    (void)utf8_repair(text.bytes, length, UINT32_MAX, repaired);
+    crash_file_note_error(report, process, repaired);
+    free(repaired);
+}
+
+static void see_event(struct source *source, uint32_t lane, const struct log_event_record *event, struct slice text)
+{
+    struct process *process = source->lanes[lane].process;
+    json_t *found = traceback_read(text), *report;
+
+    if (!found)
+        return;
+    if (may_report(source)) {
+        report = make_report(found, event->mono_ns + (uint64_t)source->wall_offset_ns);
+        crash_facts_add_to_error(report, source, lane, event->span_id);
+        if (process)
+            note_exception(report, process, text);
+        destinations_report(source->outlets[SIGNAL_TRACES].destinations, report);
+        json_decref(report);
+    }
+    json_decref(found);
+}
+
+void traceback_report_start(struct source *source)
+{
+    bool is_wanted = source->settings->tracebacks && source->settings->rollbar_access_token &&
+                     source->outlets[SIGNAL_TRACES].destinations;
+
+    source->see_event = is_wanted ? see_event : NULL;
+}
