@@ -22,6 +22,7 @@
 #ifndef SPANSHIM_HOOK_H
 #define SPANSHIM_HOOK_H
 
+#include "preload/applog.h"
 #include "preload/conn.h"
 #include "preload/process.h"
 #include "preload/real.h"
@@ -36,9 +37,16 @@ struct hook_call {
     int saved_errno;
 };
 
+/* Are hooks to do more than forward at all? */
 static inline bool hook_active(void)
 {
-    return process_is_traced();
+    return __builtin_expect(atomic_load_explicit(&process_active, memory_order_acquire), 1) && process_in_vfork == 0;
+}
+
+/* Is it to be known what becomes of descriptors? That of logs from the start, before anything was written to them. */
+static inline bool hook_follows(void)
+{
+    return hook_active() || (applog_is_on && process_in_vfork == 0);
 }
 
 /* Is this descriptor's traffic followed? Captures its connection. */

@@ -2,6 +2,8 @@
 /* The life of a descriptor. State is cleared before the real close: after it the number may be another thread's. */
 #include "hooks/hook.h"
 
+#include "preload/stdio.h"
+
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,7 +14,7 @@
 HOOK
 int close(int fd)
 {
-    if (hook_active())
+    if (hook_follows())
         conn_closing(fd);
     return REAL(close)(fd);
 }
@@ -20,7 +22,7 @@ int close(int fd)
 HOOK
 int close_range(unsigned int first, unsigned int last, int flags)
 {
-    if (hook_active() && (flags & ~(int)CLOSE_RANGE_UNSHARE) == 0) /* else it closes nothing, or fails */
+    if (hook_follows() && (flags & ~(int)CLOSE_RANGE_UNSHARE) == 0) /* else it closes nothing, or fails */
         conn_closing_range(first, last);
     return REAL(close_range)(first, last, flags);
 }
@@ -28,7 +30,7 @@ int close_range(unsigned int first, unsigned int last, int flags)
 HOOK
 void closefrom(int lowest)
 {
-    if (hook_active())
+    if (hook_follows())
         conn_closing_range(lowest < 0 ? 0 : (unsigned)lowest, ~0u);
     REAL(closefrom)(lowest);
 }
@@ -37,9 +39,14 @@ void closefrom(int lowest)
 HOOK
 int fclose(FILE *stream)
 {
-    if (hook_active() && stream)
+    bool is_log = hook_follows() && stream && stdio_begin_close(stream);
+
+    if (!is_log && hook_follows() && stream)
         conn_closing(stream->_fileno); /* fileno() is one more import, of stdio */
-    return REAL(fclose)(stream);
+    int result = REAL(fclose)(stream);
+    if (is_log)
+        stdio_end_close();
+    return result;
 }
 
 /* stdio moves its bytes inside libc: what goes through a stream can't be seen. */
@@ -110,7 +117,7 @@ static int duplicated(int of, int fd)
 {
     int saved_errno = errno;
 
-    if (fd >= 0 && fd != of && hook_active()) {
+    if (fd >= 0 && fd != of && hook_follows()) {
         conn_duplicated(of, fd);
         errno = saved_errno;
     }

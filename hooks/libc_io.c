@@ -2,7 +2,6 @@
 /* The bytes: read, write and their vector forms. */
 #include "hooks/hook.h"
 
-#include "preload/applog.h"
 #include "preload/outgoing.h"
 
 #include <stdint.h>

@@ -3,7 +3,6 @@
  * while it is wanted. */
 #include "hooks/hook.h"
 
-#include "preload/applog.h"
 #include "preload/arena.h"
 
 #include <stdarg.h>
@@ -28,7 +27,7 @@ __attribute__((noinline)) static void take(int priority, const char *format, va_
     int saved_errno = errno;
     va_list copy;
 
-    if (!(applog_sources & APPLOG_SYSLOG) || !real_vsnprintf || !hook_active())
+    if (!(applog_sources & APPLOG_SYSLOG) || !real_vsnprintf || process_in_vfork != 0)
         return;
     message = arena_pool_get(&messages);
     if (!message)

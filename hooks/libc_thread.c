@@ -43,6 +43,8 @@ struct work thread_prepare(void *block)
 /* NULL: there is nothing to be done first. */
 static struct start *start_get(struct work work)
 {
+    applog_before_thread();
+
     struct request_ref ref = hook_active() ? current_get() : (struct request_ref){0};
     uint32_t stack = crash_stack_take();
     struct start *start = ref.slot || stack ? arena_pool_get(&starts) : NULL;

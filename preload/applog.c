@@ -56,7 +56,7 @@ void applog_init(unsigned sources, const struct glob_list *files)
 
 uint32_t applog_value_of_copy(int fd, uint32_t value)
 {
-    uint32_t own = value < FDTAB_CONN ? standard_value(fd) : FDTAB_UNKNOWN;
+    uint32_t own = value < FDTAB_LOG ? standard_value(fd) : FDTAB_UNKNOWN;
 
     if (own == FDTAB_UNKNOWN || (socket_may_ask() && socket_is_internet(fd)))
         return value;
@@ -65,7 +65,7 @@ uint32_t applog_value_of_copy(int fd, uint32_t value)
 
 bool applog_looks_at(int fd)
 {
-    return logfile_is_on && process_is_traced() && logfile_classify(fd);
+    return logfile_is_on && process_in_vfork == 0 && logfile_classify(fd);
 }
 
 static uint32_t count_lines(const char *bytes, size_t length)
@@ -136,12 +136,21 @@ static void write_piece(struct wire_log *log, struct slice path, const char *byt
     log->flags = flags;
 }
 
+/* The first line ties the program to the agent, as the first socket does. */
 static bool is_ready(void)
 {
+    if (process_in_vfork != 0)
+        return false;
     process_check_fork();
     if (!ring_current())
         link_ensure();
-    return ring_current() != NULL;
+    return ring_current() && atomic_load_explicit(&process_active, memory_order_acquire);
+}
+
+void applog_before_thread(void)
+{
+    if (applog_is_on)
+        (void)is_ready();
 }
 
 /* The first n bytes of these. */
@@ -167,9 +176,10 @@ static void written(int fd, const struct iovec *iov, int count, ssize_t n, bool 
     int saved_errno = errno;
     struct wire_log log;
 
-    if (n <= 0 || value - FDTAB_LOG >= FDTAB_CONN - FDTAB_LOG || !process_is_traced() || !is_ready())
+    if (n <= 0 || value - FDTAB_LOG >= FDTAB_CONN - FDTAB_LOG || !is_ready())
         return;
     begin(&log, value - FDTAB_LOG + WIRE_LOG_STDOUT);
+    /* A long call writes out a buffer as well. */
     if (is_shared || n >= BUFFER_MIN)
         log.writer = 0;
     take(&log, iov, count, (size_t)n);
@@ -201,7 +211,7 @@ void applog_syslog(int priority, const char *text, size_t length)
     int saved_errno = errno;
     struct wire_log log;
 
-    if (length > 0 && process_is_traced() && is_ready()) {
+    if (length > 0 && is_ready()) {
         begin(&log, WIRE_LOG_SYSLOG);
         log.severity = (uint8_t)(priority % SEVERITIES + 1);
         log.flags = WIRE_LOG_WHOLE;

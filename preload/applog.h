@@ -55,6 +55,10 @@ static inline bool applog_takes(int fd)
  */
 uint32_t applog_value_of_copy(int fd, uint32_t value);
 
+/* The program is about to start a thread: it is tied to the agent before, for while one thread does that, what others
+ * write is lost. Context: hook. */
+void applog_before_thread(void);
+
 /* The program has written n bytes of these to a log; nothing if n <= 0. errno is kept. Context: hook; signal-safe. */
 void applog_written(int fd, const void *bytes, ssize_t n);
 void applog_written_vector(int fd, const struct iovec *iov, int count, ssize_t n);

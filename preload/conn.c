@@ -384,9 +384,12 @@ void conn_duplicated(int of, int fd)
     uint64_t entry;
     uint32_t generation, refs;
     struct conn *conn = look_up(of, &entry, &generation);
+    /* A pipe in the place of standard error goes to who keeps the log. */
+    bool may_be_log = !conn || conn_has_role(conn, CONN_WAKEUP);
+    uint32_t log = may_be_log ? applog_value_of_copy(fd, conn ? FDTAB_UNKNOWN : fdtab_value(entry)) : FDTAB_UNKNOWN;
 
-    if (!conn) {
-        (void)fd_name(fd, applog_value_of_copy(fd, fdtab_value(entry)), conn_unref);
+    if (!conn || log != FDTAB_UNKNOWN) {
+        (void)fd_name(fd, log, conn_unref);
         return;
     }
     refs = atomic_load_explicit(&conn->refs, memory_order_relaxed);

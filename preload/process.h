@@ -22,12 +22,6 @@ extern _Thread_local uint32_t process_in_vfork __attribute__((visibility("hidden
 /* Set when the process may be killed for a system call it has not made itself (seccomp): none of ours from then on. */
 extern _Atomic uint32_t process_sandboxed __attribute__((visibility("hidden")));
 
-/* Are hooks to do more than forward at all? Context: hook; signal-safe. */
-static inline bool process_is_traced(void)
-{
-    return __builtin_expect(atomic_load_explicit(&process_active, memory_order_acquire), 1) && process_in_vfork == 0;
-}
-
 /* Kept on the page that a fork wipes. */
 struct process_page {
     _Atomic uint32_t valid; /* 0 in a fresh child */

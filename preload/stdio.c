@@ -2,6 +2,7 @@
 #include "preload/stdio.h"
 
 #include "preload/applog.h"
+#include "preload/conn.h"
 #include "preload/object.h"
 #include "preload/real.h"
 #include "preload/sys.h"
@@ -16,19 +17,25 @@
 #include <sys/types.h>
 
 /* glibc's libioP.h: a struct _IO_jump_t is a row of words, the first two empty; __write is what a stream's buffer goes
- * out by. Where the second table of a stream stands, for wide characters, in its struct _IO_wide_data: since 2.32. */
-enum { JUMP_DUMMY = 0, JUMP_DUMMY2 = 1, JUMP_WRITE = 15, WIDE_TABLE_OFFSET = 0xe0 };
+ * out by, __close what its descriptor is closed by. Where the second table of a stream stands, for wide characters, in
+ * its struct _IO_wide_data: since 2.32. */
+enum { JUMP_DUMMY = 0, JUMP_DUMMY2 = 1, JUMP_WRITE = 15, JUMP_CLOSE = 17, WIDE_TABLE_OFFSET = 0xe0 };
 
 enum { UNBUFFERED = 2 }; /* in a stream's flags */
 
 typedef ssize_t write_function(FILE *stream, const void *bytes, ssize_t length);
+typedef int close_function(FILE *stream);
 
 /* libc's own; written at start, then read-only. */
-static write_function *original;
+static write_function *original_write;
+static close_function *original_close;
+
+/* What this thread is closing: freopen() closes descriptors as well, and its streams are what they were. */
+static _Thread_local FILE *closing;
 
 static ssize_t write_stream(FILE *stream, const void *bytes, ssize_t length)
 {
-    ssize_t n = original(stream, bytes, length);
+    ssize_t n = original_write(stream, bytes, length);
 
     if (!applog_takes(stream->_fileno))
         return n;
@@ -37,6 +44,27 @@ static ssize_t write_stream(FILE *stream, const void *bytes, ssize_t length)
     else
         applog_flushed(stream->_fileno, bytes, n);
     return n;
+}
+
+/* The buffer is written out by now, and the number not free for others yet. */
+static int close_stream(FILE *stream)
+{
+    if (closing == stream)
+        conn_closing(stream->_fileno);
+    return original_close(stream);
+}
+
+bool stdio_begin_close(FILE *stream)
+{
+    if (!original_close || !applog_takes(stream->_fileno))
+        return false;
+    closing = stream;
+    return true;
+}
+
+void stdio_end_close(void)
+{
+    closing = NULL;
 }
 
 struct place {
@@ -64,26 +92,35 @@ static int find_place(struct dl_phdr_info *info, size_t size, void *arg)
     return 1;
 }
 
-/* Only a page that is all read-only is made so again: another one may hold what libc writes to. */
-static bool replace(void **entry)
+/* Put our two functions into a table. Only a page that is all read-only is made so again: another one may hold what
+ * libc writes to. */
+static bool replace(void **table)
 {
-    struct place place = {.address = (uintptr_t)entry};
-    const long page = (long)((uintptr_t)entry & ~(uintptr_t)(WIRE_PAGE - 1));
+    struct place place = {.address = (uintptr_t)&table[JUMP_WRITE]};
+    const uintptr_t page = place.address & ~(uintptr_t)(WIRE_PAGE - 1);
+    const size_t length = (uintptr_t)&table[JUMP_CLOSE + 1] - page;
 
     (void)dl_iterate_phdr(find_place, &place);
-    if (!place.is_known)
+    if (!place.is_known ||
+        (place.is_protected && sys_call3(SYS_mprotect, (long)page, (long)length, PROT_READ | PROT_WRITE) != 0))
         return false;
-    if (place.is_protected && sys_call3(SYS_mprotect, page, WIRE_PAGE, PROT_READ | PROT_WRITE) != 0)
-        return false;
-    *entry = (void *)write_stream;
+    table[JUMP_WRITE] = (void *)write_stream;
+    table[JUMP_CLOSE] = (void *)close_stream;
     if (place.is_protected)
-        (void)sys_call3(SYS_mprotect, page, WIRE_PAGE, PROT_READ);
+        (void)sys_call3(SYS_mprotect, (long)page, (long)length, PROT_READ);
     return true;
 }
 
 static bool is_table(void *const *table)
 {
-    return table && !table[JUMP_DUMMY] && !table[JUMP_DUMMY2] && table[JUMP_WRITE];
+    return table && !table[JUMP_DUMMY] && !table[JUMP_DUMMY2] && table[JUMP_WRITE] && table[JUMP_CLOSE];
+}
+
+/* A file's tables have the same two functions: else this is something else. */
+static bool is_such_table(void *const *table)
+{
+    return is_table(table) && table[JUMP_WRITE] == (void *)original_write &&
+           table[JUMP_CLOSE] == (void *)original_close;
 }
 
 bool stdio_init(void)
@@ -95,11 +132,9 @@ bool stdio_init(void)
 
     if (!is_table(table))
         return false;
-    original = (write_function *)table[JUMP_WRITE];
-    if (!replace(&table[JUMP_WRITE]))
-        return false;
-    /* Both tables have the same function there: else this one is something else. */
-    if (is_table(wide) && wide[JUMP_WRITE] == (void *)original)
-        (void)replace(&wide[JUMP_WRITE]);
-    return true;
+    original_write = (write_function *)table[JUMP_WRITE];
+    original_close = (close_function *)table[JUMP_CLOSE];
+    if (is_such_table(wide))
+        (void)replace(wide);
+    return replace(table);
 }

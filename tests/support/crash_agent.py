@@ -1,28 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent's half of a crash, played by a test: takes the hand-over of one program, and reads and moves the state of its
-lanes' crashes as preload/wire.h says."""
+"""The agent's half of a crash, played by a test: reads and moves the state of a program's lanes' crashes as preload/wire.h
+says."""
 
 import ctypes
 import dataclasses
-import mmap
-import os
-import socket
 import struct
-import threading
 import time
 
-PAGE = 4096
+from ring_agent import PAGE, PATIENCE_S, RingAgent, geometry
+
 NONE, FILLING, READY, READING, REFUSED, COPIED, DONE, ALONE = range(8)
 HANDLED, EXITED, VFORK_CHILD = 1, 2, 4
 REGISTER_RSP, REGISTER_RIP = 15, 16
-CRASH_WANTED = 72  # struct wire_control
 COPY_OWNERS = 92  # struct wire_ring
 COPY_SIZE = 256 * 1024
 COPIED_STACK = 192 * 1024
-GEOMETRY = struct.Struct("<IHHIIIIQQQQQQQQI")
 CRASH = struct.Struct("<IIIIiiQQQ16s8s128s23QQQIIII512s2048s")
 SYS_FUTEX, FUTEX_WAKE = 202, 1
-PATIENCE_S = 20
 
 
 @dataclasses.dataclass
@@ -46,50 +40,16 @@ class Crash:
     text: str
 
 
-class CrashAgent:
-    """Listens where the program looks (SPANSHIM_AGENT). Wants crashes unless told otherwise."""
+class CrashAgent(RingAgent):
+    """Of one program."""
 
-    def __init__(self, path, wanted=True):
-        self.wanted = wanted
-        self.ring = self.control = None
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._listener.bind(str(path))
-        self._listener.listen()
-        self._taken = threading.Event()
-        self._thread = threading.Thread(target=self._take, daemon=True)
-        self._thread.start()
-
-    def close(self):
-        """Listen no more; what was mapped goes with this object."""
-        if self._listener.fileno() < 0:
-            return
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join()
-
-    def _take(self):
-        try:
-            connection, _ = self._listener.accept()
-        except OSError:
-            return
-        with connection:
-            _, descriptors, _, _ = socket.recv_fds(connection, 65536, 2)
-        ring, control = descriptors
-        self.control = mmap.mmap(control, PAGE)
-        self.ring = mmap.mmap(ring, os.fstat(ring).st_size)
-        for descriptor in descriptors:
-            os.close(descriptor)
-        struct.pack_into("<I", self.control, CRASH_WANTED, self.wanted)
-        struct.pack_into("<I", self.control, 0, 2)
-        self._taken.set()
-
-    def taken(self):
-        """Has the program been taken over? Waits for it."""
-        return self._taken.wait(PATIENCE_S)
+    @property
+    def ring(self):
+        """The program's."""
+        return self.rings[0]
 
     def _geometry(self):
-        fields = GEOMETRY.unpack_from(self.ring)
-        return {"lanes": fields[3], "stride": fields[7], "crash": fields[13], "copies": fields[14]}
+        return geometry(self.ring)
 
     def _at(self, lane):
         geometry = self._geometry()

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the shim takes of a program's output: all of it, as it was written, and the program notices nothing."""
+
+import subprocess
+import unittest
+
+import test_transparency
+from harness import APPS, PYTHON, ShimTest, Traffic
+from log_agent import FILE, STDERR, STDOUT, SYSLOG, LogAgent
+from processes import wait_until
+
+ALL = "stdout,stderr,syslog"
+
+
+class CaptureTest(ShimTest):
+    """Programs whose rings the test reads itself."""
+
+    def setUp(self):
+        super().setUp()
+        self.needs_spans()
+        self.count = 0
+
+    def listen(self):
+        """A fresh reader."""
+        self.count += 1
+        agent = LogAgent(self.directory / f"log-agent.{self.count}")
+        self.addCleanup(agent.close)
+        return agent
+
+    def shimmed(self, logs=ALL, **settings):
+        """The environment of a program whose logs are taken."""
+        socket = self.directory / f"log-agent.{self.count}"
+        return self.spanshim.env(**{"SPANSHIM_AGENT": socket, "OTEL_LOGS_EXPORTER": "otlp", "SPANSHIM_LOGS": logs, **settings})
+
+    def run_both(self, argv, logs=ALL, **settings):
+        """Run bare and shimmed: both must end alike. The reader, and what the program printed."""
+        argv = [str(argument) for argument in argv]
+        agent = self.listen()
+        ends = []
+        for env in (self.spanshim.env(preload=False), self.shimmed(logs, **settings)):
+            end = subprocess.run(argv, env=env, capture_output=True, timeout=60, check=False, cwd=self.directory)
+            ends.append((end.returncode, end.stdout, end.stderr))
+        self.assertEqual(*ends)
+        return agent, end.stdout, end.stderr
+
+
+class WaysTest(CaptureTest):
+    """Ways to write, one each: what is taken is what came out."""
+
+    # What goes elsewhere than to the test's pipes, or is not seen.
+    DIFFER = {"vfork": (b"", b"its parent\n"), "replaced": (b"", b""), "reopened": (b"stdout, reopened\n", b"")}
+
+    def check(self, way):
+        """What is taken of a way is what it wrote."""
+        agent, out, err = self.run_both([APPS / "log_ways", way])
+        expected = self.DIFFER.get(way, (out, err))
+        self.assertEqual(expected, (agent.written(STDOUT), agent.written(STDERR)))
+        self.assertEqual(0, agent.dropped())
+
+    def test_every_way(self):
+        ways = subprocess.run([str(APPS / "log_ways")], capture_output=True, text=True, check=True).stdout.split()
+        self.assertGreater(len(ways), 20)
+        for way in ways:
+            if way not in ("full_pipe", "syslog"):
+                with self.subTest(way):
+                    self.check(way)
+
+    def test_streams_of_cxx(self):
+        self.needs_programs(str(APPS / "log_streams"))
+        agent, out, err = self.run_both([APPS / "log_streams"])
+        self.assertEqual((out, err), (agent.written(STDOUT), agent.written(STDERR)))
+        self.assertIn(b"no end", agent.written(STDOUT))
+
+    def test_a_pipe_that_takes_some_of_it(self):
+        agent, _, err = self.run_both([APPS / "log_ways", "full_pipe"])
+        self.assertEqual(65536, len(agent.written(STDOUT)))
+        self.assertEqual(b"took 65536, then -1: Resource temporarily unavailable\n", err)
+
+    def test_syslog(self):
+        agent, _, _ = self.run_both([APPS / "log_ways", "syslog"])
+        self.assertEqual([b"an error 1", b"a warning: No such file or directory", b"by vsyslog"], agent.lines(SYSLOG))
+        self.assertEqual([4, 5, 8], [piece.severity for piece in agent.pieces])
+
+    def test_what_is_not_wanted_is_not_taken(self):
+        for logs, streams in (("stdout", {STDOUT}), ("stderr", {STDERR}), ("", {STDERR}), ("none", set())):
+            with self.subTest(logs):
+                agent, _, _ = self.run_both([APPS / "log_ways", "formatted"], logs)
+                agent.settle()
+                self.assertEqual(streams, {piece.stream for piece in agent.pieces})
+        agent, _, _ = self.run_both([APPS / "log_ways", "formatted"], OTEL_LOGS_EXPORTER="none")
+        self.assertEqual([], agent.rings)  # such a program has no reason to look for an agent
+
+    def test_interpreters(self):
+        programs = {PYTHON: ["-c", "import sys; print('out'); print('err', file=sys.stderr); sys.stdout.write('rest')"],
+                    "perl": ["-e", "print STDOUT 'out'; print STDERR \"err\\n\"; warn 'warned'"],
+                    "ruby": ["-e", "puts 'out'; $stderr.puts 'err', 'two'; warn 'warned'; $stdout.write 'rest'"],
+                    "php": ["-r", "echo 'out'; fwrite(STDERR, \"err\\n\"); error_log('logged');"],
+                    "node": ["-e", "console.log('out'); console.error('err'); process.stdout.write('rest')"]}
+        self.needs_programs(*programs)
+        for program, arguments in programs.items():
+            with self.subTest(program):
+                agent, out, err = self.run_both([program, *arguments])
+                self.assertEqual((out, err), (agent.written(STDOUT), agent.written(STDERR)))
+
+
+class ThreadsTest(CaptureTest):
+    """16 threads that write at once."""
+
+    def test_no_line_is_torn(self):
+        expected = {b"%02d-%05d" % (thread, number) for thread in range(16) for number in range(60)}
+        for way, stream in (("printf", STDOUT), ("stderr", STDERR), ("write", STDOUT), ("pieces", STDOUT)):
+            with self.subTest(way):
+                agent = self.listen()
+                done = subprocess.run([str(APPS / "log_threads"), way, "60"], env=self.shimmed(), capture_output=True,
+                                      timeout=60, check=True)
+                lines = agent.lines(stream)
+                ends = [(line[:8], line[-8:], set(line[9:-9]) <= set(b"x")) for line in lines]
+                self.assertEqual({(name, name, True) for name in expected}, set(ends))
+                self.assertEqual((16 * 60, 0), (len(lines), agent.dropped()))
+                self.assertEqual(len(done.stdout + done.stderr), len(agent.written(stream)))
+
+    def test_one_thread_s_lines_stay_in_order(self):
+        agent = self.listen()
+        subprocess.run([str(APPS / "log_threads"), "write", "60"], env=self.shimmed(), capture_output=True, timeout=60,
+                       check=True)
+        lines = agent.lines(STDOUT)
+        for thread in range(16):
+            own = [line for line in lines if line.startswith(b"%02d-" % thread)]
+            self.assertEqual(sorted(own), own)
+
+
+class FileTest(CaptureTest):
+    """Files that are logs."""
+
+    def test_files_by_pattern(self):
+        for name in ("app.log", "app.log.1", "data"):
+            (self.directory / name).unlink(missing_ok=True)
+        agent = self.listen()
+        log, data = self.directory / "app.log", self.directory / "data"
+        env = self.shimmed("none", SPANSHIM_LOG_FILES=f"/nowhere/*,{self.directory}/*.log")
+        subprocess.run([str(APPS / "log_files"), str(log), str(data)], env=env, check=True, timeout=60)
+        self.assertEqual([b"log 1", b"log 2", b"log 3", b"end", b"new log 1", b"new log 2", b"new log 3", b"end"],
+                         agent.lines(FILE))
+        self.assertEqual({(FILE, str(log)[-128:])}, {(piece.stream, piece.path) for piece in agent.pieces})
+        self.assertEqual("".join(f"data {n}\n" for n in (1, 2, 3)) + "end\n", data.read_text())
+        self.assertEqual("".join(f"new log {n}\n" for n in (1, 2, 3)) + "end\n", log.read_text())
+
+    def test_a_python_logger_s_file(self):
+        agent = self.listen()
+        path = self.directory / "python.log"
+        program = f"import logging; logging.basicConfig(filename='{path}'); logging.error('to a file')"
+        env = self.shimmed("none", SPANSHIM_LOG_FILES=f"{self.directory}/*.log")
+        subprocess.run([PYTHON, "-c", program], env=env, check=True, timeout=60)
+        self.assertEqual([b"ERROR:root:to a file"], agent.lines(FILE))
+        self.assertEqual("ERROR:root:to a file\n", path.read_text())
+
+
+class DaemonTest(CaptureTest):
+    """Programs that leave their terminal."""
+
+    def lines_of(self, way):
+        """What is taken of one."""
+        agent = self.listen()
+        path = self.directory / f"daemon.{way}"
+        with open(self.directory / "terminal", "wb") as terminal:
+            subprocess.run([str(APPS / "log_daemon"), way, str(path)], env=self.shimmed(), stdout=terminal, stderr=terminal,
+                           check=True, timeout=60)
+        wait_until(lambda: path.exists() and path.read_bytes().endswith(b"done\n") or
+                   b"done\n" in agent.written(STDERR), what="the daemon has written")
+        return agent.lines(STDERR)
+
+    def test_to_nowhere(self):
+        self.assertEqual([b"starting", b"in the background", b"done"], self.lines_of("daemon"))
+
+    def test_to_a_file_in_their_place(self):
+        self.assertEqual([b"starting", b"in the background", b"done"], self.lines_of("hand"))
+
+    def test_to_a_child_by_a_pipe(self):
+        self.assertEqual([b"starting", b"in the background", b"done"], self.lines_of("pipe"))
+
+    def test_data_on_their_numbers_is_no_log(self):
+        self.assertEqual([b"starting"], self.lines_of("data"))
+
+
+class RequestTest(CaptureTest):
+    """Lines that are written while a request is current."""
+
+    def test_a_line_has_its_request_s_trace(self):
+        agent = self.listen()
+        program = ("import http.server, sys\n"
+                   "class Handler(http.server.BaseHTTPRequestHandler):\n"
+                   "    def do_GET(self):\n"
+                   "        print('serving', self.path, file=sys.stderr)\n"
+                   "        self.send_response(204); self.end_headers()\n"
+                   "    def log_message(self, *arguments): pass\n"
+                   "server = http.server.HTTPServer(('127.0.0.1', 0), Handler)\n"
+                   "print('port', server.server_port, flush=True)\n"
+                   "print('ready', file=sys.stderr)\n"
+                   "server.serve_forever()\n")
+        process = self.run_program([PYTHON, "-c", program], env=self.shimmed("stderr"))
+        port = int(wait_until(lambda: process.out.split()[1:2], what="the server's port")[0])
+        traffic = Traffic(port)
+        traffic.once("GET", "/one")
+        traffic.once("GET", "/two")
+        wait_until(lambda: len(agent.lines(STDERR)) == 3, what="three lines")
+        ids = [piece.trace_id for piece in agent.pieces]
+        self.assertEqual(bytes(16), ids[0])
+        self.assertNotIn(bytes(16), ids[1:])
+        self.assertNotEqual(*ids[1:])
+
+
+class OutputTest(test_transparency.OutputTest):
+    """All programs that print what they saw, with their logs taken."""
+
+    def setUp(self):
+        super().setUp()
+        self.spanshim.settings.update(OTEL_LOGS_EXPORTER="otlp", SPANSHIM_LOGS=ALL, SPANSHIM_LOG_FILES="/*")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
