@@ -150,9 +150,10 @@ static void read_error(const struct http_response *response, char out[OTLP_WORDS
 }
 
 /* What to do about a status. */
-static void write_remedy(const struct settings *settings, const char *shown_url, int status, char *out, size_t size)
+static void write_remedy(const struct settings *settings, enum signal signal, const char *shown_url, int status,
+                         char *out, size_t size)
 {
-    const char *team = values_find_pair(&settings->otlp_headers, "x-honeycomb-team");
+    const char *team = values_find_pair(&settings->otlp[signal].headers, "x-honeycomb-team");
 
     if ((status == 401 || status == 403) && team != NULL && *team == '\0')
         say(out, size, "the header x-honeycomb-team is empty");
@@ -167,7 +168,7 @@ static void write_remedy(const struct settings *settings, const char *shown_url,
         say(out, size, "the batch is too large: lower OTEL_BSP_MAX_EXPORT_BATCH_SIZE");
     else if (status == 415)
         say(out, size, "%s does not take OTLP as %s: see OTEL_EXPORTER_OTLP_PROTOCOL", shown_url,
-            settings->otlp_protocol);
+            settings->otlp[signal].protocol);
     else if (status >= 300 && status < 400)
         say(out, size, "%s redirects elsewhere: set OTEL_EXPORTER_OTLP_ENDPOINT to the new place", shown_url);
     else if (status == 429)
@@ -180,15 +181,15 @@ static void write_remedy(const struct settings *settings, const char *shown_url,
         say(out, size, "the receiver at %s refused the batch", shown_url);
 }
 
-static void write_refused(const struct settings *settings, const char *shown_url, const struct otlp_refusal *refusal,
-                          struct exporter_result *result)
+static void write_refused(const struct settings *settings, enum signal signal, const char *shown_url,
+                          const struct otlp_refusal *refusal, struct exporter_result *result)
 {
     char remedy[192];
     char name[16];
 
     result->outcome = refusal->is_retryable ? EXPORTER_RETRY : EXPORTER_DROP;
     result->retry_after_ms = refusal->retry_after_ms;
-    write_remedy(settings, shown_url, refusal->status, remedy, sizeof(remedy));
+    write_remedy(settings, signal, shown_url, refusal->status, remedy, sizeof(remedy));
     say(name, sizeof(name), "%d", refusal->status);
     say(result->error, sizeof(result->error), "%s: %s%s%.*s%s", refusal->name != NULL ? refusal->name : name, remedy,
         refusal->words[0] != '\0' ? " (" : "", OTLP_WORDS_MAX / 2, refusal->words,
@@ -206,7 +207,7 @@ static void read_refused(const struct http_response *response, struct otlp_refus
 }
 
 /* What to do where there is no answer at all. */
-static const char *unanswered_remedy(const struct settings *settings, enum http_cause cause)
+static const char *unanswered_remedy(const struct settings *settings, enum signal signal, enum http_cause cause)
 {
     bool has_proxy = settings->http_proxy != NULL || settings->https_proxy != NULL;
 
@@ -225,7 +226,7 @@ static const char *unanswered_remedy(const struct settings *settings, enum http_
     case HTTP_CAUSE_OWN_CERTIFICATE:
         return "; check OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY (without a password)";
     case HTTP_CAUSE_OTHER_VERSION:
-        return settings_is_grpc(settings)
+        return settings_is_grpc(settings, signal)
                    ? "; does it speak gRPC? OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf is for HTTP"
                    : "; does it speak TLS (https://) or gRPC? That needs OTEL_EXPORTER_OTLP_PROTOCOL=grpc";
     case HTTP_CAUSE_NOT_SIGNED:
@@ -235,10 +236,10 @@ static const char *unanswered_remedy(const struct settings *settings, enum http_
     return "";
 }
 
-static void read_unanswered(const struct settings *settings, const char *shown_url,
+static void read_unanswered(const struct settings *settings, enum signal signal, const char *shown_url,
                             const struct http_response *response, struct exporter_result *result)
 {
-    const char *remedy = unanswered_remedy(settings, response->cause);
+    const char *remedy = unanswered_remedy(settings, signal, response->cause);
 
     result->outcome = EXPORTER_RETRY;
     if (response->cause == HTTP_CAUSE_UNREACHABLE)
@@ -247,8 +248,8 @@ static void read_unanswered(const struct settings *settings, const char *shown_u
         say(result->error, sizeof(result->error), "no answer from %s: %.80s%s", shown_url, response->failure, remedy);
 }
 
-void otlp_answer_read(const struct settings *settings, const char *shown_url, const struct http_response *answer,
-                      struct exporter_result *ret_result)
+void otlp_answer_read(const struct settings *settings, enum signal signal, const char *shown_url,
+                      const struct http_response *answer, struct exporter_result *ret_result)
 {
     struct otlp_refusal refusal = {0};
     struct http_response beginning = *answer;
@@ -259,10 +260,10 @@ void otlp_answer_read(const struct settings *settings, const char *shown_url, co
 
     *ret_result = (struct exporter_result){.outcome = EXPORTER_SENT};
     if (response->status == 0) {
-        read_unanswered(settings, shown_url, response, ret_result);
+        read_unanswered(settings, signal, shown_url, response, ret_result);
         return;
     }
-    if (settings_is_grpc(settings)) {
+    if (settings_is_grpc(settings, signal)) {
         /* Without a status of its own, 200 is no success either. */
         if (!otlp_grpc_read(response, &refusal))
             read_refused(response, &refusal);
@@ -270,7 +271,7 @@ void otlp_answer_read(const struct settings *settings, const char *shown_url, co
         read_refused(response, &refusal);
     }
     if (refusal.status != 0)
-        write_refused(settings, shown_url, &refusal, ret_result);
+        write_refused(settings, signal, shown_url, &refusal, ret_result);
     else
         read_accepted(response, ret_result);
 }

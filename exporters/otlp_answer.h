@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a receiver's answer to a batch means: accepted, come again, or never; and what to do about it, in plain words.
- * Called by otlp.c. */
+ * Called by otlp_sender.c. */
 #ifndef SPANSHIM_OTLP_ANSWER_H
 #define SPANSHIM_OTLP_ANSWER_H
+
+#include "exporters/exporter.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-struct exporter_result;
 struct http_response;
-struct settings;
 
 enum { OTLP_WORDS_MAX = 180 };
 
@@ -27,7 +27,7 @@ struct otlp_refusal {
 void otlp_answer_words(const char *words, size_t length, char out[OTLP_WORDS_MAX]);
 
 /* shown_url: the receiver, for people. Only the first 64 kB of the answer are read. Context: loop. */
-void otlp_answer_read(const struct settings *settings, const char *shown_url, const struct http_response *answer,
-                      struct exporter_result *ret_result);
+void otlp_answer_read(const struct settings *settings, enum signal signal, const char *shown_url,
+                      const struct http_response *answer, struct exporter_result *ret_result);
 
 #endif

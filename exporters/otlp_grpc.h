@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* OTLP over gRPC, as far as it differs from OTLP over HTTP: a frame around the message, and the outcome in trailers.
- * The rest of gRPC is HTTP/2, which is http_client.c's. Called by otlp.c and otlp_answer.c. */
+ * The rest of gRPC is HTTP/2, which is http_client.c's. Called by otlp_sender.c and otlp_answer.c. */
 #ifndef SPANSHIM_OTLP_GRPC_H
 #define SPANSHIM_OTLP_GRPC_H
 

@@ -17,17 +17,24 @@
 
 enum { LOG_BURST = 5, LOG_INTERVAL_S = 60 };
 
+static const struct settings_batches *batches(const struct deliver *deliver)
+{
+    bool is_of_logs = deliver->options.exporter->encode_logs != NULL;
+
+    return &deliver->options.settings->batches[is_of_logs ? SIGNAL_LOGS : SIGNAL_TRACES];
+}
+
 static uint32_t delay_ms(const struct deliver *deliver)
 {
     uint32_t own = deliver->options.exporter->max_delay_ms;
-    uint32_t set = deliver->options.settings->batch_delay_ms;
+    uint32_t set = batches(deliver)->delay_ms;
 
     return own != 0 && own < set ? own : set;
 }
 
 static size_t batch_size(const struct deliver *deliver)
 {
-    uint32_t size = deliver->options.settings->batch_size;
+    uint32_t size = batches(deliver)->size;
 
     return size < BATCH_MAX ? size : BATCH_MAX;
 }
@@ -88,10 +95,10 @@ static void drop_all(struct deliver *deliver, enum deliver_drop cause)
     deliver_skip_to(deliver, journal_end(deliver->options.journal));
 }
 
-/* OTEL_BSP_MAX_QUEUE_SIZE, where it is set: the oldest go. */
+/* OTEL_BSP_MAX_QUEUE_SIZE or OTEL_BLRP_MAX_QUEUE_SIZE, where it is set: the oldest go. */
 static void trim_queue(struct deliver *deliver)
 {
-    uint64_t most = deliver->options.settings->queue_size;
+    uint64_t most = batches(deliver)->queue_size;
     struct journal_entry entry;
 
     if (most == 0)

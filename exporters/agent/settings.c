@@ -107,9 +107,11 @@ size_t settings_row_of_shim(void)
     return ROW_COUNT;
 }
 
-bool settings_is_grpc(const struct settings *settings)
+bool settings_is_grpc(const struct settings *settings, enum signal signal)
 {
-    return strcmp(settings->otlp_protocol, "grpc") == 0;
+    const char *own = signal == SIGNAL_LOGS ? settings->otlp_logs_protocol : settings->otlp_traces_protocol;
+
+    return strcmp(own != NULL ? own : settings->otlp_protocol, "grpc") == 0;
 }
 
 const char *settings_find_entry(const char *const *entries, size_t entry_count, const char *name)
@@ -185,9 +187,16 @@ static bool read_url(struct reading *reading, const struct settings_row *row, ch
     return false;
 }
 
+/* May what this endpoint is for go by gRPC? */
+static bool may_go_by_grpc(const struct settings *settings, char *const *endpoint)
+{
+    return (endpoint != &settings->otlp_logs_endpoint && settings_is_grpc(settings, SIGNAL_TRACES)) ||
+           (endpoint != &settings->otlp_traces_endpoint && settings_is_grpc(settings, SIGNAL_LOGS));
+}
+
 static bool read_endpoint(struct reading *reading, const struct settings_row *row, char **field, const char *value)
 {
-    bool grpc = settings_is_grpc(reading->settings);
+    bool grpc = may_go_by_grpc(reading->settings, field);
     struct settings_row used = *row;
 
     if (values_is_url(value) || (grpc && values_is_authority(value)))
@@ -518,7 +527,10 @@ void settings_unref(struct settings *settings)
         free(settings->log_exporters[i]);
     for (size_t i = 0; i < settings->complaint_count; i++)
         free(settings->complaints[i]);
-    free(settings->otlp_url);
+    for (size_t i = 0; i < SIGNAL_COUNT; i++) {
+        free(settings->otlp[i].url);
+        values_free_pairs(&settings->otlp[i].headers);
+    }
     free(settings->rollbar_url);
     free(settings);
 }

@@ -5,6 +5,8 @@
 #ifndef SPANSHIM_SETTINGS_H
 #define SPANSHIM_SETTINGS_H
 
+#include "exporters/exporter.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -34,6 +36,22 @@ struct settings_pairs {
     size_t count;
 };
 
+/* How OTLP of one signal is sent: its own settings, and for the rest those of all signals. */
+struct settings_otlp {
+    char *url; /* where it is posted, complete; gRPC's too */
+    struct settings_pairs headers;
+    const char *protocol, *compression;
+    char *const *certificate, *const *client_certificate, *const *client_key; /* paths; NULL: none */
+    uint32_t timeout_ms;                                                      /* of one request; 0: no limit */
+    bool is_signed;                                                           /* with credentials of AWS */
+    char region[SETTINGS_REGION_SIZE]; /* for that, as the URL says it; empty: it doesn't */
+};
+
+/* How records wait for a destination. */
+struct settings_batches {
+    uint32_t delay_ms, size, queue_size; /* 0: no bound of the queue */
+};
+
 typedef bool settings_type_BOOLEAN;
 typedef uint32_t settings_type_INTEGER, settings_type_LIMIT, settings_type_DURATION, settings_type_TIMEOUT;
 typedef char *settings_type_CHOICE, *settings_type_LIST; /* in lower case */
@@ -56,12 +74,11 @@ struct settings {
     size_t exporter_count;
     char *log_exporters[SETTINGS_EXPORTERS_MAX]; /* the same of logs: names as exporters.def has them */
     size_t log_exporter_count;
-    char *otlp_url;                         /* where traces are posted, complete; gRPC's too */
-    bool otlp_is_signed;                    /* with credentials of AWS */
-    char otlp_region[SETTINGS_REGION_SIZE]; /* for that, as the URL says it; empty: it doesn't */
-    char *rollbar_url;                      /* where items are posted */
-    int request_lines;                      /* enum request_lines (preload/config.h), as the shim has it */
-    int xray_mode;                          /* enum xray_mode (preload/config.h), as the shim has it */
+    struct settings_otlp otlp[SIGNAL_COUNT];
+    struct settings_batches batches[SIGNAL_COUNT];
+    char *rollbar_url;                    /* where items are posted */
+    int request_lines;                    /* enum request_lines (preload/config.h), as the shim has it */
+    int xray_mode;                        /* enum xray_mode (preload/config.h), as the shim has it */
     uint16_t secrets_mark;                /* of a hash of the receivers' URLs and of all secrets: tells sets apart that
                                              send to the same place with different tokens; too little to tell more */
     uint8_t digest[SETTINGS_DIGEST_SIZE]; /* equal for settings of one user that export to the same places in the same
@@ -97,8 +114,8 @@ const struct settings_row *settings_row(size_t n);
  * for a secret, and a URL without user and query. Empty: nothing. Context: pure. */
 void settings_show(const struct settings *settings, size_t n, const char *given, char *out, size_t size);
 
-/* Does OTLP go by gRPC? Context: pure. */
-bool settings_is_grpc(const struct settings *settings);
+/* Does OTLP of this signal go by gRPC? Context: pure. */
+bool settings_is_grpc(const struct settings *settings, enum signal signal);
 
 /* The value of the first "NAME=value" entry with this name (borrowed), or NULL. Context: pure. */
 const char *settings_find_entry(const char *const *entries, size_t entry_count, const char *name);

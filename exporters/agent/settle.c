@@ -5,6 +5,7 @@
 #include "exporters/agent/settings.h"
 #include "exporters/agent/settle_aws.h"
 #include "exporters/agent/settle_logs.h"
+#include "exporters/agent/settle_otlp.h"
 #include "exporters/agent/values.h"
 #include "exporters/xray_address.h"
 #include "preload/config.h"
@@ -16,10 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
-#define HONEYCOMB_ENDPOINT "https://api.honeycomb.io"
-#define HONEYCOMB_HEADER   "x-honeycomb-team"
-#define GRPC_PATH          "opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
 static bool is_word(const char *text, size_t length, const char *word)
 {
@@ -94,73 +91,6 @@ static int settle_exporters(struct settings *settings)
     if (is_otlp_meant(settings) && add_exporters(settings, settings->traces_exporters) < 0)
         return -ENOMEM;
     return add_exporters(settings, settings->more_exporters);
-}
-
-/* The endpoint for all signals: as given, or what the other settings make of it. */
-static const char *base_endpoint(const struct settings *settings)
-{
-    if (settings_was_given(settings, "OTEL_EXPORTER_OTLP_ENDPOINT"))
-        return settings->otlp_endpoint;
-    if (settings->honeycomb_api_key != NULL)
-        return HONEYCOMB_ENDPOINT;
-    return settings_is_grpc(settings) ? SETTINGS_GRPC_ENDPOINT : settings->otlp_endpoint;
-}
-
-static int settle_url(struct settings *settings)
-{
-    const char *traces = settings->otlp_traces_endpoint;
-    const char *base = base_endpoint(settings);
-
-    if (settings_is_grpc(settings))
-        settings->otlp_url = values_service_url(traces != NULL ? traces : base, settings->otlp_insecure, GRPC_PATH);
-    else
-        settings->otlp_url = traces != NULL ? values_complete_url(traces) : values_join_url(base, "v1/traces");
-    return settings->otlp_url != NULL ? 0 : -ENOMEM;
-}
-
-static bool is_honeycomb(const char *url)
-{
-    char shown[256];
-
-    values_show_url(url, shown, sizeof(shown));
-    char *host = strstr(shown, "://");
-    if (host == NULL)
-        return false;
-    host += strlen("://");
-    size_t length = strcspn(host, ":/");
-    size_t suffix = strlen(".honeycomb.io");
-    bool is_cut = host + length == shown + sizeof(shown) - 1;
-    host[length] = '\0';
-    return !is_cut && length > suffix && strcasecmp(host + length - suffix, ".honeycomb.io") == 0;
-}
-
-/* The team's key as a header can carry it; NULL: none. */
-static const char *honeycomb_key(struct settings *settings, const char *const *entries, size_t entry_count)
-{
-    const char *key = settings->honeycomb_api_key;
-
-    if (key == NULL && settings_find_entry(entries, entry_count, "HONEYCOMB_API_KEY") != NULL)
-        complaints_add(settings,
-                       "HONEYCOMB_API_KEY is empty: set it to a key of your Honeycomb environment, or unset it");
-    if (key == NULL || values_is_header_value(key))
-        return key;
-    complaints_add(settings, "HONEYCOMB_API_KEY has a control character in it; the key is not sent");
-    return NULL;
-}
-
-/* The key goes to Honeycomb and nowhere else: another receiver has its own, or none. */
-static int settle_honeycomb(struct settings *settings, const char *const *entries, size_t entry_count)
-{
-    const char *key = honeycomb_key(settings, entries, entry_count);
-    const char *team = values_find_pair(&settings->otlp_headers, HONEYCOMB_HEADER);
-
-    if (team != NULL && *team == '\0')
-        complaints_add(settings, "OTEL_EXPORTER_OTLP_HEADERS: the header " HONEYCOMB_HEADER " is empty");
-    if (team != NULL || !is_honeycomb(settings->otlp_url))
-        return 0;
-    if (settings->honeycomb_api_key == NULL)
-        complaints_add(settings, "the header " HONEYCOMB_HEADER " is missing: set HONEYCOMB_API_KEY");
-    return key != NULL && values_add_pair(&settings->otlp_headers, HONEYCOMB_HEADER, key) == -ENOMEM ? -ENOMEM : 0;
 }
 
 /* As it is given, or completed to where items are posted. NULL: Rollbar's own. */
@@ -249,13 +179,28 @@ static int settle_request_log(struct settings *settings)
     return add_exporter(settings, "request_log", strlen("request_log"));
 }
 
-static void settle_batches(struct settings *settings)
+/* A batch is no larger than the queue. `prefix`: of the variables' names. */
+static void settle_batches(struct settings *settings, enum signal signal, const char *prefix,
+                           const struct settings_batches *given)
 {
-    if (settings->queue_size != 0 && settings->batch_size > settings->queue_size) {
-        complaints_add(settings, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE is above OTEL_BSP_MAX_QUEUE_SIZE; %u is used",
-                       settings->queue_size);
-        settings->batch_size = settings->queue_size;
-    }
+    struct settings_batches *batches = &settings->batches[signal];
+
+    *batches = *given;
+    if (batches->queue_size == 0 || batches->size <= batches->queue_size)
+        return;
+    complaints_add(settings, "%s_MAX_EXPORT_BATCH_SIZE is above %s_MAX_QUEUE_SIZE; %u is used", prefix, prefix,
+                   batches->queue_size);
+    batches->size = batches->queue_size;
+}
+
+static void settle_all_batches(struct settings *settings)
+{
+    const struct settings_batches traces = {settings->batch_delay_ms, settings->batch_size, settings->queue_size};
+    const struct settings_batches logs = {settings->log_batch_delay_ms, settings->log_batch_size,
+                                          settings->log_queue_size};
+
+    settle_batches(settings, SIGNAL_TRACES, "OTEL_BSP", &traces);
+    settle_batches(settings, SIGNAL_LOGS, "OTEL_BLRP", &logs);
 }
 
 static void complain_of_config_file(struct settings *settings)
@@ -268,12 +213,12 @@ static void complain_of_config_file(struct settings *settings)
 
 int settle(struct settings *settings, const char *const *entries, size_t entry_count)
 {
-    if (settle_exporters(settings) < 0 || settle_url(settings) < 0 ||
-        settle_honeycomb(settings, entries, entry_count) < 0 || settle_xray(settings, entries, entry_count) < 0 ||
-        settle_rollbar(settings, entries, entry_count) < 0 || settle_request_log(settings) < 0 ||
-        settle_logs(settings, entries, entry_count) < 0 || settle_aws(settings, entries, entry_count) < 0)
+    if (settle_exporters(settings) < 0 || settle_otlp(settings, entries, entry_count) < 0 ||
+        settle_xray(settings, entries, entry_count) < 0 || settle_rollbar(settings, entries, entry_count) < 0 ||
+        settle_request_log(settings) < 0 || settle_logs(settings, entries, entry_count) < 0 ||
+        settle_aws(settings, entries, entry_count) < 0)
         return -ENOMEM;
-    settle_batches(settings);
+    settle_all_batches(settings);
     complain_of_config_file(settings);
     return 0;
 }

@@ -14,10 +14,19 @@
 
 enum { URL_SHOWN = 256 };
 
-/* The region of https://xray.REGION.amazonaws.com/v1/traces, or of China's. False: it is another URL. */
-static bool find_region(const char *url, char *region, size_t size)
+/* AWS's own endpoints of OTLP: https://SERVICE.REGION.amazonaws.com/PATH, or China's. */
+static const struct {
+    const char *start, *path;
+} endpoints[SIGNAL_COUNT] = {
+    [SIGNAL_TRACES] = {"https://xray.", "/v1/traces"},
+    [SIGNAL_LOGS] = {"https://logs.", "/v1/logs"},
+};
+
+/* The region of such a URL. False: it is another one. */
+static bool find_region(enum signal signal, const char *url, char *region, size_t size)
 {
-    static const char start[] = "https://xray.";
+    static const char *const domains[] = {".amazonaws.com", ".amazonaws.com.cn"};
+    const char *start = endpoints[signal].start;
     char shown[URL_SHOWN];
 
     values_show_url(url, shown, sizeof(shown));
@@ -25,29 +34,36 @@ static bool find_region(const char *url, char *region, size_t size)
         return false;
     const char *name = shown + strlen(start);
     size_t length = strcspn(name, "./:");
-    const char *rest = name + length;
-    if (length == 0 || length >= size ||
-        (strcasecmp(rest, ".amazonaws.com/v1/traces") != 0 && strcasecmp(rest, ".amazonaws.com.cn/v1/traces") != 0))
+    if (length == 0 || length >= size)
         return false;
-    (void)snprintf(region, size, "%.*s", (int)length, name);
-    return true;
+    for (size_t i = 0; i < sizeof(domains) / sizeof(domains[0]); i++) {
+        char rest[64];
+
+        (void)snprintf(rest, sizeof(rest), "%s%s", domains[i], endpoints[signal].path);
+        if (strcasecmp(name + length, rest) != 0)
+            continue;
+        (void)snprintf(region, size, "%.*s", (int)length, name);
+        return true;
+    }
+    return false;
 }
 
-static void settle_otlp(struct settings *settings)
+static void settle_signing(struct settings *settings, enum signal signal)
 {
-    char region[sizeof(settings->otlp_region)] = "";
-    bool is_xray = find_region(settings->otlp_url, region, sizeof(region));
-    bool is_wanted = strcmp(settings->otlp_sigv4, "on") == 0 || (strcmp(settings->otlp_sigv4, "auto") == 0 && is_xray);
+    struct settings_otlp *otlp = &settings->otlp[signal];
+    char region[sizeof(otlp->region)] = "";
+    bool is_aws = find_region(signal, otlp->url, region, sizeof(region));
+    bool is_wanted = strcmp(settings->otlp_sigv4, "on") == 0 || (strcmp(settings->otlp_sigv4, "auto") == 0 && is_aws);
 
     if (!is_wanted)
         return;
-    if (settings_is_grpc(settings)) {
+    if (settings_is_grpc(settings, signal)) {
         complaints_add(settings,
                        "OTLP by gRPC is not signed: set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf for AWS's endpoints");
         return;
     }
-    settings->otlp_is_signed = true;
-    memcpy(settings->otlp_region, region, sizeof(region));
+    otlp->is_signed = true;
+    memcpy(otlp->region, region, sizeof(region));
 }
 
 static bool has_exporter(char *const *exporters, size_t count, const char *name)
@@ -89,8 +105,11 @@ int settle_aws(struct settings *settings, const char *const *entries, size_t ent
     bool calls_logs = has_exporter(settings->log_exporters, settings->log_exporter_count, "cloudwatch");
 
     if (has_exporter(settings->exporters, settings->exporter_count, "otlp"))
-        settle_otlp(settings);
-    if (!calls_xray && !calls_logs && !settings->otlp_is_signed)
+        settle_signing(settings, SIGNAL_TRACES);
+    if (has_exporter(settings->log_exporters, settings->log_exporter_count, "otlp_logs"))
+        settle_signing(settings, SIGNAL_LOGS);
+    if (!calls_xray && !calls_logs && !settings->otlp[SIGNAL_TRACES].is_signed &&
+        !settings->otlp[SIGNAL_LOGS].is_signed)
         return 0;
     return settle_files(settings, settings_find_entry(entries, entry_count, "HOME"));
 }

@@ -88,7 +88,24 @@ static int settle_cloudwatch(struct settings *settings, const char *const *entri
     return problem == NULL ? add_exporter(settings, "cloudwatch") : 0;
 }
 
+/* A destination of logs is an exporter of its own, beside that of traces with the same name for users. */
+static int settle_exporters(struct settings *settings)
+{
+    static const struct {
+        const char *word, *exporter;
+    } names[] = {{"otlp", "otlp_logs"}, {"otlp_file", "otlp_logs_file"}};
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < sizeof(names) / sizeof(names[0]); i++)
+        if (values_has_word(settings->logs_exporters, names[i].word))
+            r = add_exporter(settings, names[i].exporter);
+    return r;
+}
+
 int settle_logs(struct settings *settings, const char *const *entries, size_t entry_count)
 {
-    return settings->sdk_disabled ? 0 : settle_cloudwatch(settings, entries, entry_count);
+    if (settings->sdk_disabled)
+        return 0;
+    int r = settle_exporters(settings);
+    return r == 0 ? settle_cloudwatch(settings, entries, entry_count) : r;
 }

@@ -16,8 +16,6 @@ struct otlp_limits {
     uint32_t link_count;       /* of a span */
 };
 
-enum { OTLP_REQUEST_MAX = 64 << 20 };
-
 /* NULL when out of memory. Context: loop. */
 struct otlp_encoder *otlp_encoder_new(void);
 void otlp_encoder_free(struct otlp_encoder *encoder);

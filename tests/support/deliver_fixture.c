@@ -150,8 +150,8 @@ int set_up(void **state)
     journal_set_consumers(journal, 1);
     host = (struct destinations_host){.loop = loop, .process_find = find_process};
     settings = settings_new(NULL, 0, NULL);
-    settings->batch_delay_ms = FOREVER_MS;
-    settings->batch_size = 3;
+    settings->batches[SIGNAL_TRACES].delay_ms = FOREVER_MS;
+    settings->batches[SIGNAL_TRACES].size = 3;
     return 0;
 }
 

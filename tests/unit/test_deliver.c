@@ -14,7 +14,7 @@
 static void test_deliver_sends_full_batches_at_once_and_the_rest_after_the_delay(void **state)
 {
     (void)state;
-    settings->batch_delay_ms = 50;
+    settings->batches[SIGNAL_TRACES].delay_ms = 50;
     start();
     append(7);
     uint64_t start_ns = loop_now_ns(loop);
@@ -131,7 +131,7 @@ static void test_deliver_counts_what_it_cannot_read(void **state)
 static void test_deliver_answers_at_once_without_a_deep_stack(void **state)
 {
     (void)state;
-    settings->batch_size = 1;
+    settings->batches[SIGNAL_TRACES].size = 1;
     start();
     append(2000);
     deliver_wake(deliver);
@@ -245,8 +245,8 @@ static void test_deliver_freed_with_a_flush_ends_it(void **state)
 static void test_deliver_keeps_to_the_queue_size(void **state)
 {
     (void)state;
-    settings->queue_size = 4;
-    settings->batch_size = 4;
+    settings->batches[SIGNAL_TRACES].queue_size = 4;
+    settings->batches[SIGNAL_TRACES].size = 4;
     start();
     append(10);
     deliver_wake(deliver);
@@ -259,7 +259,7 @@ static void test_deliver_keeps_to_the_queue_size(void **state)
 static void test_deliver_counts_its_own_only(void **state)
 {
     (void)state;
-    settings->queue_size = 6;
+    settings->batches[SIGNAL_TRACES].queue_size = 6;
     fake.answers[0] = (struct exporter_result){.outcome = EXPORTER_RETRY, .retry_after_ms = FOREVER_MS};
     start();
     append_for_others(100);

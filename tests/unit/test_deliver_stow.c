@@ -52,7 +52,7 @@ static void test_deliver_puts_on_the_disk_what_can_not_be_sent(void **state)
 static void test_deliver_makes_batches_by_the_delay_while_it_backs_off(void **state)
 {
     (void)state;
-    settings->batch_delay_ms = 20;
+    settings->batches[SIGNAL_TRACES].delay_ms = 20;
     fake.answers[0] = (struct exporter_result){.outcome = EXPORTER_RETRY, .retry_after_ms = 300};
     fake.answers[1].outcome = EXPORTER_SENT;
     fake.answer_count = 2;
@@ -129,7 +129,7 @@ static void test_deliver_flush_waits_for_the_disk_too(void **state)
 static void test_deliver_keeps_to_the_queue_size_on_the_disk(void **state)
 {
     (void)state;
-    settings->queue_size = 7;
+    settings->batches[SIGNAL_TRACES].queue_size = 7;
     fake.answers[0] = (struct exporter_result){.outcome = EXPORTER_RETRY, .retry_after_ms = FOREVER_MS};
     start();
     append(3);

@@ -24,7 +24,7 @@ static struct exporter_result read_answer(int status, const char *type, const vo
     struct http_response response = {.status = status, .content_type = type, .body = body, .body_length = length};
     struct exporter_result result;
 
-    otlp_answer_read(settings, url, &response, &result);
+    otlp_answer_read(settings, SIGNAL_TRACES, url, &response, &result);
     settings_unref(settings);
     return result;
 }

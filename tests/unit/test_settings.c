@@ -87,6 +87,8 @@ static const struct {
     {"OTEL_SDK_DISABLED", " TRUE ", "true", "1", "false", "false"},
     {"OTEL_TRACES_EXPORTER", "Console, otlp", "console,otlp", "zipkin", "otlp", "otlp"},
     {"SPANSHIM_EXPORTERS", "console", "console", "file", "-", "-"},
+    {"OTEL_LOGS_EXPORTER", "OTLP, otlp_file", "otlp,otlp_file", "zipkin", "none", "none"},
+    {"SPANSHIM_OTLP_LOGS_FILE", "l.jsonl", "/srv/l.jsonl", NULL, NULL, "-"},
     {"OTEL_SERVICE_NAME", "shop", "shop", NULL, NULL, "-"},
     {"OTEL_RESOURCE_ATTRIBUTES", "a=1, b%2Cc = x%20y ", "a=1,b,c=x y", "a=1,b", "-", "-"},
     {"SPANSHIM_RESOURCE_DETECTORS", "host, OS", "host,os", "cloud", "all", "all"},
@@ -95,24 +97,33 @@ static const struct {
     {"AWS_XRAY_TRACING_NAME", "shop", "shop", NULL, NULL, "-"},
     {"SPANSHIM_ROUTES", " /users , /users/{id}", "/users/{id}", "/users/{", "-", "-"},
     {"OTEL_EXPORTER_OTLP_PROTOCOL", "GRPC", "grpc", "http/xml", "http/protobuf", "http/protobuf"},
-    {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/JSON", "http/json", "json", "http/protobuf", "http/protobuf"},
+    {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/JSON", "http/json", "json", "-", "-"},
+    {"OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "grpc", "grpc", "udp", "-", "-"},
     {"OTEL_EXPORTER_OTLP_ENDPOINT", "https://c:1/x", "https://c:1/x", "c:4318", "http://localhost:4318",
      "http://localhost:4318"},
     {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://t/x", "http://t/x", "ftp://t", "-", "-"},
+    {"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://l/x", "http://l/x", "l", "-", "-"},
     {"OTEL_EXPORTER_OTLP_INSECURE", "True", "true", "yes", "false", "false"},
     {"OTEL_EXPORTER_OTLP_TRACES_INSECURE", "true", "true", "1", "false", "false"},
+    {"OTEL_EXPORTER_OTLP_LOGS_INSECURE", "true", "true", "1", "false", "false"},
     {"OTEL_EXPORTER_OTLP_HEADERS", "a=b%3D, C= d=e", "a=b=,C=d=e", "no pair", "-", "-"},
     {"OTEL_EXPORTER_OTLP_TRACES_HEADERS", "a=b", "a=b", "a=%0d%0aX: y", "-", "-"},
+    {"OTEL_EXPORTER_OTLP_LOGS_HEADERS", "a=b", "a=b", "no pair", "-", "-"},
     {"OTEL_EXPORTER_OTLP_COMPRESSION", "GZIP", "gzip", "zstd", "none", "none"},
-    {"OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "gzip", "gzip", "br", "none", "none"},
+    {"OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "gzip", "gzip", "br", "-", "-"},
+    {"OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", "gzip", "gzip", "br", "-", "-"},
     {"OTEL_EXPORTER_OTLP_TIMEOUT", "0", "0", "10s", "10000", "10000"},
-    {"OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "2147483647", "2147483647", "2147483648", "10000", "10000"},
+    {"OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "2147483647", "2147483647", "2147483648", "0", "0"},
+    {"OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "7", "7", "-1", "0", "0"},
     {"OTEL_EXPORTER_OTLP_CERTIFICATE", "ca.pem", "/srv/ca.pem", NULL, NULL, "-"},
     {"OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "/ca.pem", "/ca.pem", NULL, NULL, "-"},
+    {"OTEL_EXPORTER_OTLP_LOGS_CERTIFICATE", "/ca.pem", "/ca.pem", NULL, NULL, "-"},
     {"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/c.pem", "/c.pem", NULL, NULL, "-"},
     {"OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "/c.pem", "/c.pem", NULL, NULL, "-"},
+    {"OTEL_EXPORTER_OTLP_LOGS_CLIENT_CERTIFICATE", "/c.pem", "/c.pem", NULL, NULL, "-"},
     {"OTEL_EXPORTER_OTLP_CLIENT_KEY", "/k.pem", "/k.pem", NULL, NULL, "-"},
     {"OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "/k.pem", "/k.pem", NULL, NULL, "-"},
+    {"OTEL_EXPORTER_OTLP_LOGS_CLIENT_KEY", "/k.pem", "/k.pem", NULL, NULL, "-"},
     {"HONEYCOMB_API_KEY", "key", "key", NULL, NULL, "-"},
     {"AWS_XRAY_DAEMON_ADDRESS", "xray:2000", "xray:2000", NULL, NULL, "-"},
     {"AWS_XRAY_URL", "*.example.com", "*.example.com", NULL, NULL, "-"},
@@ -173,6 +184,10 @@ static const struct {
     {"OTEL_BSP_EXPORT_TIMEOUT", "1", "1", "+1", "30000", "30000"},
     {"OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "1", "1", "0", "512", "512"},
     {"OTEL_BSP_MAX_QUEUE_SIZE", "4096", "4096", "many", "0", "0"},
+    {"OTEL_BLRP_SCHEDULE_DELAY", "0", "0", "-1", "1000", "1000"},
+    {"OTEL_BLRP_EXPORT_TIMEOUT", "1", "1", "+1", "30000", "30000"},
+    {"OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", "1", "1", "0", "512", "512"},
+    {"OTEL_BLRP_MAX_QUEUE_SIZE", "4096", "4096", "many", "0", "0"},
     {"SPANSHIM_QUEUE_BYTES", "65536", "65536", "65535", "16777216", "16777216"},
     {"SPANSHIM_QUEUE_AGE", "1000", "1000", "999", "86400000", "86400000"},
     {"SPANSHIM_SPOOL_DIR", "/x", "/x", NULL, NULL, "-"},
@@ -287,7 +302,7 @@ static void test_settings_names_what_was_meant(void **state)
     assert_complaint(ENTRIES("SPANSHIM_QUEUE_BYTE=65536"),
                      "SPANSHIM_QUEUE_BYTE is no setting and ignored; did you mean SPANSHIM_QUEUE_BYTES?");
     assert_complaint(ENTRIES("SPANSHIM_MARVELLOUS=1"), "SPANSHIM_MARVELLOUS is no setting and ignored");
-    assert_complaint(ENTRIES("OTEL_METRIC_EXPORT_INTERVAL=x", "OTEL_BLRP_SCHEDULE_DELAY=x", "OTEL_WHATEVER=1",
+    assert_complaint(ENTRIES("OTEL_METRIC_EXPORT_INTERVAL=x", "OTEL_METRICS_EXPORTER=x", "OTEL_WHATEVER=1",
                              "SPANSHIMX=1", "OTEL_SEMCONV_STABILITY_OPT_IN=http"),
                      NULL); /* somebody else's */
 }
@@ -310,10 +325,10 @@ static void test_settings_signal_form_wins_when_it_is_good(void **state)
         "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION=bad", "OTEL_EXPORTER_OTLP_HEADERS=a=1,b=2",
         "OTEL_EXPORTER_OTLP_TRACES_HEADERS=c=3", "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT=5", "OTEL_ATTRIBUTE_COUNT_LIMIT=6"));
 
-    assert_int_equal(settings->otlp_timeout_ms, 1);
-    assert_string_equal(settings->otlp_compression, "gzip");
-    assert_int_equal(settings->otlp_headers.count, 1);
-    assert_string_equal(values_find_pair(&settings->otlp_headers, "C"), "3");
+    assert_int_equal(settings->otlp[SIGNAL_TRACES].timeout_ms, 1);
+    assert_string_equal(settings->otlp[SIGNAL_TRACES].compression, "gzip");
+    assert_int_equal(settings->otlp[SIGNAL_TRACES].headers.count, 1);
+    assert_string_equal(values_find_pair(&settings->otlp[SIGNAL_TRACES].headers, "C"), "3");
     assert_int_equal(settings->attribute_count, 5);
     settings_unref(settings);
 }
@@ -354,7 +369,7 @@ static void test_settings_joins_urls(void **state)
 
         assert_true(asprintf(&entry, "%s=%s", urls[i][0], urls[i][1]) > 0);
         struct settings *settings = read_settings(ENTRIES(entry));
-        assert_string_equal(settings->otlp_url, urls[i][2]);
+        assert_string_equal(settings->otlp[SIGNAL_TRACES].url, urls[i][2]);
         settings_unref(settings);
         free(entry);
     }
@@ -392,8 +407,8 @@ static void test_settings_makes_urls_for_grpc(void **state)
         assert_true(asprintf(&insecure, "OTEL_EXPORTER_OTLP_INSECURE=%s", urls[i][2]) > 0);
         struct settings *settings = read_settings(ENTRIES("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=grpc", entry, insecure));
         size_t length = strlen(urls[i][3]);
-        assert_int_equal(strncmp(settings->otlp_url, urls[i][3], length), 0);
-        assert_string_equal(settings->otlp_url + length, path);
+        assert_int_equal(strncmp(settings->otlp[SIGNAL_TRACES].url, urls[i][3], length), 0);
+        assert_string_equal(settings->otlp[SIGNAL_TRACES].url + length, path);
         if (strstr(urls[i][3], "localhost") != NULL && urls[i][1][0] != '\0')
             assert_non_null(strstr(settings_complaint(settings, 0), "http://localhost:4317 is used"));
         settings_unref(settings);
@@ -495,9 +510,10 @@ static void test_settings_completes_rollbars_endpoint(void **state)
 static void test_settings_names_every_exporter(void **state)
 {
     (void)state;
-    /* The range of the second row lists what exporters.def has, that of the first what takes traces. */
+    /* The range of the second row lists what exporters.def has but for logs, that of the first what takes traces. */
 #define EXPORTER(name)                                                                                                 \
-    assert_true(values_is_word_of(#name, strlen(#name), settings_row(2)->range));                                      \
+    assert_int_equal(values_is_word_of(#name, strlen(#name), settings_row(2)->range),                                  \
+                     exporter_##name.encode_logs == NULL);                                                             \
     assert_int_equal(values_is_word_of(#name, strlen(#name), settings_row(1)->range),                                  \
                      exporter_##name.encode_spans != NULL || exporter_##name.send_spans != NULL);
 #include "exporters/exporters.def"
@@ -508,12 +524,12 @@ static void test_settings_fills_in_honeycomb_where_unset(void **state)
 {
     (void)state;
     struct settings *settings = read_settings(ENTRIES("HONEYCOMB_API_KEY=k1"));
-    assert_string_equal(values_find_pair(&settings->otlp_headers, "x-honeycomb-team"), "k1");
+    assert_string_equal(values_find_pair(&settings->otlp[SIGNAL_TRACES].headers, "x-honeycomb-team"), "k1");
     assert_int_equal(settings_complaint_count(settings), 0);
     settings_unref(settings);
 
     settings = read_settings(ENTRIES("HONEYCOMB_API_KEY=k1", "OTEL_EXPORTER_OTLP_HEADERS=X-Honeycomb-Team=k2"));
-    assert_string_equal(values_find_pair(&settings->otlp_headers, "x-honeycomb-team"), "k2");
+    assert_string_equal(values_find_pair(&settings->otlp[SIGNAL_TRACES].headers, "x-honeycomb-team"), "k2");
     settings_unref(settings);
 }
 
@@ -543,7 +559,7 @@ static void test_settings_gives_the_key_to_honeycomb_only(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(receivers) / sizeof(receivers[0]); i++) {
         struct settings *settings = read_settings(ENTRIES("HONEYCOMB_API_KEY=k1", receivers[i].entry));
-        const char *key = values_find_pair(&settings->otlp_headers, "x-honeycomb-team");
+        const char *key = values_find_pair(&settings->otlp[SIGNAL_TRACES].headers, "x-honeycomb-team");
 
         if ((key != NULL) != receivers[i].is_sent)
             fail_msg("%s: the key is%s sent", receivers[i].entry, key != NULL ? "" : " not");
@@ -672,7 +688,7 @@ static void test_settings_bounds_pairs_and_complaints(void **state)
     for (unsigned i = 0; i < 200; i++)
         (void)snprintf(headers + strlen(headers), 16, "h%u=1,", i);
     struct settings *settings = read_settings(ENTRIES(headers));
-    assert_int_equal(settings->otlp_headers.count, SETTINGS_PAIRS_MAX);
+    assert_int_equal(settings->otlp[SIGNAL_TRACES].headers.count, SETTINGS_PAIRS_MAX);
     assert_int_equal(settings_complaint_count(settings), 1);
     settings_unref(settings);
 }
@@ -709,7 +725,7 @@ static void test_settings_batch_is_no_larger_than_queue(void **state)
 {
     (void)state;
     struct settings *settings = read_settings(ENTRIES("OTEL_BSP_MAX_QUEUE_SIZE=100"));
-    assert_int_equal(settings->batch_size, 100);
+    assert_int_equal(settings->batches[SIGNAL_TRACES].size, 100);
     assert_int_equal(settings_complaint_count(settings), 1);
     settings_unref(settings);
 }

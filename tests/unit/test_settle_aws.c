@@ -47,9 +47,9 @@ static void test_settle_aws_signs_what_goes_to_xray(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         (void)snprintf(entry, sizeof(entry), "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=%s", cases[i].url);
         struct settings *settings = read_settings(ENTRIES(entry));
-        if (settings->otlp_is_signed != (cases[i].region != NULL))
-            fail_msg("%s: %d", cases[i].url, settings->otlp_is_signed);
-        assert_string_equal(settings->otlp_region, cases[i].region != NULL ? cases[i].region : "");
+        if (settings->otlp[SIGNAL_TRACES].is_signed != (cases[i].region != NULL))
+            fail_msg("%s: %d", cases[i].url, settings->otlp[SIGNAL_TRACES].is_signed);
+        assert_string_equal(settings->otlp[SIGNAL_TRACES].region, cases[i].region != NULL ? cases[i].region : "");
         settings_unref(settings);
     }
 }
@@ -65,11 +65,11 @@ static void test_settle_aws_signs_as_it_is_told(void **state)
     struct settings *grpc = read_settings(ENTRIES("OTEL_EXPORTER_OTLP_ENDPOINT=https://xray.eu-west-1.amazonaws.com",
                                                   "OTEL_EXPORTER_OTLP_PROTOCOL=grpc", "SPANSHIM_OTLP_SIGV4=on"));
 
-    assert_true(on->otlp_is_signed);
-    assert_string_equal(on->otlp_region, "");
-    assert_false(off->otlp_is_signed);
-    assert_true(base->otlp_is_signed); /* v1/traces is joined to it */
-    assert_false(grpc->otlp_is_signed);
+    assert_true(on->otlp[SIGNAL_TRACES].is_signed);
+    assert_string_equal(on->otlp[SIGNAL_TRACES].region, "");
+    assert_false(off->otlp[SIGNAL_TRACES].is_signed);
+    assert_true(base->otlp[SIGNAL_TRACES].is_signed); /* v1/traces is joined to it */
+    assert_false(grpc->otlp[SIGNAL_TRACES].is_signed);
     assert_int_equal(settings_complaint_count(grpc), 1);
     settings_unref(on);
     settings_unref(off);

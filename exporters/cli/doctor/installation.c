@@ -202,8 +202,8 @@ static void check_destinations(struct installation *installation)
         found(installation, "target", STATE_WARNING, "nowhere: the settings say so");
     for (size_t i = 0; i < settings->exporter_count; i++) {
         *url = '\0';
-        if (strcmp(settings->exporters[i], "otlp") == 0 && settings->otlp_url)
-            values_show_url(settings->otlp_url, url, sizeof(url));
+        if (strcmp(settings->exporters[i], "otlp") == 0)
+            values_show_url(settings->otlp[SIGNAL_TRACES].url, url, sizeof(url));
         if (strcmp(settings->exporters[i], "xray") == 0 && strcmp(settings->xray_via, "daemon") == 0)
             xray_address_describe(settings->xray_daemon_address, url, sizeof(url));
         found(installation, "target", STATE_OK, "%s %s", settings->exporters[i], url);

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "exporters/encode/otlp_logs.h"
+
+#include "exporters/agent/log_event.h"
+#include "exporters/encode/otlp_envelope.h"
+#include "exporters/encode/utf8.h"
+#include "otlp.pb-c.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    ATTRIBUTES_MAX = 6,
+    RECORD_OVERHEAD = 128 + ATTRIBUTES_MAX * 64, /* of its own fields and attributes, the body aside */
+};
+
+struct otlp_logs {
+    struct otlp_envelope envelope;
+    struct otlp_scope scope;
+    struct buffer body; /* the text of a record, repaired */
+    Otlp__KeyValue pairs[ATTRIBUTES_MAX];
+    Otlp__AnyValue values[ATTRIBUTES_MAX];
+    Otlp__KeyValue *list[ATTRIBUTES_MAX];
+};
+
+/* A batch that is being encoded. */
+struct encoding {
+    struct otlp_logs *logs;
+    const struct log_event *const *events;
+};
+
+struct otlp_logs *otlp_logs_new(void)
+{
+    struct otlp_logs *logs = calloc(1, sizeof(*logs));
+
+    if (logs == NULL)
+        return NULL;
+    otlp_scope_init(&logs->scope, "spanshim.logs");
+    otlp_envelope_init(&logs->envelope);
+    for (size_t i = 0; i < ATTRIBUTES_MAX; i++) {
+        otlp__key_value__init(&logs->pairs[i]);
+        otlp__any_value__init(&logs->values[i]);
+        logs->pairs[i].value = &logs->values[i];
+        logs->list[i] = &logs->pairs[i];
+    }
+    return logs;
+}
+
+void otlp_logs_free(struct otlp_logs *logs)
+{
+    if (logs == NULL)
+        return;
+    otlp_envelope_deinit(&logs->envelope);
+    buffer_deinit(&logs->body);
+    free(logs);
+}
+
+static Otlp__AnyValue *add(struct otlp_logs *logs, const char *key, Otlp__LogRecord *message)
+{
+    size_t n = message->n_attributes++;
+
+    logs->pairs[n].key = (char *)(uintptr_t)key;
+    return &logs->values[n];
+}
+
+static void add_text(struct otlp_logs *logs, const char *key, const char *text, Otlp__LogRecord *message)
+{
+    Otlp__AnyValue *value = add(logs, key, message);
+
+    value->value_case = OTLP__ANY_VALUE__VALUE_STRING_VALUE;
+    value->string_value = (char *)(uintptr_t)text;
+}
+
+static void add_number(struct otlp_logs *logs, const char *key, int64_t number, Otlp__LogRecord *message)
+{
+    Otlp__AnyValue *value = add(logs, key, message);
+
+    value->value_case = OTLP__ANY_VALUE__VALUE_INT_VALUE;
+    value->int_value = number;
+}
+
+static void add_true(struct otlp_logs *logs, const char *key, Otlp__LogRecord *message)
+{
+    Otlp__AnyValue *value = add(logs, key, message);
+
+    value->value_case = OTLP__ANY_VALUE__VALUE_BOOL_VALUE;
+    value->bool_value = 1;
+}
+
+/* Where it was written to. */
+static void add_source(struct otlp_logs *logs, const struct log_event *event, Otlp__LogRecord *message)
+{
+    if (event->record->stream == WIRE_LOG_STDOUT)
+        add_text(logs, "log.iostream", "stdout", message);
+    else if (event->record->stream == WIRE_LOG_STDERR)
+        add_text(logs, "log.iostream", "stderr", message);
+    else if (event->record->stream == WIRE_LOG_SYSLOG)
+        add_text(logs, "spanshim.log.source", "syslog", message);
+}
+
+/* What is not whole about it. */
+static void add_oddities(struct otlp_logs *logs, const struct log_event *event, Otlp__LogRecord *message)
+{
+    const struct log_event_record *record = event->record;
+
+    if ((record->flags & LOG_EVENT_CUT) != 0)
+        add_number(logs, "spanshim.log.left_out", record->left_out, message);
+    if ((record->flags & LOG_EVENT_GAP) != 0)
+        add_true(logs, "spanshim.log.gap", message);
+    if ((record->flags & LOG_EVENT_NO_END) != 0)
+        add_true(logs, "spanshim.log.no_end", message);
+    if ((record->flags & LOG_EVENT_BINARY) != 0)
+        add_true(logs, "spanshim.log.binary", message);
+}
+
+/* syslog's levels as the specification maps them. */
+static void set_severity(const struct log_event *event, Otlp__LogRecord *message)
+{
+    static const struct {
+        uint8_t number;
+        const char *text;
+    } levels[] = {{0, ""},      {21, "FATAL"}, {19, "ERROR3"}, {18, "ERROR2"}, {17, "ERROR"},
+                  {13, "WARN"}, {10, "INFO2"}, {9, "INFO"},    {5, "DEBUG"}};
+    uint8_t severity = event->record->severity;
+
+    if (severity >= sizeof(levels) / sizeof(levels[0]))
+        return;
+    message->severity_number = levels[severity].number;
+    message->severity_text = (char *)(uintptr_t)levels[severity].text;
+}
+
+static bool is_set(const uint8_t *id, size_t length)
+{
+    static const uint8_t zero[16];
+
+    return memcmp(id, zero, length) != 0;
+}
+
+static void set_ids(const struct log_event_record *record, Otlp__LogRecord *message)
+{
+    if (!is_set(record->trace_id, sizeof(record->trace_id)))
+        return;
+    message->trace_id = (ProtobufCBinaryData){sizeof(record->trace_id), (uint8_t *)(uintptr_t)record->trace_id};
+    if (is_set(record->span_id, sizeof(record->span_id)))
+        message->span_id = (ProtobufCBinaryData){sizeof(record->span_id), (uint8_t *)(uintptr_t)record->span_id};
+}
+
+/* The text as valid UTF-8. */
+static int set_body(struct otlp_logs *logs, const struct log_event *event, Otlp__AnyValue *body)
+{
+    logs->body.length = 0;
+    int r = buffer_reserve(&logs->body, event->text.length * UTF8_REPAIRED_MAX + 1);
+    if (r < 0)
+        return r;
+    logs->body.length = utf8_repair(event->text.bytes, event->text.length, UINT32_MAX, (char *)logs->body.bytes);
+    body->value_case = OTLP__ANY_VALUE__VALUE_STRING_VALUE;
+    body->string_value = (char *)logs->body.bytes;
+    return 0;
+}
+
+/* The shim saw it as it was written: it was observed when it happened. */
+static int write_record(void *arg, size_t n)
+{
+    const struct encoding *encoding = arg;
+    struct otlp_logs *logs = encoding->logs;
+    const struct log_event *event = encoding->events[n];
+    Otlp__AnyValue body = OTLP__ANY_VALUE__INIT;
+    Otlp__LogRecord message = OTLP__LOG_RECORD__INIT;
+    int r = set_body(logs, event, &body);
+
+    if (r < 0)
+        return r;
+    message.body = &body;
+    message.time_unix_nano = message.observed_time_unix_nano = event->unix_ns;
+    message.attributes = logs->list;
+    set_severity(event, &message);
+    set_ids(event->record, &message);
+    add_source(logs, event, &message);
+    add_oddities(logs, event, &message);
+    return otlp_envelope_add(&logs->envelope, &message.base, logs->body.length + RECORD_OVERHEAD);
+}
+
+static const struct process *process_of(const void *arg, size_t n)
+{
+    const struct encoding *encoding = arg;
+
+    return encoding->events[n]->process;
+}
+
+static const struct otlp_scope *scope_of(const void *arg, size_t n)
+{
+    const struct encoding *encoding = arg;
+
+    (void)n;
+    return &encoding->logs->scope;
+}
+
+int otlp_logs_encode(struct otlp_logs *logs, const struct log_event *const *events, size_t event_count,
+                     const uint8_t **ret_bytes, size_t *ret_length)
+{
+    struct encoding encoding = {.logs = logs, .events = events};
+    const struct otlp_items items = {
+        .count = event_count, .process_of = process_of, .scope_of = scope_of, .write = write_record, .arg = &encoding};
+
+    return otlp_envelope_encode(&logs->envelope, &items, ret_bytes, ret_length);
+}
