@@ -7,7 +7,7 @@ import binascii
 import json
 import re
 
-from otlp_wire import INITIAL, MESSAGES, WireError, spans_in
+from otlp_wire import INITIAL, MESSAGES, WireError, logs_in, spans_in
 
 NOT_FINITE = ("NaN", "Infinity", "-Infinity")
 UNSIGNED = {"uint32": 32, "fixed32": 32, "enum": 31, "fixed64": 64}
@@ -84,10 +84,20 @@ def no_constant(text):
     raise WireError(f"{text} is no JSON")
 
 
-def spans_of(body, note):
-    """The spans of a request's body, or of a file's line, as otlp_wire.spans_of has them."""
+def read_request(body, message, note):
+    """A request's body, or a file's line, decoded."""
     try:
         request = json.loads(body.decode(), object_pairs_hook=no_repeats, parse_constant=no_constant)
     except ValueError as error:
         raise WireError(str(error)) from error
-    return spans_in(decode(request, "Request", note), note)
+    return decode(request, message, note)
+
+
+def spans_of(body, note):
+    """The spans of a request's body, or of a file's line, as otlp_wire.spans_of has them."""
+    return spans_in(read_request(body, "Request", note), note)
+
+
+def logs_of(body, note):
+    """The log records likewise."""
+    return logs_in(read_request(body, "LogsRequest", note), note)

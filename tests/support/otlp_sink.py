@@ -6,6 +6,7 @@ that a real one does.
     sink = OtlpSink()                  # listens on sink.port
     sink.wait_for(3)                   # until 3 spans have come
     sink.spans                         # dicts: name, trace_id, attributes, resource, scope, ...; may be cleared
+    sink.wait_for_logs(3); sink.logs   # log records likewise, which come to a path that ends in /v1/logs
     sink.violations                    # what a sender must not do; tests assert that there are none
     sink.requests                      # what came over HTTP: dicts with path, headers, length, status, time
     sink.set_mode("429", retry_after=2)
@@ -29,6 +30,7 @@ STATUSES = {"ok": 200, "partial": 200, "slow": 200, "429": 429, "503": 503, "502
             "400": 400, "401": 401, "404": 404, "413": 413, "415": 415, "302": 302}
 MODES = (*STATUSES, "garbage", "hang", "close", "refuse")
 READERS = {"application/x-protobuf": otlp_wire.spans_of, "application/json": otlp_json.spans_of}
+LOG_READERS = {"application/x-protobuf": otlp_wire.logs_of, "application/json": otlp_json.logs_of}
 
 
 def varint(number):
@@ -53,13 +55,19 @@ def rpc_status(message):
     return b"\x12" + varint(len(message.encode())) + message.encode()
 
 
-def answer_body(media_type, is_accepted, rejected, message):
+def is_of_logs(path):
+    """Do log records go there, or spans?"""
+    return path.split("?")[0].endswith("/v1/logs")
+
+
+def answer_body(media_type, is_logs, is_accepted, rejected, message):
     """An answer in the encoding of the request."""
     if media_type != "application/json":
         return partial_success(rejected, message) if is_accepted else rpc_status(message)
     if not is_accepted:
         return json.dumps({"message": message}).encode()
-    return json.dumps({"partialSuccess": {"rejectedSpans": str(rejected), "errorMessage": message}}).encode()
+    key = "rejectedLogRecords" if is_logs else "rejectedSpans"
+    return json.dumps({"partialSuccess": {key: str(rejected), "errorMessage": message}}).encode()
 
 
 class OtlpSink(HttpSink):
@@ -72,6 +80,7 @@ class OtlpSink(HttpSink):
         self._is_proxy = is_proxy  # requests name their host: a stand-in for a proxy and what is behind it
         self._bodies = []
         self._spans = []
+        self._logs = []
         super().__init__(port, mode, tls, **options)
 
     @property
@@ -81,6 +90,12 @@ class OtlpSink(HttpSink):
         return self._spans
 
     @property
+    def logs(self):
+        """All log records so far."""
+        self._read_bodies()
+        return self._logs
+
+    @property
     def violations(self):
         """All violations so far."""
         self._read_bodies()
@@ -88,20 +103,28 @@ class OtlpSink(HttpSink):
 
     def wait_for(self, count, timeout=PATIENCE_S):
         """Until at least `count` spans have come; AssertionError when the time is over."""
+        return self._wait_for("spans", count, timeout)
+
+    def wait_for_logs(self, count, timeout=PATIENCE_S):
+        """Likewise for log records."""
+        return self._wait_for("logs", count, timeout)
+
+    def _wait_for(self, what, count, timeout):
         deadline = time.monotonic() + timeout
         with self._lock:
-            while len(self.spans) < count:
+            while len(getattr(self, what)) < count:
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    raise AssertionError(f"{len(self._spans)} of {count} spans came in {timeout} s")
+                    raise AssertionError(f"{len(getattr(self, what))} of {count} {what} came in {timeout} s")
                 self._changed.wait(left)
-        return self._spans
+            return getattr(self, what)
 
     def clear(self):
         """Forget spans, requests and violations."""
         with self._lock:
             self._read_bodies()
             self._spans.clear()
+            self._logs.clear()
             self._violations.clear()
             self.requests.clear()
 
@@ -125,7 +148,7 @@ class OtlpSink(HttpSink):
             self._sleep(3600, mode)
         with self._lock:
             if status == 200:
-                self._bodies.append((body, headers.get("content-type"), headers.get("content-encoding"),
+                self._bodies.append((path, body, headers.get("content-type"), headers.get("content-encoding"),
                                      options.get("rejected", 1) if mode == "partial" else 0))
             self.requests.append({"path": path, "headers": headers, "length": len(body), "status": status,
                                   "time": time.monotonic()})
@@ -134,13 +157,14 @@ class OtlpSink(HttpSink):
             connection.sendall(b"\x15\x03\x01\x00\x02\x02\x28\r\n" * 8)
         if not status:
             return False
-        connection.sendall(self._response(mode, status, options, headers.get("content-type")))
+        connection.sendall(self._response(path, mode, status, options, headers.get("content-type")))
         return True
 
     @staticmethod
-    def _response(mode, status, options, media_type):
+    def _response(path, mode, status, options, media_type):
         message = options.get("message", "" if mode in ("ok", "slow") else "because the test says so")
-        body = answer_body(media_type, status == 200, options.get("rejected", 1) if mode == "partial" else 0, message)
+        rejected = options.get("rejected", 1) if mode == "partial" else 0
+        body = answer_body(media_type, is_of_logs(path), status == 200, rejected, message)
         lines = [f"HTTP/1.1 {status} Some Reason", f"Content-Type: {media_type}", f"Content-Length: {len(body)}"]
         if "retry_after" in options:
             retry_after = options["retry_after"]
@@ -152,14 +176,15 @@ class OtlpSink(HttpSink):
     def _read_bodies(self):
         with self._lock:
             while self._bodies:
-                body, media_type, encoding, rejected = self._bodies.pop(0)
+                path, body, media_type, encoding, rejected = self._bodies.pop(0)
+                readers, items = (LOG_READERS, self._logs) if is_of_logs(path) else (READERS, self._spans)
+                read = readers.get(media_type, otlp_wire.spans_of)
                 try:
-                    read = READERS.get(media_type, otlp_wire.spans_of)
-                    spans = read(gzip.decompress(body) if encoding == "gzip" else body, self._note)
+                    new = read(gzip.decompress(body) if encoding == "gzip" else body, self._note)
                 except (WireError, OSError, EOFError) as error:
                     self._note(f"unreadable body: {error}")
                     continue
-                self._spans.extend(spans[:len(spans) - rejected] if rejected else spans)
+                items.extend(new[:len(new) - rejected] if rejected else new)
 
 
 def main():

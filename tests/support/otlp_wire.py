@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A strict reader of OTLP trace requests: what a lenient receiver would let pass is a violation here. The tables are the
+"""A strict reader of OTLP requests of traces and logs: what a lenient receiver would let pass is a violation here. The tables are the
 protocol's own, not made from our .proto files, so a wrong number there shows."""
 
 import struct
@@ -34,6 +34,16 @@ MESSAGES = {
     "Link": {1: ("trace_id", "bytes", False), 2: ("span_id", "bytes", False), 3: ("trace_state", "string", False),
              4: ("attributes", "KeyValue", True), 5: ("dropped_attributes_count", "uint32", False),
              6: ("flags", "fixed32", False)},
+    "LogsRequest": {1: ("resource_logs", "ResourceLogs", True)},
+    "ResourceLogs": {1: ("resource", "Resource", False), 2: ("scope_logs", "ScopeLogs", True),
+                     3: ("schema_url", "string", False)},
+    "ScopeLogs": {1: ("scope", "Scope", False), 2: ("log_records", "LogRecord", True),
+                  3: ("schema_url", "string", False)},
+    "LogRecord": {1: ("time_unix_nano", "fixed64", False), 2: ("severity_number", "enum", False),
+                  3: ("severity_text", "string", False), 5: ("body", "AnyValue", False),
+                  6: ("attributes", "KeyValue", True), 7: ("dropped_attributes_count", "uint32", False),
+                  8: ("flags", "fixed32", False), 9: ("trace_id", "bytes", False), 10: ("span_id", "bytes", False),
+                  11: ("observed_time_unix_nano", "fixed64", False), 12: ("event_name", "string", False)},
     "Status": {2: ("message", "string", False), 3: ("code", "enum", False)},
 }
 
@@ -190,33 +200,73 @@ def check_span(span, note):
         note("status message without an error")
 
 
+def check_record(record, note):
+    """What a log record must be beyond its form."""
+    if record["trace_id"]:
+        check_id("trace_id", record["trace_id"], 16, note)
+    if record["span_id"]:
+        check_id("span_id", record["span_id"], 8, note)
+        if not record["trace_id"]:
+            note("a log record with a span id alone")
+    if not record["observed_time_unix_nano"]:
+        note("a log record that was never observed")
+    if not 0 <= record["severity_number"] <= 24:
+        note(f"severity {record['severity_number']}")
+    if record["flags"] & ~0xFF:
+        note(f"flags of a log record {record['flags']:#x}")
+    if record["body"] is None and not record["event_name"]:
+        note("a log record that says nothing")
+
+
 def spans_of(body, note):
     """The spans of a request's body as dicts, each with its resource's attributes and its scope. note(text) is called for
     each violation; WireError when it can't be read at all."""
     return spans_in(decode(memoryview(body), "Request", note), note)
 
 
+def logs_of(body, note):
+    """The log records of a request's body likewise."""
+    return logs_in(decode(memoryview(body), "LogsRequest", note), note)
+
+
+def items_in(groups, scopes_name, items_name, note):
+    """Each item of the groups of a decoded request, with its resource's attributes and its scope."""
+    if not groups:
+        note("an empty request")
+    for group in groups:
+        resource = attributes_of(group["resource"]["attributes"] if group["resource"] else [], note)
+        if not resource.get("service.name"):
+            note("a resource without service.name")
+        for scoped in group[scopes_name]:
+            scope = scoped["scope"] or {"name": "", "version": ""}
+            for item in scoped[items_name]:
+                item["resource"] = resource
+                item["scope"] = {"name": scope["name"], "version": scope["version"]}
+                item["attributes"] = attributes_of(item["attributes"], note)
+                yield item
+
+
 def spans_in(request, note):
     """The spans of a decoded request."""
     out = []
-    if not request["resource_spans"]:
-        note("an empty request")
-    for resource_spans in request["resource_spans"]:
-        pairs = resource_spans["resource"]["attributes"] if resource_spans["resource"] else []
-        resource = attributes_of(pairs, note)
-        if not resource.get("service.name"):
-            note("a resource without service.name")
-        for scope_spans in resource_spans["scope_spans"]:
-            scope = scope_spans["scope"] or {"name": "", "version": ""}
-            for span in scope_spans["spans"]:
-                check_span(span, note)
-                span["attributes"] = attributes_of(span["attributes"], note)
-                for event in span["events"]:
-                    event["attributes"] = attributes_of(event["attributes"], note)
-                span["resource"] = resource
-                span["scope"] = {"name": scope["name"], "version": scope["version"]}
-                span["status"] = span["status"] or {"message": "", "code": 0}
-                for name in ("trace_id", "span_id", "parent_span_id"):
-                    span[name] = span[name].hex()
-                out.append(span)
+    for span in items_in(request["resource_spans"], "scope_spans", "spans", note):
+        check_span(span, note)
+        for event in span["events"]:
+            event["attributes"] = attributes_of(event["attributes"], note)
+        span["status"] = span["status"] or {"message": "", "code": 0}
+        for name in ("trace_id", "span_id", "parent_span_id"):
+            span[name] = span[name].hex()
+        out.append(span)
+    return out
+
+
+def logs_in(request, note):
+    """The log records of a decoded request."""
+    out = []
+    for record in items_in(request["resource_logs"], "scope_logs", "log_records", note):
+        check_record(record, note)
+        record["body"] = plain_value(record["body"], note) if record["body"] else None
+        for name in ("trace_id", "span_id"):
+            record[name] = record[name].hex()
+        out.append(record)
     return out

@@ -87,7 +87,7 @@ static const struct {
     {"OTEL_SDK_DISABLED", " TRUE ", "true", "1", "false", "false"},
     {"OTEL_TRACES_EXPORTER", "Console, otlp", "console,otlp", "zipkin", "otlp", "otlp"},
     {"SPANSHIM_EXPORTERS", "console", "console", "file", "-", "-"},
-    {"OTEL_LOGS_EXPORTER", "OTLP, otlp_file", "otlp,otlp_file", "zipkin", "none", "none"},
+    {"OTEL_LOGS_EXPORTER", "OTLP, otlp_file", "otlp,otlp_file", "zipkin", "-", "-"},
     {"SPANSHIM_OTLP_LOGS_FILE", "l.jsonl", "/srv/l.jsonl", NULL, NULL, "-"},
     {"OTEL_SERVICE_NAME", "shop", "shop", NULL, NULL, "-"},
     {"OTEL_RESOURCE_ATTRIBUTES", "a=1, b%2Cc = x%20y ", "a=1,b,c=x y", "a=1,b", "-", "-"},
