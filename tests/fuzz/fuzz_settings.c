@@ -45,7 +45,8 @@ static void check_settings(const char *const *entries, size_t count)
     struct settings *settings = settings_new(entries, count, "/folder");
     char shown[SHOWN_SIZE];
 
-    FUZZ_CHECK(settings && settings->otlp[SIGNAL_TRACES].url && settings_complaint_count(settings) <= SETTINGS_COMPLAINTS_MAX);
+    FUZZ_CHECK(settings && settings->otlp[SIGNAL_TRACES].url &&
+               settings_complaint_count(settings) <= SETTINGS_COMPLAINTS_MAX);
     for (size_t i = 0; i < settings_complaint_count(settings); i++)
         FUZZ_CHECK(!strstr(settings_complaint(settings, i), secret));
     for (size_t n = 0; settings_row(n); n++) {

@@ -87,9 +87,8 @@ class SettingsTest(unittest.TestCase):
                     self.check(row, bad, "false" if row["type"] == "BOOLEAN" else row["default"], "default", 1)
 
     def test_other_signals_and_other_programs_are_left_alone(self):
-        _, problems = self.settings(OTEL_METRICS_EXPORTER="nonsense",
-                                    OTEL_METRIC_EXPORT_INTERVAL="x", OTEL_BLRP_MAX_QUEUE_SIZE="x",
-                                    OTEL_EXPORTER_OTLP_METRICS_ENDPOINT="x", OTEL_EXPORTER_OTLP_LOGS_TIMEOUT="x",
+        _, problems = self.settings(OTEL_METRICS_EXPORTER="nonsense", OTEL_METRIC_EXPORT_INTERVAL="x",
+                                    OTEL_EXPORTER_OTLP_METRICS_ENDPOINT="x",
                                     OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT="x", OTEL_NODE_RESOURCE_DETECTORS="x")
         self.assertEqual([], problems)
 
