@@ -10,13 +10,14 @@
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define METRIC "\"_aws\""
 
 static const char json_start[] = "{\"message\":";
 
-enum { TAIL_SIZE = 256, QUOTES = 2 };
+enum { TAIL_SIZE = 1024, QUOTES = 2 };
 
 /* What follows the text. */
 struct tail {
@@ -68,6 +69,20 @@ static const char *level_name(const struct log_event_record *record)
     return record->severity < sizeof(names) / sizeof(names[0]) ? names[record->severity] : NULL;
 }
 
+/* The log's file, as JSON. */
+static void add_path(struct tail *tail, struct slice path)
+{
+    char repaired[WIRE_LOG_PATH_MAX * UTF8_REPAIRED_MAX + 1];
+    size_t length = utf8_repair(path.bytes, path.length, UINT32_MAX, repaired);
+    json_t *text = json_stringn_nocheck(repaired, length);
+    char *quoted = text != NULL ? json_dumps(text, JSON_ENCODE_ANY) : NULL;
+
+    if (quoted != NULL)
+        add(tail, ",\"path\":%s", quoted);
+    free(quoted);
+    json_decref(text);
+}
+
 static void write_json_tail(const struct cloudwatch_message *message, size_t left_out, struct tail *tail)
 {
     const struct log_event_record *record = message->event->record;
@@ -81,6 +96,8 @@ static void write_json_tail(const struct cloudwatch_message *message, size_t lef
     if (level != NULL)
         add(tail, ",\"level\":\"%s\"", level);
     add(tail, ",\"iostream\":\"%s\"", stream_name(record));
+    if (message->event->path.length > 0)
+        add_path(tail, message->event->path);
     if (message->part > 0)
         add(tail, ",\"part\":%u", message->part);
     if (left_out > 0)

@@ -6,11 +6,13 @@ import json
 import os
 import re
 import signal
+import time
 import unittest
 
+import servers
 from aws_sink import KEY
 from cloudwatch_sink import CloudWatchSink
-from harness import BARE, PYTHON, ShimTest
+from harness import BARE, FULL, PYTHON, ShimTest, Traffic
 from processes import Process, wait_until
 
 GROUP = "/shop/backend"
@@ -68,8 +70,192 @@ class EventsTest(CloudWatchTest):
         pid = self.write(b"one\n", b"two\n", b"three\n")
         self.assertEqual(["one", "two", "three"], self.texts(3))
         self.assertEqual({GROUP}, set(self.logs.groups))
-        self.assertEqual({f"{os.uname().nodename}/python3.11/{pid}"}, self.logs.groups[GROUP])
+        stream, = self.logs.groups[GROUP]
+        self.assertRegex(stream, rf"^{os.uname().nodename}/python3\.\d+/{pid}$")
         self.assertEqual("stderr", json.loads(self.logs.events[0]["message"])["iostream"])
+        self.assertLess(abs(self.logs.events[0]["timestamp"] / 1000 - time.time()), 60)
+
+    def test_plain_and_a_stream_of_ones_own(self):
+        self.write(b"one\n", SPANSHIM_CLOUDWATCH_FORMAT="plain", SPANSHIM_CLOUDWATCH_LOG_STREAM="{service}-{strftime:%Y}",
+                   OTEL_SERVICE_NAME="shop")
+        event, = self.logs.wait_for(1)
+        self.assertEqual(("one", f"shop-{time.gmtime().tm_year}"), (event["message"], event["stream"]))
+
+    def test_lines_of_a_request_name_its_trace(self):
+        """What a server says while it answers, and our own line about the request."""
+        _, port = servers.http_handler(self, env=self.spanshim.env(**self.logs.env(GROUP), OTEL_BSP_SCHEDULE_DELAY=50))
+        traffic = Traffic(port)
+        with traffic.connect() as connection:
+            traffic.request(connection, "GET", "/size/3")
+        events = [json.loads(event["message"]) for event in self.logs.wait_for(2)]
+        span, = self.spans(1)
+        self.assertEqual({"stderr", "request"}, {event["iostream"] for event in events})
+        for event in events:
+            self.assertIn("GET", event["message"])
+            self.assertEqual((span["trace_id"], span["span_id"]), (event["trace_id"], event["span_id"]))
+        self.assertEqual([], self.logs.violations)
+
+    def test_what_is_no_text_and_what_is_too_long(self):
+        self.write(b"nul \0 and \xff\xc3\n", b"x" * (2 << 20) + b"\n", "€".encode() * 87000 + b"\n", b"last\n")
+        wait_until(lambda: any("last" in event["message"][:20] for event in self.logs.events), what="the last line")
+        events = [json.loads(event["message"]) for event in self.logs.events]
+        self.assertEqual([], self.logs.violations)
+        self.assertEqual("nul \ufffd and \ufffd\ufffd", events[0]["message"])
+        self.assertGreater(sum(event["message"].count("x") for event in events), 250000)
+        self.assertGreater(max(event.get("bytes_left_out", 0) for event in events), 1 << 20)
+        self.assertEqual(87000, sum(event["message"].count("€") for event in events))
+
+    def test_long_events_are_cut(self):
+        self.write(b"x" * 5000 + b"\n", SPANSHIM_CLOUDWATCH_EVENT_BYTES=1024, SPANSHIM_CLOUDWATCH_LONG_EVENTS="cut")
+        event = json.loads(self.logs.wait_for(1)[0]["message"])
+        self.assertEqual(5000, len(event["message"]) + event["bytes_left_out"])
+
+    def test_a_cap_per_minute(self):
+        self.write(*[b"line %d\n" % number for number in range(50)], SPANSHIM_CLOUDWATCH_BYTES_PER_MINUTE=1000,
+                   OTEL_BSP_SCHEDULE_DELAY=60000, OTEL_BLRP_SCHEDULE_DELAY=60000)
+        self.spanshim.flush()
+        self.wait_for_line("cloudwatch: events are left out: SPANSHIM_CLOUDWATCH_BYTES_PER_MINUTE is reached")
+        messages = [event["message"] for event in self.logs.events]
+        self.assertIn("SPANSHIM_CLOUDWATCH_BYTES_PER_MINUTE", messages[-1])
+        self.assertLessEqual(sum(len(message) + 26 for message in messages[:-1]), 1000)
+        exporter = self.exporter()
+        self.assertEqual(50, exporter["exported"] + exporter["dropped"]["limited"])
+        self.assertEqual(len(messages) - 1, exporter["exported"])
+
+
+class GroupTest(CloudWatchTest):
+    """Groups and streams are made when they are missing."""
+
+    def test_made_with_advice(self):
+        self.write(b"one\n")
+        self.texts(1)
+        self.wait_for_line(f"log group {GROUP} was made and keeps its events for ever: .*SPANSHIM_CLOUDWATCH_RETENTION_DAYS")
+        self.assertEqual(["PutLogEvents", "CreateLogStream", "CreateLogGroup", "CreateLogStream", "PutLogEvents"],
+                         [operation for operation, _ in self.logs.calls()])
+
+    def test_made_with_a_retention(self):
+        self.write(b"one\n", SPANSHIM_CLOUDWATCH_RETENTION_DAYS=7)
+        self.texts(1)
+        self.assertEqual({GROUP: 7}, self.logs.retention)
+        self.assertNotIn("for ever", self.spanshim.log())
+
+    def test_there_already(self):
+        self.logs.groups[GROUP] = {"shop"}
+        self.write(b"one\n", SPANSHIM_CLOUDWATCH_LOG_STREAM="{service}", OTEL_SERVICE_NAME="shop", SPANSHIM_CLOUDWATCH_RETENTION_DAYS=7)
+        self.texts(1)
+        self.assertEqual([("PutLogEvents", 200)], self.logs.calls())
+        self.assertEqual({}, self.logs.retention)
+
+    def test_may_not_be_made(self):
+        """Then they wait until somebody makes it."""
+        self.logs.denied = {"CreateLogGroup"}
+        self.write(b"one\n")
+        self.wait_for_line(f"log group {GROUP} can't be made: 400 AccessDeniedException: the credentials of AWS_ACCESS_KEY_ID may not")
+        self.logs.groups[GROUP] = set()
+        self.texts(1)
+
+    def test_a_writer_without_the_right_to_make_anything(self):
+        self.logs.groups[GROUP] = {"shop"}
+        self.logs.denied = {"CreateLogGroup", "CreateLogStream"}
+        self.write(b"one\n", SPANSHIM_CLOUDWATCH_LOG_STREAM="shop")
+        self.texts(1)
+
+    def test_what_can_be_no_group(self):
+        self.write(b"one\n", SPANSHIM_CLOUDWATCH_LOG_GROUP="no group")
+        self.wait_for_line("cloudwatch is left out: SPANSHIM_CLOUDWATCH_LOG_GROUP can't be used")
+        self.assertEqual([], self.logs.requests)
+
+
+class RefusalTest(CloudWatchTest):
+    """One clear line each; then as AWS says."""
+
+    def test_held(self):
+        cases = {"ThrottlingException": "400 ThrottlingException: AWS asks for fewer requests",
+                 "ServiceUnavailableException": "503 ServiceUnavailableException: AWS has a problem of its own",
+                 "AccessDeniedException": "400 AccessDeniedException: the credentials of AWS_ACCESS_KEY_ID may not do this: attach "
+                                          "CloudWatchAgentServerPolicy",
+                 "ExpiredTokenException": "403 ExpiredTokenException: the credentials of AWS_ACCESS_KEY_ID have expired: renew them",
+                 "refuse": "no answer from AWS: .*; see AWS_REGION, AWS_ENDPOINT_URL_CLOUDWATCH_LOGS"}
+        for count, (mode, line) in enumerate(cases.items(), 1):
+            with self.subTest(mode):
+                self.logs.set_mode(mode)
+                self.write(b"one\n")
+                self.wait_for_line(line)
+                self.logs.set_mode("ok")
+                self.spanshim.flush()
+                self.texts(count)
+        self.assertEqual(0, sum(self.exporter()["dropped"].values()))
+
+    def test_wrong_secret(self):
+        self.write(b"one\n", key=(KEY[0], "not-the-secret", None))
+        self.wait_for_line("403 InvalidSignatureException: the signature doesn't fit: check the secret key of AWS_ACCESS_KEY_ID")
+        self.assertNotIn("not-the-secret", self.spanshim.log())
+
+    def test_unknown_key(self):
+        self.write(b"one\n", key=OTHER)
+        self.wait_for_line("403 UnrecognizedClientException: AWS doesn't know the credentials of AWS_ACCESS_KEY_ID")
+
+    def test_wrong_region(self):
+        self.write(b"one\n", AWS_REGION="eu-other-1")
+        self.wait_for_line("403 InvalidSignatureException: .* the region, .*Credential should be scoped to eu-test-1/logs")
+
+    def test_no_credentials(self):
+        self.write(b"one\n", key=None)
+        self.wait_for_line("no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+        self.assertEqual([], self.logs.requests)
+
+    def test_refused_for_good(self):
+        """What is too long for a region is counted, and the next goes on."""
+        self.logs.event_max = 1000
+        self.write(b"x" * 2000 + b"\n", OTEL_BSP_SCHEDULE_DELAY=0)
+        self.wait_for_line("InvalidParameterException: .*Log event too large: ")
+        self.write(b"short\n")
+        self.logs.wait_for(1)
+        self.assertEqual(1, self.exporter()["dropped"]["rejected"])
+
+    def test_too_old(self):
+        """By AWS's clock: counted, and not sent again."""
+        self.logs.ahead_s = 15 * 86400
+        self.write(b"one\n", b"two\n")
+        self.wait_for_line("CloudWatch Logs left out [12] events that are too old and 0 that are too new: check the clock")
+        wait_until(lambda: self.exporter()["dropped"]["rejected"] == 2, what="the count")
+        self.assertEqual([], self.logs.violations)
+
+    def test_an_endpoint_for_all_services(self):
+        self.write(b"one\n", AWS_ENDPOINT_URL_CLOUDWATCH_LOGS=None, AWS_ENDPOINT_URL=self.logs.url)
+        self.texts(1)
+
+
+class OutageTest(CloudWatchTest):
+    """The endpoint is down, and the agent is killed meanwhile. SPANSHIM_TEST_FULL=1: for a minute."""
+
+    def spooled(self):
+        """How many events are on the disk."""
+        return sum(exporter["spooled"] for one in self.spanshim.status()["destinations"] for exporter in one["exporters"])
+
+    def kill_agent(self):
+        """Keeper and worker at once."""
+        worker = self.spanshim.worker_pid
+        os.kill(self.spanshim.agent.pid, signal.SIGSTOP)  # or it would start another worker
+        os.kill(worker, signal.SIGKILL)
+        self.spanshim.agent.kill()
+
+    def test_every_event_arrives(self):
+        self.logs.set_mode("refuse")
+        lines = [b"line %03d\n" % number for number in range(300)]
+        self.write(*lines)
+        wait_until(lambda: self.spooled() == 300, what=lambda: f"300 events on the disk, not {self.spooled()}")
+        time.sleep(60 if FULL else 0)
+        self.kill_agent()
+        self.logs.set_mode("ok")
+        self.spanshim.log_path.unlink()
+        self.spanshim.start_agent()
+        self.write(b"afterwards\n")
+        texts = self.texts(301)
+        self.assertEqual([line.decode().strip() for line in lines], [text for text in texts if text.startswith("line")])
+        for put in range(self.logs.put_count):
+            sent = [event["message"] for event in self.logs.events if event["put"] == put]
+            self.assertEqual(len(sent), len(set(sent)))
 
 
 if __name__ == "__main__":

@@ -147,6 +147,9 @@ static void test_cloudwatch_events_says_what_is_known(void **state)
     memset(record->span_id, 0xcd, sizeof(record->span_id));
     record->severity = 4;
     add("x", 1, START_MS);
+    add("y", 1, START_MS)->stream = WIRE_LOG_FILE;
+    events[2].path = (struct slice){"/\"\xff", 3};
+    add("z", 1, START_MS)->stream = LOG_EVENT_STREAM_REQUEST;
     encode();
     assert_int_equal(call_count, 1);
     assert_string_equal(stream_of(0), "s-11");
@@ -155,6 +158,9 @@ static void test_cloudwatch_events_says_what_is_known(void **state)
                         "{\"message\":\"a \\\"b\\\"\\n\\tc\",\"trace_id\":\"abababababababababababababababab\","
                         "\"span_id\":\"cdcdcdcdcdcdcdcd\",\"level\":\"ERROR\",\"iostream\":\"stderr\"}");
     assert_string_equal(message_of(0, 1), "{\"message\":\"x\",\"iostream\":\"stderr\"}");
+
+    assert_string_equal(message_of(0, 2), "{\"message\":\"y\",\"iostream\":\"file\",\"path\":\"/\\\"\xef\xbf\xbd\"}");
+    assert_string_equal(message_of(0, 3), "{\"message\":\"z\",\"iostream\":\"request\"}");
 
     options.is_plain = true;
     encode();
