@@ -15,7 +15,7 @@
 #define JOURNAL_MAGIC   0x4c4e524au /* "JRNL" */
 #define JOURNAL_VERSION 1u
 
-enum { HEADER_SIZE = 4096, CAPACITY_MIN = 64 << 10, LENGTH_MAX = 8 << 10, ALIGNMENT = 8 };
+enum { HEADER_SIZE = 4096, CAPACITY_MIN = 64 << 10, LENGTH_MAX = 512 << 10, ALIGNMENT = 8 };
 
 /* The memfd: this, then `capacity` bytes of entries. Positions count bytes for ever; position % capacity is the place.
  * The stores are ordered for a reader that comes after a kill at any point, not for one that reads meanwhile. */
@@ -343,8 +343,11 @@ int journal_append(struct journal *journal, const struct journal_origin *origin,
     uint64_t size = (sizeof(struct entry) + length + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     struct entry *entry;
 
-    if (length > LENGTH_MAX)
+    if (length > LENGTH_MAX || size > journal->capacity) {
+        for (unsigned i = 0; i < consumer_count(journal); i++)
+            atomic_fetch_add_explicit(&header->consumers[i].lost, 1, memory_order_relaxed);
         return -EMSGSIZE;
+    }
     while (head + size - load(&header->oldest) > journal->capacity)
         evict_oldest(journal);
     entry = entry_at(journal, head);

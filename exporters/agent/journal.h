@@ -48,7 +48,8 @@ void journal_close(struct journal *journal);
  * the oldest entry. Context: loop. */
 void journal_set_consumers(struct journal *journal, unsigned count);
 
-/* Add a record; the oldest go when there is no room. Invalidates what journal_read lent. Context: loop. */
+/* Add a record; the oldest go when there is no room. 0; -EMSGSIZE: it is larger than the journal, or than 512 KiB, and
+ * counts as lost. Invalidates what journal_read lent. Context: loop. */
 int journal_append(struct journal *journal, const struct journal_origin *origin, const void *record, size_t length);
 
 /* Where the next entry will be, and up to where all consumers are done. Context: loop. */

@@ -83,10 +83,10 @@ class EventsTest(CloudWatchTest):
 
     def test_lines_of_a_request_name_its_trace(self):
         """What a server says while it answers, and our own line about the request."""
-        _, port = servers.http_handler(self, env=self.spanshim.env(**self.logs.env(GROUP), OTEL_BSP_SCHEDULE_DELAY=50))
+        _, port = servers.http_server(self, env=self.spanshim.env(**self.logs.env(GROUP), OTEL_BSP_SCHEDULE_DELAY=50))
         traffic = Traffic(port)
         with traffic.connect() as connection:
-            traffic.request(connection, "GET", "/size/3")
+            traffic.request(connection, "GET", "/")
         events = [json.loads(event["message"]) for event in self.logs.wait_for(2)]
         span, = self.spans(1)
         self.assertEqual({"stderr", "request"}, {event["iostream"] for event in events})
@@ -174,8 +174,7 @@ class RefusalTest(CloudWatchTest):
                  "ServiceUnavailableException": "503 ServiceUnavailableException: AWS has a problem of its own",
                  "AccessDeniedException": "400 AccessDeniedException: the credentials of AWS_ACCESS_KEY_ID may not do this: attach "
                                           "CloudWatchAgentServerPolicy",
-                 "ExpiredTokenException": "403 ExpiredTokenException: the credentials of AWS_ACCESS_KEY_ID have expired: renew them",
-                 "refuse": "no answer from AWS: .*; see AWS_REGION, AWS_ENDPOINT_URL_CLOUDWATCH_LOGS"}
+                 "ExpiredTokenException": "403 ExpiredTokenException: the credentials of AWS_ACCESS_KEY_ID have expired: renew them"}
         for count, (mode, line) in enumerate(cases.items(), 1):
             with self.subTest(mode):
                 self.logs.set_mode(mode)
@@ -185,6 +184,13 @@ class RefusalTest(CloudWatchTest):
                 self.spanshim.flush()
                 self.texts(count)
         self.assertEqual(0, sum(self.exporter()["dropped"].values()))
+
+    def test_nobody_there(self):
+        self.logs.set_mode("refuse")
+        self.write(b"one\n")
+        self.wait_for_line("no answer from AWS: .*; see AWS_REGION, AWS_ENDPOINT_URL_CLOUDWATCH_LOGS")
+        self.logs.set_mode("ok")
+        self.texts(1)
 
     def test_wrong_secret(self):
         self.write(b"one\n", key=(KEY[0], "not-the-secret", None))
@@ -207,7 +213,7 @@ class RefusalTest(CloudWatchTest):
     def test_refused_for_good(self):
         """What is too long for a region is counted, and the next goes on."""
         self.logs.event_max = 1000
-        self.write(b"x" * 2000 + b"\n", OTEL_BSP_SCHEDULE_DELAY=0)
+        self.write(b"x" * 2000 + b"\n")
         self.wait_for_line("InvalidParameterException: .*Log event too large: ")
         self.write(b"short\n")
         self.logs.wait_for(1)

@@ -100,6 +100,30 @@ static void test_journal_reads_what_was_added(void **state)
     assert_int_equal(position, journal_end(fixture->journal));
 }
 
+static void test_journal_counts_what_is_too_long_as_lost(void **state)
+{
+    static const uint8_t record[(512 << 10) + 1];
+    const struct journal_origin origin = {.source = 1};
+    struct fixture *fixture = *state;
+    struct fixture large = {0};
+
+    journal_set_consumers(fixture->journal, 2);
+    append(fixture->journal, 1);
+    assert_int_equal(journal_append(fixture->journal, &origin, record, CAPACITY), -EMSGSIZE);
+    assert_int_equal(journal_lost(fixture->journal, 1), 1);
+    assert_int_equal(journal_depth(fixture->journal, 1), 1);
+
+    assert_int_equal(journal_create(4 << 20, &large.memfd), 0);
+    assert_int_equal(journal_open(large.memfd, &large.journal), 0);
+    journal_set_consumers(large.journal, 1);
+    assert_int_equal(journal_append(large.journal, &origin, record, sizeof(record)), -EMSGSIZE);
+    assert_int_equal(journal_append(large.journal, &origin, record, sizeof(record) - 1), 0);
+    reopen(&large);
+    assert_int_equal(journal_depth(large.journal, 0), 1);
+    journal_close(large.journal);
+    close(large.memfd);
+}
+
 static void test_journal_keeps_consumers_apart(void **state)
 {
     struct fixture *fixture = *state;
@@ -273,6 +297,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_journal_reads_what_was_added, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_journal_counts_what_is_too_long_as_lost, setup, teardown),
         cmocka_unit_test_setup_teardown(test_journal_keeps_consumers_apart, setup, teardown),
         cmocka_unit_test_setup_teardown(test_journal_counts_for_a_consumer_what_it_takes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_journal_counts_what_a_slow_consumer_lost, setup, teardown),
