@@ -49,6 +49,7 @@ void xray_pace_begin(struct xray_pace *pace, int fd, bool is_local, uint64_t now
     pace->dropped_count = 0;
     if (!pace->is_seen)
         return;
+    pace->inode = backlog.inode;
     pace->dropped_before = backlog.dropped_count;
     take_backlog(pace, &backlog, now_ns);
     pace->moved_ns = now_ns;
@@ -72,7 +73,7 @@ int xray_pace_look(struct xray_pace *pace, int fd, uint64_t now_ns)
     struct udp_backlog backlog;
     int r = pace->is_seen ? udp_backlog_look(pace->netlink, fd, &backlog) : -ENOTSUP;
 
-    if (r == -ENOENT)
+    if (r == -ENOENT || (r == 0 && backlog.inode != pace->inode))
         return -ECONNREFUSED;
     if (r == 0)
         take_backlog(pace, &backlog, now_ns);

@@ -19,6 +19,7 @@ struct xray_pace {
     uint64_t looked_ns;      /* when that was so */
     uint32_t held_bytes;     /* while it is seen */
     uint64_t moved_ns;       /* when that was another number */
+    uint32_t inode;          /* of the receiver, when the payload began */
     uint32_t dropped_before; /* datagrams, by its full buffer, before the payload */
     uint32_t dropped_count;
 };
@@ -30,8 +31,8 @@ void xray_pace_deinit(struct xray_pace *pace);
 /* A payload begins, by this connected socket. is_local: to this machine. */
 void xray_pace_begin(struct xray_pace *pace, int fd, bool is_local, uint64_t now_ns);
 
-/* How it is now. 0; -ECONNREFUSED: the receiver has gone, with what it had not read; -ETIMEDOUT: it has read nothing
- * for long. */
+/* How it is now. 0; -ECONNREFUSED: the receiver has gone, with what it had not read, even if another one has its place;
+ * -ETIMEDOUT: it has read nothing for long. */
 int xray_pace_look(struct xray_pace *pace, int fd, uint64_t now_ns);
 
 /* May a document of this length go now? If so, it takes its room. */

@@ -75,7 +75,8 @@ static int find_words(const char *answer, size_t length, uint32_t words[SK_MEMIN
     return -EBADMSG;
 }
 
-static int read_answer(const char *answer, size_t length, uint32_t words[SK_MEMINFO_VARS])
+static int read_answer(const char *answer, size_t length, struct inet_diag_msg *ret_message,
+                       uint32_t words[SK_MEMINFO_VARS])
 {
     struct nlmsghdr header;
     struct nlmsgerr error;
@@ -83,8 +84,10 @@ static int read_answer(const char *answer, size_t length, uint32_t words[SK_MEMI
     if (length < sizeof(header))
         return -EBADMSG;
     memcpy(&header, answer, sizeof(header));
-    if (header.nlmsg_type == SOCK_DIAG_BY_FAMILY)
+    if (header.nlmsg_type == SOCK_DIAG_BY_FAMILY && length >= NLMSG_LENGTH(sizeof(*ret_message))) {
+        memcpy(ret_message, answer + NLMSG_HDRLEN, sizeof(*ret_message));
         return find_words(answer, length, words);
+    }
     if (header.nlmsg_type != NLMSG_ERROR || length < NLMSG_LENGTH(sizeof(error)))
         return -EBADMSG;
     memcpy(&error, answer + NLMSG_HDRLEN, sizeof(error));
@@ -94,6 +97,7 @@ static int read_answer(const char *answer, size_t length, uint32_t words[SK_MEMI
 int udp_backlog_look(int netlink, int fd, struct udp_backlog *ret_backlog)
 {
     struct request request;
+    struct inet_diag_msg message;
     uint32_t words[SK_MEMINFO_VARS] = {0};
     char answer[1024];
     int r = make_request(fd, &request);
@@ -104,12 +108,13 @@ int udp_backlog_look(int netlink, int fd, struct udp_backlog *ret_backlog)
     if (n < 0)
         r = -errno;
     if (r == 0)
-        r = read_answer(answer, (size_t)n, words);
+        r = read_answer(answer, (size_t)n, &message, words);
     if (r == 0)
         *ret_backlog = (struct udp_backlog){
             .held_bytes = words[SK_MEMINFO_RMEM_ALLOC],
             .buffer_bytes = words[SK_MEMINFO_RCVBUF],
             .dropped_count = words[SK_MEMINFO_DROPS],
+            .inode = message.idiag_inode,
         };
     return r;
 }

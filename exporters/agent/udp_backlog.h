@@ -10,6 +10,7 @@ struct udp_backlog {
     uint32_t held_bytes;    /* of its receive buffer, by what it has not read */
     uint32_t buffer_bytes;  /* the buffer's size */
     uint32_t dropped_count; /* datagrams that found no room, since the socket is there */
+    uint32_t inode;         /* which socket it is */
 };
 
 /* A socket to ask by; -errno where there is none. Context: loop. */

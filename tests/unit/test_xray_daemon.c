@@ -500,6 +500,24 @@ static void test_xray_daemon_that_is_restarted_gets_what_it_had_not_read(void **
     run_until_received(2);
 }
 
+/* Before anybody could see that it was gone. */
+static void test_xray_daemon_that_is_replaced_gets_what_it_had_not_read(void **state)
+{
+    (void)state;
+    listen_at(&receiver, "127.0.0.1", 0, false);
+    open_daemon("127.0.0.1");
+    add_document(10);
+    add_document(20);
+    send_payload();
+    assert_int_equal(done_count, 0);
+    leave(&receiver);
+    listen_at(&receiver, "127.0.0.1", receiver.port, true);
+    run_until(is_done);
+    assert_int_equal(result.outcome, EXPORTER_RETRY);
+    assert_int_equal(send_all(), EXPORTER_SENT);
+    run_until_received(2);
+}
+
 /* Others send to it, too, and fill its buffer. */
 static void test_xray_daemon_that_drops_is_noticed(void **state)
 {
@@ -685,6 +703,7 @@ int main(void)
         TEST(test_xray_daemon_may_have_a_small_buffer),
         TEST(test_xray_daemon_that_stops_reading_gets_it_later),
         TEST(test_xray_daemon_that_is_restarted_gets_what_it_had_not_read),
+        TEST(test_xray_daemon_that_is_replaced_gets_what_it_had_not_read),
         TEST(test_xray_daemon_that_drops_is_noticed),
         TEST(test_xray_daemon_elsewhere_has_time_to_refuse),
         TEST(test_xray_daemon_has_a_name),
