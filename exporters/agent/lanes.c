@@ -244,6 +244,12 @@ struct lanes_look lanes_read(struct source *source, uint64_t now_ns)
     return look;
 }
 
+void lanes_flush_logs(struct source *source)
+{
+    for (uint32_t lane = 0; lane < source->lane_count; lane++)
+        (void)drain_look_at_logs(source, lane, UINT64_MAX);
+}
+
 bool lanes_have_more(const struct source *source)
 {
     for (uint32_t lane = 0; lane < source->lane_count; lane++) {

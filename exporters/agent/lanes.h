@@ -29,6 +29,9 @@ void lanes_init(struct loop *loop);
 /* Read all lanes once: meet new owners, take what was written, end the lanes of the dead. Context: loop. */
 struct lanes_look lanes_read(struct source *source, uint64_t now_ns);
 
+/* Lines of logs wait no longer for what may belong to them. Context: loop. */
+void lanes_flush_logs(struct source *source);
+
 /* Is there anything that the last look has not seen? Context: loop. */
 bool lanes_have_more(const struct source *source);
 

@@ -333,8 +333,11 @@ void rounds_drain_all(void)
     uint64_t now_ns = clock_now_ns(CLOCK_MONOTONIC);
 
     for (struct source *source = intake_first(); source; source = source->next)
-        if (source->map)
+        if (source->map) {
             (void)read_source(source, now_ns);
+            lanes_flush_logs(source);
+            wake_destinations(source);
+        }
     schedule(round_ns);
 }
 

@@ -32,7 +32,7 @@ void rounds_keep_house(void);
 /* A crash that kept a lane from ending is filed. Context: loop. */
 void rounds_look_again(void);
 
-/* Read all rings once, now. Context: loop. */
+/* Read all rings once, now; lines of logs wait for nothing more. Context: loop. */
 void rounds_drain_all(void);
 
 /* Is any process alive, or are there records of one that are not delivered? Context: loop. */
