@@ -10,6 +10,7 @@
 #include "exporters/cloudwatch_create.h"
 #include "exporters/encode/cloudwatch_events.h"
 #include "exporters/exporter.h"
+#include "preload/config.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -89,6 +90,7 @@ static int cloudwatch_open(const struct exporter_host *host, const struct settin
     cloudwatch->options = (struct cloudwatch_options){.group = settings->cloudwatch_group,
                                                       .stream = settings->cloudwatch_stream,
                                                       .is_plain = strcmp(settings->cloudwatch_format, "plain") == 0,
+                                                      .has_xray = settings->xray_mode != XRAY_OFF,
                                                       .is_cut = strcmp(settings->cloudwatch_long_events, "cut") == 0,
                                                       .event_max = settings->cloudwatch_event_bytes};
     *ret_instance = cloudwatch;

@@ -118,6 +118,7 @@ static int add_text(struct work *work, const struct log_event *event, struct sli
     const struct cloudwatch_options *options = work->options;
     struct cloudwatch_message message = {.event = event,
                                          .is_plain = options->is_plain,
+                                         .has_xray = options->has_xray,
                                          .is_cut = options->is_cut,
                                          .room = options->event_max - CLOUDWATCH_EVENT_EXTRA};
     int r = 0;

@@ -22,6 +22,7 @@ struct cloudwatch_options {
     const char *group;
     const char *stream; /* as cloudwatch_stream.h has it */
     bool is_plain;      /* the text as it is; else a JSON object with it */
+    bool has_xray;      /* traces go to X-Ray, whose console looks for its own spelling of their ids */
     bool is_cut;        /* too long a text is cut; else it becomes several events */
     size_t event_max;   /* bytes of one, with AWS's own */
 };

@@ -17,7 +17,7 @@
 
 static const char json_start[] = "{\"message\":";
 
-enum { TAIL_SIZE = 1024, QUOTES = 2 };
+enum { TAIL_SIZE = 1280, QUOTES = 2 };
 
 /* What follows the text. */
 struct tail {
@@ -89,8 +89,12 @@ static void write_json_tail(const struct cloudwatch_message *message, size_t lef
     const char *level = level_name(record);
     char id[33];
 
-    if (write_id(record->trace_id, sizeof(record->trace_id), id))
+    bool has_trace = write_id(record->trace_id, sizeof(record->trace_id), id);
+
+    if (has_trace)
         add(tail, ",\"trace_id\":\"%s\"", id);
+    if (has_trace && message->has_xray)
+        add(tail, ",\"xray_trace_id\":\"1-%.8s-%s\"", id, id + 8);
     if (write_id(record->span_id, sizeof(record->span_id), id))
         add(tail, ",\"span_id\":\"%s\"", id);
     if (level != NULL)
@@ -109,11 +113,14 @@ static void write_plain_tail(const struct cloudwatch_message *message, size_t le
 {
     const struct log_event_record *record = message->event->record;
     char id[33];
+    bool has_trace = write_id(record->trace_id, sizeof(record->trace_id), id);
 
     if (left_out > 0)
         add(tail, " [%zu bytes left out]", left_out);
-    if (write_id(record->trace_id, sizeof(record->trace_id), id))
+    if (has_trace)
         add(tail, " trace_id=%s", id);
+    if (has_trace && message->has_xray)
+        add(tail, " xray_trace_id=1-%.8s-%s", id, id + 8);
 }
 
 static void write_tail(const struct cloudwatch_message *message, size_t left_out, struct tail *tail)

@@ -15,6 +15,7 @@ struct log_event; /* agent/log_event.h */
 struct cloudwatch_message {
     const struct log_event *event;
     bool is_plain; /* the text, and trace_id=... behind it; else a JSON object */
+    bool has_xray; /* its trace is named as X-Ray spells it, too */
     bool is_cut;   /* what there is no room for is left out, which the message says */
     unsigned part; /* of an event that is several messages, from 1 on; 0: it is one */
     size_t room;   /* bytes of the message at most */

@@ -106,7 +106,7 @@ class EventsTest(CloudWatchTest):
         self.assertEqual(87000, sum(event["message"].count("€") for event in events))
 
     def test_long_events_are_cut(self):
-        self.write(b"x" * 5000 + b"\n", SPANSHIM_CLOUDWATCH_EVENT_BYTES=1024, SPANSHIM_CLOUDWATCH_LONG_EVENTS="cut")
+        self.write(b"x" * 5000 + b"\n", SPANSHIM_CLOUDWATCH_EVENT_BYTES=2048, SPANSHIM_CLOUDWATCH_LONG_EVENTS="cut")
         event = json.loads(self.logs.wait_for(1)[0]["message"])
         self.assertEqual(5000, len(event["message"]) + event["bytes_left_out"])
 

@@ -162,7 +162,15 @@ static void test_cloudwatch_events_says_what_is_known(void **state)
     assert_string_equal(message_of(0, 2), "{\"message\":\"y\",\"iostream\":\"file\",\"path\":\"/\\\"\xef\xbf\xbd\"}");
     assert_string_equal(message_of(0, 3), "{\"message\":\"z\",\"iostream\":\"request\"}");
 
+    options.has_xray = true;
+    encode();
+    assert_non_null(strstr(message_of(0, 0), ",\"xray_trace_id\":\"1-abababab-abababababababababababab\","));
+    assert_string_equal(message_of(0, 1), "{\"message\":\"x\",\"iostream\":\"stderr\"}");
     options.is_plain = true;
+    encode();
+    assert_non_null(strstr(message_of(0, 0), " xray_trace_id=1-abababab-abababababababababababab"));
+    assert_string_equal(message_of(0, 1), "x");
+    options.has_xray = false;
     encode();
     assert_string_equal(message_of(0, 0), "a \"b\"\n\tc trace_id=abababababababababababababababab");
     assert_string_equal(message_of(0, 1), "x");
