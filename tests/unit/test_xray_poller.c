@@ -210,7 +210,7 @@ static void close_source(void)
     free(source.control);
 }
 
-static const char log_path[] = "/tmp/spanshim-test-xray-poller.log";
+static char log_path[32];
 
 static int set_up(void **state)
 {
@@ -221,7 +221,8 @@ static int set_up(void **state)
     fake.is_slow = false;
     set_rules(RECORDS(RULE("a", 10, 0.5, 3) "," DEFAULT_RULE));
     set_targets(NO_TARGETS);
-    (void)unlink(log_path);
+    (void)snprintf(log_path, sizeof(log_path), "/tmp/test_xray_poller.XXXXXX");
+    assert_int_not_equal(close(mkstemp(log_path)), -1);
     assert_int_equal(log_open(log_path), 0);
     xray_sampling_init(&(struct exporter_host){0});
     return 0;
@@ -612,21 +613,20 @@ static void test_xray_poller_puts_pages_together(void **state)
     assert_int_equal(published()->rules[0].reservoir, 3); /* by priority, not as they came */
 }
 
-/* A script that runs for a moment, again and again. */
 /* Far more than an account can have, and there would be another page. */
 static void test_xray_poller_takes_a_thousand_rules_at_most(void **state)
 {
     static const char record[] = RULE("a", 10, 0.5, 3) ",";
-    const size_t length = strlen(record);
-    char *text = calloc(1, 1200 * length + 100);
+    static const char beginning[] = "{\"SamplingRuleRecords\":[", rest[] = DEFAULT_RULE "],\"NextToken\":\"2\"}";
+    char *text = malloc(sizeof(beginning) + 1200 * strlen(record) + sizeof(rest));
     char *end = text;
 
     (void)state;
     assert_non_null(text);
-    end = stpcpy(end, "{\"SamplingRuleRecords\":[");
+    end = stpcpy(end, beginning);
     for (int i = 0; i < 1200; i++)
         end = stpcpy(end, record);
-    (void)stpcpy(end, DEFAULT_RULE "],\"NextToken\":\"2\"}");
+    (void)stpcpy(end, rest);
     set_rules(text);
     free(text);
     open_source(NULL);
@@ -636,6 +636,7 @@ static void test_xray_poller_takes_a_thousand_rules_at_most(void **state)
     assert_int_equal(logged(": 1000, and 201 that are passed over"), 1);
 }
 
+/* A script that runs for a moment, again and again. */
 static void test_xray_poller_keeps_rules_for_the_next_program(void **state)
 {
     (void)state;
