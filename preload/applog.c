@@ -80,13 +80,13 @@ static uint32_t count_lines(const char *bytes, size_t length)
     return count;
 }
 
+/* What has no end of a line in it leaves a gap as well. */
 static void lose(uint32_t stream, const char *bytes, size_t length)
 {
     uint32_t count = count_lines(bytes, length);
 
-    atomic_fetch_add_explicit(&lost_lines[stream], count, memory_order_relaxed);
-    for (; count > 0; count--)
-        ring_drop(WIRE_DROP_LOG_LINES);
+    atomic_fetch_add_explicit(&lost_lines[stream], count > 0 ? count : 1, memory_order_relaxed);
+    ring_drop_many(WIRE_DROP_LOG_LINES, count);
 }
 
 /* The address of anything that each thread has tells the thread. */

@@ -193,10 +193,15 @@ void ring_count(enum wire_count what)
 
 void ring_drop(enum wire_drop cause)
 {
+    ring_drop_many(cause, 1);
+}
+
+void ring_drop_many(enum wire_drop cause, uint32_t count)
+{
     struct wire_lane *lane = own_lane();
 
     if (lane)
-        atomic_fetch_add_explicit(&lane->dropped[cause], 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&lane->dropped[cause], count, memory_order_relaxed);
 }
 
 void ring_withhold(enum wire_withhold reason)

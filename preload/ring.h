@@ -51,6 +51,7 @@ struct wire_xray_tally *ring_xray_tallies(void);
 /* Add one to a counter of the lane, if there is one. Context: hook; signal-safe. */
 void ring_count(enum wire_count what);
 void ring_drop(enum wire_drop cause);
+void ring_drop_many(enum wire_drop cause, uint32_t count);
 void ring_withhold(enum wire_withhold reason);
 
 /* Take a slot of the in-flight table. NULL when there is none; counted. Its content is the previous user's.
