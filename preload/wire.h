@@ -436,12 +436,11 @@ struct wire_log {
     uint64_t mono_ns;     /* CLOCK_MONOTONIC of the call */
     uint8_t trace_id[16]; /* of the request that the thread worked on; zero: none that is certain */
     uint8_t span_id[8];
-    uint32_t
-        lost_lines;    /* ends of lines that were dropped before it since the last record, 1 for less: there is a gap */
-    uint32_t left_out; /* bytes of the call's end that were not taken: it was too long */
-    uint8_t stream;    /* enum wire_log_stream */
-    uint8_t flags;     /* enum wire_log_flag */
-    uint8_t severity;  /* of syslog's, plus one; 0: unknown */
+    uint32_t lost_lines; /* ends of lines that were dropped before it, 1 if less was: there is a gap; 0: nothing was */
+    uint32_t left_out;   /* bytes of the call's end that were not taken: it was too long */
+    uint8_t stream;      /* enum wire_log_stream */
+    uint8_t flags;       /* enum wire_log_flag */
+    uint8_t severity;    /* of syslog's, plus one; 0: unknown */
     uint8_t path_length; /* of a file's path (its end, where it is longer), which stands in front of the bytes */
     uint32_t writer;     /* a number for the thread; 0: a buffer that threads share */
 };
