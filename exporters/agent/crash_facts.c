@@ -63,8 +63,7 @@ static json_t *choose_request(const json_t *open, const struct wire_crash *crash
     return json_array_size(open) == 1 ? json_array_get(open, 0) : NULL;
 }
 
-/* `request` is taken. */
-static void add_request(json_t *report, json_t *request, bool is_certain)
+void crash_facts_add_request(json_t *report, json_t *request, bool is_certain)
 {
     json_t *user = json_object_get(request, "user_id");
 
@@ -81,7 +80,7 @@ static void add_requests(json_t *report, struct source *source, uint32_t lane, c
 
     request = choose_request(open, crash, &is_certain);
     if (request)
-        add_request(report, json_copy(request), is_certain);
+        crash_facts_add_request(report, json_copy(request), is_certain);
     (void)json_object_set_new(report, "open_requests", open);
 }
 
@@ -180,16 +179,13 @@ void crash_facts_add(json_t *report, struct source *source, uint32_t lane, const
     add_history(report, process);
 }
 
-void crash_facts_add_to_error(json_t *report, const struct source *source, uint32_t lane, const uint8_t span_id[8])
+void crash_facts_add_to_error(json_t *report, const struct source *source, uint32_t lane)
 {
     const struct process *process = source->lanes[lane].process;
-    json_t *request = request_facts_find(source, lane, span_id);
 
     (void)json_object_set_new(report, "version", json_integer(REPORT_VERSION));
     crash_facts_add_service(report, source->resource, process);
     add_process(report, source, process);
-    if (request)
-        add_request(report, request, true);
     add_history(report, process);
 }
 

@@ -5,6 +5,7 @@
 #define SPANSHIM_CRASH_FACTS_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct process;
@@ -16,9 +17,12 @@ struct wire_crash;
  * on; NULL: a death of which nothing is known. Context: loop. */
 void crash_facts_add(json_t *report, struct source *source, uint32_t lane, const struct wire_crash *crash);
 
-/* Complete the report of an error that a program has printed and may go on after; the request is the one with this id
- * (zero: none). Context: loop. */
-void crash_facts_add_to_error(json_t *report, const struct source *source, uint32_t lane, const uint8_t span_id[8]);
+/* Complete the report of an error that a program has printed and may go on after, but for the request. Context: loop.
+ */
+void crash_facts_add_to_error(json_t *report, const struct source *source, uint32_t lane);
+
+/* The request that it happened in; `request` is taken. Context: loop. */
+void crash_facts_add_request(json_t *report, json_t *request, bool is_certain);
 
 /* The service and the host, where `process` may be NULL. Context: loop. */
 void crash_facts_add_service(json_t *report, const struct resource *resource, const struct process *process);

@@ -117,7 +117,8 @@ static void add_frames(const json_t *thread, struct process_exception *exception
 }
 
 /* `stack` as people read it. */
-static void add_exception(const json_t *report, struct process *process, const char *signal, char *stack)
+static void add_exception(const json_t *report, struct process *process, const char *signal, const uint8_t span_id[8],
+                          char *stack)
 {
     const json_t *exception = json_object_get(report, "exception");
     char *type = strdup(text_of(exception, "class", signal ? signal : "Error")),
@@ -131,7 +132,7 @@ static void add_exception(const json_t *report, struct process *process, const c
                                       .working_directory = folder && folder[0] != '\0' ? folder : NULL};
 
     add_frames(crashed_thread(report), &noted);
-    read_id(text_of(json_object_get(report, "request"), "span_id", ""), noted.span_id);
+    memcpy(noted.span_id, span_id, sizeof(noted.span_id));
     if (type && message && stack)
         process_add_exception(process, &noted);
     free(type);
@@ -148,13 +149,15 @@ void crash_file_note_fate(const json_t *report, struct source *source, uint32_t 
     (void)snprintf(state->fate, sizeof(state->fate), "%s", signal);
     if (state->process) {
         char *stack = stack_text_new(crashed_thread(report), "", STACK_TEXT_MAX);
+        uint8_t span_id[8] = {0};
 
-        add_exception(report, state->process, signal, stack);
+        read_id(text_of(json_object_get(report, "request"), "span_id", ""), span_id);
+        add_exception(report, state->process, signal, span_id, stack);
         free(stack);
     }
 }
 
-void crash_file_note_error(const json_t *report, struct process *process, char *text)
+void crash_file_note_error(const json_t *report, struct process *process, const uint8_t span_id[8], char *text)
 {
-    add_exception(report, process, NULL, text);
+    add_exception(report, process, NULL, span_id, text);
 }

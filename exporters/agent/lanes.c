@@ -9,6 +9,7 @@
 #include "exporters/agent/process.h"
 #include "exporters/agent/rounds.h"
 #include "exporters/agent/source.h"
+#include "exporters/agent/traceback_report.h"
 #include "exporters/agent/users.h"
 #include "preload/wire.h"
 
@@ -143,6 +144,7 @@ static void forget_owner(struct source_lane *state)
 {
     close_owner(state);
     drain_end_logs(state->source, (uint32_t)(state - state->source->lanes));
+    traceback_report_end(state->source, (uint32_t)(state - state->source->lanes));
     if (state->process)
         state->process->ended = true;
     state->process = NULL;
@@ -204,6 +206,7 @@ static void read_lane(struct source *source, uint32_t lane, uint64_t now_ns, str
     look->known_count += state->watched;
     look->pending |= state->stuck_since_ns != 0;
     look->pending |= drain_look_at_logs(source, lane, now_ns);
+    look->pending |= traceback_report_send(source, lane, now_ns);
 }
 
 static void look_at_lane(struct source *source, uint32_t lane, uint64_t word, uint64_t now_ns, struct lanes_look *look)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Requests as a report (crash/report.h) has them: the ones that a process serves, and one that it has served. Called by
- * crash_facts.c. */
+ * crash_facts.c and traceback_report.c. */
 #ifndef SPANSHIM_REQUEST_FACTS_H
 #define SPANSHIM_REQUEST_FACTS_H
 

@@ -23,6 +23,7 @@ struct process;
 struct resource;
 struct settings;
 struct journal;
+struct put_off;
 struct xray_sampled;
 struct zone;
 
@@ -41,6 +42,7 @@ struct source_lane {
     uint64_t reclaimed;      /* cells before it were given back, or are left alone */
     uint64_t stuck_since_ns; /* since when the cell at the tail isn't ready; 0: it is */
     struct log_lines *lines; /* what its owner has logged and is no whole line yet; NULL: nothing */
+    struct put_off *errors;  /* that it has printed and that wait to be reported; NULL: none */
     char fate[16];           /* the signal that its owner crashed of; empty: none */
     uint64_t stuck_head;     /* head at that time: cells before it have waited as long */
 };

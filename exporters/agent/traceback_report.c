@@ -7,6 +7,7 @@
 #include "exporters/agent/destinations.h"
 #include "exporters/agent/log_event.h"
 #include "exporters/agent/process.h"
+#include "exporters/agent/request_facts.h"
 #include "exporters/agent/settings.h"
 #include "exporters/agent/source.h"
 #include "exporters/agent/users.h"
@@ -22,6 +23,15 @@
 #define NS_PER_S UINT64_C(1000000000)
 
 enum { TITLE_MAX = 255, TEXT_MAX = 16 << 10 };
+static const uint64_t patience_ns = NS_PER_S / 2;
+
+/* A report that waits for its request, which is known by its id. */
+struct put_off {
+    struct put_off *next;
+    json_t *report;
+    uint8_t span_id[8]; /* zero: none */
+    uint64_t since_ns;  /* 0: it was not looked for yet */
+};
 
 /* False: there were too many in this second. */
 static bool may_report(struct source *source)
@@ -88,7 +98,7 @@ static json_t *make_report(const json_t *found, uint64_t unix_ns)
     return report;
 }
 
-static void note_exception(const json_t *report, struct process *process, struct slice text)
+static void note_exception(const json_t *report, struct process *process, const uint8_t span_id[8], struct slice text)
 {
     size_t length = text.length < TEXT_MAX ? text.length : TEXT_MAX;
     char *repaired = malloc(length * UTF8_REPAIRED_MAX + 1);
@@ -96,26 +106,81 @@ static void note_exception(const json_t *report, struct process *process, struct
     if (!repaired)
         return;
     (void)utf8_repair(text.bytes, length, UINT32_MAX, repaired);
-    crash_file_note_error(report, process, repaired);
+    crash_file_note_error(report, process, span_id, repaired);
     free(repaired);
+}
+
+/* Its request may have ended, with a record that is in the ring behind the error's: it is looked for later. */
+static void put_off(struct source_lane *state, json_t *report, const uint8_t span_id[8])
+{
+    struct put_off *error = calloc(1, sizeof(*error)), **last = &state->errors;
+
+    if (!error) {
+        json_decref(report);
+        return;
+    }
+    error->report = report;
+    memcpy(error->span_id, span_id, sizeof(error->span_id));
+    while (*last)
+        last = &(*last)->next;
+    *last = error;
 }
 
 static void see_event(struct source *source, uint32_t lane, const struct log_event_record *event, struct slice text)
 {
-    struct process *process = source->lanes[lane].process;
+    struct source_lane *state = &source->lanes[lane];
     json_t *found = traceback_read(text), *report;
 
-    if (!found)
-        return;
-    if (may_report(source)) {
+    if (found && may_report(source)) {
         report = make_report(found, event->mono_ns + (uint64_t)source->wall_offset_ns);
-        crash_facts_add_to_error(report, source, lane, event->span_id);
-        if (process)
-            note_exception(report, process, text);
-        destinations_report(source->outlets[SIGNAL_TRACES].destinations, report);
-        json_decref(report);
+        crash_facts_add_to_error(report, source, lane);
+        if (state->process)
+            note_exception(report, state->process, event->span_id, text);
+        put_off(state, report, event->span_id);
     }
     json_decref(found);
+}
+
+/* False: its request isn't known yet. */
+static bool send_error(struct source *source, uint32_t lane, struct put_off *error, uint64_t now_ns)
+{
+    static const uint8_t none[sizeof(error->span_id)];
+    json_t *request = request_facts_find(source, lane, error->span_id);
+
+    if (error->since_ns == 0)
+        error->since_ns = now_ns;
+    if (!request && memcmp(error->span_id, none, sizeof(none)) != 0 && now_ns - error->since_ns < patience_ns)
+        return false;
+    if (request)
+        crash_facts_add_request(error->report, request, true);
+    destinations_report(source->outlets[SIGNAL_TRACES].destinations, error->report);
+    return true;
+}
+
+static void free_error(struct put_off *error)
+{
+    json_decref(error->report);
+    free(error);
+}
+
+bool traceback_report_send(struct source *source, uint32_t lane, uint64_t now_ns)
+{
+    struct source_lane *state = &source->lanes[lane];
+
+    while (state->errors && send_error(source, lane, state->errors, now_ns)) {
+        struct put_off *error = state->errors;
+
+        state->errors = error->next;
+        free_error(error);
+    }
+    return state->errors != NULL;
+}
+
+void traceback_report_end(struct source *source, uint32_t lane)
+{
+    for (struct put_off *error = source->lanes[lane].errors; error; error = error->next)
+        error->since_ns = 1; /* long ago */
+    (void)traceback_report_send(source, lane, UINT64_MAX);
 }
 
 void traceback_report_start(struct source *source)

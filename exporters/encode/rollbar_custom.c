@@ -131,7 +131,8 @@ json_t *rollbar_custom(const json_t *report, uint64_t suppressed)
     json_set(out, "interpreter", copy(process, "interpreter"));
     json_set(out, "abort_message", rollbar_scrub_prose(json_text_of(report, "abort_message"), ROLLBAR_NO_LIMIT));
     json_set(out, "registers", copy(json_array_get(json_object_get(report, "threads"), 0), "registers"));
-    json_set(out, "threads", make_threads(report));
+    if (json_object_get(report, "language") == NULL) /* else the trace says all */
+        json_set(out, "threads", make_threads(report));
     json_set(out, "open_requests", make_open_requests(report));
     for (size_t i = 0; i < sizeof(copied) / sizeof(copied[0]); i++)
         json_set(out, copied[i], copy(report, copied[i]));

@@ -32,8 +32,22 @@ static bool read_thrown(struct slice rest, struct slice *ret_class, struct slice
     return true;
 }
 
+/* Puma says what a Rack application has thrown, and not where: "Rack app ("GET /a" - (::1)): #<KeyError: no b>". */
+static bool read_rack(struct traceback *traceback, struct slice text)
+{
+    struct slice line, before, class, message;
+
+    if (!cursor_until(&text, "Rack app (", &before) || !cursor_line(&text, &line) ||
+        !cursor_until(&line, "): ", &before) || !cursor_ends_with(line, ">") ||
+        !traceback_find_title(line, &class, &message))
+        return false;
+    traceback_add_error(traceback, class, message);
+    return true;
+}
+
 bool traceback_ruby(struct traceback *traceback, struct slice text)
 {
+    const struct slice whole = text;
     struct slice line, class = {0}, message = {0}, rest;
     bool is_open = false; /* the last error's calls go on */
 
@@ -52,5 +66,5 @@ bool traceback_ruby(struct traceback *traceback, struct slice text)
         if (is_open)
             traceback_add_frame(traceback, &frame);
     }
-    return traceback_frame_count(traceback) > 0;
+    return traceback_frame_count(traceback) > 0 || read_rack(traceback, whole);
 }
