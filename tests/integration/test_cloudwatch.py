@@ -18,8 +18,8 @@ from processes import Process, wait_until
 GROUP = "/shop/backend"
 OTHER = ("AKIAOTHEROTHEROTHERO", "another/secret+0123456789abcdefghijklm", None)
 
-# A server, as far as the shim can tell, that writes each line of its standard input to standard error, as one write.
-WRITER = "import os, socket, sys\nlistener = socket.create_server((\"127.0.0.1\", 0))\nfor line in sys.stdin.buffer: os.write(2, eval(line))\n"
+# Writes each line of its standard input to standard error, as one write.
+WRITER = "import os, sys\nfor line in sys.stdin.buffer: os.write(2, eval(line))\n"
 
 
 @unittest.skipIf(BARE, "bare run")
@@ -33,8 +33,7 @@ class CloudWatchTest(ShimTest):
 
     def write(self, *texts, key=KEY, **settings):
         """A program that writes these bytes to standard error, one write each, and ends."""
-        given = {"OTEL_TRACES_EXPORTER": "none", "OTEL_EXPORTER_OTLP_ENDPOINT": None, "SPANSHIM_LOGS": "stderr",
-                 "OTEL_BSP_SCHEDULE_DELAY": 50}
+        given = {"OTEL_TRACES_EXPORTER": "none", "OTEL_EXPORTER_OTLP_ENDPOINT": None, "OTEL_BLRP_SCHEDULE_DELAY": 50}
         env = self.spanshim.env(**{**given, **self.logs.env(GROUP, key), **settings})
         script = self.directory / "texts"
         script.write_text("".join(f"{text!r}\n" for text in texts))
@@ -83,7 +82,8 @@ class EventsTest(CloudWatchTest):
 
     def test_lines_of_a_request_name_its_trace(self):
         """What a server says while it answers, and our own line about the request."""
-        _, port = servers.http_server(self, env=self.spanshim.env(**self.logs.env(GROUP), OTEL_BSP_SCHEDULE_DELAY=50))
+        _, port = servers.http_server(self, env=self.spanshim.env(**self.logs.env(GROUP), OTEL_BSP_SCHEDULE_DELAY=50,
+                                                                   OTEL_BLRP_SCHEDULE_DELAY=50))
         traffic = Traffic(port)
         with traffic.connect() as connection:
             traffic.request(connection, "GET", "/")
@@ -112,7 +112,7 @@ class EventsTest(CloudWatchTest):
 
     def test_a_cap_per_minute(self):
         self.write(*[b"line %d\n" % number for number in range(50)], SPANSHIM_CLOUDWATCH_BYTES_PER_MINUTE=1000,
-                   OTEL_BSP_SCHEDULE_DELAY=60000, OTEL_BLRP_SCHEDULE_DELAY=60000)
+                   OTEL_BLRP_SCHEDULE_DELAY=60000)
         self.spanshim.flush()
         self.wait_for_line("cloudwatch: events are left out: SPANSHIM_CLOUDWATCH_BYTES_PER_MINUTE is reached")
         messages = [event["message"] for event in self.logs.events]
