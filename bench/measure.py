@@ -27,7 +27,7 @@ def newest_build():
 
 os.environ["SPANSHIM_BUILD"] = str(newest_build())
 import processes  # noqa: E402  pylint: disable=wrong-import-position
-from harness import BUILD, LIBRARY, Spanshim  # noqa: E402  pylint: disable=wrong-import-position
+from harness import APPS, BUILD, LIBRARY, Spanshim  # noqa: E402  pylint: disable=wrong-import-position
 
 PASSTHROUGH = BUILD / "bench" / "libpassthrough.so"
 EMPTY = BUILD / "bench" / "libempty.so"

@@ -209,6 +209,36 @@ class RequestTest(CaptureTest):
         self.assertNotEqual(*ids[1:])
 
 
+class FloodTest(ShimTest):
+    """Many lines, up to a receiver of OTLP."""
+
+    def flood(self, lines, rate, **settings):
+        """Write them, and wait until the agent has no more of them."""
+        self.needs_spans()
+        env = self.spanshim.env(OTEL_LOGS_EXPORTER="otlp", OTEL_BLRP_MAX_EXPORT_BATCH_SIZE="2048", **settings)
+        subprocess.run([str(APPS / "log_flood"), str(lines), str(rate)], env=env, capture_output=True, check=True, timeout=60)
+        wait_until(lambda: self.spanshim.flush() and self.status()[0] + self.status()[1] >= lines, what="all lines")
+
+    def status(self):
+        """Lines exported, and lines dropped in the ring."""
+        status = self.spanshim.status()
+        exporters = [exporter for row in status["destinations"] for exporter in row["exporters"]]
+        return (sum(exporter["exported"] for exporter in exporters if exporter["name"] == "otlp_logs"),
+                status["totals"]["dropped"]["log_lines"])
+
+    def test_none_is_lost_or_out_of_order(self):
+        self.flood(10_000, 20_000)
+        self.assertEqual((10_000, 0), self.status())
+        self.sink.wait_for_logs(10_000)
+        numbers = [int(record["body"][:10]) for record in self.sink.logs]
+        self.assertEqual(list(range(10_000)), numbers)
+
+    def test_each_is_exported_or_counted(self):
+        self.flood(200_000, 0)
+        exported, dropped = self.status()
+        self.assertEqual(200_000, exported + dropped)
+
+
 class OutputTest(test_transparency.OutputTest):
     """All programs that print what they saw, with their logs taken."""
 
