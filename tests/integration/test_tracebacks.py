@@ -128,6 +128,17 @@ class TracebackTest(ShimTest):
         self.assertEqual(["die"], self.thrown(item))
         self.assertEqual("perl", item["language"])
 
+    def test_last_lines_of_a_crash(self):
+        """They are in its report, and in its item."""
+        self.needs_programs("perl")
+        process = self.run_program(["perl", "-e", "print STDERR qq(line $_\n) for 1..30; kill 'ABRT', $$"],
+                                   env=self.env(SPANSHIM_CRASH="always"))
+        process.wait()
+        item = self.rollbar.wait_for(1)[0]
+        self.assertEqual([], self.rollbar.violations)
+        self.assertEqual([f"line {number}" for number in range(11, 31)],
+                         [event["body"]["message"] for event in item["body"]["telemetry"] if event["type"] == "log"])
+
     def test_switched_off(self):
         self.needs_programs("node")
         port = self.serve(["node", THROWING / "node_server.js"], SPANSHIM_TRACEBACKS="false", SPANSHIM_LOGS="stderr")

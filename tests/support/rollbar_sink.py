@@ -164,10 +164,12 @@ class RollbarSink(HttpSink):
         self._check(len(kinds) == 1, f"body of {sorted(body or {})}")
         if "message" in kinds:
             self._check(isinstance(body["message"].get("body"), str) and body["message"]["body"], "message without body")
-        if "trace" in kinds:
-            self._check(body["trace"].get("exception", {}).get("class"), "exception without class")
-            self._check(isinstance(body["trace"].get("frames"), list) and body["trace"]["frames"], "no frames")
-            for frame in body["trace"].get("frames", []):
+        if "trace_chain" in kinds:
+            self._check(isinstance(body["trace_chain"], list) and body["trace_chain"], "empty trace_chain")
+        for trace in body.get("trace_chain", [body["trace"]] if "trace" in kinds else []):
+            self._check(trace.get("exception", {}).get("class"), "exception without class")
+            self._check(isinstance(trace.get("frames"), list) and trace["frames"], "no frames")
+            for frame in trace.get("frames", []):
                 self._check_frame(frame)
 
     def _check_frame(self, frame):

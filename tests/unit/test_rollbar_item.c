@@ -358,6 +358,56 @@ static void test_rollbar_item_of_lost_takes_its_place(void **state)
     json_decref(report);
 }
 
+/* A printed error with a cause, thrown between two lines of the log. */
+static const char error_report[] =
+    "{'kind': 'error', 'level': 'error', 'time_unix_ns': 1700000000000000000, 'title': 'PriceError: no price',"
+    " 'language': 'python', 'framework': 'flask', 'exception': {'class': 'PriceError', 'message': 'no price'},"
+    " 'threads': [{'frames': [{'function': 'price', 'file': 'shop.py', 'line': 10, 'code': 'raise PriceError'},"
+    "                         {'function': 'main', 'file': 'shop.py', 'line': 13}]}],"
+    " 'causes': [{'class': 'KeyError', 'message': 'token=abc',"
+    "             'frames': [{'function': 'load', 'file': 'shop.py', 'line': 5}]}],"
+    " 'recent_requests': [{'method': 'GET', 'url': '/', 'started_unix_ns': 2000000}],"
+    " 'log_lines': [{'time_unix_ns': 1000000, 'text': 'first', 'severity': 4},"
+    "               {'time_unix_ns': 3000000, 'text': 'last'}]}";
+
+static void test_rollbar_item_of_an_error_has_its_causes(void **state)
+{
+    (void)state;
+    json_t *data = data_of(parse(error_report), &plain);
+    json_t *expected = parse("[{'exception': {'class': 'PriceError', 'message': 'no price'},"
+                             "  'frames': [{'filename': 'shop.py', 'lineno': 13, 'method': 'main'},"
+                             "             {'filename': 'shop.py', 'lineno': 10, 'method': 'price',"
+                             "              'code': 'raise PriceError'}]},"
+                             " {'exception': {'class': 'KeyError', 'message': 'token=REDACTED'},"
+                             "  'frames': [{'filename': 'shop.py', 'lineno': 5, 'method': 'load'}]}]");
+
+    assert_same(json_object_get(json_object_get(data, "body"), "trace_chain"), expected);
+    assert_null(json_object_get(json_object_get(data, "body"), "trace"));
+    assert_string_equal(text_at(data, "language", NULL), "python");
+    assert_string_equal(text_at(data, "framework", NULL), "flask");
+    assert_string_equal(text_at(data, "level", NULL), "error");
+    assert_null(json_object_get(json_object_get(data, "custom"), "threads"));
+    json_decref(expected);
+    json_decref(data);
+}
+
+static void test_rollbar_item_has_requests_and_log_in_order(void **state)
+{
+    static const char *const types[] = {"log", "network", "log"};
+    static const char *const levels[] = {"warning", "info", "info"};
+    (void)state;
+    json_t *data = data_of(parse(error_report), &plain);
+    json_t *telemetry = json_object_get(json_object_get(data, "body"), "telemetry");
+
+    assert_int_equal(json_array_size(telemetry), 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_string_equal(text_at(json_array_get(telemetry, i), "type", NULL), types[i]);
+        assert_string_equal(text_at(json_array_get(telemetry, i), "level", NULL), levels[i]);
+    }
+    assert_string_equal(text_at(json_array_get(telemetry, 0), "body", "message"), "first");
+    json_decref(data);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -370,6 +420,8 @@ int main(void)
         cmocka_unit_test(test_rollbar_item_cuts_no_character),
         cmocka_unit_test(test_rollbar_item_repairs_text),
         cmocka_unit_test(test_rollbar_item_has_the_newest_50_requests),
+        cmocka_unit_test(test_rollbar_item_of_an_error_has_its_causes),
+        cmocka_unit_test(test_rollbar_item_has_requests_and_log_in_order),
         cmocka_unit_test(test_rollbar_item_tells_the_language),
         cmocka_unit_test(test_rollbar_item_has_no_address_for_a_name),
         cmocka_unit_test(test_rollbar_item_of_lost_takes_its_place),
