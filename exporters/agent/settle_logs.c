@@ -70,6 +70,19 @@ static void check_retention(struct settings *settings)
     settings->cloudwatch_retention_days = 0;
 }
 
+/* It may be asked for by name, but it wants a group. */
+static void check_group(struct settings *settings)
+{
+    const char *name = NULL;
+
+    if (values_has_word(settings->logs_exporters, "cloudwatch"))
+        name = "OTEL_LOGS_EXPORTER";
+    else if (values_has_word(settings->more_exporters, "cloudwatch"))
+        name = "SPANSHIM_EXPORTERS";
+    if (name != NULL)
+        complaints_add(settings, "%s: cloudwatch is left out: it wants SPANSHIM_CLOUDWATCH_LOG_GROUP", name);
+}
+
 /* Its group is what switches it on, beside whatever else logs go to. */
 static int settle_cloudwatch(struct settings *settings, const char *const *entries, size_t entry_count)
 {
@@ -77,9 +90,7 @@ static int settle_cloudwatch(struct settings *settings, const char *const *entri
 
     check_retention(settings);
     if (settings->cloudwatch_group == NULL) {
-        if (values_has_word(settings->more_exporters, "cloudwatch"))
-            complaints_add(settings,
-                           "SPANSHIM_EXPORTERS: cloudwatch is left out: it wants SPANSHIM_CLOUDWATCH_LOG_GROUP");
+        check_group(settings);
         return 0;
     }
     problem = cloudwatch_problem(settings, entries, entry_count);
