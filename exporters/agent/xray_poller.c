@@ -9,6 +9,7 @@
 #include "exporters/agent/users.h"
 #include "exporters/agent/xray_rules.h"
 #include "exporters/encode/json_access.h"
+#include "exporters/encode/utf8.h"
 #include "exporters/exporter.h"
 #include "exporters/xray_service.h"
 
@@ -24,6 +25,8 @@
 /* Rules are loaded every five minutes, and count for an hour after the last success; a poller that nobody uses is kept
  * while there are few. An account has 25 rules, unless it has asked X-Ray for more. */
 enum { RULES_S = 300, FRESH_S = 3600, RETRY_S = 10, IDLE_MAX = 8, PAGES_MAX = 20, RULES_MAX = 1000 };
+/* A thousand rules; what is longer would keep the loop for too long. */
+enum { ANSWER_MAX = 1 << 20 };
 static const uint64_t rules_jitter_ns = 5 * NS_PER_S;
 static const uint64_t round_jitter_ns = NS_PER_S / 10;
 
@@ -94,11 +97,12 @@ static bool may_log(const struct xray_poller *poller)
 static void begin_problem(struct xray_poller *poller, const char *text)
 {
     char *said = poller->problems[poller->question];
+    bool is_new = said[0] == '\0';
 
-    if (said[0] == '\0' && may_log(poller))
+    utf8_copy(text, said, XRAY_SERVICE_ERROR_SIZE);
+    if (is_new && may_log(poller))
         log_line(LOG_LEVEL_WARN, "X-Ray's %s can't be had from %s: %s", subjects[poller->question],
-                 xray_service_shown(poller->service), text);
-    (void)snprintf(said, XRAY_SERVICE_ERROR_SIZE, "%s", text);
+                 xray_service_shown(poller->service), said);
 }
 
 static void end_problem(struct xray_poller *poller)
@@ -124,14 +128,17 @@ static void end_call(struct xray_poller *poller)
 /* The answer's object; NULL, and a problem begins. */
 static json_t *read_answer(struct xray_poller *poller, const struct http_response *response)
 {
+    bool is_short = response->body_length <= ANSWER_MAX;
     json_t *answer = NULL;
 
-    if (response->status == 200)
+    if (response->status == 200 && is_short)
         answer = json_loadb(response->body, response->body_length, 0, NULL);
     if (json_is_object(answer))
         return answer;
     json_decref(answer);
-    begin_problem(poller, response->status == 200 ? "its answer is no JSON object" : response->failure);
+    begin_problem(poller, response->status != 200 ? response->failure
+                          : is_short              ? "its answer is no JSON object"
+                                                  : "its answer is too long");
     return NULL;
 }
 
@@ -281,7 +288,7 @@ static void log_unprocessed(const struct xray_poller *poller, const json_t *answ
         const char *message = json_text_of(item, "Message");
 
         if (log_limit_pass(&limit, loop_now_ns(poller->loop)) && may_log(poller))
-            log_line(LOG_LEVEL_WARN, "X-Ray did not take the statistics of the sampling rule %s: %s: %s",
+            log_line(LOG_LEVEL_WARN, "X-Ray did not take the statistics of the sampling rule %.64s: %.64s: %.200s",
                      name != NULL ? name : "?", code != NULL ? code : "?", message != NULL ? message : "");
     }
 }

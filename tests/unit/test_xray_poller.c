@@ -637,6 +637,30 @@ static void test_xray_poller_takes_a_thousand_rules_at_most(void **state)
 }
 
 /* A script that runs for a moment, again and again. */
+static void test_xray_poller_reads_no_answer_that_is_too_long(void **state)
+{
+    static const char rules[] = RECORDS(RULE("a", 10, 0.5, 3));
+    const size_t length = (1 << 20) + 1;
+    char *text = malloc(length + 1);
+
+    (void)state;
+    assert_non_null(text);
+    memset(text, ' ', length);
+    memcpy(text, rules, strlen(rules));
+    text[length] = '\0';
+    set_rules(text);
+    open_source(NULL);
+    xray_sampling_add(&source);
+    run_for(1);
+    assert_int_equal(logged("its answer is too long"), 1);
+    text[length - 1] = '\0';
+    set_rules(text);
+    free(text);
+    run_for(16);
+    assert_int_equal(logged("come from daemon:2000 again"), 1);
+    assert_int_equal(published()->count, 1);
+}
+
 static void test_xray_poller_keeps_rules_for_the_next_program(void **state)
 {
     (void)state;
@@ -754,6 +778,7 @@ int main(void)
         TEST(survives_any_answer),
         TEST(puts_pages_together),
         TEST(takes_a_thousand_rules_at_most),
+        TEST(reads_no_answer_that_is_too_long),
         TEST(keeps_rules_for_the_next_program),
         TEST(forgets_a_program_while_it_is_asked_for),
         TEST(leaves_what_stands_there_after_a_restart),
