@@ -20,6 +20,16 @@
 /* Of an answer, at most: millions of tiny fields would take the loop a third of a second, after each batch. */
 enum { READ_MAX = 64 << 10 };
 
+/* How answers and people call it. */
+static const struct words {
+    const char *name, *items, *rejected, *path, *doubled, *batch_size;
+} words_of[SIGNAL_COUNT] = {
+    [SIGNAL_TRACES] = {"traces", "spans", "rejectedSpans", "v1/traces", "/v1/traces/v1/traces",
+                       "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"},
+    [SIGNAL_LOGS] = {"logs", "log records", "rejectedLogRecords", "v1/logs", "/v1/logs/v1/logs",
+                     "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE"},
+};
+
 /* A line for people; cut when it is too long. */
 static void say(char *out, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
 static void say(char *out, size_t size, const char *format, ...)
@@ -81,11 +91,11 @@ static void read_protobuf_remark(const struct http_response *response, struct re
     otlp__export_trace_service_response__free_unpacked(message, NULL);
 }
 
-static void read_json_remark(const struct http_response *response, struct remark *remark)
+static void read_json_remark(enum signal signal, const struct http_response *response, struct remark *remark)
 {
     json_t *message = json_loadb(response->body, response->body_length, 0, NULL);
     const json_t *partial = json_object_get(message, "partialSuccess");
-    const json_t *rejected = json_object_get(partial, "rejectedSpans");
+    const json_t *rejected = json_object_get(partial, words_of[signal].rejected);
     const char *words = json_string_value(json_object_get(partial, "errorMessage"));
 
     remark->rejected = json_is_string(rejected) ? strtoll(json_string_value(rejected), NULL, 10)
@@ -95,19 +105,20 @@ static void read_json_remark(const struct http_response *response, struct remark
     json_decref(message);
 }
 
-static void read_accepted(const struct http_response *response, struct exporter_result *result)
+static void read_accepted(enum signal signal, const struct http_response *response, struct exporter_result *result)
 {
     struct remark remark = {0};
 
     if (has_type(response, "application/x-protobuf") || has_type(response, "application/grpc"))
         read_protobuf_remark(response, &remark);
     else if (has_type(response, "application/json"))
-        read_json_remark(response, &remark);
+        read_json_remark(signal, response, &remark);
     if (remark.rejected > 0)
         result->rejected_count = (uint64_t)remark.rejected;
     if (remark.rejected > 0 || remark.words[0] != '\0')
-        say(result->error, sizeof(result->error), "%s: %s",
-            remark.rejected > 0 ? "the receiver refused some spans" : "the receiver warns", remark.words);
+        say(result->error, sizeof(result->error), "the receiver %s%s: %s",
+            remark.rejected > 0 ? "refused some " : "warns", remark.rejected > 0 ? words_of[signal].items : "",
+            remark.words);
 }
 
 /* Servers and proxies that know nothing of OTLP say what is wrong in a page's title. */
@@ -154,25 +165,26 @@ static void write_remedy(const struct settings *settings, enum signal signal, co
                          char *out, size_t size)
 {
     const char *team = values_find_pair(&settings->otlp[signal].headers, "x-honeycomb-team");
+    const struct words *words = &words_of[signal];
 
     if ((status == 401 || status == 403) && team != NULL && *team == '\0')
         say(out, size, "the header x-honeycomb-team is empty");
     else if (status == 401 || status == 403)
         say(out, size, "the receiver wants other credentials: %s",
             team != NULL ? "check HONEYCOMB_API_KEY" : "set OTEL_EXPORTER_OTLP_HEADERS");
-    else if (status == 404 && strstr(shown_url, "/v1/traces/v1/traces") != NULL)
-        say(out, size, "v1/traces is added to OTEL_EXPORTER_OTLP_ENDPOINT: leave it out there");
+    else if (status == 404 && strstr(shown_url, words->doubled) != NULL)
+        say(out, size, "%s is added to OTEL_EXPORTER_OTLP_ENDPOINT: leave it out there", words->path);
     else if (status == 404)
-        say(out, size, "nothing takes traces at %s: check OTEL_EXPORTER_OTLP_ENDPOINT", shown_url);
+        say(out, size, "nothing takes %s at %s: check OTEL_EXPORTER_OTLP_ENDPOINT", words->name, shown_url);
     else if (status == 413)
-        say(out, size, "the batch is too large: lower OTEL_BSP_MAX_EXPORT_BATCH_SIZE");
+        say(out, size, "the batch is too large: lower %s", words->batch_size);
     else if (status == 415)
         say(out, size, "%s does not take OTLP as %s: see OTEL_EXPORTER_OTLP_PROTOCOL", shown_url,
             settings->otlp[signal].protocol);
     else if (status >= 300 && status < 400)
         say(out, size, "%s redirects elsewhere: set OTEL_EXPORTER_OTLP_ENDPOINT to the new place", shown_url);
     else if (status == 429)
-        say(out, size, "the receiver asks for fewer spans");
+        say(out, size, "the receiver asks for fewer %s", words->items);
     else if (status >= 500)
         say(out, size, "the receiver at %s has a problem of its own", shown_url);
     else if (status >= 200 && status < 300)
@@ -273,5 +285,5 @@ void otlp_answer_read(const struct settings *settings, enum signal signal, const
     if (refusal.status != 0)
         write_refused(settings, signal, shown_url, &refusal, ret_result);
     else
-        read_accepted(response, ret_result);
+        read_accepted(signal, response, ret_result);
 }

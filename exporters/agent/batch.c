@@ -10,6 +10,9 @@
 #include <stdbool.h>
 #include <string.h>
 
+/* Receivers take 4 MiB and more; an event may be long. */
+enum { EVENT_BYTES_MAX = 2 << 20 };
+
 /* Filled and used up at once, so one will do for all queues. Loop thread only. */
 static struct span spans[BATCH_MAX];
 static const struct span *list[BATCH_MAX];
@@ -85,16 +88,20 @@ void batch_take(const struct destinations_host *host, const struct exporter *exp
     struct journal_entry entry;
     struct batch batch = {.spans = list, .events = event_list, .end = position};
 
+    size_t event_bytes = 0;
+
     if (most > BATCH_MAX)
         most = BATCH_MAX;
-    while (batch.count < most && journal_read(journal, batch.end, &entry) > 0) {
+    while (batch.count < most && event_bytes < EVENT_BYTES_MAX && journal_read(journal, batch.end, &entry) > 0) {
         batch.end = entry.next;
         if (!batch_takes(exporter, &entry))
             continue;
-        if (exporter->encode_logs != NULL)
+        if (exporter->encode_logs != NULL) {
             add_event(host, &entry, &batch);
-        else
+            event_bytes += entry.length;
+        } else {
             add_span(host, &entry, &batch);
+        }
     }
     *ret_batch = batch;
 }

@@ -12,13 +12,13 @@
 
 enum {
     ATTRIBUTES_MAX = 6,
-    RECORD_OVERHEAD = 128 + ATTRIBUTES_MAX * 64, /* of its own fields and attributes, the body aside */
+    RECORD_OVERHEAD = 128 + ATTRIBUTES_MAX * 64, /* of its own fields and attributes, the long texts aside */
 };
 
 struct otlp_logs {
     struct otlp_envelope envelope;
     struct otlp_scope scope;
-    struct buffer body; /* the text of a record, repaired */
+    struct buffer body, path; /* texts of a record, repaired */
     Otlp__KeyValue pairs[ATTRIBUTES_MAX];
     Otlp__AnyValue values[ATTRIBUTES_MAX];
     Otlp__KeyValue *list[ATTRIBUTES_MAX];
@@ -53,6 +53,7 @@ void otlp_logs_free(struct otlp_logs *logs)
         return;
     otlp_envelope_deinit(&logs->envelope);
     buffer_deinit(&logs->body);
+    buffer_deinit(&logs->path);
     free(logs);
 }
 
@@ -91,12 +92,20 @@ static void add_true(struct otlp_logs *logs, const char *key, Otlp__LogRecord *m
 /* Where it was written to. */
 static void add_source(struct otlp_logs *logs, const struct log_event *event, Otlp__LogRecord *message)
 {
+    const char *path = (const char *)logs->path.bytes;
+
     if (event->record->stream == WIRE_LOG_STDOUT)
         add_text(logs, "log.iostream", "stdout", message);
     else if (event->record->stream == WIRE_LOG_STDERR)
         add_text(logs, "log.iostream", "stderr", message);
     else if (event->record->stream == WIRE_LOG_SYSLOG)
         add_text(logs, "spanshim.log.source", "syslog", message);
+    else if (event->record->stream == LOG_EVENT_STREAM_REQUEST)
+        add_text(logs, "spanshim.log.source", "request", message);
+    if (logs->path.length > 0) {
+        add_text(logs, "log.file.path", path, message);
+        add_text(logs, "log.file.name", basename(path), message);
+    }
 }
 
 /* What is not whole about it. */
@@ -146,17 +155,14 @@ static void set_ids(const struct log_event_record *record, Otlp__LogRecord *mess
         message->span_id = (ProtobufCBinaryData){sizeof(record->span_id), (uint8_t *)(uintptr_t)record->span_id};
 }
 
-/* The text as valid UTF-8. */
-static int set_body(struct otlp_logs *logs, const struct log_event *event, Otlp__AnyValue *body)
+/* A text as valid UTF-8, ended by a NUL. */
+static int repair(struct slice text, struct buffer *out)
 {
-    logs->body.length = 0;
-    int r = buffer_reserve(&logs->body, event->text.length * UTF8_REPAIRED_MAX + 1);
-    if (r < 0)
-        return r;
-    logs->body.length = utf8_repair(event->text.bytes, event->text.length, UINT32_MAX, (char *)logs->body.bytes);
-    body->value_case = OTLP__ANY_VALUE__VALUE_STRING_VALUE;
-    body->string_value = (char *)logs->body.bytes;
-    return 0;
+    out->length = 0;
+    int r = buffer_reserve(out, text.length * UTF8_REPAIRED_MAX + 1);
+    if (r == 0)
+        out->length = utf8_repair(text.bytes, text.length, UINT32_MAX, (char *)out->bytes);
+    return r;
 }
 
 /* The shim saw it as it was written: it was observed when it happened. */
@@ -167,10 +173,14 @@ static int write_record(void *arg, size_t n)
     const struct log_event *event = encoding->events[n];
     Otlp__AnyValue body = OTLP__ANY_VALUE__INIT;
     Otlp__LogRecord message = OTLP__LOG_RECORD__INIT;
-    int r = set_body(logs, event, &body);
+    int r = repair(event->text, &logs->body);
 
+    if (r == 0)
+        r = repair(event->path, &logs->path);
     if (r < 0)
         return r;
+    body.value_case = OTLP__ANY_VALUE__VALUE_STRING_VALUE;
+    body.string_value = (char *)logs->body.bytes;
     message.body = &body;
     message.time_unix_nano = message.observed_time_unix_nano = event->unix_ns;
     message.attributes = logs->list;
@@ -178,7 +188,8 @@ static int write_record(void *arg, size_t n)
     set_ids(event->record, &message);
     add_source(logs, event, &message);
     add_oddities(logs, event, &message);
-    return otlp_envelope_add(&logs->envelope, &message.base, logs->body.length + RECORD_OVERHEAD);
+    return otlp_envelope_add(&logs->envelope, &message.base,
+                             logs->body.length + 2 * logs->path.length + RECORD_OVERHEAD);
 }
 
 static const struct process *process_of(const void *arg, size_t n)
