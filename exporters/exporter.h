@@ -71,10 +71,10 @@ struct exporter {
     /* A batch as one payload, appended to `payload` (empty when called). 0; -ENOMEM: to be tried again; else -errno:
      * the batch is dropped, counted. NULL: it takes no spans, or by send_spans. */
     int (*encode_spans)(void *instance, const struct span *const *spans, size_t count, struct buffer *payload);
-    /* Events of logs likewise: then it is a destination of logs, and gets nothing else. */
+    /* Events of logs likewise: then it is a destination of logs, and gets no spans. */
     int (*encode_logs)(void *instance, const struct log_event *const *events, size_t count, struct buffer *payload);
-    /* A report (crash/report.h) likewise. -ECANCELED: it is not to be sent, by a limit of the exporter's own; counted
-     * as such. NULL: it takes no reports. */
+    /* A report (crash/report.h) likewise. -ENOTSUP: it takes none of this kind. -ECANCELED: it is not to be sent, by a
+     * limit of the exporter's own; counted as such. NULL: it takes no reports. */
     int (*encode_report)(void *instance, const json_t *report, struct buffer *payload);
     /* Send a payload that is borrowed until done, or close; call done(arg, ...) exactly once, now or later. At most one
      * send is under way per instance. */

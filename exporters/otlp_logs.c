@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Logs to a receiver of OTLP. */
 #include "exporters/encode/otlp_logs.h"
+#include "exporters/agent/clock.h"
+#include "exporters/encode/buffer.h"
+#include "exporters/encode/otlp_crash.h"
 #include "exporters/exporter.h"
 #include "exporters/otlp_sender.h"
 #include "otlp.pb-c.h"
@@ -9,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 struct otlp_logs_exporter {
     struct otlp_logs *encoder;
@@ -68,6 +72,19 @@ static int otlp_logs_encode_logs(void *instance, const struct log_event *const *
                   : r;
 }
 
+static int otlp_logs_encode_report(void *instance, const json_t *report, struct buffer *payload)
+{
+    struct otlp_logs_exporter *exporter = instance;
+    struct buffer bytes = {0};
+    int r = otlp_crash_encode(report, clock_now_ns(CLOCK_REALTIME), &bytes);
+
+    if (r == 0)
+        r = otlp_sender_pack(exporter->sender, &otlp__export_logs_service_request__descriptor, bytes.bytes,
+                             bytes.length, payload);
+    buffer_deinit(&bytes);
+    return r;
+}
+
 static void otlp_logs_send(void *instance, const void *payload, size_t length, exporter_done *done, void *arg)
 {
     struct otlp_logs_exporter *exporter = instance;
@@ -81,6 +98,7 @@ const struct exporter exporter_otlp_logs = {
     .describe_form = otlp_logs_describe_form,
     .open = otlp_logs_open,
     .encode_logs = otlp_logs_encode_logs,
+    .encode_report = otlp_logs_encode_report,
     .send = otlp_logs_send,
     .close = otlp_logs_close,
 };

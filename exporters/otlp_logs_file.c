@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Logs as lines of OTLP JSON in a file of their own: each batch is a line. */
+#include "exporters/agent/clock.h"
 #include "exporters/agent/settings.h"
 #include "exporters/encode/buffer.h"
+#include "exporters/encode/otlp_crash.h"
 #include "exporters/encode/otlp_json.h"
 #include "exporters/encode/otlp_logs.h"
 #include "exporters/exporter.h"
@@ -12,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 struct otlp_logs_file {
     struct otlp_logs *encoder;
@@ -55,17 +58,35 @@ static int otlp_logs_file_open(const struct exporter_host *host, const struct se
     return 0;
 }
 
-static int otlp_logs_file_encode(void *instance, const struct log_event *const *events, size_t count,
-                                 struct buffer *payload)
+/* A request as a line. */
+static int append_line(const uint8_t *bytes, size_t length, struct buffer *payload)
+{
+    int r = otlp_json_append(payload, &otlp__export_logs_service_request__descriptor, bytes, length);
+
+    return r == 0 ? buffer_append(payload, "\n", 1) : r;
+}
+
+static int otlp_logs_file_encode_logs(void *instance, const struct log_event *const *events, size_t count,
+                                      struct buffer *payload)
 {
     struct otlp_logs_file *file = instance;
     const uint8_t *bytes;
     size_t length;
     int r = otlp_logs_encode(file->encoder, events, count, &bytes, &length);
 
+    return r == 0 ? append_line(bytes, length, payload) : r;
+}
+
+static int otlp_logs_file_encode_report(void *instance, const json_t *report, struct buffer *payload)
+{
+    struct buffer bytes = {0};
+    int r = otlp_crash_encode(report, clock_now_ns(CLOCK_REALTIME), &bytes);
+
+    (void)instance;
     if (r == 0)
-        r = otlp_json_append(payload, &otlp__export_logs_service_request__descriptor, bytes, length);
-    return r == 0 ? buffer_append(payload, "\n", 1) : r;
+        r = append_line(bytes.bytes, bytes.length, payload);
+    buffer_deinit(&bytes);
+    return r;
 }
 
 static void otlp_logs_file_send(void *instance, const void *payload, size_t length, exporter_done *done, void *arg)
@@ -84,7 +105,8 @@ const struct exporter exporter_otlp_logs_file = {
     .name = "otlp_logs_file",
     .describe = otlp_logs_file_describe,
     .open = otlp_logs_file_open,
-    .encode_logs = otlp_logs_file_encode,
+    .encode_logs = otlp_logs_file_encode_logs,
+    .encode_report = otlp_logs_file_encode_report,
     .send = otlp_logs_file_send,
     .close = otlp_logs_file_close,
 };

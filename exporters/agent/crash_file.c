@@ -64,8 +64,9 @@ void crash_file_report(json_t *report, struct source *source, const int *status)
     if (status)
         add_exit(report, *status);
     crash_store_keep(report);
-    if (source->outlets[SIGNAL_TRACES].destinations)
-        destinations_report(source->outlets[SIGNAL_TRACES].destinations, report);
+    for (size_t i = 0; i < SIGNAL_COUNT; i++)
+        if (source->outlets[i].destinations)
+            destinations_report(source->outlets[i].destinations, report);
     log_line(LOG_LEVEL_WARN, "process %d (%s) died: %s: spanshim crashes %s",
              (int)json_integer_value(json_object_get(process, "pid")), source->executable,
              text_of(report, "title", "?"), text_of(report, "uuid", "?"));

@@ -103,6 +103,8 @@ int deliver_report(struct deliver *deliver, const json_t *report)
     if (deliver->options.exporter->encode_report == NULL || deliver->instance == NULL)
         return -ENOTSUP;
     int r = put_report(deliver, report);
+    if (r == -ENOTSUP) /* reports of this kind */
+        return r;
     if (r == -ECANCELED)
         deliver->dropped[DELIVER_LIMITED]++;
     if (r == 0 || r == -ECANCELED)

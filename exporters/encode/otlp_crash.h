@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The report of a crash (crash/report.h) as an OTLP log record, by the conventions for `app.crash`: a request of its
+ * own, whose resource is the process that died. Bytes only. */
+#ifndef SPANSHIM_OTLP_CRASH_H
+#define SPANSHIM_OTLP_CRASH_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+struct buffer;
+
+/* Append the packed request. now_unix_ns: when the crash is known. 0; -ENOTSUP: it is no crash; -ENOMEM. Context: loop.
+ */
+int otlp_crash_encode(const json_t *report, uint64_t now_unix_ns, struct buffer *out);
+
+#endif
