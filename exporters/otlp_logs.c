@@ -3,8 +3,8 @@
 #include "exporters/encode/otlp_logs.h"
 #include "exporters/agent/clock.h"
 #include "exporters/encode/buffer.h"
-#include "exporters/encode/otlp_crash.h"
 #include "exporters/exporter.h"
+#include "exporters/otlp_crash.h"
 #include "exporters/otlp_sender.h"
 #include "otlp.pb-c.h"
 

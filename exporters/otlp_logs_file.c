@@ -3,11 +3,11 @@
 #include "exporters/agent/clock.h"
 #include "exporters/agent/settings.h"
 #include "exporters/encode/buffer.h"
-#include "exporters/encode/otlp_crash.h"
 #include "exporters/encode/otlp_json.h"
 #include "exporters/encode/otlp_logs.h"
 #include "exporters/exporter.h"
 #include "exporters/line_file.h"
+#include "exporters/otlp_crash.h"
 #include "otlp.pb-c.h"
 
 #include <errno.h>

@@ -21,6 +21,7 @@ PREAMBLE = "import os, socket, sys, syslog\nserver = socket.socket()\nserver.lis
 SERVER = """
 import http.server, sys
 class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
     def do_GET(self):
         print("INFO: asked for", self.path, file=sys.stderr)
         self.send_response(200)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The report of a crash (crash/report.h) as an OTLP log record, by the conventions for `app.crash`: a request of its
- * own, whose resource is the process that died. Bytes only. */
+ * own, whose resource is the process that died. Bytes only. Called by otlp_logs.c and otlp_logs_file.c. */
 #ifndef SPANSHIM_OTLP_CRASH_H
 #define SPANSHIM_OTLP_CRASH_H
 

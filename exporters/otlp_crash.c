@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "exporters/encode/otlp_crash.h"
+#include "exporters/otlp_crash.h"
 
 #include "exporters/crash/stack_text.h"
 #include "exporters/encode/buffer.h"
