@@ -30,7 +30,7 @@ void traceback_add_error(struct traceback *traceback, struct slice class, struct
 
     while (message.length > 0 && isspace((unsigned char)message.bytes[message.length - 1]))
         message.length--;
-    set_text(error, "class", class, TEXT_MAX);
+    set_text(error, "class", class.length > 0 ? class : (struct slice){"Error", 5}, TEXT_MAX);
     set_text(error, "message", message, TRACEBACK_MESSAGE_MAX);
     json_set(error, "frames", json_array());
     if (json_array_size(traceback->errors) == TRACEBACK_ERRORS_MAX)
@@ -62,6 +62,10 @@ void traceback_add_frame(struct traceback *traceback, const struct traceback_fra
         json_set(object, "line", json_integer(frame->line));
     if (frame->column > 0)
         json_set(object, "column", json_integer(frame->column));
+    if (json_object_size(object) == 0) { /* it says nothing */
+        json_decref(object);
+        return;
+    }
     if (json_array_size(frames) == TRACEBACK_FRAMES_MAX)
         leave_one_out(error, frames);
     (void)json_array_append_new(frames, object);
