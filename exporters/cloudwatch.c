@@ -22,6 +22,9 @@
 
 #define NS_PER_MINUTE UINT64_C(60000000000)
 
+/* One call is under way at a time, so it has to carry much. */
+enum { BATCH_SIZE = 2048 };
+
 struct cloudwatch {
     struct loop *loop;
     struct aws_call *call;
@@ -307,6 +310,7 @@ static void cloudwatch_send(void *instance, const void *payload, size_t length, 
 const struct exporter exporter_cloudwatch = {
     .name = "cloudwatch",
     .takes = EXPORTER_TAKES_SAMPLED,
+    .batch_size = BATCH_SIZE,
     .describe = cloudwatch_describe,
     .describe_form = cloudwatch_describe_form,
     .open = cloudwatch_open,

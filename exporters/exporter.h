@@ -61,6 +61,7 @@ struct exporter {
     enum exporter_takes takes;
     bool takes_open;       /* also requests that have not ended yet, which are asked for by a setting */
     uint32_t max_delay_ms; /* a batch waits no longer than this; 0: as the settings say */
+    uint32_t batch_size;   /* what is put into a batch at most; 0: as the settings say */
     /* Where it sends to, for people: no user, no password, no query. */
     void (*describe)(const struct settings *settings, char *text, size_t size);
     /* What the form of its payloads depends on: "http/json, gzip". NULL: it has one form. */

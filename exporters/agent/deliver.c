@@ -34,7 +34,8 @@ static uint32_t delay_ms(const struct deliver *deliver)
 
 static size_t batch_size(const struct deliver *deliver)
 {
-    uint32_t size = batches(deliver)->size;
+    uint32_t own = deliver->options.exporter->batch_size;
+    uint32_t size = own != 0 ? own : batches(deliver)->size;
 
     return size < BATCH_MAX ? size : BATCH_MAX;
 }

@@ -176,6 +176,24 @@ static void test_cloudwatch_events_says_what_is_known(void **state)
     assert_string_equal(message_of(0, 1), "x");
 }
 
+/* Also where the quick look does not suffice to see that it fits. */
+static void test_cloudwatch_events_escapes_what_json_escapes(void **state)
+{
+    char text[127];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(text); i++)
+        text[i] = (char)(i + 1);
+    options.event_max = 1024;
+    add(text, sizeof(text), START_MS);
+    encode();
+    assert_int_equal(size_of(0), 1);
+    json_t *object = json_loads(message_of(0, 0), 0, NULL);
+    assert_int_equal(json_string_length(json_object_get(object, "message")), sizeof(text));
+    assert_memory_equal(json_string_value(json_object_get(object, "message")), text, sizeof(text));
+    json_decref(object);
+}
+
 static void test_cloudwatch_events_repairs_what_is_no_text(void **state)
 {
     (void)state;
@@ -373,17 +391,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define CASE(name) cmocka_unit_test_setup_teardown(test_cloudwatch_events_##name, set_up, tear_down)
-        CASE(says_what_is_known),
-        CASE(repairs_what_is_no_text),
-        CASE(are_in_the_order_of_their_times),
-        CASE(fill_a_call_to_its_edge),
-        CASE(fill_a_call_to_a_megabyte),
-        CASE(of_a_call_span_a_day),
-        CASE(splits_what_is_too_long),
-        CASE(cuts_what_is_too_long),
-        CASE(leaves_what_fits),
-        CASE(leaves_metrics_as_they_are),
-        CASE(leaves_out_what_there_is_no_room_for),
+        CASE(says_what_is_known),         CASE(escapes_what_json_escapes),
+        CASE(repairs_what_is_no_text),    CASE(are_in_the_order_of_their_times),
+        CASE(fill_a_call_to_its_edge),    CASE(fill_a_call_to_a_megabyte),
+        CASE(of_a_call_span_a_day),       CASE(splits_what_is_too_long),
+        CASE(cuts_what_is_too_long),      CASE(leaves_what_fits),
+        CASE(leaves_metrics_as_they_are), CASE(leaves_out_what_there_is_no_room_for),
 #undef CASE
     };
 
