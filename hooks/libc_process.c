@@ -8,6 +8,7 @@
 #include "preload/link.h"
 #include "preload/ring.h"
 
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -128,12 +129,15 @@ int clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
     return result;
 }
 
-static void sandboxed(void)
+/* In strict mode the time-stamp counter is forbidden as well, so that no clock can be read: hooks only forward then. */
+static void sandboxed(bool is_strict)
 {
     crash_give_back(); /* a crash needs system calls */
     if (hook_active())
         ring_before_sandbox();
     atomic_store_explicit(&process_sandboxed, 1, memory_order_relaxed);
+    if (is_strict)
+        atomic_store_explicit(&process_active, 0, memory_order_relaxed);
 }
 
 /* From a filter on, a system call of ours may kill: process.h. */
@@ -149,7 +153,7 @@ int prctl(int option, ...)
     unsigned long d = va_arg(arguments, unsigned long);
     va_end(arguments);
     if (option == PR_SET_SECCOMP)
-        sandboxed();
+        sandboxed(a == SECCOMP_MODE_STRICT);
     return REAL(prctl)(option, a, b, c, d);
 }
 
@@ -178,8 +182,8 @@ void syscall_before(long number, long a, long b, long c)
     struct hook_call call;
 
     if (what == ENTERS_SANDBOX && (number == SYS_seccomp || a == PR_SET_SECCOMP))
-        sandboxed();
-    if (!hook_active())
+        sandboxed(number == SYS_seccomp ? a == SECCOMP_SET_MODE_STRICT : b == SECCOMP_MODE_STRICT);
+    if (!hook_follows())
         return;
     if (number == SYS_close)
         conn_closing((int)a);

@@ -5,12 +5,15 @@
 #include <errno.h>
 #include <error.h>
 #include <fcntl.h>
+#include <linux/seccomp.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <syslog.h>
@@ -162,6 +165,20 @@ static void print_from_exec(void)
     execl("/bin/sh", "sh", "-c", "echo from a shell; echo its error >&2; ls /nonexistent", NULL);
 }
 
+/* Only read(), write() and the end are allowed. */
+static void enter_sandbox(void)
+{
+    (void)prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT);
+    (void)!write(STDERR_FILENO, "in a sandbox\n", 13);
+    syscall(SYS_exit, 5);
+}
+
+static void print_in_sandbox(void)
+{
+    fprintf(stderr, "before it\n");
+    enter_sandbox();
+}
+
 static void open_in_place_of_stderr(void)
 {
     close(STDERR_FILENO);
@@ -244,6 +261,8 @@ static const struct way {
     {"fork", print_from_fork},
     {"vfork", write_from_vfork},
     {"exec", print_from_exec},
+    {"sandbox", print_in_sandbox},
+    {"sandbox_early", enter_sandbox},
     {"replaced", open_in_place_of_stderr},
     {"full_device", print_to_full_device},
     {"closed", print_to_closed},

@@ -48,7 +48,8 @@ class WaysTest(CaptureTest):
     """Ways to write, one each: what is taken is what came out."""
 
     # What goes elsewhere than to the test's pipes, or is not seen.
-    DIFFER = {"vfork": (b"", b"its parent\n"), "replaced": (b"", b""), "reopened": (b"stdout, reopened\n", b"")}
+    DIFFER = {"vfork": (b"", b"its parent\n"), "replaced": (b"", b""), "sandbox": (b"", b"before it\n"),
+              "sandbox_early": (b"", b""), "reopened": (b"stdout, reopened\n", b"")}
 
     def check(self, way):
         """What is taken of a way is what it wrote."""
