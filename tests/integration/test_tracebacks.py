@@ -6,11 +6,13 @@ import secrets
 import subprocess
 import unittest
 
+import servers
 from harness import PATIENCE_S, PYTHON, SOURCE, ShimTest
 from http_client import Connection
 from processes import free_port, wait_until
 from rollbar_sink import TOKEN, RollbarSink
 
+TOMCAT = "/usr/share/tomcat10"
 THROWING = SOURCE / "test-apps" / "throwing"
 
 
@@ -36,31 +38,31 @@ class TracebackTest(ShimTest):
         process.wait_listening(port)
         return port
 
-    def ask(self, port, key="b", status=500):
-        """Ask for a price: the trace."""
+    def ask(self, port, path="/price/b", status=500):
+        """Ask for something: the trace."""
         trace = secrets.token_hex(16)
         with Connection(port) as connection:
-            answer = connection.request("GET", f"/price/{key}?token=secret",
+            answer = connection.request("GET", f"{path}?token=secret",
                                         fields=[("traceparent", f"00-{trace}-{secrets.token_hex(8)}-01")])
         self.assertEqual(status, answer.status)
         return trace
 
-    def item(self, port):
+    def item(self, port, path="/price/b", words="no price of b"):
         """The item of what is thrown; request, span and its exception are as they should be."""
-        trace = self.ask(port)
+        trace = self.ask(port, path)
         item = self.rollbar.wait_for(1, 8)[0]
         self.assertEqual([], self.rollbar.violations)
         self.assertEqual(("error", trace), (item["level"], item["custom"]["trace_id"]))
         self.assertTrue(item["custom"]["request_is_certain"])
         self.assertEqual("GET", item["request"]["method"])
-        self.assertIn("/price/b", item["request"]["url"])
+        self.assertIn(path, item["request"]["url"])
         self.assertNotIn("secret", item["request"]["url"])
         span = self.spans(1)[0]
         self.assertEqual((trace, item["custom"]["span_id"]), (span["trace_id"], span["span_id"]))
         event = next(event for event in span["events"] if event["name"] == "exception")
         self.assertEqual(self.thrown(item)[0], event["attributes"]["exception.type"])
-        self.assertIn("no price of b", event["attributes"]["exception.message"])
-        self.assertIn("no price of b", event["attributes"]["exception.stacktrace"])
+        self.assertIn(words, event["attributes"]["exception.message"])
+        self.assertIn(words, event["attributes"]["exception.stacktrace"])
         return item
 
     @staticmethod
@@ -120,6 +122,27 @@ class TracebackTest(ShimTest):
         self.assertEqual(["ThrowingServer$PriceException", "java.lang.NullPointerException"], self.thrown(item))
         self.assertEqual(("ThrowingServer.java", "ThrowingServer.price", 25), self.last_call(item))
         self.assertEqual("java", item["language"])
+
+    def test_tomcat(self):
+        self.needs_programs("java", "javac", f"{TOMCAT}/bin/catalina.sh")
+        port = free_port()
+        classes = self.directory / "webapps" / "ROOT" / "WEB-INF" / "classes"
+        for folder in (classes, *(self.directory / name for name in ("conf", "logs", "temp", "work"))):
+            folder.mkdir(parents=True)
+        servers.fill_in("tomcat/server.xml", self.directory / "conf" / "server.xml", PORT=port, DIR=self.directory,
+                        CONNECTOR="Http11NioProtocol")
+        servers.fill_in("tomcat/web.xml", classes.parent / "web.xml")
+        subprocess.run(["javac", "-cp", f"{TOMCAT}/lib/servlet-api.jar", "-d", classes,
+                        servers.SCRIPTS / "tomcat" / "PathsServlet.java"], check=True)
+        process = self.run_program([f"{TOMCAT}/bin/catalina.sh", "run"],
+                                   env=self.env(CATALINA_HOME=TOMCAT, CATALINA_BASE=self.directory,
+                                                CATALINA_OPTS="-XX:TieredStopAtLevel=1"))
+        wait_until(lambda: b"Server startup in" in process.out + process.err, timeout=60, what="tomcat")
+        item = self.item(port, "/delay/x", "For input string")
+        self.assertEqual(["java.lang.NumberFormatException"], self.thrown(item))
+        self.assertEqual(("java", "tomcat"), (item["language"], item["framework"]))
+        methods = [frame["method"] for frame in self.traces(item)[0]["frames"]]
+        self.assertIn("PathsServlet.doGet", methods)
 
     def test_perl(self):
         self.needs_programs("starman")
