@@ -31,7 +31,7 @@ class RequestLinesTest(ShimTest):
 
     def environment(self, **settings):
         """Of a program whose logs go there."""
-        return self.spanshim.env(**{**self.logs.env("/shop"), "SPANSHIM_LOGS": "none", "OTEL_BSP_SCHEDULE_DELAY": 50, "TZ": ZONE, **settings})
+        return self.spanshim.env(**{**self.logs.env("/shop"), "SPANSHIM_LOGS": "none", "OTEL_BLRP_SCHEDULE_DELAY": 50, "TZ": ZONE, **settings})
 
     def serve(self, **settings):
         """A server; what makes requests to it."""

@@ -122,7 +122,7 @@ class SecretsTest(ShimTest):
         self.addCleanup(logs.close)
         for form in ("line", "combined", "json"):
             env = self.spanshim.env(**logs.env("/hush"), SPANSHIM_REQUEST_LINES=form, SPANSHIM_REQUEST_HEADERS="*", SPANSHIM_LOGS="none",
-                                    SPANSHIM_USER_HEADER="X-User", OTEL_BSP_SCHEDULE_DELAY=50)
+                                    SPANSHIM_USER_HEADER="X-User", OTEL_BLRP_SCHEDULE_DELAY=50)
             _, port = servers.httpd(self, "--threads", env=env)
             count = len(logs.events)
             self._converse(Traffic(port)).close()
