@@ -20,12 +20,15 @@
 
 enum { DATE_LENGTH = 8, HEX_SIZE = 2 * SIGV4_HASH_SIZE + 1 };
 
+/* The last second of the year 9999: later ones have five digits. */
+static const uint64_t latest_s = UINT64_C(253402300799);
+
 /* Sorts before all that an encoded parameter may contain, so that names are compared before values. */
 static const char name_end = '\1';
 
 void sigv4_time(uint64_t unix_s, char out[SIGV4_TIME_SIZE])
 {
-    time_t seconds = (time_t)unix_s;
+    time_t seconds = (time_t)(unix_s < latest_s ? unix_s : latest_s);
     struct tm utc;
 
     (void)gmtime_r(&seconds, &utc);

@@ -32,7 +32,7 @@ struct sigv4_key {
     const char *time; /* as X-Amz-Date says it */
 };
 
-/* The time as X-Amz-Date has it. Context: pure. */
+/* The time as X-Amz-Date has it; of what is beyond the year 9999 the last that it can have. Context: pure. */
 void sigv4_time(uint64_t unix_s, char out[SIGV4_TIME_SIZE]);
 
 /* SHA-256. Context: pure. */

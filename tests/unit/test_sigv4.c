@@ -345,6 +345,10 @@ static void test_sigv4_writes_the_time(void **state)
     (void)state;
     sigv4_time(1440938160, text);
     assert_string_equal(text, TIME);
+    for (uint64_t late_s = 253402300799; late_s != 0; late_s <<= 1) { /* a service may say so */
+        sigv4_time(late_s, text);
+        assert_string_equal(text, "99991231T235959Z");
+    }
 }
 
 int main(void)
