@@ -115,7 +115,7 @@ static const struct {
     {CONFIG_SPANSHIM_EXPORTERS, "xray", WITH_XRAY, NULL},
     {CONFIG_SPANSHIM_LOGS, "stdout, StdErr,syslog", DEFAULT, "stdout,files"}, /* logs go nowhere */
     {CONFIG_SPANSHIM_LOG_FILES, "/var/log/app/*.log", DEFAULT, "app.log"},
-    {CONFIG_OTEL_LOGS_EXPORTER, "OTLP, console", DEFAULT " logs=2", "loki"},
+    {CONFIG_OTEL_LOGS_EXPORTER, "OTLP, otlp_file", DEFAULT " logs=2", "loki"},
     {CONFIG_OTEL_LOGS_EXPORTER, "none", DEFAULT, NULL},
     {CONFIG_SPANSHIM_CLOUDWATCH_LOG_GROUP, "web", DEFAULT " logs=2", NULL},
     {CONFIG_SPANSHIM_EXPORTERS, "rollbar, CloudWatch", DEFAULT " logs=2", NULL},
