@@ -8,6 +8,7 @@ import time
 import unittest
 
 import otlp_json
+from grpc_sink import GrpcSink
 from harness import APPS, PYTHON, STATUS_ERROR, ShimTest
 from http_client import Connection, request_bytes
 from otlp_sink import OtlpSink
@@ -158,6 +159,14 @@ class WayTest(LogsTest):
             return records if len(records) >= 2 else None
 
         self.assertEqual(["one", "two"], [record["body"] for record in wait_until(look, 60, "the file")])
+
+    def test_grpc(self):
+        sink = GrpcSink()
+        self.addCleanup(sink.close)
+        self.run_python("os.write(2, b'line\\n')", OTEL_EXPORTER_OTLP_LOGS_PROTOCOL="grpc",
+                        OTEL_EXPORTER_OTLP_LOGS_ENDPOINT=f"http://127.0.0.1:{sink.port}")
+        wait_until(lambda: sink.logs, 60, "the record")
+        self.assertEqual((["line"], []), ([record["body"] for record in sink.logs], sink.violations))
 
     def test_batches(self):
         self.run_python("for i in range(100): os.write(2, b'line %d\\n' % i)", OTEL_BLRP_MAX_EXPORT_BATCH_SIZE="10")

@@ -22,10 +22,11 @@ import h2.events
 import h2.exceptions
 
 from otlp_sink import partial_success, rpc_status, varint
-from otlp_wire import WireError, spans_of
+from otlp_wire import WireError, logs_of, spans_of
 from processes import PATIENCE_S, free_port
 
 SERVICE = "opentelemetry.proto.collector.trace.v1.TraceService"
+LOGS_SERVICE = "opentelemetry.proto.collector.logs.v1.LogsService"
 DETAILS = "grpc-status-details-bin"
 
 
@@ -44,6 +45,7 @@ class SpanStore:
     def __init__(self):
         self._changed = threading.Condition()
         self.spans = []
+        self.logs = []
         self.violations = []
 
     def note(self, text):
@@ -53,13 +55,21 @@ class SpanStore:
 
     def take(self, body):
         """The spans of a message."""
+        self._take(body, spans_of, self.spans)
+
+    def take_logs(self, body, context):
+        """The log records of a call."""
+        self._take(body, logs_of, self.logs)
+        return b""
+
+    def _take(self, body, read, items):
         try:
-            spans = spans_of(body, self.note)
+            new = read(body, self.note)
         except WireError as error:
             self.note(f"unreadable message: {error}")
             return
         with self._changed:
-            self.spans.extend(spans)
+            items.extend(new)
             self._changed.notify_all()
 
     def wait_for(self, count, timeout=PATIENCE_S):
@@ -87,6 +97,8 @@ class GrpcSink(SpanStore):
         self._server = grpc.server(concurrent.futures.ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
         handlers = {"Export": grpc.unary_unary_rpc_method_handler(self._export)}
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+        handlers = {"Export": grpc.unary_unary_rpc_method_handler(self.take_logs)}
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(LOGS_SERVICE, handlers),))
         address = f"127.0.0.1:{port or free_port()}"
         self.port = self._server.add_secure_port(address, credentials) if credentials \
             else self._server.add_insecure_port(address)

@@ -333,6 +333,32 @@ static void test_settings_signal_form_wins_when_it_is_good(void **state)
     settings_unref(settings);
 }
 
+static void test_settings_of_one_signal_leave_the_other_alone(void **state)
+{
+    struct settings *settings = read_settings(ENTRIES(
+        "OTEL_EXPORTER_OTLP_ENDPOINT=http://c", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=https://api.honeycomb.io/v1/traces",
+        "HONEYCOMB_API_KEY=k", "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT=0", "OTEL_EXPORTER_OTLP_LOGS_HEADERS=a=1",
+        "OTEL_EXPORTER_OTLP_HEADERS=b=2", "OTEL_EXPORTER_OTLP_LOGS_CERTIFICATE=/l.pem",
+        "OTEL_EXPORTER_OTLP_CERTIFICATE=/c.pem", "OTEL_BLRP_MAX_QUEUE_SIZE=7"));
+    const struct settings_otlp *traces = &settings->otlp[SIGNAL_TRACES], *logs = &settings->otlp[SIGNAL_LOGS];
+
+    (void)state;
+    assert_string_equal(traces->url, "https://api.honeycomb.io/v1/traces");
+    assert_string_equal(logs->url, "http://c/v1/logs");
+    assert_int_equal(traces->timeout_ms, 10000);
+    assert_int_equal(logs->timeout_ms, 30000); /* of the batch */
+    assert_string_equal(values_find_pair(&traces->headers, "x-honeycomb-team"), "k");
+    assert_null(values_find_pair(&logs->headers, "x-honeycomb-team"));
+    assert_null(values_find_pair(&logs->headers, "b"));
+    assert_string_equal(*traces->certificate, "/c.pem");
+    assert_string_equal(*logs->certificate, "/l.pem");
+    assert_int_equal(settings->batches[SIGNAL_TRACES].size, 512);
+    assert_int_equal(settings->batches[SIGNAL_LOGS].size, 7);
+    settings_give_to(settings, 12345, false, 65536);
+    assert_null(*logs->certificate);
+    settings_unref(settings);
+}
+
 static void test_settings_joins_urls(void **state)
 {
     static const char *const urls[][3] = {
@@ -747,6 +773,7 @@ int main(void)
         cmocka_unit_test(test_settings_names_what_was_meant),
         cmocka_unit_test(test_settings_has_no_configuration_files),
         cmocka_unit_test(test_settings_signal_form_wins_when_it_is_good),
+        cmocka_unit_test(test_settings_of_one_signal_leave_the_other_alone),
         cmocka_unit_test(test_settings_joins_urls),
         cmocka_unit_test(test_settings_makes_urls_for_grpc),
         cmocka_unit_test(test_settings_chooses_exporters),
