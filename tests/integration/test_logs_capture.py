@@ -240,6 +240,24 @@ class FloodTest(ShimTest):
         self.assertEqual(200_000, exported + dropped)
 
 
+class LineTest(ShimTest):
+    """Lines of 16 threads, up to a receiver of OTLP."""
+
+    def test_no_line_is_torn(self):
+        self.needs_spans()
+        env = self.spanshim.env(OTEL_LOGS_EXPORTER="otlp", SPANSHIM_LOGS="stdout,stderr")
+        for way in ("printf", "stderr", "write", "pieces"):
+            with self.subTest(way):
+                self.sink.clear()
+                subprocess.run([str(APPS / "log_threads"), way, "60"], env=env, capture_output=True, check=True, timeout=60)
+                wait_until(lambda: self.spanshim.flush() and len(self.sink.logs) >= 16 * 60, what="all lines")
+                bodies = [record["body"] for record in self.sink.logs]
+                self.assertEqual({f"{thread:02}-{number:05}" for thread in range(16) for number in range(60)},
+                                 {body[:8] for body in bodies})
+                self.assertEqual([], [body for body in bodies if body[:8] != body[-8:] or set(body[9:-9]) - set("x")])
+                self.assertEqual(16 * 60, len(bodies))
+
+
 class OutputTest(test_transparency.OutputTest):
     """All programs that print what they saw, with their logs taken."""
 
