@@ -641,6 +641,13 @@ static void test_otlp_trace_has_the_exception_of_a_crash(void **state)
     assert_string_equal(value->string_value, "SIGSEGV");
     value = find(span->events[0]->attributes, span->events[0]->n_attributes, "exception.stacktrace");
     assert_string_equal(value->string_value, stacktrace);
+    struct process_exception newer = exception;
+    newer.type = strcpy((char[8]){0}, "KeyErr");
+    process.exceptions[process.exception_count++] = &newer; /* of the same request */
+    span = encode_one();
+    assert_int_equal(span->n_events, 1);
+    value = find(span->events[0]->attributes, span->events[0]->n_attributes, "exception.type");
+    assert_string_equal(value->string_value, "KeyErr");
     limits.attribute_length = 100;
     span = encode_one();
     value = find(span->events[0]->attributes, span->events[0]->n_attributes, "exception.stacktrace");

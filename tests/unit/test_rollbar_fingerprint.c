@@ -146,6 +146,21 @@ static void test_rollbar_fingerprint_takes_offsets_where_nothing_has_a_name(void
     assert_true(frames_differ(FRAMES("libc.so.6!abort"), FRAMES("libc.so.6!free")));
 }
 
+static json_t *make_error(const char *class, const char *message, const char *function, int line)
+{
+    return json_pack("{s:s, s:{s:s, s:s}, s:[{s:[{s:s, s:s, s:i}]}]}", "kind", "error", "exception", "class", class,
+                     "message", message, "threads", "frames", "file", "shop.py", "function", function, "line", line);
+}
+
+/* As Rollbar groups it. */
+static void test_rollbar_fingerprint_of_an_error_is_its_class_and_calls(void **state)
+{
+    (void)state;
+    assert_false(differ(make_error("KeyError", "a", "price", 5), make_error("KeyError", "b", "price", 6)));
+    assert_true(differ(make_error("KeyError", "a", "price", 5), make_error("ValueError", "a", "price", 5)));
+    assert_true(differ(make_error("KeyError", "a", "price", 5), make_error("KeyError", "a", "load", 5)));
+}
+
 static void test_rollbar_fingerprint_of_others(void **state)
 {
     (void)state;
@@ -169,6 +184,7 @@ int main(void)
         cmocka_unit_test(test_rollbar_fingerprint_counts_the_innermost_five),
         cmocka_unit_test(test_rollbar_fingerprint_passes_over_guesses_and_inlined_frames),
         cmocka_unit_test(test_rollbar_fingerprint_takes_offsets_where_nothing_has_a_name),
+        cmocka_unit_test(test_rollbar_fingerprint_of_an_error_is_its_class_and_calls),
         cmocka_unit_test(test_rollbar_fingerprint_of_others),
     };
 

@@ -107,6 +107,25 @@ static void test_rollbar_trim_keeps_the_crashing_end(void **state)
     json_decref(out);
 }
 
+/* Each error of a chain is trimmed as one alone is. */
+static void test_rollbar_trim_takes_the_causes_too(void **state)
+{
+    (void)state;
+    json_t *item = make_item(1000, 10);
+    json_t *body = json_object_get(data_of(item), "body");
+    json_t *trace = json_object_get(body, "trace");
+
+    (void)json_object_set_new(body, "trace_chain", json_pack("[o, o]", json_deep_copy(trace), json_deep_copy(trace)));
+    (void)json_object_del(body, "trace");
+    json_t *out = trimmed(item, 30000);
+    json_t *chain = json_object_get(json_object_get(data_of(out), "body"), "trace_chain");
+
+    assert_int_equal(json_array_size(chain), 2);
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(json_array_size(json_object_get(json_array_get(chain, i), "frames")), 60);
+    json_decref(out);
+}
+
 static void test_rollbar_trim_takes_its_steps_in_order(void **state)
 {
     static const struct {
@@ -191,6 +210,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rollbar_trim_leaves_what_fits),
         cmocka_unit_test(test_rollbar_trim_keeps_the_crashing_end),
+        cmocka_unit_test(test_rollbar_trim_takes_the_causes_too),
         cmocka_unit_test(test_rollbar_trim_takes_its_steps_in_order),
         cmocka_unit_test(test_rollbar_trim_keeps_what_is_required),
         cmocka_unit_test(test_rollbar_trim_gives_up_on_what_cannot_fit),
