@@ -246,6 +246,19 @@ class OutageTest(CloudWatchTest):
         os.kill(worker, signal.SIGKILL)
         self.spanshim.agent.kill()
 
+    def test_what_is_sent_is_not_sent_again(self):
+        """Of a batch that takes two calls the second one fails: it goes on there."""
+        self.logs.groups[GROUP] = {"shop"}
+        self.logs.set_mode("ServiceUnavailableException", after=1)
+        self.write(*[b"%d" % number * 150000 + b"\n" for number in range(8)], SPANSHIM_CLOUDWATCH_LOG_STREAM="shop",
+                   OTEL_BLRP_SCHEDULE_DELAY=60000)
+        self.assertFalse(self.spanshim.flush())
+        self.assertEqual(("PutLogEvents", "ServiceUnavailableException"), self.logs.calls()[1])
+        self.logs.set_mode("ok")
+        self.spanshim.flush()
+        self.assertEqual("01234567", "".join(text[0] for text in self.texts(8)))
+        self.assertEqual(8, self.exporter()["exported"])
+
     def test_every_event_arrives(self):
         self.logs.set_mode("refuse")
         lines = [b"line %03d\n" % number for number in range(300)]
