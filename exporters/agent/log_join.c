@@ -68,7 +68,7 @@ static bool is_ruby_place(struct slice line)
            (in[4] == '`' || in[4] == '\'');
 }
 
-/* "/srv/app.js:12": where Node shows the source of an error that nobody caught. */
+/* "/srv/app.js:12", "[eval]:1": where Node shows the source of an error that nobody caught. */
 static bool is_node_place(struct slice line)
 {
     static const char *const suffixes[] = {".js", ".mjs", ".cjs", ".ts"};
@@ -82,7 +82,7 @@ static bool is_node_place(struct slice line)
     for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++)
         if (ends(path, suffixes[i]))
             return true;
-    return starts(line, "node:");
+    return starts(line, "node:") || starts(line, "[eval]");
 }
 
 /* "java.lang.IllegalStateException: message" */
@@ -185,6 +185,9 @@ static bool takes_own(enum log_join *join, struct slice line)
 {
     switch (*join) {
     case LOG_JOIN_THREAD:
+    case LOG_JOIN_PYTHON_CHAIN:
+        if (line.length == 0)
+            return *join == LOG_JOIN_PYTHON_CHAIN;
         if (!starts(line, python_header))
             return false;
         *join = LOG_JOIN_PYTHON;
@@ -194,9 +197,9 @@ static bool takes_own(enum log_join *join, struct slice line)
             *join = LOG_JOIN_PYTHON_END;
         return true;
     case LOG_JOIN_PYTHON_END:
-        if (starts(line, python_header))
-            *join = LOG_JOIN_PYTHON;
-        return line.length == 0 || is_chained(line) || *join == LOG_JOIN_PYTHON;
+        if (is_chained(line))
+            *join = LOG_JOIN_PYTHON_CHAIN;
+        return line.length == 0 || *join == LOG_JOIN_PYTHON_CHAIN;
     case LOG_JOIN_GO:
         return line.length == 0 || is_go_line(line);
     case LOG_JOIN_RUBY:

@@ -10,13 +10,14 @@
 
 /* What an event is, by its lines so far. */
 enum log_join {
-    LOG_JOIN_PLAIN,      /* a line */
-    LOG_JOIN_BLOCK,      /* a line and indented ones */
-    LOG_JOIN_BAR,        /* "=====": a sanitizer's report may follow */
-    LOG_JOIN_JAVA,       /* an exception and its frames */
-    LOG_JOIN_THREAD,     /* "Exception in thread ...": Java's frames or Python's traceback follow */
-    LOG_JOIN_PYTHON,     /* frames; the exception follows */
-    LOG_JOIN_PYTHON_END, /* the exception was there */
+    LOG_JOIN_PLAIN,        /* a line */
+    LOG_JOIN_BLOCK,        /* a line and indented ones */
+    LOG_JOIN_BAR,          /* "=====": a sanitizer's report may follow */
+    LOG_JOIN_JAVA,         /* an exception and its frames */
+    LOG_JOIN_THREAD,       /* "Exception in thread ...": Java's frames or Python's traceback follow */
+    LOG_JOIN_PYTHON,       /* frames; the exception follows */
+    LOG_JOIN_PYTHON_END,   /* the exception was there */
+    LOG_JOIN_PYTHON_CHAIN, /* and says that another one follows */
     LOG_JOIN_GO,
     LOG_JOIN_RUBY,        /* an error's first line */
     LOG_JOIN_RUBY_FRAMES, /* and its frames; its cause follows */
