@@ -22,7 +22,7 @@ enum {
 
 /* What one thread writes to one log: an event of whole lines, then a line that has no end yet. */
 struct writer {
-    struct writer *next; /* the one that wrote before it */
+    struct writer *next; /* the one that wrote after it */
     uint32_t number;
     uint8_t stream, path_length;
     char path[WIRE_LOG_PATH_MAX];                   /* of the log's file; empty: it is none */
@@ -40,7 +40,7 @@ struct writer {
 struct log_lines {
     log_lines_emit *emit;
     void *arg;
-    struct writer *writers; /* the latest first */
+    struct writer *writers; /* the latest last: what waits goes on in this order */
     unsigned writer_count;
 };
 
@@ -202,20 +202,29 @@ static void append(struct log_lines *lines, struct writer *writer, struct slice 
 
 /* writers */
 
+/* Or the one that has been silent for longest, when there are too many. */
 static struct writer *new_writer(struct log_lines *lines)
 {
-    struct writer **last = &lines->writers, *writer;
+    struct writer *writer = lines->writers;
 
     if (lines->writer_count < WRITERS_MAX) {
-        lines->writer_count++;
-        return calloc(1, sizeof(*writer));
+        writer = calloc(1, sizeof(*writer));
+        lines->writer_count += writer != NULL;
+        return writer;
     }
-    while ((*last)->next)
-        last = &(*last)->next;
-    writer = *last;
-    *last = NULL;
+    lines->writers = writer->next;
     finish(lines, writer);
     return writer;
+}
+
+static void add_last(struct log_lines *lines, struct writer *writer)
+{
+    struct writer **at = &lines->writers;
+
+    while (*at)
+        at = &(*at)->next;
+    writer->next = NULL;
+    *at = writer;
 }
 
 /* Where the pointer to it stands in the list, or would. */
@@ -248,24 +257,21 @@ static struct writer *find_writer(struct log_lines *lines, const struct wire_log
         *at = writer->next;
     } else {
         writer = new_writer(lines);
-        if (!writer) {
-            lines->writer_count--;
+        if (!writer)
             return NULL;
-        }
         writer->stream = log->stream;
         writer->number = log->writer;
     }
     memcpy(writer->path, log + 1, log->path_length);
     writer->path_length = log->path_length;
-    writer->next = lines->writers;
-    lines->writers = writer;
+    add_last(lines, writer);
     return writer;
 }
 
 /* Another thread writes to this log. What stands there of single lines goes before; a traceback may be under way. */
 static void let_others_go(struct log_lines *lines, const struct writer *writer, bool is_gap)
 {
-    for (struct writer *other = writer->next; other; other = other->next) {
+    for (struct writer *other = lines->writers; other != writer; other = other->next) {
         if (other->stream != writer->stream)
             continue;
         if (is_gap)

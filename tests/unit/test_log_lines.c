@@ -216,6 +216,18 @@ static void test_log_lines_keep_a_traceback_whole_among_threads(void **state)
                           "ValueError: no|");
 }
 
+static void test_log_lines_that_wait_go_on_in_order(void **state)
+{
+    struct fixture *fixture = *state;
+
+    write_as(fixture, 1, "one\n  more\n");
+    write_as(fixture, 2, "two\n  more\n");
+    write_as(fixture, 3, "three");
+    log_lines_free(fixture->lines);
+    fixture->lines = NULL;
+    assert_texts(fixture, "one\n  more|two\n  more|three|");
+}
+
 static void test_log_lines_of_a_message_stay_with_the_traceback(void **state)
 {
     struct fixture *fixture = *state;
@@ -386,6 +398,7 @@ int main(void)
         TEST(go_on_with_a_shared_buffer),
         TEST(of_more_threads_than_are_followed),
         TEST(keep_a_traceback_whole_among_threads),
+        TEST(that_wait_go_on_in_order),
         TEST(of_a_message_stay_with_the_traceback),
         TEST(of_two_requests_are_two_events),
         TEST(mark_a_gap),
