@@ -162,6 +162,17 @@ class TracebackTest(ShimTest):
         self.assertEqual([f"line {number}" for number in range(11, 31)],
                          [event["body"]["message"] for event in item["body"]["telemetry"] if event["type"] == "log"])
 
+    def test_uncaught(self):
+        """A program that ends by what it throws, and serves nobody."""
+        self.needs_programs("node")
+        for number, argv in enumerate([[PYTHON, "-c", "1/0"], ["node", "-e", "throw new TypeError('no')"]], start=1):
+            process = self.run_program(argv, env=self.env())
+            self.assertEqual(1, process.wait())
+            item = self.rollbar.wait_for(number)[-1]
+            self.assertEqual([["ZeroDivisionError"], ["TypeError"]][number - 1], self.thrown(item))
+            self.assertNotIn("request", item)
+        self.assertEqual([], self.rollbar.violations)
+
     def test_switched_off(self):
         self.needs_programs("node")
         port = self.serve(["node", THROWING / "node_server.js"], SPANSHIM_TRACEBACKS="false", SPANSHIM_LOGS="stderr")
