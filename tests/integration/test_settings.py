@@ -36,7 +36,7 @@ TYPES = {
 # What a setting needs beside it to be looked at.
 BESIDE = {"OTEL_TRACES_SAMPLER_ARG": {"OTEL_TRACES_SAMPLER": "traceidratio"}}
 # Good ones where not any of the type will do.
-GOOD = {"AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000"}
+GOOD = {"AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000", "SPANSHIM_CLOUDWATCH_LOG_GROUP": "/shop/backend"}
 # One line each, whatever they are set to.
 NEVER_GOOD = {"OTEL_CONFIG_FILE", "OTEL_EXPERIMENTAL_CONFIG_FILE"}
 
