@@ -145,8 +145,7 @@ static void test_log_join_leaves_lines_alone(void **state)
         "=====================\nTitle\n",
         "one\n}\n",
         "ValueError: one\nValueError: two\n",
-        "Traceback (most recent call last):\n  File \"x\"\nE: x\nTraceback (most recent call last):\n  File \"x\"\nE: "
-        "x\n",
+        "Traceback (most recent call last):\n  f\nE: x\nTraceback (most recent call last):\n  f\nE: x\n",
         "app.rb:3:in `f': boom (RuntimeError)\napp.rb:3:in `f': boom (RuntimeError)\n",
         "{\"level\":\"info\"}\n{\"level\":\"info\"}\n",
     };
