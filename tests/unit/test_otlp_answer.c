@@ -57,6 +57,24 @@ static void test_otlp_answer_has_a_remark(void **state)
     assert_string_equal(result.error, "the receiver refused some spans: too old");
 }
 
+static void test_otlp_answer_is_about_its_signal(void **state)
+{
+    static const char body[] = "{\"partialSuccess\":{\"rejectedLogRecords\":\"2\",\"errorMessage\":\"too old\"}}";
+    struct settings *settings = settings_new(NULL, 0, NULL);
+    struct http_response response = {
+        .status = 200, .content_type = "application/json", .body = body, .body_length = strlen(body)};
+    struct exporter_result result;
+
+    (void)state;
+    otlp_answer_read(settings, SIGNAL_LOGS, "http://c/v1/logs", &response, &result);
+    assert_int_equal(result.rejected_count, 2);
+    assert_string_equal(result.error, "the receiver refused some log records: too old");
+    response = (struct http_response){.status = 413};
+    otlp_answer_read(settings, SIGNAL_LOGS, "http://c/v1/logs", &response, &result);
+    assert_string_equal(result.error, "413: the batch is too large: lower OTEL_BLRP_MAX_EXPORT_BATCH_SIZE");
+    settings_unref(settings);
+}
+
 static void test_otlp_answer_is_read_at_its_beginning(void **state)
 {
     struct exporter_result result = read_padded(HTTP_RESPONSE_MAX - 200);
@@ -90,6 +108,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_otlp_answer_has_a_remark),
+        cmocka_unit_test(test_otlp_answer_is_about_its_signal),
         cmocka_unit_test(test_otlp_answer_is_read_at_its_beginning),
         cmocka_unit_test(test_otlp_answer_of_a_server_that_knows_no_otlp),
     };

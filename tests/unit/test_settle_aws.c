@@ -77,6 +77,21 @@ static void test_settle_aws_signs_as_it_is_told(void **state)
     settings_unref(grpc);
 }
 
+/* Logs have an endpoint of their own; each signal is judged alone. */
+static void test_settle_aws_signs_logs(void **state)
+{
+    (void)state;
+    struct settings *settings = read_settings(
+        ENTRIES("OTEL_LOGS_EXPORTER=otlp", "OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:1",
+                "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT=https://logs.eu-west-1.amazonaws.com/v1/logs", "HOME=/home/u"));
+
+    assert_false(settings->otlp[SIGNAL_TRACES].is_signed);
+    assert_true(settings->otlp[SIGNAL_LOGS].is_signed);
+    assert_string_equal(settings->otlp[SIGNAL_LOGS].region, "eu-west-1");
+    assert_string_equal(settings->aws_credentials_file, "/home/u/.aws/credentials");
+    settings_unref(settings);
+}
+
 /* The files in ~/.aws count only where something is signed, and what it needs isn't in the environment. */
 static void test_settle_aws_finds_the_shared_files(void **state)
 {
@@ -111,6 +126,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_settle_aws_signs_what_goes_to_xray),
         cmocka_unit_test(test_settle_aws_signs_as_it_is_told),
+        cmocka_unit_test(test_settle_aws_signs_logs),
         cmocka_unit_test(test_settle_aws_finds_the_shared_files),
     };
 
