@@ -535,10 +535,10 @@ void settings_unref(struct settings *settings)
     free(settings);
 }
 
-void settings_give_to(struct settings *settings, uid_t uid, bool is_trusted, uint32_t queue_bytes_max)
+/* What would be read with our rights. */
+static void drop_files(struct settings *settings)
 {
-    settings->uid = uid;
-    for (size_t n = 0; !is_trusted && n < ROW_COUNT; n++) {
+    for (size_t n = 0; n < ROW_COUNT; n++) {
         char **path = (char **)(void *)((char *)settings + rows[n].offset);
 
         if (rows[n].type != PATH || *path == NULL)
@@ -546,6 +546,33 @@ void settings_give_to(struct settings *settings, uid_t uid, bool is_trusted, uin
         complaints_add(settings, "%s: not used: the agent runs as another user and opens no files for this one",
                        rows[n].row.name);
         free_field(settings, n);
+    }
+}
+
+/* Who asks for the credentials of the machine, or of a container, gets what may be ours alone. */
+static void drop_metadata(struct settings *settings)
+{
+    char **const texts[] = {&settings->aws_metadata_endpoint, &settings->aws_container_relative_uri,
+                            &settings->aws_container_full_uri};
+    bool was_set = settings->aws_metadata;
+
+    settings->aws_metadata = false;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        was_set |= *texts[i] != NULL;
+        free(*texts[i]);
+        *texts[i] = NULL;
+    }
+    if (was_set)
+        complaints_add(settings, "credentials of AWS: the agent runs as another user and asks no metadata service for "
+                                 "this one; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
+}
+
+void settings_give_to(struct settings *settings, uid_t uid, bool is_trusted, uint32_t queue_bytes_max)
+{
+    settings->uid = uid;
+    if (!is_trusted) {
+        drop_files(settings);
+        drop_metadata(settings);
     }
     if (!is_trusted && settings->queue_bytes > queue_bytes_max)
         settings->queue_bytes = queue_bytes_max;

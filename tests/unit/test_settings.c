@@ -697,6 +697,26 @@ static void test_settings_digest_holds_the_user(void **state)
     settings_unref(settings);
 }
 
+static void test_settings_asks_no_metadata_for_others(void **state)
+{
+    static const char *const entries[] = {
+        "SPANSHIM_AWS_METADATA=true", "AWS_EC2_METADATA_SERVICE_ENDPOINT=http://127.0.0.1:1",
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI=/v2/x", "AWS_CONTAINER_CREDENTIALS_FULL_URI=http://127.0.0.1/x"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(entries) / sizeof(entries[0]); i++) {
+        struct settings *settings = read_settings(ENTRIES(entries[i]));
+
+        settings_give_to(settings, 61001, false, 1 << 20);
+        assert_false(settings->aws_metadata);
+        assert_null(settings->aws_metadata_endpoint);
+        assert_null(settings->aws_container_relative_uri);
+        assert_null(settings->aws_container_full_uri);
+        assert_int_equal(settings_complaint_count(settings), 1);
+        settings_unref(settings);
+    }
+}
+
 static void test_settings_first_of_repeated_names_counts(void **state)
 {
     (void)state;
@@ -786,6 +806,7 @@ int main(void)
         cmocka_unit_test(test_settings_complaints_are_text),
         cmocka_unit_test(test_settings_digest_tells_ways_to_export_apart),
         cmocka_unit_test(test_settings_digest_holds_the_user),
+        cmocka_unit_test(test_settings_asks_no_metadata_for_others),
         cmocka_unit_test(test_settings_first_of_repeated_names_counts),
         cmocka_unit_test(test_settings_bounds_pairs_and_complaints),
         cmocka_unit_test(test_settings_says_that_more_is_wrong),
