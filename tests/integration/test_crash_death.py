@@ -65,7 +65,8 @@ class DeathTest(ShimTest):
         self.assertEqual(left["frames"][0][0], right["frames"][0][0], "frame 0")
         if row.settled:
             self.assertEqual(left["registers"], right["registers"], "registers")
-            self.assertEqual(left["frames"], right["frames"], "frames")
+            # Behind an overwritten return address gdb goes on with whatever stands there.
+            self.assertEqual(*[[frame for frame in seen["frames"] if frame[0] != "?"] for seen in (left, right)], "frames")
 
 
 if __name__ == "__main__":

@@ -116,7 +116,9 @@ class LogsAppsTest(ShimTest):
         port = free_port()
         rackup = self.directory / "config.ru"
         rackup.write_text(f"use Rack::ShowExceptions\nrun Array(Rack::Builder.parse_file('{THROWING}/config.ru')).first\n")
-        self.serve("puma", "--bind", f"tcp://127.0.0.1:{port}", "--threads", "2:2", rackup, port=port)
+        config = self.directory / "puma.rb"
+        config.write_text("queue_requests false\n")  # its reactor would read some requests for the threads
+        self.serve("puma", "--config", config, "--bind", f"tcp://127.0.0.1:{port}", "--threads", "2:2", rackup, port=port)
         self.check(port, "/price/b", "PriceError", "rescue in price")
 
     def test_tomcat(self):
