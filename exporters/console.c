@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Traces on a terminal. Spans of a trace arrive one by one, often from several processes and children first; a trace is
  * printed when nothing has been added to it for a short while, or at once when its session ends. One with a request
- * that was made for another, which goes on, waits longer: for that one. */
+ * that was made for another, which goes on, waits longer: for that one. Events of logs wait for their trace in the same
+ * way, and stand under it; those of none are printed at once. */
 #include "exporters/console.h"
 
+#include "exporters/agent/log_event.h"
 #include "exporters/agent/loop.h"
 #include "exporters/agent/settings.h"
 #include "exporters/agent/span.h"
+#include "exporters/console_event.h"
 #include "exporters/console_output.h"
 #include "exporters/console_span.h"
 #include "exporters/console_tree.h"
@@ -26,7 +29,9 @@ enum {
     PARENT_MS = 10000,     /* or for this long, when a parent is yet to come */
     DELAY_MS = 50,         /* from the journal to here */
     TRACE_SPANS_MAX = 512, /* in one print; further spans make a further tree */
-    SPANS_MAX = 8192,      /* held in all; beyond, the oldest traces are printed early */
+    HELD_MAX = 8192,       /* spans and events; beyond, the oldest traces are printed early */
+    TRACE_EVENTS_MAX = 64, /* under a trace; further ones are printed by themselves */
+    EVENT_INDENT = 4,
     BUCKETS = 256,
     SESSION_MAX = 64,
 };
@@ -43,6 +48,8 @@ struct trace {
     uint64_t touched_ns;
     struct console_span *spans;
     size_t count;
+    struct console_event *events; /* of logs */
+    size_t event_count;
 };
 
 /* One set's console. */
@@ -50,12 +57,13 @@ struct console {
     struct console *next;
     struct loop *loop;
     const struct settings *settings;
+    bool is_of_logs;             /* gets events alone */
     struct console_output *file; /* SPANSHIM_CONSOLE; else the session's output is used */
     struct console_columns columns;
     struct trace *buckets[BUCKETS];
     struct trace_list fresh;   /* got spans a short while ago */
     struct trace_list waiting; /* for a parent */
-    size_t span_count;
+    size_t held_count;         /* spans and events */
     struct loop_timer timer;
 };
 
@@ -109,6 +117,21 @@ static void link_newest(struct trace_list *list, struct trace *trace)
     list->newest = trace;
 }
 
+static struct console_style style_of(const struct console *console, const struct console_output *output)
+{
+    struct console_style style = console_output_style(output);
+
+    style.colours = style.colours && console->settings->no_color == NULL;
+    return style;
+}
+
+static int by_time(const void *left, const void *right)
+{
+    const struct console_event *a = left, *b = right;
+
+    return (a->unix_ns > b->unix_ns) - (a->unix_ns < b->unix_ns);
+}
+
 static void print_trace(struct console *console, struct trace *trace)
 {
     struct console_output *output = output_of(console);
@@ -117,9 +140,11 @@ static void print_trace(struct console *console, struct trace *trace)
     FILE *stream = output != NULL ? open_memstream(&text, &length) : NULL;
 
     if (stream != NULL) {
-        struct console_style style = console_output_style(output);
-        style.colours = style.colours && console->settings->no_color == NULL;
+        struct console_style style = style_of(console, output);
         console_tree_print(stream, trace->id, trace->spans, trace->count, &style, &console->columns);
+        qsort(trace->events, trace->event_count, sizeof(*trace->events), by_time);
+        for (size_t i = 0; i < trace->event_count; i++)
+            console_event_print(stream, &trace->events[i], trace->count > 0 ? EVENT_INDENT : 0, &style);
         if (fclose(stream) == 0)
             console_output_write(output, text, length);
         free(text);
@@ -136,10 +161,13 @@ static void end_trace(struct console *console, struct trace *trace, bool print)
         p = &(*p)->next_in_bucket;
     *p = trace->next_in_bucket;
     unlink_trace(trace);
-    console->span_count -= trace->count;
+    console->held_count -= trace->count + trace->event_count;
     for (size_t i = 0; i < trace->count; i++)
         console_span_deinit(&trace->spans[i]);
+    for (size_t i = 0; i < trace->event_count; i++)
+        console_event_deinit(&trace->events[i]);
     free(trace->spans);
+    free(trace->events);
     free(trace);
 }
 
@@ -182,7 +210,7 @@ static void on_timer(void *arg)
     while (due_ns(&console->fresh, QUIET_MS) <= now_ns) {
         struct trace *trace = console->fresh.oldest;
 
-        if (console_tree_is_whole(trace->spans, trace->count)) {
+        if (trace->count > 0 && console_tree_is_whole(trace->spans, trace->count)) {
             end_trace(console, trace, true);
         } else {
             unlink_trace(trace);
@@ -210,6 +238,27 @@ static struct trace *find_trace(struct console *console, const uint8_t id[16])
     return trace;
 }
 
+/* Something was added. */
+static void touch(struct console *console, struct trace *trace)
+{
+    trace->touched_ns = loop_now_ns(console->loop);
+    unlink_trace(trace);
+    link_newest(&console->fresh, trace);
+}
+
+static void print_early(struct console *console)
+{
+    while (console->held_count > HELD_MAX)
+        end_trace(console, oldest_trace(console), true);
+}
+
+/* What was to be its first could not be added. */
+static void end_empty(struct console *console, struct trace *trace)
+{
+    if (trace->count == 0 && trace->event_count == 0)
+        end_trace(console, trace, false);
+}
+
 /* False when out of memory. */
 static bool add_span(struct console *console, const struct span *span)
 {
@@ -221,20 +270,23 @@ static bool add_span(struct console *console, const struct span *span)
     if (grown != NULL)
         trace->spans = grown;
     if (grown == NULL || !console_span_init(&grown[trace->count], span)) {
-        if (trace->count == 0)
-            end_trace(console, trace, false);
+        end_empty(console, trace);
         return false;
     }
     trace->count++;
-    console->span_count++;
-    trace->touched_ns = loop_now_ns(console->loop);
-    unlink_trace(trace);
-    link_newest(&console->fresh, trace);
+    console->held_count++;
+    touch(console, trace);
     if (trace->count == TRACE_SPANS_MAX)
         end_trace(console, trace, true);
-    while (console->span_count > SPANS_MAX)
-        end_trace(console, oldest_trace(console), true);
+    print_early(console);
     return true;
+}
+
+static void drop(struct exporter_result *result)
+{
+    result->outcome = EXPORTER_DROP;
+    (void)snprintf(result->error, sizeof(result->error),
+                   "no terminal to print on: start the program by `spanshim run`, or set SPANSHIM_CONSOLE to a file");
 }
 
 static void console_send_spans(void *instance, const struct span *const *spans, size_t span_count, exporter_done *done,
@@ -244,13 +296,75 @@ static void console_send_spans(void *instance, const struct span *const *spans, 
     struct exporter_result result = {.outcome = EXPORTER_SENT};
 
     if (output_of(console) == NULL) {
-        result.outcome = EXPORTER_DROP;
-        (void)snprintf(
-            result.error, sizeof(result.error),
-            "no terminal to print on: start the program by `spanshim run`, or set SPANSHIM_CONSOLE to a file");
+        drop(&result);
     } else {
         for (size_t i = 0; i < span_count; i++)
             if (!add_span(console, spans[i]))
+                result.rejected_count++;
+        set_timer(console);
+    }
+    done(arg, &result);
+}
+
+/* Where events of the same settings find their traces; the logs' own console where traces go elsewhere. */
+static struct console *console_of_traces(struct console *own)
+{
+    for (struct console *console = consoles; console != NULL; console = console->next)
+        if (!console->is_of_logs &&
+            memcmp(console->settings->digest, own->settings->digest, sizeof(own->settings->digest)) == 0)
+            return console;
+    return own;
+}
+
+static bool print_event(struct console *console, const struct log_event *event)
+{
+    struct trace alone = {0};
+    struct console_event copy;
+
+    if (!console_event_init(&copy, event))
+        return false;
+    alone.events = &copy;
+    alone.event_count = 1;
+    print_trace(console, &alone);
+    console_event_deinit(&copy);
+    return true;
+}
+
+static bool add_event(struct console *console, const struct log_event *event)
+{
+    static const uint8_t none[16];
+    bool has_trace = !console->is_of_logs && memcmp(event->record->trace_id, none, sizeof(none)) != 0;
+    struct trace *trace = has_trace ? find_trace(console, event->record->trace_id) : NULL;
+
+    if (!has_trace || (trace != NULL && trace->event_count == TRACE_EVENTS_MAX))
+        return print_event(console, event);
+    if (trace == NULL)
+        return false;
+    struct console_event *grown = realloc(trace->events, (trace->event_count + 1) * sizeof(*grown));
+    if (grown != NULL)
+        trace->events = grown;
+    if (grown == NULL || !console_event_init(&grown[trace->event_count], event)) {
+        end_empty(console, trace);
+        return false;
+    }
+    trace->event_count++;
+    console->held_count++;
+    touch(console, trace);
+    print_early(console);
+    return true;
+}
+
+static void console_send_logs(void *instance, const struct log_event *const *events, size_t event_count,
+                              exporter_done *done, void *arg)
+{
+    struct console *console = console_of_traces(instance);
+    struct exporter_result result = {.outcome = EXPORTER_SENT};
+
+    if (output_of(console) == NULL) {
+        drop(&result);
+    } else {
+        for (size_t i = 0; i < event_count; i++)
+            if (!add_event(console, events[i]))
                 result.rejected_count++;
         set_timer(console);
     }
@@ -279,8 +393,8 @@ static void console_close(void *instance)
     free(console);
 }
 
-static int console_open(const struct exporter_host *host, const struct settings *settings, void **ret_instance,
-                        char error[256])
+static int open_console(const struct exporter_host *host, const struct settings *settings, bool is_of_logs,
+                        void **ret_instance, char error[256])
 {
     struct console *console = calloc(1, sizeof(*console));
     int r = console != NULL ? 0 : -ENOMEM;
@@ -294,11 +408,24 @@ static int console_open(const struct exporter_host *host, const struct settings 
     }
     console->loop = host->loop;
     console->settings = settings;
+    console->is_of_logs = is_of_logs;
     console->timer = (struct loop_timer){.fn = on_timer, .arg = console};
     console->next = consoles;
     consoles = console;
     *ret_instance = console;
     return 0;
+}
+
+static int console_open(const struct exporter_host *host, const struct settings *settings, void **ret_instance,
+                        char error[256])
+{
+    return open_console(host, settings, false, ret_instance, error);
+}
+
+static int console_logs_open(const struct exporter_host *host, const struct settings *settings, void **ret_instance,
+                             char error[256])
+{
+    return open_console(host, settings, true, ret_instance, error);
 }
 
 static void console_describe(const struct settings *settings, char *text, size_t size)
@@ -352,6 +479,15 @@ void console_detach(const char *name)
     console_output_free(session->output);
     free(session);
 }
+
+const struct exporter exporter_console_logs = {
+    .name = "console_logs",
+    .max_delay_ms = DELAY_MS,
+    .describe = console_describe,
+    .open = console_logs_open,
+    .send_logs = console_send_logs,
+    .close = console_close,
+};
 
 const struct exporter exporter_console = {
     .name = "console",

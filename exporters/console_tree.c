@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/console_tree.h"
 
-#include "exporters/encode/utf8.h"
+#include "exporters/console_text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +18,6 @@ enum {
     BAR_MIN = 12,
     BAR_MAX = 40,
     DURATION_WIDTH = 8,
-    TEXT_MAX = 512,
 };
 
 #define BRANCH "└ "
@@ -38,57 +37,10 @@ struct row {
     const struct console_span *span;
     unsigned depth;
     const char *mark; /* of a span whose parent is not among the spans; else "" */
-    char service[TEXT_MAX];
-    char name[TEXT_MAX];
-    char outcome[TEXT_MAX + 16];
+    char service[CONSOLE_TEXT_SIZE];
+    char name[CONSOLE_TEXT_SIZE];
+    char outcome[CONSOLE_TEXT_SIZE + 16];
 };
-
-static bool is_unprintable(uint32_t character)
-{
-    return character < 0x20 || (character >= 0x7f && character < 0xa0) || /* C0, DEL, C1 */
-           (character >= 0x200b && character <= 0x200f) ||                /* zero width, direction marks */
-           (character >= 0x2028 && character <= 0x202e) ||                /* line ends, direction overrides */
-           (character >= 0x2066 && character <= 0x2069) || character == 0xfeff;
-}
-
-/* Copy what is safe to print, at most `columns` wide, "…" for what is cut. A path from the network must not steer the
- * terminal. */
-static void copy_printable(const char *text, size_t length, unsigned columns, char out[TEXT_MAX])
-{
-    size_t at = 0;
-    unsigned used = 0;
-
-    while (length > 0 && at + 16 < TEXT_MAX) {
-        uint32_t character = 0;
-        size_t n = utf8_decode(text, length, &character);
-        char piece[16];
-
-        if (n == 0) {
-            n = 1;
-            (void)snprintf(piece, sizeof(piece), "\\x%02x", (unsigned char)text[0]);
-        } else if (is_unprintable(character)) {
-            (void)snprintf(piece, sizeof(piece), character < 0x100 ? "\\x%02x" : "\\u%04x", character);
-        } else {
-            (void)snprintf(piece, sizeof(piece), "%.*s", (int)n, text);
-        }
-        unsigned width = piece[0] == '\\' ? (unsigned)strlen(piece) : 1;
-        if (used + width > columns)
-            break;
-        at += (size_t)snprintf(out + at, TEXT_MAX - at, "%s", piece);
-        used += width;
-        text += n;
-        length -= n;
-    }
-    if (length > 0 && used == columns && used > 0) {
-        /* Take the last character back for the mark. */
-        do {
-            at--;
-        } while (((unsigned char)out[at] & 0xc0) == 0x80);
-    }
-    if (length > 0)
-        at += (size_t)snprintf(out + at, TEXT_MAX - at, "…");
-    out[at] = '\0';
-}
 
 static unsigned columns_of(const char *text)
 {
@@ -227,10 +179,10 @@ static unsigned min_of(unsigned a, unsigned b)
 static void write_outcome(struct row *row)
 {
     const struct console_span *span = row->span;
-    char error[TEXT_MAX] = "";
+    char error[CONSOLE_TEXT_SIZE] = "";
 
     if (span->error != NULL)
-        copy_printable(span->error, strlen(span->error), ERROR_MAX, error);
+        console_text(span->error, strlen(span->error), ERROR_MAX, error);
     if (span->status == 0)
         (void)snprintf(row->outcome, sizeof(row->outcome), "%s", error[0] != '\0' ? error : "-");
     else
@@ -242,7 +194,7 @@ static void fill_texts(struct row *rows, size_t count, struct layout *layout)
     for (size_t i = 0; i < count; i++) {
         const struct console_span *span = rows[i].span;
 
-        copy_printable(span->service, strlen(span->service), SERVICE_MAX, rows[i].service);
+        console_text(span->service, strlen(span->service), SERVICE_MAX, rows[i].service);
         write_outcome(&rows[i]);
         layout->columns.service = max_of(layout->columns.service, columns_of(rows[i].service));
         layout->columns.outcome = max_of(layout->columns.outcome, columns_of(rows[i].outcome));
@@ -264,7 +216,7 @@ static void divide_width(struct row *rows, size_t count, struct layout *layout)
         unsigned marks = indent_of(&rows[i]) + columns_of(rows[i].mark);
         unsigned room = most > marks + NAME_MIN / 2 ? most - marks : NAME_MIN / 2;
 
-        copy_printable(span->name, span->name_length, room, rows[i].name);
+        console_text(span->name, span->name_length, room, rows[i].name);
         longest = max_of(longest, marks + columns_of(rows[i].name));
     }
     unsigned wanted = max_of(NAME_USUAL, max_of(layout->columns.name, longest));

@@ -83,11 +83,26 @@ struct exporter {
     /* For a destination on this machine, which needs no queue on the disk, in place of encode_spans: take the batch
      * (borrowed until this returns), then as send. */
     void (*send_spans)(void *instance, const struct span *const *spans, size_t count, exporter_done *done, void *arg);
+    /* The same of events of logs, in place of encode_logs. */
+    void (*send_logs)(void *instance, const struct log_event *const *events, size_t count, exporter_done *done,
+                      void *arg);
     /* Hand out now what the instance holds back for a while after done(). NULL: it holds nothing back. */
     void (*flush)(void *instance);
     /* Free the instance; a send under way is abandoned and its done is not called. NULL is accepted. */
     void (*close)(void *instance);
 };
+
+/* Is it a destination of logs? Context: pure. */
+static inline bool exporter_is_of_logs(const struct exporter *exporter)
+{
+    return exporter->encode_logs != NULL || exporter->send_logs != NULL;
+}
+
+/* On this machine, without a queue on the disk? Context: pure. */
+static inline bool exporter_is_local(const struct exporter *exporter)
+{
+    return exporter->send_spans != NULL || exporter->send_logs != NULL;
+}
 
 /* The rows of exporters.def. */
 #define EXPORTER(name) extern const struct exporter exporter_##name;

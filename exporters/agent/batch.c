@@ -96,7 +96,7 @@ void batch_take(const struct destinations_host *host, const struct exporter *exp
         batch.end = entry.next;
         if (!batch_takes(exporter, &entry))
             continue;
-        if (exporter->encode_logs != NULL) {
+        if (exporter_is_of_logs(exporter)) {
             add_event(host, &entry, &batch);
             event_bytes += entry.length;
         } else {

@@ -19,9 +19,9 @@ enum { LOG_BURST = 5, LOG_INTERVAL_S = 60 };
 
 static const struct settings_batches *batches(const struct deliver *deliver)
 {
-    bool is_of_logs = deliver->options.exporter->encode_logs != NULL;
+    enum signal signal = exporter_is_of_logs(deliver->options.exporter) ? SIGNAL_LOGS : SIGNAL_TRACES;
 
-    return &deliver->options.settings->batches[is_of_logs ? SIGNAL_LOGS : SIGNAL_TRACES];
+    return &deliver->options.settings->batches[signal];
 }
 
 static uint32_t delay_ms(const struct deliver *deliver)
@@ -50,7 +50,7 @@ static bool takes_spans(const struct deliver *deliver)
 {
     const struct exporter *exporter = deliver->options.exporter;
 
-    return exporter->encode_spans != NULL || exporter->send_spans != NULL || exporter->encode_logs != NULL;
+    return exporter->encode_spans != NULL || exporter->send_spans != NULL || exporter_is_of_logs(exporter);
 }
 
 static bool takes_entry(void *arg, const struct journal_entry *entry)

@@ -149,7 +149,7 @@ static void send_payload(struct deliver *deliver)
     deliver->options.exporter->send(deliver->instance, payload->bytes, payload->length, on_result, deliver);
 }
 
-static void send_spans(struct deliver *deliver, const struct batch *batch)
+static void send_batch(struct deliver *deliver, const struct batch *batch)
 {
     const struct exporter *exporter = deliver->options.exporter;
     struct exporter_result result = {.outcome = EXPORTER_DROP};
@@ -157,6 +157,10 @@ static void send_spans(struct deliver *deliver, const struct batch *batch)
     deliver->payload.length = 0;
     if (exporter->send_spans != NULL) {
         exporter->send_spans(deliver->instance, batch->spans, batch->count, on_result, deliver);
+        return;
+    }
+    if (exporter->send_logs != NULL) {
+        exporter->send_logs(deliver->instance, batch->events, batch->count, on_result, deliver);
         return;
     }
     int r = batch_encode(batch, exporter, deliver->instance, &deliver->payload);
@@ -179,7 +183,7 @@ static void attempt(struct deliver *deliver, const struct batch *batch)
     deliver->has_result = false;
     deliver->is_in_send = true;
     if (deliver->current.from == DELIVER_FROM_JOURNAL)
-        send_spans(deliver, batch);
+        send_batch(deliver, batch);
     else
         send_payload(deliver);
     deliver->is_in_send = false;

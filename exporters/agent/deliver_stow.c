@@ -18,7 +18,7 @@ static struct buffer scratch;
 
 bool deliver_has_disk(const struct deliver *deliver)
 {
-    return deliver->options.exporter->send_spans == NULL && outbox_has_disk(&deliver->outbox);
+    return !exporter_is_local(deliver->options.exporter) && outbox_has_disk(&deliver->outbox);
 }
 
 void deliver_stow_current(struct deliver *deliver)

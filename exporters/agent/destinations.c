@@ -396,9 +396,11 @@ void destinations_flush_all(uid_t viewer, uint32_t timeout_ms, destinations_flus
 
     if (gathering == NULL)
         return;
-    for (struct destinations *set = sets; set != NULL; set = set->next)
-        if (users_may_see(viewer, set->settings->uid))
-            gather_set(gathering, set, timeout_ms);
+    /* Logs first: a console prints them with their traces. */
+    for (enum signal signal = SIGNAL_COUNT; signal-- > 0;)
+        for (struct destinations *set = sets; set != NULL; set = set->next)
+            if (set->signal == signal && users_may_see(viewer, set->settings->uid))
+                gather_set(gathering, set, timeout_ms);
     gather(gathering, NULL);
 }
 
@@ -429,6 +431,23 @@ int destinations_submit(struct destinations *set, const json_t *report, uint32_t
     return 0;
 }
 
+/* Those of the gathering's session. */
+static void gather_consoles(struct gathering *gathering, enum signal signal, const char *name, uint32_t timeout_ms)
+{
+    for (struct destinations *set = sets; set != NULL; set = set->next) {
+        const char *session = set->settings->console_session;
+
+        if (set->signal != signal || session == NULL || strcmp(session, gathering->session) != 0)
+            continue;
+        for (size_t i = 0; i < set->deliver_count; i++) {
+            if (strcmp(exporter_name(set->settings, signal, i), name) != 0)
+                continue;
+            gathering->waiting_count++;
+            deliver_flush(set->delivers[i], timeout_ms, gather, gathering);
+        }
+    }
+}
+
 void destinations_end_console(const char *session, uint32_t timeout_ms, destinations_flush_done *done, void *arg)
 {
     struct gathering *gathering = start_gathering(done, arg);
@@ -436,19 +455,8 @@ void destinations_end_console(const char *session, uint32_t timeout_ms, destinat
     if (gathering == NULL)
         return;
     (void)snprintf(gathering->session, sizeof(gathering->session), "%s", session);
-    for (struct destinations *set = sets; set != NULL; set = set->next) {
-        const struct settings *settings = set->settings;
-
-        if (set->signal != SIGNAL_TRACES || settings->console_session == NULL ||
-            strcmp(settings->console_session, session) != 0)
-            continue;
-        for (size_t i = 0; i < set->deliver_count; i++) {
-            if (strcmp(settings->exporters[i], "console") != 0)
-                continue;
-            gathering->waiting_count++;
-            deliver_flush(set->delivers[i], timeout_ms, gather, gathering);
-        }
-    }
+    gather_consoles(gathering, SIGNAL_LOGS, "console_logs", timeout_ms);
+    gather_consoles(gathering, SIGNAL_TRACES, "console", timeout_ms);
     gather(gathering, NULL);
 }
 

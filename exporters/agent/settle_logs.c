@@ -104,7 +104,7 @@ static int settle_exporters(struct settings *settings)
 {
     static const struct {
         const char *word, *exporter;
-    } names[] = {{"otlp", "otlp_logs"}, {"otlp_file", "otlp_logs_file"}};
+    } names[] = {{"otlp", "otlp_logs"}, {"otlp_file", "otlp_logs_file"}, {"console", "console_logs"}};
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < sizeof(names) / sizeof(names[0]); i++)

@@ -51,7 +51,9 @@ enum telemetry telemetry_of(const struct settings *settings)
 
     for (size_t i = 0; i < settings->exporter_count; i++)
         has_console |= strcmp(settings->exporters[i], "console") == 0;
-    if (settings->exporter_count == 0)
+    for (size_t i = 0; i < settings->log_exporter_count; i++)
+        has_console |= strcmp(settings->log_exporters[i], "console_logs") == 0;
+    if (settings->exporter_count + settings->log_exporter_count == 0)
         return TELEMETRY_NONE;
     return has_console && !settings->console_path ? TELEMETRY_CONSOLE : TELEMETRY_EXPORTED;
 }
