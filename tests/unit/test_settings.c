@@ -539,7 +539,7 @@ static void test_settings_names_every_exporter(void **state)
     /* The range of the second row lists what exporters.def has but for logs, that of the first what takes traces. */
 #define EXPORTER(name)                                                                                                 \
     assert_true(values_is_word_of(#name, strlen(#name), settings_row(2)->range) ||                                     \
-                exporter_is_of_logs(&exporter_##name));                                                                  \
+                exporter_is_of_logs(&exporter_##name));                                                                \
     assert_int_equal(values_is_word_of(#name, strlen(#name), settings_row(1)->range),                                  \
                      exporter_##name.encode_spans != NULL || exporter_##name.send_spans != NULL);
 #include "exporters/exporters.def"
