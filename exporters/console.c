@@ -142,7 +142,8 @@ static void print_trace(struct console *console, struct trace *trace)
     if (stream != NULL) {
         struct console_style style = style_of(console, output);
         console_tree_print(stream, trace->id, trace->spans, trace->count, &style, &console->columns);
-        qsort(trace->events, trace->event_count, sizeof(*trace->events), by_time);
+        if (trace->event_count > 1)
+            qsort(trace->events, trace->event_count, sizeof(*trace->events), by_time);
         for (size_t i = 0; i < trace->event_count; i++)
             console_event_print(stream, &trace->events[i], trace->count > 0 ? EVENT_INDENT : 0, &style);
         if (fclose(stream) == 0)
