@@ -399,8 +399,12 @@ class InstallationTest(ShimTest):
         self.needs_spans()
         env = self.spanshim.env(preload=False, SPANSHIM_SYSTEM_ENV="none", OTEL_TRACES_EXPORTER=None,
                                 OTEL_EXPORTER_OTLP_ENDPOINT=None)
-        result = subprocess.run([str(LAUNCHER), "doctor", "--send"], env=env, capture_output=True, text=True, timeout=90,
-                                check=False)
+        for _ in range(4):  # the end of the session may overtake the hand-over of a program that lives for a moment
+            result = subprocess.run([str(LAUNCHER), "doctor", "--send"], env=env, capture_output=True, text=True, timeout=90,
+                                    check=False)
+            if result.returncode == 0:
+                break
+            self.assertIn("no terminal to print on", result.stdout)
         self.assertEqual(0, result.returncode, result.stdout)
         self.assertIn("GET /spanshim-doctor", result.stderr)
 
