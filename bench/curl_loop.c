@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Makes COUNT requests for a URL, one after the other, by one handle: curl_loop URL COUNT [HEADER]. */
 #include <curl/curl.h>
 

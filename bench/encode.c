@@ -7,6 +7,7 @@
 #include "exporters/encode/buffer.h"
 #include "exporters/encode/gzip.h"
 #include "exporters/encode/otlp_json.h"
+#include "exporters/encode/otlp_limits.h"
 #include "exporters/encode/otlp_trace.h"
 #include "exporters/encode/xray_document.h"
 #include "otlp.pb-c.h"

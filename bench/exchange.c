@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the shim does for one request, without system calls around it: ns per request on one core, best of several runs.
  * The floor under every other figure. The shim's settings are taken from the environment. Usage: bench_exchange
  * [small|browser [ROUNDS]]; under callgrind, the difference of two counts of rounds is exact. */

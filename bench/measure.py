@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the benchmarks share: a private agent with a receiver that takes everything, and the forms of one program: bare,
+"""What the benchmarks share: a core of its own for what is measured, a private agent with a receiver that takes everything, and the forms of one program: bare,
 under an empty preload, under one that only forwards, and under the shim. Only ratios from one run mean anything."""
 
+import contextlib
 import http.server
 import os
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
@@ -29,8 +31,24 @@ os.environ["SPANSHIM_BUILD"] = str(newest_build())
 import processes  # noqa: E402  pylint: disable=wrong-import-position
 from harness import APPS, BUILD, LIBRARY, Spanshim  # noqa: E402  pylint: disable=wrong-import-position
 
+CORES = sorted(os.sched_getaffinity(0))
 PASSTHROUGH = BUILD / "bench" / "libpassthrough.so"
 EMPTY = BUILD / "bench" / "libempty.so"
+
+
+def leave_first_core():
+    """This process, and what it starts from now on, stays off the first core, where there is another."""
+    os.sched_setaffinity(0, CORES[1:] or CORES)
+
+
+@contextlib.contextmanager
+def own_core():
+    """What is started within runs on the first core, alone if leave_first_core() was called."""
+    os.sched_setaffinity(0, CORES[:1])
+    try:
+        yield
+    finally:
+        leave_first_core()
 
 
 class Swallow(http.server.BaseHTTPRequestHandler):
@@ -38,9 +56,12 @@ class Swallow(http.server.BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
 
+    def take(self, body):
+        """What else is done with a request's body: nothing."""
+
     def do_POST(self):
         """Take the body, answer that all is well."""
-        self.rfile.read(int(self.headers["Content-Length"]))
+        self.take(self.rfile.read(int(self.headers["Content-Length"])))
         self.send_response(200)
         self.send_header("Content-Type", "application/x-protobuf")
         self.send_header("Content-Length", "0")
@@ -50,17 +71,30 @@ class Swallow(http.server.BaseHTTPRequestHandler):
         """Quiet."""
 
 
-class Workbench:
-    """A folder, a receiver and an agent; ends what it started."""
+class Receiver:
+    """Listens; each request is for the handler."""
 
-    def __init__(self):
+    def __init__(self, handler=Swallow):
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.port = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self):
+        """Stop."""
+        self._server.shutdown()
+
+
+class Workbench:
+    """A folder, a receiver (`sink`) and an agent; ends what it started."""
+
+    def __init__(self, sink=None):
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # then, too, nothing stays behind
         processes.adopt_orphans()
         self.started = []
         self.directory = Path(tempfile.mkdtemp(prefix="spanshim-bench."))
         self.directory.chmod(0o755)
-        self.receiver = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Swallow)
-        threading.Thread(target=self.receiver.serve_forever, daemon=True).start()
-        self.spanshim = Spanshim(self.directory, f"http://127.0.0.1:{self.receiver.server_address[1]}")
+        self.sink = sink or Receiver()
+        self.spanshim = Spanshim(self.directory, f"http://127.0.0.1:{self.sink.port}")
 
     def __enter__(self):
         self.spanshim.start_agent()
@@ -71,7 +105,7 @@ class Workbench:
             process.kill()
         self.spanshim.stop()
         processes.end_orphans()
-        self.receiver.shutdown()
+        self.sink.close()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def run_program(self, argv, env=None, **options):

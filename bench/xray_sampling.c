@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A decision by X-Ray's rules: ns, best of several runs. Of 25 rules (X-Ray's own limit) with a host, a method and a
  * path the last one fits. Fails above its goal. */
 #include "preload/xray_sampling.h"

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Amazon CloudWatch Logs: events of logs by signed calls of PutLogEvents, one after another for what is in a payload.
- * A payload that comes again goes on where it was left. */
+/* Amazon CloudWatch Logs: events of logs, and crashes, by signed calls of PutLogEvents, one after another for what is
+ * in a payload. A payload that comes again goes on where it was left. */
 #include "exporters/agent/http_client.h"
 #include "exporters/agent/loop.h"
 #include "exporters/agent/settings.h"
 #include "exporters/aws/aws_answer.h"
 #include "exporters/aws/logs_call.h"
 #include "exporters/aws/sigv4.h"
+#include "exporters/cloudwatch_crash.h"
 #include "exporters/cloudwatch_create.h"
 #include "exporters/encode/cloudwatch_events.h"
 #include "exporters/exporter.h"
@@ -100,10 +101,9 @@ static int cloudwatch_open(const struct exporter_host *host, const struct settin
     return 0;
 }
 
-static int cloudwatch_encode_logs(void *instance, const struct log_event *const *events, size_t count,
-                                  struct buffer *payload)
+/* What may be sent in this minute is there. */
+static void make_room(struct cloudwatch *cloudwatch)
 {
-    struct cloudwatch *cloudwatch = instance;
     uint64_t minute = loop_now_ns(cloudwatch->loop) / NS_PER_MINUTE + 1;
 
     if (cloudwatch->bytes_per_minute == 0)
@@ -111,7 +111,23 @@ static int cloudwatch_encode_logs(void *instance, const struct log_event *const 
     else if (cloudwatch->minute != minute)
         cloudwatch->room = (struct cloudwatch_room){.bytes = cloudwatch->bytes_per_minute};
     cloudwatch->minute = minute;
+}
+
+static int cloudwatch_encode_logs(void *instance, const struct log_event *const *events, size_t count,
+                                  struct buffer *payload)
+{
+    struct cloudwatch *cloudwatch = instance;
+
+    make_room(cloudwatch);
     return cloudwatch_events_append(events, count, &cloudwatch->options, &cloudwatch->room, payload);
+}
+
+static int cloudwatch_encode_report(void *instance, const json_t *report, struct buffer *payload)
+{
+    struct cloudwatch *cloudwatch = instance;
+
+    make_room(cloudwatch);
+    return cloudwatch_crash_append(report, &cloudwatch->options, &cloudwatch->room, payload);
 }
 
 /* the end of a payload */
@@ -211,6 +227,10 @@ static void read_refusal(struct cloudwatch *cloudwatch, const struct http_respon
     char code[AWS_CODE_MAX];
 
     aws_answer_code(response, code);
+    if (strcmp(code, "DataAlreadyAcceptedException") == 0) { /* its answer was lost */
+        go_on(cloudwatch);
+        return;
+    }
     bool is_missing = strcmp(code, "ResourceNotFoundException") == 0;
     if (is_missing && !cloudwatch->has_created) {
         create(cloudwatch);
@@ -315,6 +335,7 @@ const struct exporter exporter_cloudwatch = {
     .describe_form = cloudwatch_describe_form,
     .open = cloudwatch_open,
     .encode_logs = cloudwatch_encode_logs,
+    .encode_report = cloudwatch_encode_report,
     .send = cloudwatch_send,
     .close = cloudwatch_close,
 };

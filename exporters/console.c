@@ -29,11 +29,12 @@ enum {
     PARENT_MS = 10000,     /* or for this long, when a parent is yet to come */
     DELAY_MS = 50,         /* from the journal to here */
     TRACE_SPANS_MAX = 512, /* in one print; further spans make a further tree */
-    HELD_MAX = 8192,       /* spans and events; beyond, the oldest traces are printed early */
+    HELD_MAX = 8192,       /* spans, events, KiB of their text; beyond, the oldest traces are printed early */
     TRACE_EVENTS_MAX = 64, /* under a trace; further ones are printed by themselves */
     EVENT_INDENT = 4,
     BUCKETS = 256,
     SESSION_MAX = 64,
+    KIB = 1024,
 };
 
 struct trace_list {
@@ -50,6 +51,7 @@ struct trace {
     size_t count;
     struct console_event *events; /* of logs */
     size_t event_count;
+    size_t held_count; /* what all that counts in HELD_MAX */
 };
 
 /* One set's console. */
@@ -63,7 +65,7 @@ struct console {
     struct trace *buckets[BUCKETS];
     struct trace_list fresh;   /* got spans a short while ago */
     struct trace_list waiting; /* for a parent */
-    size_t held_count;         /* spans and events */
+    size_t held_count;         /* of all traces */
     struct loop_timer timer;
 };
 
@@ -162,7 +164,7 @@ static void end_trace(struct console *console, struct trace *trace, bool print)
         p = &(*p)->next_in_bucket;
     *p = trace->next_in_bucket;
     unlink_trace(trace);
-    console->held_count -= trace->count + trace->event_count;
+    console->held_count -= trace->held_count;
     for (size_t i = 0; i < trace->count; i++)
         console_span_deinit(&trace->spans[i]);
     for (size_t i = 0; i < trace->event_count; i++)
@@ -239,9 +241,11 @@ static struct trace *find_trace(struct console *console, const uint8_t id[16])
     return trace;
 }
 
-/* Something was added. */
-static void touch(struct console *console, struct trace *trace)
+/* Something was added, with so much text. */
+static void touch(struct console *console, struct trace *trace, size_t length)
 {
+    trace->held_count += 1 + length / KIB;
+    console->held_count += 1 + length / KIB;
     trace->touched_ns = loop_now_ns(console->loop);
     unlink_trace(trace);
     link_newest(&console->fresh, trace);
@@ -275,8 +279,7 @@ static bool add_span(struct console *console, const struct span *span)
         return false;
     }
     trace->count++;
-    console->held_count++;
-    touch(console, trace);
+    touch(console, trace, 0);
     if (trace->count == TRACE_SPANS_MAX)
         end_trace(console, trace, true);
     print_early(console);
@@ -348,9 +351,8 @@ static bool add_event(struct console *console, const struct log_event *event)
         end_empty(console, trace);
         return false;
     }
+    touch(console, trace, trace->events[trace->event_count].length);
     trace->event_count++;
-    console->held_count++;
-    touch(console, trace);
     print_early(console);
     return true;
 }

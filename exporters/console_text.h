@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Text from outside as it may be shown on a terminal: a path from the network, or a line of a log, must not steer it.
- */
+/* Text from outside as it may be shown on a terminal: a path from the network, or a line of a log, must not steer
+ * it. */
 #ifndef SPANSHIM_CONSOLE_TEXT_H
 #define SPANSHIM_CONSOLE_TEXT_H
 

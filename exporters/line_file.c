@@ -48,8 +48,8 @@ static int reopen(struct line_file *file)
     return -ENOTSUP;
 }
 
-/* 1: nobody else writes now. 0: locks are not to be had there (some network file systems). -EWOULDBLOCK: somebody does.
- */
+/* 1: nobody else writes now. 0: locks are not to be had there (some network file systems). -EWOULDBLOCK: somebody
+ * does. */
 static int lock(const struct line_file *file)
 {
     if (flock(file->fd, LOCK_EX | LOCK_NB) == 0)

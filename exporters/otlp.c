@@ -14,7 +14,7 @@
 struct otlp {
     struct otlp_encoder *encoder;
     struct otlp_sender *sender;
-    struct otlp_limits limits;
+    const struct otlp_limits *limits;
 };
 
 static void otlp_describe(const struct settings *settings, char *text, size_t size)
@@ -46,9 +46,7 @@ static int otlp_open(const struct exporter_host *host, const struct settings *se
 
     (void)snprintf(error, 256, "can't be set up: %s", strerror(ENOMEM));
     if (otlp != NULL) {
-        otlp->limits = (struct otlp_limits){.attribute_count = settings->attribute_count,
-                                            .attribute_length = settings->attribute_length,
-                                            .link_count = settings->link_count};
+        otlp->limits = &settings->otlp[SIGNAL_TRACES].limits;
         otlp->encoder = otlp_encoder_new();
     }
     if (otlp != NULL && otlp->encoder != NULL)
@@ -66,7 +64,7 @@ static int otlp_encode_spans(void *instance, const struct span *const *spans, si
     struct otlp *otlp = instance;
     const uint8_t *bytes;
     size_t length;
-    int r = otlp_trace_encode(otlp->encoder, spans, count, &otlp->limits, &bytes, &length);
+    int r = otlp_trace_encode(otlp->encoder, spans, count, otlp->limits, &bytes, &length);
 
     return r == 0
                ? otlp_sender_pack(otlp->sender, &otlp__export_trace_service_request__descriptor, bytes, length, payload)

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/otlp_crash.h"
 
+#include "exporters/crash/report.h"
 #include "exporters/crash/stack_text.h"
 #include "exporters/encode/buffer.h"
+#include "exporters/encode/hex.h"
 #include "exporters/encode/json_access.h"
+#include "exporters/encode/otlp_limits.h"
 #include "otlp.pb-c.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,16 +17,25 @@
 enum { PAIRS_MAX = 10, STACK_MAX = 64 << 10, SEVERITY_FATAL = 21, ID_MAX = 16 };
 
 struct pairs {
+    const struct otlp_limits *limits; /* NULL: a resource has none */
     Otlp__KeyValue pairs[PAIRS_MAX];
     Otlp__AnyValue values[PAIRS_MAX];
     Otlp__KeyValue *list[PAIRS_MAX];
+    char *cut[PAIRS_MAX]; /* texts that were too long */
     size_t count;
+    uint32_t dropped_count;
 };
 
+/* NULL: there may be no more. */
 static Otlp__AnyValue *add(struct pairs *pairs, const char *key)
 {
-    size_t n = pairs->count++;
+    size_t n = pairs->count;
 
+    if (pairs->limits != NULL && n >= pairs->limits->attribute_count) {
+        pairs->dropped_count++;
+        return NULL;
+    }
+    pairs->count++;
     otlp__key_value__init(&pairs->pairs[n]);
     otlp__any_value__init(&pairs->values[n]);
     pairs->pairs[n].key = (char *)(uintptr_t)key;
@@ -36,11 +47,21 @@ static Otlp__AnyValue *add(struct pairs *pairs, const char *key)
 /* NULL is left out. */
 static void add_text(struct pairs *pairs, const char *key, const char *text)
 {
-    if (text == NULL)
+    char **cut = &pairs->cut[pairs->count];
+    Otlp__AnyValue *value = text != NULL ? add(pairs, key) : NULL;
+
+    if (value == NULL)
         return;
-    Otlp__AnyValue *value = add(pairs, key);
+    if (pairs->limits != NULL)
+        text = otlp_limits_cut(pairs->limits, text, cut);
     value->value_case = OTLP__ANY_VALUE__VALUE_STRING_VALUE;
     value->string_value = (char *)(uintptr_t)text;
+}
+
+static void free_texts(struct pairs *pairs)
+{
+    for (size_t i = 0; i < PAIRS_MAX; i++)
+        free(pairs->cut[i]);
 }
 
 static void add_resource(struct pairs *pairs, const json_t *report)
@@ -58,8 +79,8 @@ static void add_resource(struct pairs *pairs, const json_t *report)
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         add_text(pairs, rows[i].attribute, json_text_of(json_object_get(report, rows[i].object), rows[i].key));
-    if (json_is_integer(pid)) {
-        Otlp__AnyValue *value = add(pairs, "process.pid");
+    Otlp__AnyValue *value = json_is_integer(pid) ? add(pairs, "process.pid") : NULL;
+    if (value != NULL) {
         value->value_case = OTLP__ANY_VALUE__VALUE_INT_VALUE;
         value->int_value = json_integer_value(pid);
     }
@@ -77,17 +98,10 @@ static void add_exception(struct pairs *pairs, const json_t *report, const char 
     add_text(pairs, "app.crash.id", json_text_of(report, "uuid"));
 }
 
-/* Hexadecimal digits; none where it isn't so many bytes. */
+/* None where the digits are not an id of so many bytes. */
 static ProtobufCBinaryData read_id(const char *digits, size_t size, uint8_t id[ID_MAX])
 {
-    if (digits == NULL || strlen(digits) != 2 * size)
-        return (ProtobufCBinaryData){0};
-    for (size_t i = 0; i < size; i++) {
-        const char pair[3] = {digits[2 * i], digits[2 * i + 1]};
-
-        id[i] = (uint8_t)strtoul(pair, NULL, 16);
-    }
-    return (ProtobufCBinaryData){.len = size, .data = id};
+    return hex_read(digits, size, id) ? (ProtobufCBinaryData){.len = size, .data = id} : (ProtobufCBinaryData){0};
 }
 
 static int pack(const json_t *report, Otlp__LogRecord *record, struct buffer *out)
@@ -119,23 +133,16 @@ static int pack(const json_t *report, Otlp__LogRecord *record, struct buffer *ou
     return r;
 }
 
-static bool is_crash(const json_t *report)
-{
-    const char *kind = json_text_of(report, "kind");
-
-    return kind != NULL && (strcmp(kind, "crash") == 0 || strcmp(kind, "death") == 0);
-}
-
-int otlp_crash_encode(const json_t *report, uint64_t now_unix_ns, struct buffer *out)
+int otlp_crash_encode(const json_t *report, uint64_t now_unix_ns, const struct otlp_limits *limits, struct buffer *out)
 {
     const json_t *request = json_object_get(report, "request");
     const char *title = json_text_of(report, "title");
     uint8_t trace_id[ID_MAX], span_id[ID_MAX];
-    struct pairs pairs = {0};
+    struct pairs pairs = {.limits = limits};
     Otlp__AnyValue body = OTLP__ANY_VALUE__INIT;
     Otlp__LogRecord record = OTLP__LOG_RECORD__INIT;
 
-    if (!is_crash(report))
+    if (!report_is_crash(report))
         return -ENOTSUP;
     /* The crashed thread stands first. */
     char *stack = stack_text_new(json_array_get(json_object_get(report, "threads"), 0), "", STACK_MAX);
@@ -153,7 +160,9 @@ int otlp_crash_encode(const json_t *report, uint64_t now_unix_ns, struct buffer 
         record.span_id = read_id(json_text_of(request, "span_id"), 8, span_id);
     record.attributes = pairs.list;
     record.n_attributes = pairs.count;
+    record.dropped_attributes_count = pairs.dropped_count;
     int r = pack(report, &record, out);
+    free_texts(&pairs);
     free(stack);
     return r;
 }

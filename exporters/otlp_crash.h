@@ -8,9 +8,10 @@
 #include <stdint.h>
 
 struct buffer;
+struct otlp_limits; /* encode/otlp_limits.h */
 
-/* Append the packed request. now_unix_ns: when the crash is known. 0; -ENOTSUP: it is no crash; -ENOMEM. Context: loop.
- */
-int otlp_crash_encode(const json_t *report, uint64_t now_unix_ns, struct buffer *out);
+/* Append the packed request. now_unix_ns: when the crash is known. 0; -ENOTSUP: it is no crash; -ENOMEM. Context:
+ * loop. */
+int otlp_crash_encode(const json_t *report, uint64_t now_unix_ns, const struct otlp_limits *limits, struct buffer *out);
 
 #endif

@@ -15,7 +15,7 @@
 
 struct otlp_file {
     struct otlp_encoder *encoder;
-    struct otlp_limits limits;
+    const struct otlp_limits *limits;
     struct line_file out;
 };
 
@@ -44,9 +44,7 @@ static int otlp_file_open(const struct exporter_host *host, const struct setting
     }
     struct otlp_file *file = calloc(1, sizeof(*file));
     if (file != NULL) {
-        file->limits = (struct otlp_limits){.attribute_count = settings->attribute_count,
-                                            .attribute_length = settings->attribute_length,
-                                            .link_count = settings->link_count};
+        file->limits = &settings->otlp[SIGNAL_TRACES].limits;
         line_file_init(&file->out, host->loop, settings->otlp_file);
         file->encoder = otlp_encoder_new();
     }
@@ -63,7 +61,7 @@ static int encode(struct otlp_file *file, const struct span *const *spans, size_
 {
     const uint8_t *bytes;
     size_t length;
-    int r = otlp_trace_encode(file->encoder, spans, span_count, &file->limits, &bytes, &length);
+    int r = otlp_trace_encode(file->encoder, spans, span_count, file->limits, &bytes, &length);
 
     file->out.lines.length = 0;
     if (r == 0)

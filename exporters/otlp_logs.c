@@ -2,6 +2,7 @@
 /* Logs to a receiver of OTLP. */
 #include "exporters/encode/otlp_logs.h"
 #include "exporters/agent/clock.h"
+#include "exporters/agent/settings.h"
 #include "exporters/encode/buffer.h"
 #include "exporters/exporter.h"
 #include "exporters/otlp_crash.h"
@@ -16,6 +17,7 @@
 
 struct otlp_logs_exporter {
     struct otlp_logs *encoder;
+    const struct otlp_limits *limits;
     struct otlp_sender *sender;
 };
 
@@ -47,8 +49,10 @@ static int otlp_logs_open(const struct exporter_host *host, const struct setting
     int r = -ENOMEM;
 
     (void)snprintf(error, 256, "can't be set up: %s", strerror(ENOMEM));
-    if (exporter != NULL)
-        exporter->encoder = otlp_logs_new();
+    if (exporter != NULL) {
+        exporter->limits = &settings->otlp[SIGNAL_LOGS].limits;
+        exporter->encoder = otlp_logs_new(exporter->limits);
+    }
     if (exporter != NULL && exporter->encoder != NULL)
         r = otlp_sender_new(host, settings, SIGNAL_LOGS, &exporter->sender, error);
     if (r < 0) {
@@ -76,7 +80,7 @@ static int otlp_logs_encode_report(void *instance, const json_t *report, struct 
 {
     struct otlp_logs_exporter *exporter = instance;
     struct buffer bytes = {0};
-    int r = otlp_crash_encode(report, clock_now_ns(CLOCK_REALTIME), &bytes);
+    int r = otlp_crash_encode(report, clock_now_ns(CLOCK_REALTIME), exporter->limits, &bytes);
 
     if (r == 0)
         r = otlp_sender_pack(exporter->sender, &otlp__export_logs_service_request__descriptor, bytes.bytes,

@@ -18,6 +18,7 @@
 
 struct otlp_logs_file {
     struct otlp_logs *encoder;
+    const struct otlp_limits *limits;
     struct line_file out;
 };
 
@@ -47,7 +48,8 @@ static int otlp_logs_file_open(const struct exporter_host *host, const struct se
     struct otlp_logs_file *file = calloc(1, sizeof(*file));
     if (file != NULL) {
         line_file_init(&file->out, host->loop, settings->otlp_logs_file);
-        file->encoder = otlp_logs_new();
+        file->limits = &settings->otlp[SIGNAL_LOGS].limits;
+        file->encoder = otlp_logs_new(file->limits);
     }
     if (file == NULL || file->encoder == NULL) {
         (void)snprintf(error, 256, "can't be set up: %s", strerror(ENOMEM));
@@ -79,10 +81,10 @@ static int otlp_logs_file_encode_logs(void *instance, const struct log_event *co
 
 static int otlp_logs_file_encode_report(void *instance, const json_t *report, struct buffer *payload)
 {
+    const struct otlp_logs_file *file = instance;
     struct buffer bytes = {0};
-    int r = otlp_crash_encode(report, clock_now_ns(CLOCK_REALTIME), &bytes);
+    int r = otlp_crash_encode(report, clock_now_ns(CLOCK_REALTIME), file->limits, &bytes);
 
-    (void)instance;
     if (r == 0)
         r = append_line(bytes.bytes, bytes.length, payload);
     buffer_deinit(&bytes);

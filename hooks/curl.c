@@ -1,5 +1,6 @@
-// SPDX-License-Identifier: Apache-2.0
-/* libcurl's transfers. Its functions call each other by name, and so come by here; such calls only go on. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* libcurl's transfers. Its functions call each other by name, so such calls pass these hooks, too: they are
+ * forwarded only. */
 #include "hooks/hook.h"
 
 #include "preload/provider.h"

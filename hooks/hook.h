@@ -27,10 +27,17 @@
 #include "preload/process.h"
 #include "preload/real.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 #define HOOK __attribute__((visibility("default")))
+
+/* After a hook's declaration: it is another name of this hook. Only where libc has one function by both names: on
+ * 64-bit machines offsets have one size. */
+#define SAME_AS(hook) __attribute__((alias(#hook)))
+static_assert(sizeof(off_t) == sizeof(off64_t), "SAME_AS");
 
 struct hook_call {
     struct conn_ref conn; /* captured before the call: the number may mean something else after it */

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The life of a descriptor. State is cleared before the real close: after it the number may be another thread's. */
 #include "hooks/hook.h"
 
@@ -39,14 +39,49 @@ void closefrom(int lowest)
 HOOK
 int fclose(FILE *stream)
 {
-    bool is_log = hook_follows() && stream && stdio_begin_close(stream);
-
-    if (!is_log && hook_follows() && stream)
+    if (hook_follows() && stream && !stdio_sees_close(stream))
         conn_closing(stream->_fileno); /* fileno() is one more import, of stdio */
-    int result = REAL(fclose)(stream);
-    if (is_log)
-        stdio_end_close();
-    return result;
+    return REAL(fclose)(stream);
+}
+
+/* -1: there is nothing to be done after freopen(). */
+static int reopening(const FILE *stream)
+{
+    return hook_follows() && stdio_sees_close(stream) ? stream->_fileno : -1;
+}
+
+/* freopen(): if it does not fail, the number stays and stands for another file; numbers 1 and 2 stay logs if they
+ * were. */
+static FILE *reopened(int fd, FILE *stream)
+{
+    if (fd > STDERR_FILENO || (fd >= 0 && !stream))
+        conn_closing(fd);
+    return stream;
+}
+
+HOOK
+FILE *freopen(const char *path, const char *mode, FILE *stream)
+{
+    int fd = reopening(stream);
+
+    return reopened(fd, REAL(freopen)(path, mode, stream));
+}
+
+HOOK
+FILE *freopen64(const char *path, const char *mode, FILE *stream)
+{
+    int fd = reopening(stream);
+
+    return reopened(fd, REAL(freopen64)(path, mode, stream));
+}
+
+/* It may write to a copy of standard error that libc makes inside. */
+HOOK
+void perror(const char *text)
+{
+    stdio_perror(true);
+    REAL(perror)(text);
+    stdio_perror(false);
 }
 
 /* stdio moves its bytes inside libc: what goes through a stream can't be seen. */
@@ -156,13 +191,4 @@ int fcntl(int fd, int command, ...)
 }
 
 HOOK
-int fcntl64(int fd, int command, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, command);
-    void *argument = va_arg(arguments, void *);
-    va_end(arguments);
-    int result = REAL(fcntl64)(fd, command, argument);
-    return command == F_DUPFD || command == F_DUPFD_CLOEXEC ? duplicated(fd, result) : result;
-}
+int fcntl64(int fd, int command, ...) SAME_AS(fcntl);

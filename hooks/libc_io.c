@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The bytes: read, write and their vector forms. */
 #include "hooks/hook.h"
 
@@ -56,8 +56,6 @@ static ssize_t by_write(const struct conn_sender *sender, const struct iovec *io
 HOOK
 ssize_t write(int fd, const void *buf, size_t len)
 {
-    const struct conn_sender sender = {.send = by_write, .takes_one = true, .fd = fd};
-    const struct iovec iov = {(void *)(uintptr_t)buf, len};
     struct hook_call call;
 
     if (applog_takes(fd))
@@ -65,7 +63,8 @@ ssize_t write(int fd, const void *buf, size_t len)
     if (!hook_enter(&call, fd))
         return REAL(write)(fd, buf, len);
     if (conn_looks_ahead(&call.conn))
-        return conn_send(&call.conn, &sender, &iov, 1);
+        return conn_send(&call.conn, &(struct conn_sender){.send = by_write, .takes_one = true, .fd = fd},
+                         &(struct iovec){(void *)(uintptr_t)buf, len}, 1);
     ssize_t n = REAL(write)(fd, buf, len);
     hook_done(&call);
     conn_data_out(&call.conn, buf, n);
@@ -103,7 +102,6 @@ static ssize_t by_writev(const struct conn_sender *sender, const struct iovec *i
 HOOK
 ssize_t writev(int fd, const struct iovec *iov, int count)
 {
-    const struct conn_sender sender = {.send = by_writev, .fd = fd};
     struct hook_call call;
 
     if (applog_takes(fd))
@@ -111,7 +109,7 @@ ssize_t writev(int fd, const struct iovec *iov, int count)
     if (!hook_enter(&call, fd))
         return REAL(writev)(fd, iov, count);
     if (conn_looks_ahead(&call.conn))
-        return conn_send(&call.conn, &sender, iov, count);
+        return conn_send(&call.conn, &(struct conn_sender){.send = by_writev, .fd = fd}, iov, count);
     ssize_t n = REAL(writev)(fd, iov, count);
     hook_done(&call);
     conn_data_out_vector(&call.conn, iov, count, n);
@@ -136,18 +134,7 @@ ssize_t preadv2(int fd, const struct iovec *iov, int count, off_t offset, int fl
 }
 
 HOOK
-ssize_t preadv64v2(int fd, const struct iovec *iov, int count, off64_t offset, int flags)
-{
-    struct hook_call call;
-
-    if (offset != -1 || !hook_enter(&call, fd))
-        return REAL(preadv64v2)(fd, iov, count, offset, flags);
-    ssize_t n = REAL(preadv64v2)(fd, iov, count, offset, flags);
-    hook_done(&call);
-    conn_data_in_vector(&call.conn, iov, count, n);
-    hook_leave(&call);
-    return n;
-}
+ssize_t preadv64v2(int fd, const struct iovec *iov, int count, off64_t offset, int flags) SAME_AS(preadv2);
 
 static ssize_t by_pwritev2(const struct conn_sender *sender, const struct iovec *iov, int count)
 {
@@ -157,13 +144,12 @@ static ssize_t by_pwritev2(const struct conn_sender *sender, const struct iovec 
 HOOK
 ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
 {
-    const struct conn_sender sender = {.send = by_pwritev2, .fd = fd, .flags = flags};
     struct hook_call call;
 
     if (offset != -1 || !hook_enter(&call, fd))
         return REAL(pwritev2)(fd, iov, count, offset, flags);
     if (conn_looks_ahead(&call.conn))
-        return conn_send(&call.conn, &sender, iov, count);
+        return conn_send(&call.conn, &(struct conn_sender){.send = by_pwritev2, .fd = fd, .flags = flags}, iov, count);
     ssize_t n = REAL(pwritev2)(fd, iov, count, offset, flags);
     hook_done(&call);
     conn_data_out_vector(&call.conn, iov, count, n);
@@ -171,24 +157,5 @@ ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int f
     return n;
 }
 
-static ssize_t by_pwritev64v2(const struct conn_sender *sender, const struct iovec *iov, int count)
-{
-    return REAL(pwritev64v2)(sender->fd, iov, count, -1, sender->flags);
-}
-
 HOOK
-ssize_t pwritev64v2(int fd, const struct iovec *iov, int count, off64_t offset, int flags)
-{
-    const struct conn_sender sender = {.send = by_pwritev64v2, .fd = fd, .flags = flags};
-    struct hook_call call;
-
-    if (offset != -1 || !hook_enter(&call, fd))
-        return REAL(pwritev64v2)(fd, iov, count, offset, flags);
-    if (conn_looks_ahead(&call.conn))
-        return conn_send(&call.conn, &sender, iov, count);
-    ssize_t n = REAL(pwritev64v2)(fd, iov, count, offset, flags);
-    hook_done(&call);
-    conn_data_out_vector(&call.conn, iov, count, n);
-    hook_leave(&call);
-    return n;
-}
+ssize_t pwritev64v2(int fd, const struct iovec *iov, int count, off64_t offset, int flags) SAME_AS(pwritev2);

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A program that locks its memory would lock, and so fill, all that we have reserved, or be refused for it. */
 #include "hooks/hook.h"
 
@@ -10,7 +10,7 @@
 
 #include <sys/mman.h>
 
-/* Locked with the rest: nobody needs it in memory before it is used. */
+/* Our memory is unlocked again: nobody needs it in memory before it is used. */
 static void unlock_ours(void)
 {
     arena_unlock();

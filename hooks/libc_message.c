@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The bytes, by way of messages: send, recv and their kin. */
 #include "hooks/hook.h"
 
@@ -16,8 +16,7 @@ static bool is_aside(int flags)
     return (flags & (MSG_OOB | MSG_ERRQUEUE)) != 0;
 }
 
-/* Bytes that are only looked at come again. That there are none any more, or a failure, may not: some programs look
- * first, and then close (wget). */
+/* Bytes read with MSG_PEEK come again. The end or a failure may not: some programs look first and then close (wget). */
 static bool comes_again(int flags, ssize_t n)
 {
     return (flags & MSG_PEEK) && n > 0;
@@ -87,20 +86,27 @@ ssize_t __recvfrom_chk(int fd, void *buf, size_t len, size_t buf_size, int flags
     return n;
 }
 
-/* For each descriptor that a message carries. */
+/* For each descriptor that a message carries. (CMSG_NXTHDR is a function of glibc's where the compiler builds for size;
+ * other libcs have none.) */
 static void each_descriptor(const struct msghdr *message, void (*tell)(int fd))
 {
-    struct msghdr copy = *message; /* CMSG_NXTHDR wants a writable one */
+    const char *at = message->msg_control;
+    struct cmsghdr header;
+    int fd;
 
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(&copy); c; c = CMSG_NXTHDR(&copy, c)) {
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-            continue;
-        for (size_t at = 0; CMSG_LEN(at + sizeof(int)) <= c->cmsg_len; at += sizeof(int)) {
-            int fd;
-
-            memcpy(&fd, CMSG_DATA(c) + at, sizeof(fd));
-            tell(fd);
-        }
+    for (size_t left = message->msg_controllen; left >= sizeof(header);) {
+        memcpy(&header, at, sizeof(header));
+        if (header.cmsg_len < sizeof(header) || header.cmsg_len > left)
+            return;
+        if (header.cmsg_level == SOL_SOCKET && header.cmsg_type == SCM_RIGHTS)
+            for (size_t next = CMSG_LEN(0); next + sizeof(fd) <= header.cmsg_len; next += sizeof(fd)) {
+                memcpy(&fd, at + next, sizeof(fd));
+                tell(fd);
+            }
+        if (CMSG_ALIGN(header.cmsg_len) >= left)
+            return;
+        left -= CMSG_ALIGN(header.cmsg_len);
+        at += CMSG_ALIGN(header.cmsg_len);
     }
 }
 
@@ -193,14 +199,14 @@ bool hook_send_owed(const struct hook_call *call, int flags)
 HOOK
 ssize_t send(int fd, const void *buf, size_t len, int flags)
 {
-    const struct conn_sender sender = {.send = by_send, .takes_one = true, .fd = fd, .flags = flags};
-    const struct iovec iov = {(void *)(uintptr_t)buf, len};
     struct hook_call call;
 
     if ((flags & MSG_OOB) || !hook_enter(&call, fd))
         return REAL(send)(fd, buf, len, flags);
     if (conn_looks_ahead(&call.conn) && is_copied(flags))
-        return conn_send(&call.conn, &sender, &iov, 1);
+        return conn_send(&call.conn,
+                         &(struct conn_sender){.send = by_send, .takes_one = true, .fd = fd, .flags = flags},
+                         &(struct iovec){(void *)(uintptr_t)buf, len}, 1);
     if (!hook_send_owed(&call, flags))
         return -1;
     ssize_t n = REAL(send)(fd, buf, len, flags);
@@ -219,15 +225,16 @@ static ssize_t by_sendto(const struct conn_sender *sender, const struct iovec *i
 HOOK
 ssize_t sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *to, socklen_t to_length)
 {
-    const struct conn_sender sender = {
-        .send = by_sendto, .takes_one = true, .fd = fd, .flags = flags, .more = to, .more_length = to_length};
-    const struct iovec iov = {(void *)(uintptr_t)buf, len};
     struct hook_call call;
 
     if ((flags & MSG_OOB) || !hook_enter(&call, fd))
         return REAL(sendto)(fd, buf, len, flags, to, to_length);
     if (conn_looks_ahead(&call.conn) && is_copied(flags))
-        return conn_send(&call.conn, &sender, &iov, 1);
+        return conn_send(
+            &call.conn,
+            &(struct conn_sender){
+                .send = by_sendto, .takes_one = true, .fd = fd, .flags = flags, .more = to, .more_length = to_length},
+            &(struct iovec){(void *)(uintptr_t)buf, len}, 1);
     if (!hook_send_owed(&call, flags))
         return -1;
     ssize_t n = REAL(sendto)(fd, buf, len, flags, to, to_length);
@@ -249,13 +256,14 @@ static ssize_t by_sendmsg(const struct conn_sender *sender, const struct iovec *
 HOOK
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
-    const struct conn_sender sender = {.send = by_sendmsg, .fd = fd, .flags = flags, .more = message};
     struct hook_call call;
     bool followed = !(flags & MSG_OOB) && hook_enter(&call, fd);
 
     if (followed && conn_looks_ahead(&call.conn) && is_copied(flags) && outgoing_may_read(message, sizeof(*message)) &&
         message->msg_controllen == 0 && message->msg_iovlen <= OUTGOING_VECTOR_MAX)
-        return conn_send(&call.conn, &sender, message->msg_iov, (int)message->msg_iovlen);
+        return conn_send(&call.conn,
+                         &(struct conn_sender){.send = by_sendmsg, .fd = fd, .flags = flags, .more = message},
+                         message->msg_iov, (int)message->msg_iovlen);
     if (followed && !hook_send_owed(&call, flags))
         return -1;
     ssize_t n = REAL(sendmsg)(fd, message, flags);

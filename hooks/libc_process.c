@@ -1,10 +1,13 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Processes, and who they are. A fork's child is noticed by process.h's page, whatever made it; the hooks here see to
  * the parent's side, to children that share its memory, and to changes of user. */
 #include "hooks/hook.h"
 
+#include "preload/cgi.h"
+#include "preload/child_env.h"
 #include "preload/crash.h"
 #include "preload/crash_actions.h"
+#include "preload/current.h"
 #include "preload/link.h"
 #include "preload/ring.h"
 
@@ -24,10 +27,14 @@
 HOOK
 pid_t fork(void)
 {
+    /* Asked before: the child does not know the requests of other threads any more. */
+    bool is_certain = hook_active() && current_certain().slot;
     pid_t child = REAL(fork)();
 
     if (child > 0 && hook_active()) /* a connection may now be the child's to answer: conn.c */
         atomic_fetch_add_explicit(&process_page->forks, 1, memory_order_relaxed);
+    if (child == 0 && !is_certain)
+        current_clear();
     return child;
 }
 
@@ -38,6 +45,7 @@ static void ending(void)
         crash_before_exit();
     if (hook_active())
         conn_at_exit();
+    cgi_at_exit();
 }
 
 HOOK
@@ -49,12 +57,7 @@ void _exit(int status)
 }
 
 HOOK
-void _Exit(int status)
-{
-    ending();
-    REAL(_Exit)(status);
-    __builtin_unreachable();
-}
+void _Exit(int status) SAME_AS(_exit);
 
 HOOK
 void quick_exit(int status)
@@ -62,53 +65,6 @@ void quick_exit(int status)
     ending();
     REAL(quick_exit)(status);
     __builtin_unreachable();
-}
-
-/* libc's functions call each other by internal names, so each is hooked. Those that take a list of arguments are in
- * libc_execl.S. */
-void before_exec(void) __attribute__((visibility("hidden")));
-
-void before_exec(void)
-{
-    if (crash_is_pending())
-        crash_before_exit();
-    if (hook_active())
-        conn_at_exec();
-}
-
-HOOK
-int execve(const char *path, char *const argv[], char *const envp[])
-{
-    before_exec();
-    return REAL(execve)(path, argv, envp);
-}
-
-HOOK
-int execv(const char *path, char *const argv[])
-{
-    before_exec();
-    return REAL(execv)(path, argv);
-}
-
-HOOK
-int execvp(const char *file, char *const argv[])
-{
-    before_exec();
-    return REAL(execvp)(file, argv);
-}
-
-HOOK
-int execvpe(const char *file, char *const argv[], char *const envp[])
-{
-    before_exec();
-    return REAL(execvpe)(file, argv, envp);
-}
-
-HOOK
-int fexecve(int fd, char *const argv[], char *const envp[])
-{
-    before_exec();
-    return REAL(fexecve)(fd, argv, envp);
 }
 
 /* Like vfork, the child of CLONE_VM|CLONE_VFORK runs on our memory and thread-local storage, while we wait. */
@@ -126,6 +82,8 @@ int clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
     process_in_vfork += borrows;
     int result = REAL(clone)(fn, stack, flags, arg, parent_tid, tls, child_tid);
     process_in_vfork -= borrows;
+    if (borrows)
+        child_env_reclaim();
     return result;
 }
 

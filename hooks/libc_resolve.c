@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Names that are looked up. What libc does for it does not pass the hooks. */
 #include "hooks/hook.h"
 
@@ -16,7 +16,7 @@ static bool is_name(const char *node)
     return node && !ip_parse(node, strlen(node), &ip);
 }
 
-/* The process may not be tied up yet: names are looked up before there is a socket. */
+/* The process may not be tied to the agent yet: names are looked up before there is a socket. */
 HOOK
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **results)
 {

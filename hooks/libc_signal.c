@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Signal dispositions and alternate stacks: the program's own are told and changed, not ours. sigaction() is done anew
  * for the signals of a crash; the others are libc's, which sets the kernel's action by itself and keeps notes of its
  * own (siginterrupt), and what it has set is taken over afterwards. Until then it stands in the kernel as it is. */
@@ -10,8 +10,8 @@
 #include <signal.h>
 
 /* No header has these any more; programs may still be linked to them. */
-int __sigaction(int signal, const struct sigaction *action, struct sigaction *before);
-__sighandler_t bsd_signal(int number, __sighandler_t handler);
+int __sigaction(int signal, const struct sigaction *action, struct sigaction *before) __attribute__((nothrow, leaf));
+__sighandler_t bsd_signal(int number, __sighandler_t handler) __attribute__((nothrow, leaf));
 
 /* Others have been declared unwise to use, not to intercept. */
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
@@ -23,10 +23,7 @@ int sigaction(int signal, const struct sigaction *restrict action, struct sigact
 }
 
 HOOK
-int __sigaction(int signal, const struct sigaction *action, struct sigaction *before)
-{
-    return crash_owns(signal) ? crash_sigaction(signal, action, before) : REAL(__sigaction)(signal, action, before);
-}
+int __sigaction(int signal, const struct sigaction *action, struct sigaction *before) SAME_AS(sigaction);
 
 /* What libc has set for the signal, and answers. */
 static __sighandler_t adopted(int number, __sighandler_t before)
@@ -46,11 +43,17 @@ static __sighandler_t adopted(int number, __sighandler_t before)
     }
 
 SETS_HANDLER(signal)
-SETS_HANDLER(bsd_signal)
-SETS_HANDLER(ssignal)
-SETS_HANDLER(sysv_signal)
 SETS_HANDLER(__sysv_signal)
 SETS_HANDLER(sigset)
+
+HOOK
+__sighandler_t bsd_signal(int number, __sighandler_t handler) SAME_AS(signal);
+
+HOOK
+__sighandler_t ssignal(int number, __sighandler_t handler) SAME_AS(signal);
+
+HOOK
+__sighandler_t sysv_signal(int number, __sighandler_t handler) SAME_AS(__sysv_signal);
 
 HOOK
 int siginterrupt(int number, int interrupts)

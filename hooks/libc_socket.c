@@ -1,8 +1,9 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Which end of which connection. */
 #include "hooks/hook.h"
 
 #include "preload/clock.h"
+#include "preload/current.h"
 #include "preload/link.h"
 #include "preload/transfer.h"
 
@@ -44,8 +45,12 @@ int socketpair(int domain, int type, int protocol, int fds[2])
     int saved_errno = errno;
 
     if (result == 0 && hook_active()) {
-        conn_forget(fds[0]);
-        conn_forget(fds[1]);
+        if (current_certain().slot) { /* to a child that works for it: Node's way to give one standard streams */
+            conn_wakeup(fds[0], fds[1]);
+        } else {
+            conn_forget(fds[0]);
+            conn_forget(fds[1]);
+        }
         errno = saved_errno;
     }
     return result;
@@ -162,21 +167,23 @@ int connect(int fd, const struct sockaddr *address, socklen_t length)
     return result;
 }
 
-/* SO_ERROR: what has become of a connection that was made without waiting, or that failed since. */
+/* SO_ERROR: what has become of a connection that was made without waiting, or that failed since. Anything else: who
+ * asks begins to work on what came by it (Puma's threads look whether the client is still there). */
 HOOK
 int getsockopt(int fd, int level, int name, void *value, socklen_t *length)
 {
     struct hook_call call;
     int error;
 
-    if (level != SOL_SOCKET || name != SO_ERROR || !hook_enter(&call, fd))
+    if (!hook_enter(&call, fd))
         return REAL(getsockopt)(fd, level, name, value, length);
     int result = REAL(getsockopt)(fd, level, name, value, length);
     hook_done(&call);
-    if (result == 0 && *length == sizeof(error)) {
+    if (result == 0 && level == SOL_SOCKET && name == SO_ERROR && *length == sizeof(error)) {
         memcpy(&error, value, sizeof(error));
         conn_told(&call.conn, error);
     }
+    conn_touched(&call.conn);
     hook_leave(&call);
     return result;
 }

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A thread is started: it has an alternate stack of ours, and what it does first is done for the request that its
  * starter works on. */
 #include "hooks/hook.h"

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The bytes, by way of the kernel: sendfile and splice. They are counted, not seen. */
 #include "hooks/hook.h"
 
@@ -22,22 +22,8 @@ ssize_t sendfile(int out, int in, off_t *offset, size_t count)
 }
 
 HOOK
-ssize_t sendfile64(int out, int in, off64_t *offset, size_t count)
-{
-    struct hook_call call;
+ssize_t sendfile64(int out, int in, off64_t *offset, size_t count) SAME_AS(sendfile);
 
-    if (!hook_enter(&call, out))
-        return REAL(sendfile64)(out, in, offset, count);
-    if (!hook_send_owed(&call, 0))
-        return -1;
-    ssize_t n = REAL(sendfile64)(out, in, offset, count);
-    hook_done(&call);
-    conn_skip_out(&call.conn, n);
-    hook_leave(&call);
-    return n;
-}
-
-/* One of the two is a pipe, which is looked up and found unknown. */
 HOOK
 ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t count, unsigned flags)
 {

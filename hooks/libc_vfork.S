@@ -27,6 +27,16 @@ vfork:
         decl %fs:(%rdx)
         cmpl $-4095, %eax
         jae .Lfailed
+        movq child_env_lent@gottpoff(%rip), %rdx
+        cmpq $0, %fs:(%rdx)
+        jne .Lreclaim
+        ret
+.Lreclaim:
+        pushq %rax
+        .cfi_adjust_cfa_offset 8
+        call child_env_reclaim
+        popq %rax
+        .cfi_adjust_cfa_offset -8
         ret
 .Lchild:
         /* With a shadow stack the child's return would take the parent's entry away: take it off here and jump. */

@@ -1,9 +1,10 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A thread waits: for whatever comes next, if new work may come; then its current request is over. */
 #include "hooks/hook.h"
 
 #include "preload/current.h"
 #include "preload/fdtab.h"
+#include "preload/uv_loop.h"
 
 #include <poll.h>
 #include <stdint.h>
@@ -11,11 +12,17 @@
 #include <sys/select.h>
 #include <time.h>
 
+static void wait_for_events(const struct epoll_event *events, int count, const void *caller)
+{
+    current_turn();
+    uv_loop_waits(events, count, caller);
+}
+
 HOOK
 int epoll_wait(int epoll, struct epoll_event *events, int count, int timeout_ms)
 {
     if (hook_active())
-        current_turn();
+        wait_for_events(events, count, __builtin_return_address(0));
     return REAL(epoll_wait)(epoll, events, count, timeout_ms);
 }
 
@@ -23,7 +30,7 @@ HOOK
 int epoll_pwait(int epoll, struct epoll_event *events, int count, int timeout_ms, const sigset_t *mask)
 {
     if (hook_active())
-        current_turn();
+        wait_for_events(events, count, __builtin_return_address(0));
     return REAL(epoll_pwait)(epoll, events, count, timeout_ms, mask);
 }
 
@@ -35,7 +42,7 @@ HOOK
 int epoll_pwait2(int epoll, struct epoll_event *events, int count, const struct timespec *timeout, const sigset_t *mask)
 {
     if (hook_active())
-        current_turn();
+        wait_for_events(events, count, __builtin_return_address(0));
     return REAL(epoll_pwait2)(epoll, events, count, timeout, mask);
 }
 
@@ -46,8 +53,8 @@ struct awaited {
     bool connections, requests;
 };
 
-/* A look ahead of the calls for it: most descriptors that programs wait for are none of ours. Those of a libcurl that
- * works for the program are none. */
+/* A quick look before the calls that ask for it: most descriptors that programs wait for are not followed. Those of
+ * libcurl working for the program are not, either. */
 static inline bool is_known(int fd)
 {
     return fd >= 0 && fdtab_value(fdtab_get(fd)) >= FDTAB_CONN;
@@ -63,8 +70,8 @@ static inline void await(struct awaited *awaited, int fd)
     awaited->requests |= work == CONN_BRINGS_REQUESTS;
 }
 
-/* Who waits for several, requests among them, does their work in turns; not so who waits for the next request of one
- * connection, or for the next connection. */
+/* A thread that waits for several descriptors, requests among them, works on them in turns. One that waits for the
+ * next request of one connection, or for the next connection, does not. */
 static void turn(const struct awaited *awaited)
 {
     if (awaited->requests && awaited->count > 1)
@@ -89,7 +96,8 @@ static bool is_any_known(const struct pollfd *list, nfds_t count)
     return false;
 }
 
-/* poll() leaves its list of descriptors as it was, so that can be read when the kernel has found it readable. */
+/* poll() leaves its list of descriptors as it was, so the list can be read after the call: by then the kernel has
+ * read it without a fault. */
 static int polled(const struct pollfd *list, nfds_t count, int result)
 {
     struct awaited awaited = {0};
@@ -134,19 +142,32 @@ int __ppoll_chk(struct pollfd *list, nfds_t count, const struct timespec *timeou
     return polled(list, count, REAL(__ppoll_chk)(list, count, timeout, mask, size));
 }
 
+enum { SET_BITS = 8 * sizeof(unsigned long), SET_LOWEST = 4096 };
+static_assert(FDTAB_LEAF == FD_SETSIZE, "await_set");
+
+/* The descriptors of one leaf of the table. */
+static void await_leaf(struct awaited *awaited, int first, int end, const unsigned long *words)
+{
+    for (; first < end; first += SET_BITS)
+        for (unsigned long word = words[first / SET_BITS]; word != 0; word &= word - 1)
+            if (first + __builtin_ctzl(word) < end)
+                await(awaited, first + __builtin_ctzl(word));
+}
+
 /* select() writes over its sets, so they are read before the call. A set that can't be one is the kernel's to refuse. A
- * pointer that looks good and is not would end the program here instead of with EFAULT. */
+ * pointer that looks good and is not would end the program here instead of with EFAULT.
+ *
+ * The kernel reads a set only as far as the process has descriptors, and programs rely on it: they pass getdtablesize()
+ * with an fd_set. So what is behind an fd_set is read only where a descriptor was noted. */
 static void await_set(struct awaited *awaited, int count, const fd_set *set)
 {
-    enum { BITS = 8 * sizeof(unsigned long), LOWEST = 4096 };
     const unsigned long *words = (const unsigned long *)(const void *)set;
 
-    if ((uintptr_t)set < LOWEST || (uintptr_t)set >> 47 != 0 || (uintptr_t)set % sizeof(*words) != 0)
+    if ((uintptr_t)set < SET_LOWEST || (uintptr_t)set >> 47 != 0 || (uintptr_t)set % sizeof(*words) != 0)
         return;
-    for (int first = 0; first < count && first < FDTAB_LIMIT; first += BITS)
-        for (unsigned long word = words[first / BITS]; word != 0; word &= word - 1)
-            if (first + __builtin_ctzl(word) < count)
-                await(awaited, first + __builtin_ctzl(word));
+    for (int first = 0; first < count && first < FDTAB_LIMIT; first += FDTAB_LEAF)
+        if (first == 0 || atomic_load_explicit(&fdtab_leaves[first / FDTAB_LEAF], memory_order_acquire))
+            await_leaf(awaited, first, count - first < FDTAB_LEAF ? count : first + FDTAB_LEAF, words);
 }
 
 /* Returns the descriptor, if it is but one. */

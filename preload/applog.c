@@ -1,6 +1,7 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "preload/applog.h"
 
+#include "preload/cgi.h"
 #include "preload/clock.h"
 #include "preload/current.h"
 #include "preload/link.h"
@@ -8,10 +9,13 @@
 #include "preload/process.h"
 #include "preload/ring.h"
 #include "preload/socket.h"
+#include "preload/sys.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -42,6 +46,12 @@ static uint32_t standard_value(int fd)
     return FDTAB_UNKNOWN;
 }
 
+/* One that is closed at start is none: what is opened under its number is data. */
+static bool is_open(int fd)
+{
+    return sys_call2(SYS_fcntl, fd, F_GETFD) >= 0;
+}
+
 void applog_init(unsigned sources, const struct glob_list *files)
 {
     uint64_t old;
@@ -50,8 +60,16 @@ void applog_init(unsigned sources, const struct glob_list *files)
     applog_sources = sources;
     applog_is_on = sources != 0 || logfile_is_on;
     for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++)
-        if (standard_value(fd) != FDTAB_UNKNOWN && !socket_is_internet(fd))
+        if (standard_value(fd) != FDTAB_UNKNOWN && is_open(fd) && !socket_is_internet(fd))
             (void)fdtab_set(fd, standard_value(fd), &old);
+}
+
+void applog_take_answer(int fd)
+{
+    uint64_t old;
+
+    applog_sources &= ~(unsigned)APPLOG_STDOUT;
+    applog_is_on |= fdtab_set(fd, FDTAB_ANSWER, &old);
 }
 
 uint32_t applog_value_of_copy(int fd, uint32_t value)
@@ -95,10 +113,12 @@ static uint32_t thread_number(void)
     return (uint32_t)((uintptr_t)&process_in_vfork >> 4) | 1;
 }
 
-/* Whose work it is, and when. */
-static void begin(struct wire_log *log, uint32_t stream)
+/* When the request began for which standard error was taken last; 0: for none. Any thread stores; relaxed. */
+static _Atomic uint64_t last_errors_of;
+
+/* Of a piece that is written for this request, now. */
+static void begin_for(struct wire_log *log, uint32_t stream, struct request_ref request)
 {
-    struct request_ref request = current_certain();
     const struct wire_request *live = request_live(&request);
 
     *log = (struct wire_log){.mono_ns = clock_mono_ns(), .stream = (uint8_t)stream, .writer = thread_number()};
@@ -111,6 +131,16 @@ static void begin(struct wire_log *log, uint32_t stream)
         memset(log->trace_id, 0, sizeof(log->trace_id));
         memset(log->span_id, 0, sizeof(log->span_id));
     }
+}
+
+/* The same; whose work it is tells the thread. */
+static void begin(struct wire_log *log, uint32_t stream)
+{
+    struct request_ref request = current_certain();
+
+    begin_for(log, stream, request);
+    if (stream == WIRE_LOG_STDERR)
+        atomic_store_explicit(&last_errors_of, request.start_ns, memory_order_relaxed);
 }
 
 /* One piece of a call, in as many records as it takes. */
@@ -136,15 +166,16 @@ static void write_piece(struct wire_log *log, struct slice path, const char *byt
     log->flags = flags;
 }
 
-/* The first line ties the program to the agent, as the first socket does. */
+/* The first line ties the program to the agent, as the first socket does; a fork's child for which the ring has no lane
+ * left gets a ring of its own. */
 static bool is_ready(void)
 {
     if (process_in_vfork != 0)
         return false;
     process_check_fork();
-    if (!ring_current())
+    if (!ring_lane())
         link_ensure();
-    return ring_current() && atomic_load_explicit(&process_active, memory_order_acquire);
+    return ring_lane() && atomic_load_explicit(&process_active, memory_order_acquire);
 }
 
 void applog_before_thread(void)
@@ -158,9 +189,10 @@ static void take(struct wire_log *log, const struct iovec *iov, int count, size_
 {
     const struct slice path = logfile_path(log->stream);
 
-    log->left_out = n > CALL_MAX ? (uint32_t)(n - CALL_MAX) : 0;
-    if (n > CALL_MAX)
+    if (n > CALL_MAX) {
+        log->left_out = (uint32_t)(n - CALL_MAX);
         n = CALL_MAX;
+    }
     for (int i = 0; i < count && n > 0; i++) {
         size_t length = iov[i].iov_len < n ? iov[i].iov_len : n;
 
@@ -176,12 +208,14 @@ static void written(int fd, const struct iovec *iov, int count, ssize_t n, bool 
     int saved_errno = errno;
     struct wire_log log;
 
-    if (n <= 0 || value - FDTAB_LOG >= FDTAB_CONN - FDTAB_LOG || !is_ready())
+    if (n > 0 && value == FDTAB_ANSWER)
+        cgi_written(iov, count, (size_t)n);
+    if (n <= 0 || value - FDTAB_LOG >= FDTAB_ANSWER - FDTAB_LOG || !is_ready())
         return;
     begin(&log, value - FDTAB_LOG + WIRE_LOG_STDOUT);
     /* A long call writes out a buffer as well. */
     if (is_shared || n >= BUFFER_MIN)
-        log.writer = 0;
+        log.flags = WIRE_LOG_SHARED;
     take(&log, iov, count, (size_t)n);
     errno = saved_errno;
 }
@@ -205,7 +239,21 @@ void applog_flushed(int fd, const void *bytes, ssize_t n)
     written(fd, &iov, 1, n, true);
 }
 
-void applog_syslog(int priority, const char *text, size_t length)
+void applog_errors(struct request_ref request, struct slice text, uint32_t writer)
+{
+    const struct iovec iov = {(void *)(uintptr_t)text.bytes, text.length};
+    struct wire_log log;
+
+    /* It may write its errors to both (PHP-FPM). */
+    if (!(applog_sources & APPLOG_STDERR) || !is_ready() ||
+        request.start_ns == atomic_load_explicit(&last_errors_of, memory_order_relaxed))
+        return;
+    begin_for(&log, WIRE_LOG_STDERR, request);
+    log.writer = writer;
+    take(&log, &iov, 1, text.length);
+}
+
+void applog_syslog(int priority, const char *text, size_t length, size_t left_out)
 {
     const struct iovec iov = {(void *)(uintptr_t)text, length};
     int saved_errno = errno;
@@ -213,7 +261,8 @@ void applog_syslog(int priority, const char *text, size_t length)
 
     if (length > 0 && is_ready()) {
         begin(&log, WIRE_LOG_SYSLOG);
-        log.severity = (uint8_t)(priority % SEVERITIES + 1);
+        log.severity = (uint8_t)((unsigned)priority % SEVERITIES + 1);
+        log.left_out = (uint32_t)left_out;
         log.flags = WIRE_LOG_WHOLE;
         take(&log, &iov, 1, length);
     }

@@ -9,6 +9,8 @@
 #define SPANSHIM_APPLOG_H
 
 #include "preload/fdtab.h"
+#include "preload/request.h"
+#include "preload/slice.h"
 #include "preload/wire.h"
 
 #include <stdbool.h>
@@ -37,7 +39,7 @@ extern unsigned applog_sources __attribute__((visibility("hidden")));
 void applog_init(unsigned sources, const struct glob_list *files);
 
 /* Is this descriptor, of which nothing is known, one of a file that is a log? Context: hook; signal-safe; system calls
- * at a file's first write. */
+ * at a file's first use. */
 bool applog_looks_at(int fd);
 
 /* Is this descriptor a log that is taken? Context: hook; signal-safe. */
@@ -51,8 +53,11 @@ static inline bool applog_takes(int fd)
     return value - FDTAB_LOG < FDTAB_CONN - FDTAB_LOG || (value == FDTAB_UNKNOWN && applog_looks_at(fd));
 }
 
-/* A descriptor is to be a copy of one whose value in the table is `value`: what its own is. Context: hook; signal-safe.
- */
+/* What goes to this descriptor, and to its copies, is a CGI program's answer, and no log. Context: start. */
+void applog_take_answer(int fd);
+
+/* A descriptor is to be a copy of one whose value in the table is `value`: what its own is. Context: hook;
+ * signal-safe. */
 uint32_t applog_value_of_copy(int fd, uint32_t value);
 
 /* The program is about to start a thread: it is tied to the agent before, for while one thread does that, what others
@@ -66,7 +71,11 @@ void applog_written_vector(int fd, const struct iovec *iov, int count, ssize_t n
 /* The same of a stream's buffer, which any thread may fill and write. Context: hook; signal-safe. */
 void applog_flushed(int fd, const void *bytes, ssize_t n);
 
-/* It has handed a message to syslog(), of this priority. Context: hook. */
-void applog_syslog(int priority, const char *text, size_t length);
+/* It has written this to a request's own error stream, as FastCGI has one; the writer's number tells such streams
+ * apart. Taken as standard error is, if nothing was written there for this request. Context: hook; signal-safe. */
+void applog_errors(struct request_ref request, struct slice text, uint32_t writer);
+
+/* It has handed a message to syslog(), of this priority; so many bytes of its end are not here. Context: hook. */
+void applog_syslog(int priority, const char *text, size_t length, size_t left_out);
 
 #endif

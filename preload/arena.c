@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "preload/arena.h"
 
 #include "preload/sys.h"
@@ -65,12 +65,12 @@ void *arena_alloc(size_t size)
 }
 
 /* Blocks are named by their place in the arena, in units of the alignment. */
-void *arena_at(uint32_t number)
+inline void *arena_at(uint32_t number)
 {
     return arena.base + (size_t)(number - 1) * ALIGNMENT;
 }
 
-uint32_t arena_number(const void *block)
+inline uint32_t arena_number(const void *block)
 {
     return (uint32_t)((size_t)((const char *)block - arena.base) / ALIGNMENT) + 1;
 }
@@ -81,8 +81,8 @@ void *arena_pool_get(struct arena_pool *pool)
 
     while ((uint32_t)head != 0) {
         _Atomic uint32_t *block = arena_at((uint32_t)head);
-        /* The block may be taken meanwhile and its link overwritten: the tag has changed then and the exchange fails.
-         */
+        /* The block may be taken meanwhile and its link overwritten: the tag has changed then and the exchange
+         * fails. */
         uint32_t next = atomic_load_explicit(block, memory_order_relaxed);
         uint64_t want = ((head >> 32) + 1) << 32 | next;
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "preload/config.h"
 
 #include "preload/applog.h"
@@ -9,17 +9,60 @@
 
 struct config config;
 
-static const struct {
-    const char *name, *range;
-    size_t field; /* offset of its text in struct config */
-} rows[CONFIG_ROW_COUNT] = {
-#define SETTING(NAME, field, TYPE, preset, range, help) {#NAME, range, offsetof(struct config, field)},
+/* The range's words, where the row's value is one or some of them. */
+#define WORDS_CHOICE(range)   range
+#define WORDS_LIST(range)     range
+#define WORDS_BOOLEAN(range)  ""
+#define WORDS_DURATION(range) ""
+#define WORDS_GLOBS(range)    ""
+#define WORDS_HEADER(range)   ""
+#define WORDS_INTEGER(range)  ""
+#define WORDS_PATH(range)     ""
+#define WORDS_RATIO(range)    ""
+#define WORDS_SECRET(range)   ""
+#define WORDS_TEXT(range)     ""
+
+/* The rows' names and words, one after the other. Where each begins is a number: a pointer would be a relocation at
+ * every start. */
+static const struct texts {
+#define SETTING(NAME, field, TYPE, preset, range, help)                                                                \
+    char NAME[sizeof(#NAME)], words_of_##NAME[sizeof(WORDS_##TYPE(range))];
+#define SETTING_ALSO SETTING
+#include "preload/config.def"
+#undef SETTING
+#undef SETTING_ALSO
+} texts = {
+#define SETTING(NAME, field, TYPE, preset, range, help) #NAME, WORDS_##TYPE(range),
 #define SETTING_ALSO                                    SETTING
 #include "preload/config.def"
 #undef SETTING
 #undef SETTING_ALSO
 };
+
+static const struct {
+    uint16_t name, words;
+    uint16_t field; /* offset of its text in struct config */
+} rows[CONFIG_ROW_COUNT] = {
+#define SETTING(NAME, field, TYPE, preset, range, help)                                                                \
+    {offsetof(struct texts, NAME), offsetof(struct texts, words_of_##NAME), offsetof(struct config, field)},
+#define SETTING_ALSO SETTING
+#include "preload/config.def"
+#undef SETTING
+#undef SETTING_ALSO
+};
 static_assert(CONFIG_ROW_COUNT <= 64, "bad");
+
+static const char *name_of(size_t row)
+{
+    return (const char *)&texts + rows[row].name;
+}
+
+static struct slice range_of(size_t row)
+{
+    const char *words = (const char *)&texts + rows[row].words;
+
+    return (struct slice){words, strlen(words)};
+}
 
 static const char **field_of(struct config *read, size_t row)
 {
@@ -50,7 +93,7 @@ static void complain(struct config *read, size_t row)
 static unsigned choose(struct config *read, size_t row)
 {
     const char *text = *field_of(read, row);
-    struct slice words = {rows[row].range, strlen(rows[row].range)};
+    struct slice words = range_of(row);
     struct slice word;
 
     for (unsigned n = 0; text && slice_next(&words, '|', &word); n++)
@@ -125,8 +168,7 @@ void config_add(struct config *read, const char *entry)
 
     receivers_add(&read->receivers, entry);
     for (size_t row = 0; equals && row < CONFIG_ROW_COUNT; row++)
-        if (!read->values[row] && strlen(rows[row].name) == name_length &&
-            memcmp(rows[row].name, entry, name_length) == 0)
+        if (!read->values[row] && strlen(name_of(row)) == name_length && memcmp(name_of(row), entry, name_length) == 0)
             read->values[row] = equals + 1;
 }
 
@@ -163,8 +205,8 @@ static bool has_word(const char *list, const char *lower)
     return false;
 }
 
-/* A bit for each word of the row's range that its list has, in the range's order; what is none of them is passed over.
- */
+/* A bit for each word of the row's range that its list has, in the range's order; what is none of them is passed
+ * over. */
 static unsigned words_of(struct config *read, size_t row)
 {
     const char *text = *field_of(read, row);
@@ -173,7 +215,7 @@ static unsigned words_of(struct config *read, size_t row)
     struct slice piece, word;
 
     while (list.length > 0 && slice_next(&list, ',', &piece)) {
-        struct slice range = {rows[row].range, strlen(rows[row].range)};
+        struct slice range = range_of(row);
         unsigned bit = 1;
 
         while (slice_next(&range, '|', &word) && !slice_is_same(slice_trim(piece), word))
@@ -272,6 +314,13 @@ static void settle_response_lines(struct config *read)
         read->response_lines |= PROPAGATION_RESPONSE_XRAY;
 }
 
+static void settle_environment(struct config *read)
+{
+    static const uint8_t modes[] = {ENVIRONMENT_ON, ENVIRONMENT_READ, ENVIRONMENT_WRITE, ENVIRONMENT_OFF};
+
+    read->environment_mode = modes[choose(read, CONFIG_SPANSHIM_ENVIRONMENT_CONTEXT)];
+}
+
 void config_settle(struct config *read)
 {
     settle_texts(read);
@@ -284,6 +333,7 @@ void config_settle(struct config *read)
     settle_xray(read);
     settle_propagators(read);
     settle_response_lines(read);
+    settle_environment(read);
     read->query_mode = (enum redact_mode)choose(read, CONFIG_SPANSHIM_QUERY);
     read->client_ip_mode = (enum redact_ip_mode)choose(read, CONFIG_SPANSHIM_CLIENT_IP);
     read->deepbind_mode = (enum deepbind_mode)choose(read, CONFIG_SPANSHIM_DEEPBIND);

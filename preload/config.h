@@ -34,6 +34,14 @@ enum xray_mode {
 /* SPANSHIM_CLIENT. Zero is the default. */
 enum client_mode { CLIENT_ON, CLIENT_SPANS, CLIENT_OFF };
 
+/* SPANSHIM_ENVIRONMENT_CONTEXT, by bits. */
+enum environment_mode {
+    ENVIRONMENT_OFF,
+    ENVIRONMENT_READ = 1 << 0,
+    ENVIRONMENT_WRITE = 1 << 1,
+    ENVIRONMENT_ON = ENVIRONMENT_READ | ENVIRONMENT_WRITE,
+};
+
 /* SPANSHIM_REQUEST_LINES. Zero is the default. */
 enum request_lines { REQUEST_LINES_OFF, REQUEST_LINES_SHORT, REQUEST_LINES_COMBINED, REQUEST_LINES_JSON };
 
@@ -57,6 +65,7 @@ struct config {
     struct glob_list ignored_hosts;
     struct receivers receivers;
     enum client_mode client_mode;
+    enum environment_mode environment_mode;
     struct glob_list captured_request_headers;
     struct glob_list captured_response_headers;
     struct slice user_header; /* empty: none */

@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: Apache-2.0
-/* The life of a connection: who names it, who may touch it, when it ends. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The life of a connection: which descriptors name it, which thread may touch it, when it ends. */
 #include "preload/conn.h"
 
 #include "preload/arena.h"
@@ -8,6 +8,7 @@
 
 #include "preload/applog.h"
 #include "preload/current.h"
+#include "preload/echo.h"
 #include "preload/fdtab.h"
 #include "preload/process.h"
 #include "preload/ring.h"
@@ -28,12 +29,12 @@ struct conn *conn_of(uint64_t entry)
     return value >= FDTAB_CONN ? arena_at(value - FDTAB_CONN) : NULL;
 }
 
-/* What the descriptor names, and the generation of that: of this moment, both. */
-static struct conn *look_up(int fd, uint64_t *ret_entry, uint32_t *ret_generation)
+/* The connection that the descriptor names and its generation, both as of the same moment. */
+static inline struct conn *look_up(int fd, uint64_t *ret_entry, uint32_t *ret_generation)
 {
     struct conn *conn;
 
-    do { /* a second look: between the two the connection may have been closed, and its memory be another's */
+    do { /* a second look: in between, the connection may have been closed and its memory given to another one */
         *ret_entry = fdtab_get(fd);
         conn = conn_of(*ret_entry);
         *ret_generation = conn ? atomic_load_explicit(&conn->generation, memory_order_acquire) : 0;
@@ -61,7 +62,13 @@ struct conn *conn_new(enum conn_role role)
     conn->forks = atomic_load_explicit(&process_page->forks, memory_order_relaxed);
     memset(&conn->peer, 0, sizeof(conn->peer));
     memset(&conn->local, 0, sizeof(conn->local));
+    if (role == CONN_CLIENT)
+        echo_expect();
     conn->looks_ahead = role == CONN_CLIENT || (role == CONN_SERVER && config.response_lines != 0);
+    conn->requests.gateway = conn->responses.gateway = NULL;
+    conn->connection = conn->sends = conn;
+    atomic_store_explicit(&conn->next_stream, NULL, memory_order_relaxed);
+    atomic_store_explicit(&conn->stream_id, 0, memory_order_relaxed);
     conn->requests.parser = (struct http1){.role = HTTP1_REQUESTS, .unreported = span_unused_request_letters()};
     conn->responses.parser = (struct http1){.role = HTTP1_RESPONSES, .unreported = span_unused_response_letters()};
     if (conn->looks_ahead)
@@ -74,6 +81,7 @@ struct conn *conn_new(enum conn_role role)
     conn->begun_ns = 0;
     conn->connect_start_ns = conn->connect_end_ns = conn->resolve_ns = 0;
     conn->lookup = (struct lookup_ref){0};
+    memset(&conn->database, 0, sizeof(conn->database));
     atomic_store_explicit(&conn->sent_number, UINT32_MAX, memory_order_relaxed);
     conn->outgoing = NULL;
     conn->ahead = conn->planned_to = 0;
@@ -83,11 +91,22 @@ struct conn *conn_new(enum conn_role role)
     atomic_store_explicit(&conn->opened, 0, memory_order_relaxed);
     atomic_store_explicit(&conn->answered, 0, memory_order_relaxed);
     atomic_store_explicit(&conn->requests_over, 0, memory_order_relaxed);
-    /* release: who still has a reference to what was here before claims it, and finds another generation */
+    /* release: a thread that still has a reference to the connection before claims this one and finds another
+     * generation */
     atomic_store_explicit(&conn->requests.claimed, 0, memory_order_release);
     atomic_store_explicit(&conn->responses.claimed, 0, memory_order_release);
     atomic_store_explicit(&conn->refs, 1, memory_order_release);
     return conn;
+}
+
+uint32_t conn_waiting(const struct conn *conn)
+{
+    uint32_t count = 0;
+
+    for (const struct conn *stream = conn; stream; stream = conn_next_stream(stream))
+        count += atomic_load_explicit(&stream->opened, memory_order_relaxed) -
+                 atomic_load_explicit(&stream->answered, memory_order_relaxed);
+    return count;
 }
 
 bool conn_left_to_other(const struct conn *conn)
@@ -99,13 +118,17 @@ bool conn_left_to_other(const struct conn *conn)
            atomic_load_explicit(&conn->failure, memory_order_relaxed) == WIRE_ERROR_NONE && !exchange_answering(conn);
 }
 
-/* Give up what is open on a passive connection. One loss was counted when it turned passive, each further request is
- * now. */
+/* Drop the requests that are open on a passive connection. One loss was counted when it turned passive; the others
+ * are counted now. */
 static void discard(struct conn *conn)
 {
     unsigned cause = atomic_load_explicit(&conn->passive, memory_order_relaxed) - CONN_PASSIVE;
 
-    for (uint32_t count = exchange_discard(conn); count > 1 && cause < WIRE_DROP_COUNT; count--)
+    uint32_t count = 0;
+
+    for (struct conn *stream = conn; stream; stream = conn_next_stream(stream))
+        count += exchange_discard(stream);
+    for (; count > 1 && cause < WIRE_DROP_COUNT; count--)
         ring_drop((enum wire_drop)cause);
 }
 
@@ -113,39 +136,71 @@ void conn_end_requests(struct conn *conn)
 {
     enum wire_error error = atomic_load_explicit(&conn->failure, memory_order_relaxed);
     bool peer_done = atomic_load_explicit(&conn->peer_done, memory_order_relaxed) != 0;
+    bool waited = atomic_load_explicit(&conn->waited, memory_order_relaxed) != 0;
+    bool is_client = conn_is_client(conn);
+    bool is_server_left = !is_client && peer_done && error == WIRE_ERROR_NONE;
 
-    if (error != WIRE_ERROR_NONE) {
-        exchange_abandon(conn, error);
-    } else if (!conn_is_client(conn)) {
-        exchange_responses_end(conn);
-        exchange_abandon(conn, peer_done ? WIRE_ERROR_CLIENT_CLOSED : WIRE_ERROR_NONE);
-    } else if (peer_done) {
-        exchange_abandon(conn, WIRE_ERROR_NONE);
-    } else {
-        exchange_give_up(conn, atomic_load_explicit(&conn->waited, memory_order_relaxed) != 0);
+    for (struct conn *stream = conn; stream; stream = conn_next_stream(stream)) {
+        if (!is_client && error == WIRE_ERROR_NONE)
+            exchange_responses_end(stream);
+        if (is_client && error == WIRE_ERROR_NONE && !peer_done)
+            exchange_give_up(stream, waited);
+        else
+            exchange_abandon(stream, is_server_left ? WIRE_ERROR_CLIENT_CLOSED : error);
     }
 }
 
-/* Both directions are claimed, and stay so while the connection is free: a late visitor fails to claim. */
+/* May requests be served on it that we do not see (TLS, HTTP/2, broken framing)? Not after an upgrade, which was a
+ * request itself. */
+static bool hides_requests(const struct conn *conn, unsigned cause)
+{
+    return conn_has_role(conn, CONN_SERVER) &&
+           (cause != WIRE_DROP_COUNT || atomic_load_explicit(&conn->opened, memory_order_relaxed) == 0);
+}
+
+static void forget(struct conn *conn)
+{
+    for (struct conn *stream = conn; stream; stream = conn_next_stream(stream))
+        exchange_forget(stream);
+}
+
+static void free_streams(struct conn *conn)
+{
+    for (struct conn *stream = conn_next_stream(conn); stream;) {
+        struct conn *next = conn_next_stream(stream);
+
+        atomic_store_explicit(&stream->refs, 0, memory_order_relaxed);
+        arena_pool_put(&conns, stream);
+        stream = next;
+    }
+}
+
+/* Both directions are claimed, and stay so while the connection is free: a thread that comes late fails to claim. */
 static void conn_end(struct conn *conn)
 {
+    unsigned passive = atomic_load_explicit(&conn->passive, memory_order_relaxed);
+
     if (conn_has_role(conn, CONN_SERVER) || conn_has_role(conn, CONN_CLIENT)) {
-        if (atomic_load_explicit(&conn->passive, memory_order_relaxed))
+        if (passive)
             discard(conn);
         else if (conn_left_to_other(conn))
-            exchange_forget(conn);
+            forget(conn);
         else
             conn_end_requests(conn);
         conn_send_end(conn);
+        free_streams(conn);
     }
+    if (passive && hides_requests(conn, passive - CONN_PASSIVE))
+        echo_hide(-1);
     tie_end(&conn->tie);
     atomic_store_explicit(&conn->doomed, 0, memory_order_relaxed);
     atomic_fetch_add_explicit(&conn->generation, 1, memory_order_release);
     arena_pool_put(&conns, conn);
 }
 
-/* What waits until nobody parses: the end of a connection without descriptors, and dropping what is open on a passive
- * one. Called by whoever asked for it and by whoever gives a claim back; the one that gets both claims does it. */
+/* Two things wait until no thread parses: freeing a connection without descriptors, and dropping the requests of a
+ * passive one. Called by the thread that asks for it and by each thread that gives a claim back; the one that gets
+ * both claims does it. */
 void conn_settle_now(struct conn *conn)
 {
     if (!conn_claim(&conn->requests))
@@ -166,8 +221,13 @@ void conn_settle_now(struct conn *conn)
 
 void conn_turn_passive(struct conn *conn, enum wire_drop cause)
 {
-    if (atomic_exchange_explicit(&conn->passive, (uint8_t)(CONN_PASSIVE + cause), memory_order_seq_cst) != 0)
+    int hidden = hides_requests(conn, cause) ? 1 : 0;
+
+    echo_hide(hidden);
+    if (atomic_exchange_explicit(&conn->passive, (uint8_t)(CONN_PASSIVE + cause), memory_order_seq_cst) != 0) {
+        echo_hide(-hidden);
         return;
+    }
     ring_count(WIRE_COUNT_PASSIVE);
     if (cause != WIRE_DROP_COUNT)
         ring_drop(cause);
@@ -181,8 +241,8 @@ void conn_unref(struct conn *conn)
     conn_settle(conn);
 }
 
-/* One of its descriptors has another meaning although no hook saw it closed. If it was the last one, nobody knows when
- * the connection ended, and how. */
+/* A descriptor of it stands for something else now, although no hook saw it closed. If it was the last one, it is
+ * not known when and how the connection ended. */
 static void conn_lose(struct conn *conn)
 {
     if (atomic_load_explicit(&conn->refs, memory_order_relaxed) == 1 && conn_is_busy(conn))
@@ -270,7 +330,7 @@ void conn_give_up(const struct conn_ref *ref)
     if (!ref->conn) {
         if (socket_may_ask() && socket_is_stream(ref->fd))
             ring_drop(WIRE_DROP_BLIND);
-        (void)fdtab_replace(ref->fd, ref->entry, FDTAB_IGNORED);
+        conn_rule_out(ref);
         return;
     }
     if (conn_is_current(ref))
@@ -283,7 +343,7 @@ void conn_forget(int fd)
     fd_clear(fd, conn_lose);
 }
 
-/* Between requests it is nobody's: whoever reads the next one follows it. */
+/* Between requests it belongs to no process: the one that reads the next request follows it. */
 void conn_passed(int fd)
 {
     struct conn_ref ref;
@@ -356,10 +416,17 @@ void conn_waited_in_vain(int fd)
         atomic_store_explicit(&conn->waited, 1, memory_order_relaxed);
 }
 
+static bool is_current_in(const struct conn *stream)
+{
+    uint32_t youngest = atomic_load_explicit(&stream->opened, memory_order_relaxed) - 1;
+    uintptr_t slot = stream->open[youngest % CONN_PIPELINE_MAX].slot & ~(uintptr_t)CONN_OPEN_FLAGS;
+
+    return current_is_in((struct wire_slot *)slot);
+}
+
 enum conn_work conn_brings(int fd)
 {
     struct conn *conn = fd < 0 ? NULL : conn_of(fdtab_get(fd));
-    uint32_t youngest;
 
     if (!conn)
         return CONN_BRINGS_NONE;
@@ -367,10 +434,9 @@ enum conn_work conn_brings(int fd)
     case CONN_LISTENER:
         return CONN_BRINGS_CONNECTIONS;
     case CONN_SERVER:
-        youngest = atomic_load_explicit(&conn->opened, memory_order_relaxed) - 1;
-        if (current_is_in(
-                (struct wire_slot *)(conn->open[youngest % CONN_PIPELINE_MAX].slot & ~(uintptr_t)CONN_OPEN_FLAGS)))
-            return CONN_BRINGS_NONE;
+        for (; conn; conn = conn_next_stream(conn))
+            if (is_current_in(conn))
+                return CONN_BRINGS_NONE;
         return CONN_BRINGS_REQUESTS;
     case CONN_CLIENT:
     case CONN_WAKEUP:

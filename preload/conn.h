@@ -77,9 +77,12 @@ void conn_accepted(int listener, int fd, const struct sockaddr *address, size_t 
 /* connect() was called at this time, and failed with this error; 0: it did not. Context: hook; signal-safe. */
 void conn_connecting(int fd, const struct sockaddr *address, size_t length, uint64_t start_ns, int error);
 
-/* The program has asked what went wrong with it (SO_ERROR), and was told this; 0: nothing. Context: hook; signal-safe.
- */
+/* The program has asked what went wrong with it (SO_ERROR), and was told this; 0: nothing. Context: hook;
+ * signal-safe. */
 void conn_told(const struct conn_ref *ref, int error);
+
+/* The program has asked about it otherwise. Context: hook; signal-safe. */
+void conn_touched(const struct conn_ref *ref);
 
 /* A pipe's two ends, or an eventfd (`other` is -1): who is woken by it works for whoever did that. Context: hook;
  * signal-safe. */

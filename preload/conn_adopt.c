@@ -1,10 +1,13 @@
-// SPDX-License-Identifier: Apache-2.0
-/* Descriptors of which nothing is known (inherited, passed by another process, files): their first bytes tell. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Descriptors of which nothing is known (inherited, passed by another process, files): their first bytes decide what
+ * they are. */
 #include "preload/conn_internal.h"
 
+#include "preload/applog.h"
 #include "preload/arena.h"
 #include "preload/config.h"
 #include "preload/fdtab.h"
+#include "preload/gateway.h"
 #include "preload/ring.h"
 #include "preload/socket.h"
 
@@ -16,7 +19,7 @@ enum { METHOD_MAX = 20 };
 
 /* How most programs' first bytes differ from a request's: a method in capitals, one blank, a target's first byte (any
  * for CONNECT). What has come so far may end anywhere: shells read byte by byte. */
-static bool begins_request(const char *bytes, size_t length)
+static bool begins_http(const char *bytes, size_t length)
 {
     const char *end = bytes + (length < METHOD_MAX ? length : METHOD_MAX);
     const char *c = bytes;
@@ -27,6 +30,12 @@ static bool begins_request(const char *bytes, size_t length)
         return false;
     return c + 1 >= bytes + length || c[1] == '/' || c[1] == '*' || c[1] == 'h' ||
            slice_equals((struct slice){bytes, (size_t)(c - bytes)}, "CONNECT", 7);
+}
+
+static bool begins_request(const char *bytes, size_t length)
+{
+    return begins_http(bytes, length) ||
+           (length >= GATEWAY_FIRST_BYTES && gateway_begins(bytes, length) != WIRE_PROTOCOL_NONE);
 }
 
 bool conn_begins_response(const struct iovec *iov, int count, ssize_t n)
@@ -42,8 +51,14 @@ static void adopt_standard(int fd)
             conn_duplicated(fd, other);
 }
 
-/* A socket that came by inheritance or from another process, and speaks HTTP, unless it is a file that holds a request.
- */
+void conn_rule_out(const struct conn_ref *ref)
+{
+    if (!applog_looks_at(ref->fd))
+        (void)fdtab_replace(ref->fd, ref->entry, FDTAB_IGNORED);
+}
+
+/* A socket that came by inheritance or from another process, and speaks HTTP, unless it is a file that holds a
+ * request. */
 __attribute__((cold)) static void adopt(struct conn_ref *ref, enum conn_role role)
 {
     struct sockaddr_in6 peer;
@@ -52,7 +67,7 @@ __attribute__((cold)) static void adopt(struct conn_ref *ref, enum conn_role rol
     if (!socket_may_ask())
         return;
     if (!socket_is_stream(ref->fd)) {
-        (void)fdtab_replace(ref->fd, ref->entry, FDTAB_IGNORED);
+        conn_rule_out(ref);
         return;
     }
     conn = conn_new(role);
@@ -78,7 +93,7 @@ void conn_classify(struct conn_ref *ref, const struct iovec *iov, int count, ssi
         begins_request(iov[0].iov_base, iov[0].iov_len < (size_t)n ? iov[0].iov_len : (size_t)n))
         adopt(ref, CONN_SERVER);
     else
-        (void)fdtab_replace(ref->fd, ref->entry, FDTAB_IGNORED);
+        conn_rule_out(ref);
 }
 
 bool conn_classify_out(struct conn_ref *ref, const struct iovec *iov, int count, ssize_t n)

@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: Apache-2.0
-/* What calls moved on a connection: whose bytes they are, and what their end or failure says. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The bytes that calls moved on a connection: to which direction they belong, and what their end or a failure means. */
 #include "preload/conn_internal.h"
 
 #include "preload/current.h"
@@ -59,7 +59,7 @@ void conn_note_failure(const struct conn_ref *ref)
         atomic_store_explicit(&ref->conn->failure, (uint8_t)error, memory_order_relaxed);
 }
 
-/* A server's response that ends with the connection has ended, and the time is now. */
+/* A server's response that ends with the connection is complete now. */
 static void end_response(struct conn *conn)
 {
     if (!conn_claim(&conn->responses))
@@ -84,8 +84,40 @@ static void note_end(const struct conn_ref *ref, const struct iovec *iov, int co
         end_response(ref->conn);
 }
 
-/* What came in on behalf of somebody: an answer, its end, or that there will be none. */
-static void answered(const struct conn_ref *ref, ssize_t n)
+/* A client's bytes that are no HTTP: they may be a database's. */
+static void count_answers(const struct conn_ref *ref, struct conn_direction *direction, const struct iovec *iov,
+                          int count, ssize_t n)
+{
+    struct answers *answers = &ref->conn->database;
+    size_t left = n > 0 ? (size_t)n : 0;
+
+    if (atomic_load_explicit(&answers->is_odd, memory_order_relaxed))
+        return;
+    if (!conn_claim(direction)) {
+        answers_give_up(answers);
+        return;
+    }
+    for (int i = 0; i < count && left > 0 && conn_is_current(ref); i++) {
+        size_t length = iov[i].iov_len < left ? iov[i].iov_len : left;
+
+        if (length > 0)
+            answers_feed(answers, direction == &ref->conn->requests, iov[i].iov_base, length);
+        left -= length;
+    }
+    conn_unclaim(direction);
+    conn_settle(ref->conn);
+}
+
+/* Answers of a kind that is counted. */
+static void answered_in_order(const struct conn_ref *ref)
+{
+    tie_read(&ref->conn->tie, TIE_HTTP);
+    if (answers_are_complete(&ref->conn->database))
+        tie_answered(&ref->conn->tie);
+}
+
+/* Bytes came in on a client's connection: an answer, its end, or the news that there will be none. */
+static void answered(const struct conn_ref *ref, const struct iovec *iov, int count, ssize_t n)
 {
     enum tie_kind kind = TIE_OTHER;
 
@@ -95,7 +127,12 @@ static void answered(const struct conn_ref *ref, ssize_t n)
         kind = TIE_WAKEUP;
     else if (conn_is_followed(ref->conn))
         kind = TIE_HTTP;
-    tie_read(&ref->conn->tie, kind);
+    else
+        count_answers(ref, &ref->conn->responses, iov, count, n);
+    if (kind == TIE_OTHER && n > 0 && answers_are_known(&ref->conn->database))
+        answered_in_order(ref);
+    else
+        tie_read(&ref->conn->tie, kind);
 }
 
 void conn_data_in_vector(const struct conn_ref *ref, const struct iovec *iov, int count, ssize_t n)
@@ -107,7 +144,7 @@ void conn_data_in_vector(const struct conn_ref *ref, const struct iovec *iov, in
     if (!known.conn)
         return;
     if (!conn_has_role(known.conn, CONN_SERVER)) {
-        answered(&known, n);
+        answered(&known, iov, count, n);
         if (!conn_is_followed(known.conn))
             return;
     }
@@ -130,9 +167,13 @@ void conn_data_in(const struct conn_ref *ref, const void *bytes, size_t room, ss
     conn_data_in_vector(ref, &iov, 1, n);
 }
 
-void conn_written(const struct conn_ref *ref, ssize_t n)
+void conn_written(const struct conn_ref *ref, const struct iovec *iov, int count, ssize_t n)
 {
-    if (n > 0 && conn_is_current(ref))
+    if (n <= 0 || !conn_is_current(ref))
+        return;
+    if (conn_is_client(ref->conn))
+        count_answers(ref, &ref->conn->requests, iov, count, n);
+    if (conn_is_current(ref))
         tie_write(&ref->conn->tie);
 }
 
@@ -145,7 +186,7 @@ void conn_data_out_vector(const struct conn_ref *ref, const struct iovec *iov, i
     if (!known.conn && !conn_classify_out(&known, iov, count, n))
         (void)fdtab_replace(ref->fd, ref->entry, FDTAB_IGNORED); /* who speaks first is no HTTP server */
     else if (!conn_has_role(known.conn, CONN_SERVER) && !conn_is_followed(known.conn))
-        conn_written(&known, n);
+        conn_written(&known, iov, count, n);
     else if (n > 0 && conn_is_client(known.conn))
         move_bytes(&known, &known.conn->requests, exchange_requests, iov, count, (size_t)n);
     else if (n > 0)

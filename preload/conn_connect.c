@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: Apache-2.0
-/* How a client's connection comes to be, how long that takes, and what becomes of it when it does not. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Making a client's connection: how long it takes, and the span of an attempt that failed. */
 #include "preload/conn_internal.h"
 
 #include "preload/clock.h"
@@ -48,7 +48,7 @@ static bool speaks_http(const struct wire_address *address)
     return atomic_load_explicit(place_of(hash), memory_order_relaxed) == hash;
 }
 
-/* What it is in a span; NONE: it says nothing of the network or the peer. */
+/* The error as it stands in a span; NONE: it says nothing of the network or the peer. */
 static enum wire_error error_of(int error)
 {
     switch (error) {
@@ -70,8 +70,8 @@ static enum wire_error error_of(int error)
     }
 }
 
-/* No request was made yet, and none may have been meant: it is a span only for a request that waits for it, and if the
- * address is one of those that speak HTTP. */
+/* No request was sent yet, and perhaps none was meant. So a failed connect() becomes a span only if a request waits
+ * for it and the address is known to speak HTTP. */
 __attribute__((cold)) static void not_connected(const struct wire_address *peer, const struct request_ref *cause,
                                                 uint64_t start_ns, int error)
 {
@@ -150,11 +150,18 @@ void conn_told(const struct conn_ref *ref, int error)
         return;
     if (atomic_load_explicit(&ref->conn->role, memory_order_relaxed) == CONN_CLIENT &&
         atomic_load_explicit(&ref->conn->opened, memory_order_relaxed) == 0) {
+        tie_told(&ref->conn->tie);
         settle_attempt(ref->fd, ref->conn, error);
     } else if (error != 0) {
         errno = error;
         conn_note_failure(ref);
     }
+}
+
+void conn_touched(const struct conn_ref *ref)
+{
+    if (ref->conn && conn_is_current(ref) && conn_has_role(ref->conn, CONN_SERVER) && conn_is_followed(ref->conn))
+        exchange_touched(ref->conn);
 }
 
 void conn_first_request(struct conn *conn)

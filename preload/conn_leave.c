@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The program leaves its connections: closes them, becomes another program, or ends. */
 #include "preload/conn_internal.h"
 
@@ -17,7 +17,8 @@ static bool has_written_unseen(const struct conn *conn, int fd)
     return !socket_is_stream(fd) || (socket_written(fd, &written) && written > conn->sent);
 }
 
-/* Its last descriptor is about to be closed while a request waits for its answer: is it certain that none was given? */
+/* The last descriptor is about to be closed while a request waits for its answer: is it certain that no answer was
+ * sent? */
 __attribute__((cold)) static void doubt_silence(struct conn *conn, int fd)
 {
     if (!socket_may_ask() || !conn_claim(&conn->responses))
@@ -50,7 +51,7 @@ void conn_closing_range(unsigned first, unsigned last)
         conn_closing(fd);
 }
 
-/* A connection on which a request that this process read waits for its answer? */
+/* Does a request that this process has read wait for its answer on the connection? */
 static bool capture_waiting(struct conn_ref *ref, int fd)
 {
     return conn_capture(ref, fd) && ref->conn && conn_is_busy(ref->conn) &&
@@ -71,7 +72,7 @@ static void cancel_requests(struct conn *conn)
     conn_settle(conn);
 }
 
-/* Another program goes on with the connection, and knows nothing of the request. */
+/* After exec another program, without a trace of the request in memory, goes on with the connection. */
 void conn_at_exec(void)
 {
     struct conn_ref ref;
@@ -87,9 +88,9 @@ void conn_at_exec(void)
         }
 }
 
-/* The kernel is about to close it. What is still open then is reported by the agent: the process died. That must not be
- * said of a request that was answered, by a child or by this program's stdio, nor of an answer that ends with the
- * connection. */
+/* The process ends, and the kernel closes the connection. The agent reports a request that is still open as ended by
+ * the process's death. That would be wrong for one that a child or this program's stdio has answered, and for an
+ * answer that ends with the connection: those end here. */
 static void end_at_exit(int fd)
 {
     struct conn_ref ref;
@@ -110,8 +111,7 @@ static void end_at_exit(int fd)
         conn_shut_out(&ref);
 }
 
-/* inetd's way with programs that use stdio: the connection is standard input and output, and no hook ever saw its
- * bytes. */
+/* A program of inetd's that uses stdio: standard input and output are the connection, and no hook saw its bytes. */
 static bool was_served_by_stdio(void)
 {
     struct sockaddr_in6 peer;

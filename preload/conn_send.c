@@ -1,12 +1,13 @@
-// SPDX-License-Identifier: Apache-2.0
-/* Heads with lines of ours: what a client sends, and a server if the settings want lines in responses. A head is parsed
- * before it goes out: by then our lines must stand in it, and a request's answer may come, to another thread, before
- * the call returns. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Heads to which we add lines: a client's requests and, if the settings want lines in responses, a server's
+ * responses. A head is parsed before the real call, because our lines must be in it by then, and because another
+ * thread may read the answer before the call returns. */
 #include "preload/conn_internal.h"
 
 #include "preload/arena.h"
 #include "preload/clock.h"
 #include "preload/config.h"
+#include "preload/gateway_out.h"
 #include "preload/outgoing.h"
 #include "preload/process.h"
 #include "preload/ring.h"
@@ -27,6 +28,7 @@ struct plan {
     int count;
     uint64_t at;         /* bytes of the call that are parsed */
     uint64_t own_before; /* where our lines are to stand */
+    struct conn *stream; /* that the head goes out on; NULL: it has not begun */
     bool is_over;        /* all of the head was seen */
     char last;           /* byte that is parsed; none yet: 0 */
 };
@@ -39,6 +41,11 @@ static bool is_passive(const struct conn *conn)
 static bool is_before_head_end(const struct http1 *parser)
 {
     return parser->state <= HTTP1_IN_FIELDS;
+}
+
+static bool is_in_head(const struct http1 *parser)
+{
+    return is_before_head_end(parser) && parser->state != HTTP1_AT_START;
 }
 
 /* HTTP message signatures (RFC 9421, and the drafts before it): what they cover is the signer's choice, so nothing is
@@ -55,9 +62,11 @@ static void plan_context(struct plan *plan, const char *from, size_t used, const
 {
     struct conn *conn = plan->conn;
 
-    if (line->a.bytes < from || line->a.bytes >= from + used || /* it began in an earlier call, or buffer */
-        !outgoing_omit(plan->outgoing, plan->at + (size_t)(line->a.bytes - from),
-                       used - (size_t)(line->a.bytes - from)))
+    if (conn->requests.gateway)
+        gateway_note_context(conn->sends->requests.gateway);
+    else if (line->a.bytes < from || line->a.bytes >= from + used || /* it began in an earlier call, or buffer */
+             !outgoing_omit(plan->outgoing, plan->at + (size_t)(line->a.bytes - from),
+                            used - (size_t)(line->a.bytes - from)))
         conn->is_cut = true;
 }
 
@@ -71,7 +80,7 @@ static void plan_field(struct plan *plan, const char *from, size_t used, const s
         conn->is_signed = true;
     if (!conn_is_client(conn))
         conn->program_lines |= propagation_response_lines(line->a, line->b);
-    else if (conn->head && conn->head->was_context)
+    else if (conn->sends->head && conn->sends->head->was_context)
         plan_context(plan, from, used, line);
 }
 
@@ -133,6 +142,9 @@ static enum exchange_result plan_buffer(struct plan *plan, const char *bytes, si
 
     while (length > 0 && result == EXCHANGE_ON && !plan->is_over) {
         result = exchange_step(conn, bytes, length, &used, &event, &out);
+        if (plan->stream && plan->stream != conn->sends) /* another request's record */
+            conn->is_cut = true;
+        plan->stream = conn->sends;
         conn->head_length += (uint32_t)used;
         plan_event(plan, event, bytes, used, &out);
         if (used > 0)
@@ -166,11 +178,12 @@ static enum wire_withhold obstacle(const struct plan *plan, bool fits)
 static bool wants_lines(const struct conn *conn)
 {
     if (conn_is_client(conn))
-        return conn->head && span_wants_headers(conn->head);
+        return conn->sends->head && span_wants_headers(conn->sends->head);
     return conn->responses.parser.status >= 200 && (config.response_lines & ~conn->program_lines) != 0;
 }
 
-/* Put them behind the `head` bytes that the program's own are. False: there is no room. */
+/* Write our lines into `own`. The program's head has `head` bytes: together they must stay below what servers take.
+ * False: there is no room. */
 static bool own_lines(struct plan *plan, struct wire_slot *slot, size_t head, size_t *ret_length)
 {
     struct conn *conn = plan->conn;
@@ -183,18 +196,47 @@ static bool own_lines(struct plan *plan, struct wire_slot *slot, size_t head, si
     return *ret_length > 0;
 }
 
-/* The head is complete: put together what goes out. False: the program's bytes go as they are. */
-static bool plan_head(struct plan *plan)
+/* The same for a request of another protocol than HTTP. False: the program's bytes go out as they are. */
+__attribute__((cold, noinline)) static bool plan_gateway(struct plan *plan, struct wire_slot *slot)
+{
+    struct conn *stream = plan->conn->sends;
+    struct gateway *gateway = stream->requests.gateway;
+    const struct gateway_head head = {plan->iov, plan->at};
+    struct slice lines = {gateway->params.text, 0}; /* the variables were told */
+    enum wire_withhold reason = WIRE_WITHHOLD_HEAD_TOO_LONG;
+    size_t own_before, own;
+
+    if (span_context_lines(slot, stream->head, gateway->params.text, PARAMS_SIZE, &lines.length)) {
+        if (lines.length == 0)
+            return false;
+        reason = obstacle(plan, true);
+        if (reason == WIRE_WITHHOLD_NONE)
+            reason = gateway_put_lines(gateway, &head, lines, plan->outgoing, &own_before, &own);
+    }
+    if (reason != WIRE_WITHHOLD_NONE) {
+        exchange_withhold(slot, reason);
+        return false;
+    }
+    outgoing_build(plan->outgoing, plan->iov, plan->at, own_before, own);
+    ring_count(WIRE_COUNT_INJECTED);
+    return true;
+}
+
+/* The head is complete: put together what goes out. False: the program's bytes go out as they are. Not inlined: the
+ * size of frames is bounded. */
+__attribute__((noinline)) static bool plan_head(struct plan *plan)
 {
     struct conn *conn = plan->conn;
     struct outgoing *outgoing = plan->outgoing;
-    struct wire_slot *slot = exchange_sending(conn);
+    struct wire_slot *slot = exchange_sending(conn->sends);
     enum wire_withhold reason;
     size_t own = 0;
     bool fits;
 
     if (!slot || !wants_lines(conn))
         return false;
+    if (conn->requests.gateway)
+        return plan_gateway(plan, slot);
     fits = own_lines(plan, slot, conn->head_length - outgoing->omitted_length, &own);
     if (fits && own == 0)
         return false; /* nothing to tell */
@@ -209,7 +251,7 @@ static bool plan_head(struct plan *plan)
 }
 
 /* Parse what the call would send of a head, and decide what goes out in its place. */
-static enum exchange_result plan_call(struct plan *plan)
+__attribute__((noinline)) static enum exchange_result plan_call(struct plan *plan)
 {
     struct conn *conn = plan->conn;
     enum exchange_result result = EXCHANGE_ON;
@@ -236,7 +278,7 @@ static enum exchange_result plan_call(struct plan *plan)
         if (plan_head(plan))
             conn->outgoing = plan->outgoing;
         if (conn_is_client(conn))
-            exchange_head_release(conn);
+            exchange_head_release(conn->sends);
     }
     return result;
 }
@@ -250,8 +292,8 @@ static bool has_bytes(const struct iovec *iov, int count)
     return length > 0;
 }
 
-/* Of a request's body a call's bytes are counted before it is made: who reads the answer may be sooner than its return.
- */
+/* A call's bytes of a request's body are counted before the call: another thread may read the answer before it
+ * returns. */
 static void count_ahead(struct conn *conn, const struct iovec *iov, int count)
 {
     size_t length = 0;
@@ -264,30 +306,63 @@ static void count_ahead(struct conn *conn, const struct iovec *iov, int count)
         conn->ahead = length;
 }
 
+/* Do a client's first bytes begin a request? */
+__attribute__((cold, noinline)) static bool begins_requests(struct conn *conn, const struct iovec *iov, int count)
+{
+    if (!conn_begins_request(iov, count))
+        return false;
+    while (iov->iov_len == 0)
+        iov++;
+    exchange_recognise(conn, iov->iov_base, iov->iov_len);
+    return true;
+}
+
+/* Does FastCGI's next request begin, although not all of the one before has been sent? */
+__attribute__((cold, noinline)) static bool begins_another(const struct conn *conn, const struct iovec *iov)
+{
+    const struct gateway *gateway = conn->requests.gateway;
+
+    return gateway && gateway->protocol == WIRE_PROTOCOL_FASTCGI && gateway_is_between(gateway) && iov->iov_len > 1 &&
+           gateway_begins(iov->iov_base, 2) == WIRE_PROTOCOL_FASTCGI;
+}
+
+/* Does a request begin that can be taken back? Then it is the only one. */
+static bool may_be_undone(const struct conn *conn)
+{
+    if (conn->ahead > 0)
+        return false;
+    return !conn->requests.gateway ||
+           (gateway_is_between(conn->requests.gateway) && !conn_next_stream(conn) && !conn_is_busy(conn));
+}
+
 /* Before the real call. */
 static void prepare(struct conn *conn, const struct iovec *iov, int count)
 {
     struct plan plan = {.conn = conn, .iov = iov, .count = count};
-    struct conn_direction *direction = conn_outward(conn);
+    struct conn_direction *direction = conn_outward(conn->sends);
     enum exchange_result result;
 
-    if (!is_before_head_end(&direction->parser)) {
-        if (conn_is_client(conn) && conn->ahead == 0)
+    if (!is_before_head_end(&direction->parser) && !begins_another(conn, iov)) {
+        if (conn_is_client(conn) && conn->ahead == 0 && !conn->requests.gateway)
             count_ahead(conn, iov, count);
         return;
     }
     if (!has_bytes(iov, count))
         return;
-    if (direction->parser.state == HTTP1_AT_START) {
+    if (is_in_head(&direction->parser)) {
+        plan.stream = conn->sends;
+        if (conn->planned_to != conn->sent) {
+            head_begins(conn);
+            conn->is_cut = true;
+        }
+    } else {
         head_begins(conn);
         conn->before = direction->parser;
         conn->opened_before = atomic_load_explicit(&conn->opened, memory_order_relaxed);
-        conn->is_fresh = conn->ahead == 0;
-    } else if (conn->planned_to != conn->sent) {
-        head_begins(conn);
-        conn->is_cut = true;
+        conn->is_fresh = may_be_undone(conn);
     }
-    if (conn_is_client(conn) && conn->is_fresh && conn->opened_before == 0 && !conn_begins_request(iov, count)) {
+    if (conn_is_client(conn) && conn->is_fresh && conn->opened_before == 0 && !conn->requests.gateway &&
+        !begins_requests(conn, iov, count)) {
         conn_turn_passive(conn, WIRE_DROP_COUNT);
         return;
     }
@@ -312,7 +387,7 @@ static void give_back(struct conn *conn)
     conn->outgoing = NULL;
 }
 
-/* Nothing of a head went out, and it may never. */
+/* Nothing of the head went out, and perhaps it never will: forget it. */
 static void undo_head(struct conn *conn)
 {
     exchange_undo(conn);
@@ -321,7 +396,7 @@ static void undo_head(struct conn *conn)
         give_back(conn);
 }
 
-/* A client's request is none yet then. Not if it has an answer already. */
+/* Forget a client's request of which nothing went out. False: it stays, for it has been answered already. */
 static bool undo_request(struct conn *conn)
 {
     uint32_t opened = atomic_load_explicit(&conn->opened, memory_order_relaxed), answered;
@@ -342,16 +417,17 @@ static bool undo_request(struct conn *conn)
 /* All of a request has been sent. */
 static void note_sent(struct conn *conn)
 {
-    uint32_t opened = atomic_load_explicit(&conn->opened, memory_order_relaxed);
+    struct conn *stream = conn->sends;
+    uint32_t opened = atomic_load_explicit(&stream->opened, memory_order_relaxed);
 
-    if (conn->requests.parser.state != HTTP1_AT_START || conn->ahead > 0 || opened == 0)
+    if (stream->requests.parser.state != HTTP1_AT_START || conn->ahead > 0 || opened == 0)
         return;
-    atomic_store_explicit(&conn->sent_ns, clock_mono_ns(), memory_order_relaxed);
-    atomic_store_explicit(&conn->sent_number, opened - 1, memory_order_release);
+    atomic_store_explicit(&stream->sent_ns, clock_mono_ns(), memory_order_relaxed);
+    atomic_store_explicit(&stream->sent_number, opened - 1, memory_order_release);
 }
 
-/* After a call that failed: the program may send something else now. A request that failed for good is one, an answer
- * that nobody got is none. */
+/* After a failed call: may the program send something else now? A client's request stays (as a failed one) unless
+ * the call may be repeated; a response of which nothing went out is forgotten. */
 static bool undo(struct conn *conn)
 {
     if (!conn->is_fresh || (conn->outgoing && conn->outgoing->sent > 0))
@@ -362,7 +438,7 @@ static bool undo(struct conn *conn)
     return true;
 }
 
-/* What the call left of what was prepared. */
+/* After the real call: compare what was prepared with the bytes that the kernel took. */
 static enum exchange_result reckon(struct conn *conn, const struct iovec *iov, int count, ssize_t n)
 {
     uint64_t taken = n > 0 ? (uint64_t)n : 0, skip;
@@ -403,7 +479,7 @@ static bool may_all_be_read(const struct iovec *iov, int count)
     return true;
 }
 
-/* Take the right to send. A call of this thread's from which it jumped (siglongjmp) is over. */
+/* Take `sending`. A call of this same thread that holds it still was left by siglongjmp, and is over. */
 static bool sending_begin(const struct conn_ref *ref)
 {
     struct conn *conn = ref->conn;
@@ -425,7 +501,7 @@ static bool sending_begin(const struct conn_ref *ref)
     return true;
 }
 
-/* Give it back. False: the connection has ended, and what was to go out on it is the caller's to free. */
+/* Give `sending` back. False: the connection has ended, and the caller frees what was to be sent on it. */
 static bool sending_end(const struct conn_ref *ref)
 {
     uint64_t was = conn_idle(ref->generation) | 1;
@@ -440,7 +516,7 @@ static void cut(struct conn *conn, enum wire_drop cause)
     conn_turn_passive(conn, cause);
 }
 
-/* What goes out first, or in place of the program's bytes; NULL: nothing. The right to send was taken. */
+/* What goes out before or instead of the program's bytes; NULL: nothing. The caller holds `sending`. */
 static struct outgoing *begin(const struct conn_ref *ref, const struct iovec *iov, int count)
 {
     struct conn *conn = ref->conn;
@@ -467,7 +543,7 @@ static struct outgoing *begin(const struct conn_ref *ref, const struct iovec *io
     return outgoing;
 }
 
-/* After the call. The connection may be gone, and what it was be another one. */
+/* After the call. The connection may have been closed meanwhile, and its memory be another's. */
 static void end(const struct conn_ref *ref, struct outgoing *outgoing, const struct iovec *iov, int count, ssize_t n)
 {
     struct conn *conn = ref->conn;
@@ -499,7 +575,7 @@ static void end(const struct conn_ref *ref, struct outgoing *outgoing, const str
     if (!conn_is_current(ref))
         return;
     if (is_passive(conn) && conn_is_client(conn))
-        conn_written(ref, n);
+        conn_written(ref, iov, count, n);
     conn_settle(conn);
 }
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* All of this runs on the stack of a crash, which may be small, and touches only memory that is there: what may not be
  * is read by process_vm_readv, which fails instead of faulting. */
 #include "preload/crash.h"
@@ -31,10 +31,10 @@
 enum {
     RED_ZONE = 128,
     HANDLER_DEPTH = 8 << 20,  /* of a handler's stack, at most: beyond it we are somewhere else */
-    SKIPPED_PAGES = 256,      /* from a stack pointer that has run out of its stack up to where memory is */
+    SKIPPED_PAGES = 256,      /* how far above a stack pointer that has run out of its stack memory begins */
     ABORT_DEPTH = 512,        /* of the stack that raise() takes within abort(), at most */
     COPIED_STACK = 192 << 10, /* the rest of a copy area is for the maps */
-    GRACE_MS = 1000,          /* that others wait longer for a thread's crash than that one waits for the agent */
+    GRACE_MS = 1000, /* threads wait this much longer for another thread's crash than that one waits for the agent */
     LOOK_NS = 20000000,
     EXIT_SIGNAL = 128, /* a shell's status of a death by signal is this more */
 };
@@ -84,7 +84,8 @@ static uint32_t real_pid(void)
     return (uint32_t)sys_call0(SYS_getpid);
 }
 
-/* Copy what can be read; the number of bytes. Page by page: a part of a piece is not promised. */
+/* Copy what can be read; returns the number of bytes. Page by page, because process_vm_readv need not copy a part of
+ * a piece. */
 static size_t read_memory(void *to, uintptr_t from, size_t length)
 {
     size_t done = 0;
@@ -122,8 +123,9 @@ static const struct frame *noted_frame(void)
     return (const struct frame *)crash_note.frame; // NOLINT(performance-no-int-to-ptr)
 }
 
-/* Enter a handler of the program's while another one is noted, or one that is for one time only. The outer handler's
- * note stays while that one is there: what goes wrong in it is still about the outer one's fault. */
+/* A handler of the program's is entered while another one is noted, or it is set for one time only (SA_RESETHAND).
+ * The outer note stays as long as the outer handler runs: a crash in the inner one is reported as the outer one's
+ * fault. */
 void *crash_before_handler(int signal, const struct frame *frame, uint32_t number)
 {
     if (!note_holds((uintptr_t)frame)) {
@@ -153,7 +155,7 @@ static void save_stack(struct wire_crash *crash)
     }
 }
 
-/* What libc says when it aborts: a pointer to { unsigned size; char text[]; }, size that of both. */
+/* libc's message when it aborts: __abort_msg points to { unsigned size; char text[]; }, where size counts both. */
 static void save_text(struct wire_crash *crash)
 {
     uintptr_t at = 0;
@@ -177,8 +179,8 @@ static void save_request(struct wire_crash *crash)
     memcpy(crash->span_id, wire_slot_request(ref.slot)->span_id, sizeof(crash->span_id));
 }
 
-/* A handler of the program's has raised its own signal anew and has returned: so this one struck where the fault was.
- */
+/* A handler of the program's has raised its own signal anew and has returned: so this one struck where the fault
+ * was. */
 static bool is_raised_anew(const struct frame *frame)
 {
     return frame->info.si_code <= 0 && crash_return.code > 0 && crash_return.signal == frame->info.si_signo &&
@@ -200,7 +202,7 @@ static void save_info(struct wire_crash *crash, const struct frame *frame)
     memcpy(&info->si_addr, &crash_return.address, sizeof(info->si_addr));
 }
 
-/* What happened, at `frame` or, when a handler of the program's was in between, where that one was called. */
+/* Write down what happened: at `frame`, or where the program's handler was called if one ran in between. */
 static void fill(struct wire_crash *crash, const struct frame *frame, int death_signal, uint32_t flags)
 {
     crash->pid = real_pid();
@@ -237,7 +239,7 @@ static size_t copy_maps(char *to, size_t size)
     return length;
 }
 
-/* The agent may not read our memory: more of the stack, and the maps, where it can. */
+/* The agent may not read our memory: copy the stack and the mappings for it, if there is a free area. */
 static void copy_memory(struct wire_crash *crash)
 {
     uint32_t number = 0;
@@ -272,7 +274,7 @@ static uint64_t earlier(uint64_t left, uint64_t right)
     return left < right ? left : right;
 }
 
-/* The agent may turn out not to want it: that is looked at now and then. */
+/* Wait for the agent, and look now and then whether it wants the crash at all. */
 static void await_agent(struct wire_crash *crash)
 {
     uint64_t deadline_ns = clock_mono_ns() + config.crash_timeout_ms * UINT64_C(1000000);
@@ -304,7 +306,7 @@ static void write_down(const struct frame *frame, int death_signal, uint32_t fla
 
     if (!crash || !step(crash, WIRE_CRASH_NONE, WIRE_CRASH_FILLING))
         return;
-    /* Where only descendants may be looked into (Yama): for the time that is left to us. */
+    /* Let the agent read us where only descendants may be (Yama), for the time that is left to us. */
     (void)sys_call3(SYS_prctl, PR_SET_PTRACER, -1, 0);
     fill(crash, frame, death_signal, flags);
     atomic_store_explicit(&crash->state, WIRE_CRASH_READY, memory_order_seq_cst);
@@ -313,7 +315,8 @@ static void write_down(const struct frame *frame, int death_signal, uint32_t fla
         await_agent(crash);
 }
 
-/* Another thread of this process crashes: it will take us with it. Bounded, as that one's wait is. */
+/* Another thread of this process crashes, and the process will die of that: wait for it, a little longer than that
+ * thread waits for the agent. */
 static void await_death(uint64_t other)
 {
     static _Atomic uint32_t never;
@@ -331,7 +334,8 @@ static uint64_t other_that_dies(uint64_t self)
     return other >> 32 == self >> 32 && other != self ? other : 0;
 }
 
-/* One thread's crash is the process's. A vfork's child's is its own: our memory, and so the word, is its parent's. */
+/* The first thread's crash stands for the process. A vfork child's crash is its own: it runs on its parent's memory,
+ * this word among it. */
 static bool is_first(void)
 {
     uint64_t self = (uint64_t)real_pid() << 32 | thread_id();
@@ -352,8 +356,8 @@ static bool is_fault(int signal, const siginfo_t *info)
     return info->si_code > 0 && (signal == SIGSEGV || signal == SIGBUS || signal == SIGFPE || signal == SIGILL);
 }
 
-/* Go back to the instruction that raised the signal, where that one is over: int3, or a system call that a filter has
- * turned into SIGSYS. */
+/* Set the instruction pointer back to the instruction that raised the signal, where it points behind it: int3, or a
+ * system call that a filter has turned into SIGSYS. */
 static bool go_back(struct frame *frame, int signal)
 {
     static const uint8_t int3[] = {0xcc};
@@ -385,7 +389,7 @@ static void die(int signal, struct frame *frame)
         (void)sys_call1(SYS_exit_group, EXIT_SIGNAL + signal);
 }
 
-/* The crash of a crash: its first signal is blocked still, and is let through now. */
+/* A fault while a crash is written down: the first signal, which is still blocked, is let through now. */
 static void die_here(void)
 {
     const uint64_t none = 0;

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "preload/crash_actions.h"
 
 #include "preload/real.h"
@@ -30,7 +30,7 @@ enum { STUB_SIZE = 16, RACES_MAX = 64 };
     ((uint64_t)(uint32_t)(SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | 0x800 | SA_RESTORER | SA_ONSTACK | SA_RESTART |   \
                           SA_NODEFER | SA_RESETHAND))
 
-/* In a kernel's mask a signal's bit is one lower. Never blocked, whoever asks for it. */
+/* In the kernel's mask a signal's bit is one lower than its number. SIGKILL and SIGSTOP can't be blocked. */
 #define UNBLOCKABLE ((BIT(SIGKILL) | BIT(SIGSTOP)) >> 1)
 
 /* While a crash is written down no handler of the program's runs on top of it. A second fault is let through. */

@@ -44,8 +44,8 @@ void crash_give_back(void);
 /* sigaction() for a signal of ours. Context: hook; signal-safe; sets errno. */
 int crash_sigaction(int signal, const struct sigaction *action, struct sigaction *ret_before);
 
-/* A function of libc's has set the action by itself, past us: take it over. Context: hook; signal-safe; errno is kept.
- */
+/* A function of libc's has set the action by itself, past us: take it over. Context: hook; signal-safe; errno is
+ * kept. */
 void crash_adopt(int signal);
 
 /* The handler that the program knows instead of this one, which may be a stub. Context: hook; signal-safe. */

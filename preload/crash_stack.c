@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "preload/crash_stack.h"
 
 #include "preload/config.h"
@@ -33,7 +33,7 @@ enum {
 /* Whose a stack is: a thread's number, or one of these. */
 enum { NOT_THERE = 0, STARTING = 0x7fffffff, FREE = 0x7ffffffe };
 
-/* Those at the front first: one page of memory does for most programs. */
+/* Stacks at the front first, so that most programs touch one page of the list. */
 static struct {
     bool is_on;                          /* written at start */
     _Atomic uint32_t count;              /* stacks that were asked for */
@@ -88,8 +88,8 @@ static bool is_gone(uint32_t owner)
            (owner != NOT_THERE && owner != STARTING && sys_call3(SYS_tgkill, process_pid(), owner, 0) == -ESRCH);
 }
 
-/* A few looks only: as many threads live as there were ever at once, more or less, and their number is the program's.
- */
+/* A few tries only: a program has more or less as many threads as it ever had at once, and that number is its own
+ * affair. */
 uint32_t crash_stack_take(void)
 {
     uint32_t count = atomic_load_explicit(&stacks.count, memory_order_relaxed);
@@ -182,7 +182,7 @@ static bool is_small(size_t size)
     return size < (frame ? frame : FRAME_OF_OLD) + FRAMES_SIZE;
 }
 
-/* The kernel reads and writes the program's own memory first: what it can't read is its EFAULT, not our fault. */
+/* The kernel reads and writes the program's own memory first: what it can't read is its EFAULT, not a fault of ours. */
 int crash_sigaltstack(const stack_t *stack, stack_t *ret_before)
 {
     int result = REAL(sigaltstack)(stack, ret_before);

@@ -27,14 +27,30 @@ bool current_is_in(const struct wire_slot *slot);
 /* The same, if it is certain that what the thread does now is done for it. */
 struct request_ref current_certain(void);
 
+/* The process serves this request alone, from its start to its end: what no other rule says is done for it. Context:
+ * start. */
+void current_set_only(const struct request_ref *ref);
+
 /* The thread has read this request's head, or more of its body. */
 void current_set(const struct request_ref *ref);
+
+/* The thread has asked the kernel about the connection of this request, which has come whole, perhaps to another
+ * thread, and waits for its answer: a thread of a pool begins with it. One that waits for several asks about any of
+ * them. */
+void current_touch(const struct request_ref *ref);
+
+/* The thread begins to answer the request in this slot. One that has left requests, which it had read or asked about,
+ * and has never answered one leaves that to other threads: what it asks for itself is nobody's. */
+void current_answer(const struct wire_slot *slot);
 
 /* The thread goes on to something else. */
 void current_clear(void);
 
 /* The thread is about to wait for whatever comes next: it does the work of several in turns. */
 void current_turn(void);
+
+/* Has it been seen to? */
+bool current_is_loop(void);
 
 /* Would that change anything? A look that is cheap. */
 bool current_would_turn(void);
@@ -69,6 +85,9 @@ struct tie {
 /* This thread makes it: connect(), pipe(). Whatever it was tied to is gone. */
 void tie_make(struct tie *tie);
 
+/* The program has asked what became of the attempt to connect it, and goes on with whom it was made for. */
+void tie_told(const struct tie *tie);
+
 /* The request that was current when it was made, if it is alive. */
 struct request_ref tie_maker(const struct tie *tie);
 
@@ -89,7 +108,7 @@ enum tie_kind {
  * or was woken. */
 void tie_read(struct tie *tie, enum tie_kind kind);
 
-/* Everything asked by HTTP has been answered. */
+/* Everything that was asked has been answered. */
 void tie_answered(struct tie *tie);
 
 /* Whose work is the request whose head begins to go out here? `is_first`: nothing went out here before. */

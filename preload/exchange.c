@@ -1,9 +1,10 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The messages on a connection: requests go one way, responses the other in the same order. Here: the bytes of a
  * direction, and the queue of requests that wait for their answers. */
 #include "preload/exchange_internal.h"
 
 #include "preload/arena.h"
+#include "preload/gateway.h"
 
 #include "preload/ring.h"
 
@@ -28,7 +29,7 @@ enum wire_drop exchange_drop(enum exchange_result result)
 
 static void head_set(struct conn *conn, struct span_head *head)
 {
-    /* release: who answers a request whose head is complete finds all that came of it */
+    /* release: a thread that answers a request whose head is complete finds all that came of it */
     __atomic_store_n(&conn->head, head, __ATOMIC_RELEASE);
 }
 
@@ -56,7 +57,7 @@ enum http1_event exchange_lend_stash(struct conn_direction *direction)
     return HTTP1_BAD;
 }
 
-void exchange_feed_done(struct conn_direction *direction)
+inline void exchange_feed_done(struct conn_direction *direction)
 {
     if (!direction->stash || direction->parser.stash_length > 0)
         return;
@@ -80,7 +81,7 @@ bool exchange_was_ended_elsewhere(const struct conn *conn, uint32_t number)
     return atomic_load_explicit(&slot->open, memory_order_relaxed) != WIRE_SLOT_OPEN;
 }
 
-bool exchange_oldest(const struct conn *conn, uintptr_t *ret_open)
+inline bool exchange_oldest(const struct conn *conn, uintptr_t *ret_open)
 {
     uint32_t number = atomic_load_explicit(&conn->answered, memory_order_relaxed);
 
@@ -93,9 +94,11 @@ bool exchange_oldest(const struct conn *conn, uintptr_t *ret_open)
 /* Has a client all the answers that it waits for? */
 static void note_answered(struct conn *conn)
 {
-    if (conn_is_client(conn) && atomic_load_explicit(&conn->answered, memory_order_relaxed) ==
-                                    atomic_load_explicit(&conn->opened, memory_order_relaxed))
-        tie_answered(&conn->tie);
+    uint32_t answered = atomic_load_explicit(&conn->answered, memory_order_relaxed);
+
+    if (conn_is_client(conn) && conn_waiting(conn->connection) == 0 &&
+        (conn->open[(answered - 1) % CONN_PIPELINE_MAX].slot & CONN_OPEN_LAST) == 0)
+        tie_answered(&conn->connection->tie);
 }
 
 void exchange_request_end(struct conn *conn, uint16_t flags, enum wire_error error)
@@ -161,8 +164,8 @@ void exchange_withhold(struct wire_slot *slot, enum wire_withhold reason)
 
 enum wire_withhold exchange_late_reason(const struct conn *conn)
 {
-    return atomic_load_explicit(&conn->sending, memory_order_relaxed) & 1 ? WIRE_WITHHOLD_PIPELINED
-                                                                          : WIRE_WITHHOLD_UNSUITED_CALL;
+    return atomic_load_explicit(&conn->connection->sending, memory_order_relaxed) & 1 ? WIRE_WITHHOLD_PIPELINED
+                                                                                      : WIRE_WITHHOLD_UNSUITED_CALL;
 }
 
 void exchange_not_connected(const struct wire_address *peer, const struct request_ref *cause, uint64_t start_ns,
@@ -195,14 +198,24 @@ enum exchange_result exchange_sent(struct conn *conn, const char *bytes, size_t 
 enum exchange_result exchange_step(struct conn *conn, const char *bytes, size_t length, size_t *ret_used,
                                    enum http1_event *ret_event, struct http1_out *ret_out)
 {
-    struct conn_direction *direction = conn_outward(conn);
+    bool has_records = __builtin_expect(conn->requests.gateway != NULL, 0) && exchange_has_records(conn);
+    struct conn *stream = conn;
     enum exchange_result result;
 
-    *ret_used = exchange_feed(direction, bytes, length, ret_event, ret_out);
-    result = conn_is_client(conn) ? exchange_request_event(conn, *ret_event, ret_out)
-                                  : exchange_response_event(conn, *ret_event, ret_out);
+    if (has_records)
+        length = exchange_route(conn, &conn->requests, bytes, length, &stream);
+    if (!stream) {
+        *ret_used = length;
+        *ret_event = HTTP1_NEED_MORE;
+        return length > 0 ? EXCHANGE_ON : EXCHANGE_TOO_DEEP;
+    }
+    *ret_used = exchange_feed(conn_outward(stream), bytes, length, ret_event, ret_out);
+    if (has_records)
+        exchange_unroute(conn, &conn->requests, length - *ret_used);
+    result = conn_is_client(conn) ? exchange_request_event(stream, *ret_event, ret_out)
+                                  : exchange_response_event(stream, *ret_event, ret_out);
     if (*ret_event != HTTP1_NEED_STASH)
-        exchange_feed_done(direction);
+        exchange_feed_done(conn_outward(stream));
     return result;
 }
 
@@ -236,4 +249,6 @@ void exchange_undo(struct conn *conn)
     direction->parser.stash_length = 0;
     exchange_feed_done(direction);
     direction->parser = conn->before;
+    if (direction->gateway && conn_is_client(conn))
+        gateway_forget_request(direction->gateway);
 }

@@ -1,16 +1,17 @@
-// SPDX-License-Identifier: Apache-2.0
-/* Requests that end otherwise than with their response: with the connection, the process, or by being given up. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Requests that do not end with their response but with the connection or the process, or because they are given up. */
 #include "preload/exchange_internal.h"
 
 static void release_memory(struct conn *conn)
 {
+    exchange_gateway_release(conn);
     exchange_head_release(conn);
     conn->requests.parser.stash_length = conn->responses.parser.stash_length = 0;
     exchange_feed_done(&conn->requests);
     exchange_feed_done(&conn->responses);
 }
 
-/* The youngest request is no request yet when its head has not ended. */
+/* The youngest request does not count yet if its head has not ended. */
 static void discard_unfinished_head(struct conn *conn)
 {
     struct wire_slot *slot = exchange_arriving(conn);
@@ -47,17 +48,24 @@ void exchange_abandon(struct conn *conn, enum wire_error error)
     release_memory(conn);
 }
 
+/* A program may leave the rest of a body, but of a head that has not come whole nobody has had an answer. */
+static enum wire_error left_error(const struct conn *conn)
+{
+    uint8_t state = conn->responses.parser.state;
+
+    if (!exchange_answering(conn))
+        return WIRE_ERROR_NO_RESPONSE;
+    return state == HTTP1_IN_START_LINE || state == HTTP1_IN_FIELDS ? WIRE_ERROR_RESPONSE_INCOMPLETE : WIRE_ERROR_NONE;
+}
+
 void exchange_give_up(struct conn *conn, bool waited)
 {
     uintptr_t open;
 
     conn->responses.moment_ns = 0;
     discard_unfinished_head(conn);
-    while (exchange_oldest(conn, &open)) {
-        enum wire_error error = exchange_answering(conn) ? WIRE_ERROR_NONE : WIRE_ERROR_NO_RESPONSE;
-
-        exchange_request_end(conn, 0, waited ? WIRE_ERROR_TIMEOUT : error);
-    }
+    while (exchange_oldest(conn, &open))
+        exchange_request_end(conn, 0, waited ? WIRE_ERROR_TIMEOUT : left_error(conn));
     release_memory(conn);
 }
 
@@ -78,8 +86,8 @@ uint32_t exchange_discard(struct conn *conn)
     return count;
 }
 
-/* Requests left to other processes. These may never answer (a CGI program has no hooks on it), so the slots of the last
- * ones only are kept for them. */
+/* The requests left to other processes. Those may never answer (a CGI program has no hooks on the connection), so
+ * only the last ones keep their slots. */
 enum { LEFT_MAX = 64 };
 static struct {
     _Atomic(struct wire_slot *) slot;

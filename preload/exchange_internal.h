@@ -35,11 +35,19 @@ struct span_head *exchange_head_new(struct conn *conn);
 /* The parser's line is cut: lend it a stash. Without one it has lost its way. */
 __attribute__((cold)) enum http1_event exchange_lend_stash(struct conn_direction *direction);
 
+/* The same in another protocol than HTTP. */
+__attribute__((cold)) size_t exchange_feed_gateway(struct conn_direction *direction, const char *bytes, size_t length,
+                                                   enum http1_event *ret_event, struct http1_out *ret_out);
+
 static inline size_t exchange_feed(struct conn_direction *direction, const char *bytes, size_t length,
                                    enum http1_event *ret_event, struct http1_out *ret_out)
 {
     char *stash = direction->stash ? direction->stash->bytes : NULL;
-    size_t used = http1_feed(&direction->parser, bytes, length, stash, ret_event, ret_out);
+    size_t used;
+
+    if (__builtin_expect(direction->gateway != NULL, 0))
+        return exchange_feed_gateway(direction, bytes, length, ret_event, ret_out);
+    used = http1_feed(&direction->parser, bytes, length, stash, ret_event, ret_out);
 
     if (__builtin_expect(*ret_event == HTTP1_NEED_STASH, 0))
         *ret_event = exchange_lend_stash(direction);
@@ -53,6 +61,36 @@ static inline bool exchange_fed_up(const struct conn_direction *direction, enum 
     return event == HTTP1_NEED_MORE ||
            (left == 0 && (direction->parser.state == HTTP1_AT_START || direction->parser.remaining > 0));
 }
+
+/* Bytes that nobody saw, as http1_skip. */
+int exchange_skip(struct conn_direction *direction, size_t length, enum http1_event *ret_event);
+
+/* What else a request tells that did not come in HTTP, after its first line; slot may be NULL. Returns its enum
+ * conn_open_flag. */
+__attribute__((cold)) uintptr_t exchange_gateway_begin(struct conn *conn, struct wire_slot *slot);
+
+/* What is needed to follow a connection in this protocol. False: there is no memory for it, which is counted. */
+bool exchange_gateway_lend(struct conn *conn, enum wire_protocol protocol);
+
+/* Bytes on a connection that has a gateway, to be fed to the streams that they belong to. */
+typedef enum exchange_result exchange_function(struct conn *conn, const char *bytes, size_t length);
+__attribute__((cold)) enum exchange_result exchange_streams(struct conn *conn, struct conn_direction *direction,
+                                                            exchange_function *feed, const char *bytes, size_t length);
+
+/* Does it consist of streams? It has a gateway. */
+__attribute__((cold)) bool exchange_has_records(const struct conn *conn);
+
+/* How many of the bytes are this stream's; NULL: of a header, which were taken. 0: more requests are open than are
+ * followed. Those that were not used after all are given back. */
+size_t exchange_route(struct conn *conn, struct conn_direction *direction, const char *bytes, size_t length,
+                      struct conn **ret_stream);
+void exchange_unroute(struct conn *conn, struct conn_direction *direction, size_t length);
+
+/* The end of an answer to one. */
+__attribute__((cold)) enum exchange_result exchange_gateway_end(struct conn *conn);
+
+/* The connection is done with. */
+void exchange_gateway_release(struct conn *conn);
 
 /* To be called when the last event's slices are done with. */
 void exchange_feed_done(struct conn_direction *direction);

@@ -1,8 +1,9 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The requests on a connection. */
 #include "preload/exchange_internal.h"
 
-/* The next request shows that the response whose framing isn't seen has ended, with the last bytes that went out. */
+/* The response before this request has no visible framing: the request shows that it has ended, with the last bytes
+ * that were sent. */
 __attribute__((cold, noinline)) static enum exchange_result unseen_response_end(struct conn *conn)
 {
     if (atomic_exchange_explicit(&conn->responses.claimed, 1, memory_order_acquire) != 0)
@@ -27,12 +28,13 @@ __attribute__((noinline)) static enum exchange_result request_queue(struct conn 
 /* The slot of request `number`, whose head begins. */
 static struct wire_slot *open_span(struct conn *conn, uint32_t number)
 {
+    const struct conn *connection = conn->connection;
     struct span_ends ends = {
-        .kind = WIRE_KIND_SERVER, .peer = &conn->peer, .local = &conn->local, .client = &conn->client};
+        .kind = WIRE_KIND_SERVER, .peer = &connection->peer, .local = &connection->local, .client = &conn->client};
 
     if (conn_is_client(conn)) {
         ends.kind = WIRE_KIND_CLIENT;
-        ends.parent = current_parent_for(&conn->tie, number == 0);
+        ends.parent = current_parent_for(&connection->tie, number == 0 && connection == conn);
         if (number == 0)
             conn_first_request(conn);
     }
@@ -64,6 +66,8 @@ static enum exchange_result request_begin(struct conn *conn, const struct http1_
         span_request_line(slot, conn->head, method, line->b, conn->requests.parser.version_minor);
     else
         exchange_head_release(conn);
+    if (__builtin_expect(conn->requests.gateway != NULL, 0))
+        flags |= exchange_gateway_begin(conn, slot);
     atomic_store_explicit(&conn->open[number % CONN_PIPELINE_MAX].body_length, 0, memory_order_relaxed);
     conn->open[number % CONN_PIPELINE_MAX].slot = (uintptr_t)slot | flags;
     conn->open[number % CONN_PIPELINE_MAX].start_ns = slot ? wire_slot_request(slot)->start_ns : 0;
@@ -71,16 +75,16 @@ static enum exchange_result request_begin(struct conn *conn, const struct http1_
     return EXCHANGE_ON;
 }
 
-/* The youngest request's slot; only while its head is coming in is it certain to be ours. */
-struct wire_slot *exchange_arriving(struct conn *conn)
+/* The youngest request's slot. Only while its head is coming in is it certain that the slot is still this request's. */
+inline struct wire_slot *exchange_arriving(struct conn *conn)
 {
     uint32_t number = atomic_load_explicit(&conn->opened, memory_order_relaxed);
 
     return conn->head ? exchange_slot(conn->open[(number - 1) % CONN_PIPELINE_MAX].slot) : NULL;
 }
 
-/* How much of the youngest request's body has come. Between messages the parser's count is none of its any more: the
- * next one's first line may have begun. */
+/* Store how much of the youngest request's body has come. Not between messages: there the parser's count may be that
+ * of the next request, whose first line has begun. */
 static void request_body(struct conn *conn, bool is_end)
 {
     uint32_t number = atomic_load_explicit(&conn->opened, memory_order_relaxed);
@@ -100,7 +104,7 @@ __attribute__((cold, noinline)) static void note_close(struct conn *conn)
     conn->asked_close = true;
 }
 
-/* Not a request that can be understood. What was asked before it will still be answered, and so may this be. */
+/* The request can't be understood. Those before it will still be answered, and so may this one be. */
 __attribute__((cold)) static enum exchange_result request_lost(struct conn *conn, enum http1_event event)
 {
     struct wire_slot *slot = exchange_arriving(conn);
@@ -124,14 +128,12 @@ __attribute__((cold)) static enum exchange_result request_lost(struct conn *conn
 /* A client's request goes out: its answer is its parent's. */
 static void ask_for(struct conn *conn, struct wire_slot *slot)
 {
-    uint32_t others = atomic_load_explicit(&conn->opened, memory_order_relaxed) - 1 -
-                      atomic_load_explicit(&conn->answered, memory_order_relaxed);
-
-    tie_ask(&conn->tie, slot ? &conn->head->parent : &(struct request_ref){0}, others > 0);
+    tie_ask(&conn->connection->tie, slot ? &conn->head->parent : &(struct request_ref){0},
+            conn_waiting(conn->connection) > 1);
 }
 
-/* The thread has read of a server's request: what it does next is done for it, if its head is complete. Two that are
- * read at once are both worked on; current.h sees to that. */
+/* The thread has read bytes of a server's connection: if the youngest request's head is complete, what the thread
+ * does next is done for that request. */
 static void work_on_youngest(struct conn *conn)
 {
     uint32_t number = atomic_load_explicit(&conn->opened, memory_order_relaxed);
@@ -144,7 +146,17 @@ static void work_on_youngest(struct conn *conn)
         current_set(&(struct request_ref){exchange_slot(open->slot), open->start_ns});
 }
 
-/* A server's head is done with now; a client's is looked at once more. */
+void exchange_touched(const struct conn *conn)
+{
+    uint32_t opened = atomic_load_explicit(&conn->opened, memory_order_acquire);
+    const struct conn_open *open = &conn->open[(opened - 1) % CONN_PIPELINE_MAX];
+    struct request_ref ref = {exchange_slot(open->slot), open->start_ns};
+
+    if (conn_waiting(conn) == 1 && request_live(&ref) && request_answered(ref.slot) == 0)
+        current_touch(&ref);
+}
+
+/* A server's head can be freed now; a client's is looked at once more. */
 void exchange_request_head_end(struct conn *conn, struct wire_slot *slot)
 {
     if (slot) {
@@ -212,7 +224,7 @@ enum exchange_result exchange_request_event(struct conn *conn, enum http1_event 
     return request_lost(conn, event);
 }
 
-/* The end of a client's head was found among bytes that have gone out already. */
+/* The head of a client's request had been sent before its end was seen. */
 __attribute__((cold, noinline)) static void head_seen_late(struct conn *conn)
 {
     if (span_wants_headers(conn->head))
@@ -220,8 +232,8 @@ __attribute__((cold, noinline)) static void head_seen_late(struct conn *conn)
     exchange_head_release(conn);
 }
 
-/* The connection's first bytes: a PROXY header or the beginning of one is taken off them. What was kept of something
- * that turned out to be none is read now. */
+/* Take a PROXY header, or the beginning of one, off the connection's first bytes. If it turns out to be none, the
+ * bytes that were kept of it are parsed now. */
 __attribute__((cold, noinline)) static enum exchange_result first_bytes(struct conn *conn, const char **bytes,
                                                                         size_t *length)
 {
@@ -241,27 +253,23 @@ __attribute__((cold, noinline)) static enum exchange_result first_bytes(struct c
     case PROXY_NONE:
         break;
     }
-    return conn->proxy.length > 0 ? exchange_requests(conn, conn->proxy.bytes, conn->proxy.length) : EXCHANGE_ON;
+    if (conn->proxy.length > 0)
+        return exchange_requests(conn, conn->proxy.bytes, conn->proxy.length);
+    exchange_recognise(conn, *bytes, *length);
+    return EXCHANGE_ON;
 }
 
-enum exchange_result exchange_requests(struct conn *conn, const char *bytes, size_t length)
+static enum exchange_result requests_of_stream(struct conn *conn, const char *bytes, size_t length)
 {
     struct http1_out out;
     enum http1_event event;
     enum exchange_result result = EXCHANGE_ON;
 
     conn->requests.moment_ns = 0;
-    if (conn->requests.parser.state == HTTP1_FAILED)
-        return EXCHANGE_ON; /* the responses decide when the last answer is given */
     if (!bytes) {
-        if (http1_skip(&conn->requests.parser, length, &event) < 0)
+        if (exchange_skip(&conn->requests, length, &event) < 0)
             return EXCHANGE_DOUBT;
         return exchange_request_event(conn, event, NULL);
-    }
-    if (__builtin_expect(conn->proxy.state != PROXY_OVER, 0)) {
-        result = first_bytes(conn, &bytes, &length);
-        if (result != EXCHANGE_ON || length == 0)
-            return result;
     }
     do {
         size_t used = exchange_feed(&conn->requests, bytes, length, &event, &out);
@@ -275,6 +283,21 @@ enum exchange_result exchange_requests(struct conn *conn, const char *bytes, siz
              conn->requests.parser.state != HTTP1_FAILED);
     exchange_feed_done(&conn->requests);
     return result;
+}
+
+enum exchange_result exchange_requests(struct conn *conn, const char *bytes, size_t length)
+{
+    if (conn->requests.parser.state == HTTP1_FAILED)
+        return EXCHANGE_ON; /* the responses decide when the last answer is given */
+    if (bytes && __builtin_expect(conn->proxy.state != PROXY_OVER, 0)) {
+        conn->requests.moment_ns = 0;
+        enum exchange_result result = first_bytes(conn, &bytes, &length);
+        if (result != EXCHANGE_ON || length == 0)
+            return result;
+    }
+    if (__builtin_expect(conn->requests.gateway != NULL, 0))
+        return exchange_streams(conn, &conn->requests, requests_of_stream, bytes, length);
+    return requests_of_stream(conn, bytes, length);
 }
 
 void exchange_request_undo(struct conn *conn)

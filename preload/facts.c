@@ -1,7 +1,8 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "preload/facts.h"
 
 #include "preload/arena.h"
+#include "preload/cgi.h"
 #include "preload/env_file.h"
 #include "preload/sys.h"
 #include "preload/wire.h"
@@ -26,12 +27,11 @@ static struct {
     bool has_left_out;
 } facts;
 
-enum { PREFIX_MAX = 40 };
-
-static bool begins_with_one_of(const char *entry, const char (*prefixes)[PREFIX_MAX], size_t count)
+/* `prefixes`: one after the other, each with its NUL, then an empty one. */
+static bool begins_with_one_of(const char *entry, const char *prefixes)
 {
-    for (size_t i = 0; i < count; i++)
-        if (strncmp(entry, prefixes[i], strnlen(prefixes[i], PREFIX_MAX)) == 0)
+    for (size_t length; (length = strlen(prefixes)) > 0; prefixes += length + 1)
+        if (strncmp(entry, prefixes, length) == 0)
             return true;
     return false;
 }
@@ -39,46 +39,51 @@ static bool begins_with_one_of(const char *entry, const char (*prefixes)[PREFIX_
 /* What requests to AWS are signed with, and where they go. */
 static bool is_for_signing(const char *entry)
 {
-    static const char prefixes[][PREFIX_MAX] = {
-        "AWS_ACCESS_KEY_ID=",     "AWS_SECRET_ACCESS_KEY=",       "AWS_SESSION_TOKEN=",
-        "AWS_PROFILE=",           "AWS_SHARED_CREDENTIALS_FILE=", "AWS_CONFIG_FILE=",
-        "AWS_CONTAINER_",         "AWS_WEB_IDENTITY_TOKEN_FILE=", "AWS_ENDPOINT_URL=",
-        "AWS_ENDPOINT_URL_XRAY=", "AWS_ENDPOINT_URL_LOGS=",       "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS=",
-        "AWS_CA_BUNDLE=",
-    };
+    static const char prefixes[] = "AWS_ACCESS_KEY_ID=\0"
+                                   "AWS_SECRET_ACCESS_KEY=\0"
+                                   "AWS_SESSION_TOKEN=\0"
+                                   "AWS_PROFILE=\0"
+                                   "AWS_SHARED_CREDENTIALS_FILE=\0"
+                                   "AWS_CONFIG_FILE=\0"
+                                   "AWS_CONTAINER_\0"
+                                   "AWS_WEB_IDENTITY_TOKEN_FILE=\0"
+                                   "AWS_ENDPOINT_URL=\0"
+                                   "AWS_ENDPOINT_URL_XRAY=\0"
+                                   "AWS_ENDPOINT_URL_LOGS=\0"
+                                   "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS=\0"
+                                   "AWS_CA_BUNDLE=\0";
 
-    return begins_with_one_of(entry, prefixes, sizeof(prefixes) / sizeof(prefixes[0]));
+    return begins_with_one_of(entry, prefixes);
 }
 
 /* Variables that settings are made of, by their beginning. */
 static bool is_setting(const char *entry)
 {
-    static const char prefixes[][PREFIX_MAX] = {"OTEL_",
-                                                "SPANSHIM_",
-                                                "HONEYCOMB_",
-                                                "XDG_",
-                                                "HOME=",
-                                                "INVOCATION_ID=",
-                                                "TZ=", /* request lines have its time */
-                                                "NO_COLOR=",
-                                                "AWS_XRAY_",
-                                                "AWS_REGION=",
-                                                "AWS_DEFAULT_REGION=",
-                                                "AWS_EC2_METADATA_",
-                                                "ROLLBAR_",
-                                                "HTTP_PROXY=",
-                                                "http_proxy=",
-                                                "HTTPS_PROXY=",
-                                                "https_proxy=",
-                                                "NO_PROXY=",
-                                                "no_proxy=",
-                                                WIRE_POD_MARK "=",
-#define X(attribute, VARIABLE) #VARIABLE "=",
-                                                WIRE_POD_VARIABLES(X)
+    static const char prefixes[] = "OTEL_\0"
+                                   "SPANSHIM_\0"
+                                   "HONEYCOMB_\0"
+                                   "XDG_\0"
+                                   "HOME=\0"
+                                   "INVOCATION_ID=\0"
+                                   "TZ=\0" /* request lines have its time */
+                                   "NO_COLOR=\0"
+                                   "AWS_XRAY_\0"
+                                   "AWS_REGION=\0"
+                                   "AWS_DEFAULT_REGION=\0"
+                                   "AWS_EC2_METADATA_\0"
+                                   "ROLLBAR_\0"
+                                   "HTTP_PROXY=\0"
+                                   "http_proxy=\0"
+                                   "HTTPS_PROXY=\0"
+                                   "https_proxy=\0"
+                                   "NO_PROXY=\0"
+                                   "no_proxy=\0" WIRE_POD_MARK "=\0"
+#define X(attribute, VARIABLE) #VARIABLE "=\0"
+        WIRE_POD_VARIABLES(X)
 #undef X
-    };
+        ;
 
-    return begins_with_one_of(entry, prefixes, sizeof(prefixes) / sizeof(prefixes[0])) || is_for_signing(entry);
+    return begins_with_one_of(entry, prefixes) || is_for_signing(entry);
 }
 
 /* False: there is no room. Some is kept for the name of what has none. */
@@ -105,8 +110,16 @@ static void append_setting(const char *entry)
     (void)append('o', entry, length < NAME_MAX ? length : NAME_MAX);
 }
 
+/* Our own mark of CGI; and what is in a CGI program's environment the header field Proxy, which anybody may send. */
+static bool is_of_request(const char *entry, bool is_cgi)
+{
+    return strncmp(entry, CGI_MARK, sizeof(CGI_MARK) - 1) == 0 || (is_cgi && strncmp(entry, "HTTP_PROXY=", 11) == 0);
+}
+
 int facts_init(char *const *argv, char *const *envp)
 {
+    bool is_cgi;
+
     facts.text = arena_alloc(TEXT_MAX);
     if (!facts.text)
         return -ENOMEM;
@@ -116,8 +129,9 @@ int facts_init(char *const *argv, char *const *envp)
         if (length < ARGUMENT_MAX)
             (void)append('a', argv[i], length);
     }
+    is_cgi = envp && cgi_is_described(envp);
     for (; envp && *envp; envp++)
-        if (is_setting(*envp))
+        if (is_setting(*envp) && !is_of_request(*envp, is_cgi))
             append_setting(*envp);
     return 0;
 }

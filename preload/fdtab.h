@@ -21,6 +21,7 @@ enum fdtab_value {
     FDTAB_UNKNOWN = 0, /* never looked at: an inherited descriptor, a file, a passed socket */
     FDTAB_IGNORED = 1, /* looked at, not ours */
     FDTAB_LOG = 2,     /* this and above: a log's number + FDTAB_LOG, see applog.h */
+    FDTAB_ANSWER = 65, /* what a CGI program answers on */
     FDTAB_CONN = 66,   /* this and above: a connection's number + FDTAB_CONN */
 };
 

@@ -170,13 +170,13 @@ static void read_field(struct forwarded *forwarded, uint8_t field, struct slice 
 
 static uint8_t which_field(struct slice name)
 {
-    if (slice_is(name, "forwarded"))
+    if (slice_is_literal(name, "forwarded"))
         return SEEN_FORWARDED;
-    if (slice_is(name, "x-forwarded-for"))
+    if (slice_is_literal(name, "x-forwarded-for"))
         return SEEN_FOR;
-    if (slice_is(name, "x-forwarded-host"))
+    if (slice_is_literal(name, "x-forwarded-host"))
         return SEEN_HOST;
-    if (slice_is(name, "x-forwarded-proto"))
+    if (slice_is_literal(name, "x-forwarded-proto"))
         return SEEN_PROTO;
     return 0;
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What proxies say about the request as the first of them saw it: Forwarded (RFC 7239), else X-Forwarded-For, -Host and
  * -Proto. Of a list the first element counts, of several fields the first; Forwarded wins over the others. conn.c
- * offers every field of a request head. What proxies claim is not verified.
- */
+ * offers every field of a request head. What proxies claim is not verified. */
 #ifndef SPANSHIM_FORWARDED_H
 #define SPANSHIM_FORWARDED_H
 

@@ -152,7 +152,7 @@ static enum http1_event no_line(struct http1 *parser, enum taken taken)
 
 /* Start lines */
 
-static void begin_message(struct http1 *parser)
+void http1_begin(struct http1 *parser)
 {
     parser->state = HTTP1_IN_START_LINE;
     parser->last_field = HTTP1_AFTER_NONE;
@@ -183,7 +183,7 @@ static enum http1_event feed_start_line(struct feed *feed)
 {
     struct http1 *parser = feed->parser;
     struct http1_line line;
-    enum taken taken = take_line(feed, &line);
+    enum taken taken = take_rare_line(feed, &line);
     if (__builtin_expect(taken != LINE_TAKEN, 0)) {
         if (taken != LINE_WITH_CR || parser->role == HTTP1_REQUESTS)
             return no_start_line(feed, taken);
@@ -214,13 +214,13 @@ static enum http1_event feed_at_start(struct feed *feed)
         parser->flags &= (uint16_t)~HTTP1_BLANK_BEGUN;
         feed->at++;
     } else if (in_blank) {
-        begin_message(parser);
+        http1_begin(parser);
         return fail_start(parser);
     } else if (*feed->at == '\r') {
         parser->flags |= HTTP1_BLANK_BEGUN;
         feed->at++;
     } else {
-        begin_message(parser);
+        http1_begin(parser);
         return feed_start_line(feed);
     }
     return HTTP1_NEED_MORE;

@@ -51,6 +51,7 @@ struct http1 {
     bool answers_head;     /* set by the owner before a response's HEAD_END: the request was HEAD */
     bool answers_connect;  /* likewise: the request was CONNECT */
     bool keep_alive;       /* after HEAD_END: the connection may carry another message after this one */
+    bool is_cgi;           /* set by the owner, of responses: no field frames the body, which goes on to the end */
     bool ambiguous;        /* after HEAD_END: others may read the framing in another way; RFC 9112's rule was applied */
     /* First letters of the names whose fields the owner doesn't want reported, a bit (letter & 31) each: set by the
      * owner. They are checked and, if they are of the framing, read all the same. */

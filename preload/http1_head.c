@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "preload/byte_class.h"
+
 enum {
     METHOD_MAX = 32,
     VERSION_LENGTH = 8, /* HTTP/1.1 */
@@ -10,16 +12,10 @@ enum {
 
 static const uint64_t length_max = INT64_MAX; /* of a body or chunk: more than any peer can mean */
 
-/* RFC 9110 5.6.2: methods and codings. */
-static const bool is_token[256] = {
-    ['!'] = true,         ['#' ... '\''] = true, ['*' ... '+'] = true, ['-' ... '.'] = true, ['0' ... '9'] = true,
-    ['A' ... 'Z'] = true, ['^' ... 'z'] = true,  ['|'] = true,         ['~'] = true,
-};
-
 size_t http1_token_length(const char *bytes, size_t len)
 {
     size_t n = 0;
-    while (n < len && is_token[(uint8_t)bytes[n]])
+    while (n < len && byte_is(bytes[n], BYTE_OF_TOKEN))
         n++;
     return n;
 }
@@ -46,7 +42,7 @@ struct slice http1_field_value_with_cr(const struct http1_line *line, size_t col
     }
 }
 
-static bool read_version(struct http1 *parser, const char *bytes)
+static inline bool read_version(struct http1 *parser, const char *bytes)
 {
     if (memcmp(bytes, "HTTP/1.", 7) != 0 || bytes[7] < '0' || bytes[7] > '9')
         return false;
@@ -229,11 +225,11 @@ static void read_transfer_encoding(struct http1 *parser, struct slice value)
     }
 }
 
-static bool read_connection_option(struct http1 *parser, struct slice option)
+static inline bool read_connection_option(struct http1 *parser, struct slice option)
 {
-    if (slice_is(option, "close"))
+    if (slice_is_literal(option, "close"))
         parser->flags |= HTTP1_SEEN_CLOSE;
-    else if (slice_is(option, "keep-alive"))
+    else if (slice_is_literal(option, "keep-alive"))
         parser->flags |= HTTP1_SEEN_KEEP_ALIVE;
     else
         return false;
@@ -261,13 +257,13 @@ __attribute__((cold)) static void doubt_field(struct http1 *parser)
 
 void http1_note_field(struct http1 *parser, struct slice name, struct slice value, bool is_cut)
 {
-    if (slice_is(name, "content-length")) {
+    if (slice_is_literal(name, "content-length")) {
         parser->last_field = HTTP1_AFTER_LENGTH;
         read_content_length(parser, value);
-    } else if (slice_is(name, "connection")) {
+    } else if (slice_is_literal(name, "connection")) {
         parser->last_field = HTTP1_AFTER_CONNECTION;
         read_connection(parser, value);
-    } else if (slice_is(name, "transfer-encoding")) {
+    } else if (slice_is_literal(name, "transfer-encoding")) {
         parser->last_field = HTTP1_AFTER_CODING;
         read_transfer_encoding(parser, value);
     }
@@ -298,7 +294,7 @@ bool http1_has_length(const struct http1 *parser)
     return parser->flags & HTTP1_HAS_LENGTH;
 }
 
-bool http1_opens_tunnel(const struct http1 *parser)
+inline bool http1_opens_tunnel(const struct http1 *parser)
 {
     if (parser->role != HTTP1_RESPONSES)
         return false;
@@ -319,7 +315,9 @@ static bool decide_framing(struct http1 *parser)
     bool is_request = parser->role == HTTP1_REQUESTS;
     bool has_length = parser->flags & HTTP1_SEEN_CONTENT_LENGTH;
 
-    if (!is_request && !response_has_body(parser)) { /* 1, 2: whatever the fields say */
+    if (parser->is_cgi) {
+        parser->framing = HTTP1_CLOSE_DELIMITED;
+    } else if (!is_request && !response_has_body(parser)) { /* 1, 2: whatever the fields say */
         parser->framing = HTTP1_NO_BODY;
         parser->ambiguous = false;
     } else if (parser->flags & HTTP1_SEEN_TRANSFER_ENCODING) { /* 3, 4; in HTTP/1.0 the framing is faulty (6.1) */

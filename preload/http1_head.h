@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the lines of an HTTP/1.x head say, and what follows from them for the body. Private to http1.c, which cuts the
- * bytes into lines and counts.
+ * bytes into lines and counts, and to those that begin a head otherwise than by a start line.
  */
 #ifndef SPANSHIM_HTTP1_HEAD_H
 #define SPANSHIM_HTTP1_HEAD_H
@@ -25,6 +25,7 @@ enum {
     HTTP1_LINE_IS_CUT = 1 << 10, /* more of this line has come than the stash holds */
     HTTP1_BLANK_BEGUN = 1 << 11, /* a CR between messages waits for its LF */
     HTTP1_SPOKE_HTTP = 1 << 12,  /* a start line was understood once on this connection; outlives the message */
+    HTTP1_SEEN_STATUS = 1 << 13, /* of a CGI program's answer */
 };
 
 /* http1.last_field */
@@ -49,6 +50,9 @@ struct http1_line {
     const char *tail; /* of a cut line: its last HTTP1_LINE_TAIL bytes, a CR perhaps among them; else NULL */
     bool ends_in_crlf;
 };
+
+/* A message begins: its start line is next. Context: pure; signal-safe. */
+void http1_begin(struct http1 *parser);
 
 /* How many of the first bytes may stand in a token (RFC 9110 5.6.2), such as a method. Context: pure; signal-safe. */
 size_t http1_token_length(const char *bytes, size_t len);

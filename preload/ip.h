@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* IP addresses as text and back, without the C library: inet_pton is not promised to be safe in a signal handler.
- */
+/* IP addresses as text and back, without the C library: inet_pton is not promised to be safe in a signal handler. */
 #ifndef SPANSHIM_IP_H
 #define SPANSHIM_IP_H
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "preload/logfile.h"
 
 #include "preload/arena.h"
@@ -12,7 +12,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { PATHS_MAX = WIRE_LOG_STREAMS - WIRE_LOG_FILE, PATH_SIZE = 1024 };
+/* The last number stands for all files that found no free one: they have no path. */
+enum { NUMBERS = WIRE_LOG_STREAMS - WIRE_LOG_FILE, PATHS_MAX = NUMBERS - 1, PATH_SIZE = 1024 };
 
 struct path {
     _Atomic uint32_t pool_link; /* the arena's while it is free */
@@ -32,10 +33,10 @@ void logfile_init(const struct glob_list *patterns)
     logfile_is_on = patterns->count > 0;
 }
 
-/* The number of a path, -1 when there are too many. It keeps the block, or not. */
-static int number_of(const struct path *path, bool *ret_kept)
+/* The number of a path. It keeps the block, or not. */
+static uint32_t number_of(const struct path *path, bool *ret_kept)
 {
-    for (int n = 0; n < PATHS_MAX; n++) {
+    for (uint32_t n = 0; n < PATHS_MAX; n++) {
         const struct path *there = NULL;
 
         *ret_kept = atomic_compare_exchange_strong_explicit(&paths[n], &there, path, memory_order_acq_rel,
@@ -43,7 +44,7 @@ static int number_of(const struct path *path, bool *ret_kept)
         if (*ret_kept || slice_equals((struct slice){there->bytes, there->length}, path->bytes, path->length))
             return n;
     }
-    return -1;
+    return PATHS_MAX;
 }
 
 static char *put_number(char *to, unsigned number)
@@ -76,12 +77,8 @@ static uint32_t value_of_file(int fd)
 
     if (!path)
         return FDTAB_IGNORED;
-    if (read_path(fd, path) && glob_list_matches(wanted, (struct slice){path->bytes, path->length}, GLOB_SAME_CASE)) {
-        int number = number_of(path, &kept);
-
-        if (number >= 0)
-            value = FDTAB_LOG + WIRE_LOG_FILE - WIRE_LOG_STDOUT + (uint32_t)number;
-    }
+    if (read_path(fd, path) && glob_list_matches(wanted, (struct slice){path->bytes, path->length}, GLOB_SAME_CASE))
+        value = FDTAB_LOG + WIRE_LOG_FILE - WIRE_LOG_STDOUT + number_of(path, &kept);
     if (!kept)
         arena_pool_put(&pool, path);
     return value;
@@ -93,9 +90,9 @@ bool logfile_classify(int fd)
     struct stat file;
     uint32_t value;
 
-    if (!socket_may_ask() || sys_call2(SYS_fstat, fd, (long)&file) < 0 || !S_ISREG(file.st_mode))
+    if (!socket_may_ask() || sys_call2(SYS_fstat, fd, (long)&file) < 0 || S_ISSOCK(file.st_mode))
         return false;
-    value = value_of_file(fd);
+    value = S_ISREG(file.st_mode) ? value_of_file(fd) : FDTAB_IGNORED;
     (void)fdtab_replace(fd, entry, value);
     return value != FDTAB_IGNORED;
 }

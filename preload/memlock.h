@@ -4,8 +4,8 @@
 #ifndef SPANSHIM_MEMLOCK_H
 #define SPANSHIM_MEMLOCK_H
 
-/* mlockall(flags), with MCL_CURRENT among them, as if we had mapped nothing. 0 or -errno. Context: hook; system calls.
- */
+/* mlockall(flags), with MCL_CURRENT among them, as if we had mapped nothing. 0 or -errno. Context: hook; system
+ * calls. */
 int memlock_without_us(int flags);
 
 #endif

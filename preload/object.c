@@ -1,9 +1,10 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "preload/object.h"
 
 #include <elf.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/auxv.h>
 
 enum { VERSION_HIDDEN = 0x8000, VERSION_INDEX = 0x7fff };
 
@@ -37,14 +38,12 @@ static const char *dynamic_string(const struct object *object, const ElfW(Dyn) *
     return object->strings ? object->strings + entry->d_un.d_val : NULL;
 }
 
-bool object_read(struct object *object, const struct dl_phdr_info *info)
+static bool read_tables(struct object *object, uintptr_t base, const ElfW(Dyn) * dynamic)
 {
     memset(object, 0, sizeof(*object));
-    object->base = info->dlpi_addr;
-    for (int i = 0; i < info->dlpi_phnum; i++)
-        if (info->dlpi_phdr[i].p_type == PT_DYNAMIC)
-            object->dynamic = (const ElfW(Dyn) *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
-    if (!object->dynamic)
+    object->base = base;
+    object->dynamic = dynamic;
+    if (!dynamic)
         return false;
     for (const ElfW(Dyn) *entry = object->dynamic; entry->d_tag != DT_NULL; entry++)
         read_entry(object, entry);
@@ -52,6 +51,54 @@ bool object_read(struct object *object, const struct dl_phdr_info *info)
         if (entry->d_tag == DT_SONAME)
             object->soname = dynamic_string(object, entry);
     return true;
+}
+
+static const ElfW(Dyn) * find_dynamic(uintptr_t base, const ElfW(Phdr) * headers, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (headers[i].p_type == PT_DYNAMIC)
+            return (const ElfW(Dyn) *)(base + headers[i].p_vaddr);
+    return NULL;
+}
+
+bool object_read(struct object *object, const struct dl_phdr_info *info)
+{
+    return read_tables(object, info->dlpi_addr, find_dynamic(info->dlpi_addr, info->dlpi_phdr, info->dlpi_phnum));
+}
+
+/* The first of the loader's list, as debuggers find it: by the program's own tables. NULL: not to be found. */
+static const struct link_map *loader_list(void)
+{
+    const ElfW(Phdr) *headers = (const ElfW(Phdr) *)getauxval(AT_PHDR);
+    size_t count = getauxval(AT_PHNUM);
+
+    for (size_t i = 0; headers && i < count; i++) {
+        if (headers[i].p_type != PT_PHDR)
+            continue;
+        const ElfW(Dyn) *entry = find_dynamic((uintptr_t)headers - headers[i].p_vaddr, headers, count);
+
+        for (; entry && entry->d_tag != DT_NULL; entry++)
+            if (entry->d_tag == DT_DEBUG && entry->d_un.d_ptr)
+                return ((const struct r_debug *)entry->d_un.d_ptr)->r_map;
+    }
+    return NULL;
+}
+
+/* libc's own; NULL: not looked for yet, or not found. Written by object_init(), then read-only. */
+static __typeof__(&dl_iterate_phdr) iterate;
+
+void object_init(void)
+{
+    struct object object;
+
+    for (const struct link_map *map = loader_list(); map && !iterate; map = map->l_next)
+        if (read_tables(&object, map->l_addr, map->l_ld) && object.soname && strncmp(object.soname, "libc.", 5) == 0)
+            iterate = (__typeof__(iterate))object_find(&object, "dl_iterate_phdr", NULL);
+}
+
+int object_iterate(int (*visit)(struct dl_phdr_info *info, size_t size, void *arg), void *arg)
+{
+    return (iterate ? iterate : dl_iterate_phdr)(visit, arg);
 }
 
 bool object_has_address(const struct dl_phdr_info *info, uintptr_t address)

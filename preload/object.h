@@ -22,7 +22,14 @@ struct object {
     uintptr_t base;
 };
 
-/* False when it has no such tables. Context: within dl_iterate_phdr; signal-safe. */
+/* Find libc's dl_iterate_phdr(). A program, or another preload, may stand in for it with a function that calls nothing
+ * until a constructor of its own has run. The loader's list is read without its lock. Context: start, one thread. */
+void object_init(void);
+
+/* libc's dl_iterate_phdr(); before object_init() whatever stands for it. Context: as that function's. */
+int object_iterate(int (*visit)(struct dl_phdr_info *info, size_t size, void *arg), void *arg);
+
+/* False when it has no such tables. Context: within object_iterate(); signal-safe. */
 bool object_read(struct object *object, const struct dl_phdr_info *info);
 
 /* Is the address in it? Context: the same. */

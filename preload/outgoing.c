@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "preload/outgoing.h"
 
 #include <string.h>
@@ -21,17 +21,35 @@ void outgoing_begin(struct outgoing *outgoing)
 {
     outgoing->callers = outgoing->accepted = outgoing->length = outgoing->sent = 0;
     outgoing->own_before = outgoing->own_length = 0;
-    outgoing->omitted_count = outgoing->omitted_length = 0;
+    outgoing->omitted_count = outgoing->omitted_length = outgoing->replaced_length = 0;
 }
 
 bool outgoing_omit(struct outgoing *outgoing, size_t at, size_t length)
 {
-    if (outgoing->omitted_count == OUTGOING_OMITTED_MAX)
+    return outgoing_replace(outgoing, at, length, "", 0);
+}
+
+bool outgoing_replace(struct outgoing *outgoing, size_t at, size_t length, const char *replacement,
+                      size_t replacement_length)
+{
+    uint32_t number = outgoing->omitted_count;
+
+    if (number == OUTGOING_OMITTED_MAX)
         return false;
-    outgoing->omitted[outgoing->omitted_count].at = (uint32_t)at;
-    outgoing->omitted[outgoing->omitted_count++].length = (uint32_t)length;
+    outgoing->omitted_count++;
+    outgoing->omitted[number].at = (uint32_t)at;
+    outgoing->omitted[number].length = (uint32_t)length;
+    outgoing->omitted[number].replacement_length = (uint32_t)replacement_length;
+    memcpy(outgoing->omitted[number].replacement, replacement, replacement_length);
     outgoing->omitted_length += (uint32_t)length;
+    outgoing->replaced_length += (uint32_t)replacement_length;
     return true;
+}
+
+/* Where our lines stand in bytes[]. */
+static size_t own_place(const struct outgoing *outgoing)
+{
+    return outgoing->own_before - outgoing->omitted_length + outgoing->replaced_length;
 }
 
 /* Which of bytes[] follows the program's first `callers` ones: our lines come after that. */
@@ -39,11 +57,14 @@ static size_t place_of(const struct outgoing *outgoing, size_t callers)
 {
     size_t place = callers;
 
+    if (callers == outgoing->callers)
+        return outgoing->length;
     for (uint32_t i = 0; i < outgoing->omitted_count; i++) {
         size_t at = outgoing->omitted[i].at;
 
         if (callers > at)
-            place -= smaller(callers - at, outgoing->omitted[i].length);
+            place =
+                place - smaller(callers - at, outgoing->omitted[i].length) + outgoing->omitted[i].replacement_length;
     }
     return callers > outgoing->own_before ? place + outgoing->own_length : place;
 }
@@ -51,14 +72,20 @@ static size_t place_of(const struct outgoing *outgoing, size_t callers)
 /* How many of the program's bytes the first `sent` of bytes[] stand for. */
 static size_t callers_of(const struct outgoing *outgoing, size_t sent)
 {
-    size_t own_at = outgoing->own_before - outgoing->omitted_length;
+    size_t own_at = own_place(outgoing);
     size_t callers = sent;
 
+    if (sent == outgoing->length)
+        return outgoing->callers;
     if (sent > own_at)
         callers = sent <= own_at + outgoing->own_length ? own_at : sent - outgoing->own_length;
-    for (uint32_t i = 0; i < outgoing->omitted_count && outgoing->omitted[i].at <= callers; i++)
-        callers += outgoing->omitted[i].length;
-    return callers;
+    for (uint32_t i = 0; i < outgoing->omitted_count && outgoing->omitted[i].at <= callers; i++) {
+        if (callers < outgoing->omitted[i].at + outgoing->omitted[i].replacement_length)
+            return outgoing->omitted[i].at;
+        callers = callers - outgoing->omitted[i].replacement_length + outgoing->omitted[i].length;
+    }
+    /* The rest has to wait for another call of the program's, so the program must have some bytes left to send. */
+    return callers < outgoing->callers ? callers : outgoing->callers - 1;
 }
 
 /* Copy the program's bytes from..to to the end of bytes[]. */
@@ -83,6 +110,9 @@ void outgoing_build(struct outgoing *outgoing, const struct iovec *iov, size_t c
 
     for (uint32_t i = 0; i < outgoing->omitted_count; i++) {
         take(outgoing, iov, from, outgoing->omitted[i].at);
+        memcpy(outgoing->bytes + outgoing->length, outgoing->omitted[i].replacement,
+               outgoing->omitted[i].replacement_length);
+        outgoing->length += outgoing->omitted[i].replacement_length;
         from = outgoing->omitted[i].at + outgoing->omitted[i].length;
     }
     take(outgoing, iov, from, own_before);
@@ -118,7 +148,7 @@ bool outgoing_is_offered(const struct outgoing *outgoing, const struct iovec *io
 
 void outgoing_cut(struct outgoing *outgoing)
 {
-    size_t own_at = outgoing->own_before - outgoing->omitted_length;
+    size_t own_at = own_place(outgoing);
 
     outgoing->length = outgoing->sent;
     if (outgoing->sent > own_at && outgoing->sent < own_at + outgoing->own_length)
@@ -182,7 +212,8 @@ static ssize_t send_once(struct outgoing *outgoing, const struct conn_sender *se
     *ret_all = (size_t)n == total(outgoing->iov, count);
     taken = smaller((size_t)n, own);
     outgoing->sent += (uint32_t)taken;
-    accepted = smaller(callers_of(outgoing, outgoing->sent), outgoing->accepted + skip) - outgoing->accepted;
+    accepted = smaller(callers_of(outgoing, outgoing->sent), outgoing->accepted + skip);
+    accepted = accepted > outgoing->accepted ? accepted - outgoing->accepted : 0;
     outgoing->accepted += (uint32_t)accepted;
     return (ssize_t)(accepted + ((size_t)n - taken));
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A head (of a client's request, of a server's response) as it goes out in the place of the program's own: a copy in
- * which lines are left out and ours stand just before the blank line. The program never learns of it: what the kernel
- * takes of the copy is told to it as so many of its own bytes. What the kernel does not take waits here; the program
- * offers those bytes again.
+ * which lines are left out, short texts are replaced, and ours stand just before the blank line. The program never
+ * learns of it: what the kernel takes of the copy is told to it as so many of its own bytes. What the kernel does not
+ * take waits here; the program offers those bytes again.
  *
  * One call's part of a head: what went out in earlier calls is not in it. Context of all: pure but for the real call;
  * signal-safe; one thread at a time. */
@@ -22,7 +22,8 @@ enum {
     OUTGOING_FIELDS_MAX = 95,          /* the smallest limits are 100 */
     OUTGOING_RESPONSE_HEAD_MAX = 3840, /* the same of a response: nginx as a proxy takes 4 KiB */
     OUTGOING_RESPONSE_FIELDS_MAX = 50, /* Varnish takes 59 */
-    OUTGOING_OMITTED_MAX = 16,         /* lines that are left out */
+    OUTGOING_OMITTED_MAX = 32,         /* lines that are left out, texts that are replaced */
+    OUTGOING_REPLACEMENT_MAX = 8,      /* bytes of such a text */
     OUTGOING_BYTES = 32768,            /* of head and body in one piece, for calls that take one buffer */
     OUTGOING_VECTOR_MAX = 1024,        /* IOV_MAX */
 };
@@ -45,9 +46,12 @@ struct outgoing {
     uint32_t sent;              /* of them */
     uint32_t own_before;        /* our lines stand before this one of the program's bytes */
     uint32_t own_length;
-    uint32_t omitted_count, omitted_length; /* lines, bytes; all before our own */
+    uint32_t omitted_count, omitted_length; /* pieces, bytes; all before our own */
+    uint32_t replaced_length;
     struct {
         uint32_t at, length; /* among the program's bytes, in their order */
+        uint32_t replacement_length;
+        char replacement[OUTGOING_REPLACEMENT_MAX];
     } omitted[OUTGOING_OMITTED_MAX];
     struct iovec iov[OUTGOING_VECTOR_MAX];
     char own[OUTGOING_HEAD_MAX];
@@ -57,8 +61,12 @@ struct outgoing {
 /* An empty one. */
 void outgoing_begin(struct outgoing *outgoing);
 
-/* Leave out a line of the program's. False: there are too many. */
+/* Leave out a piece of the program's bytes. False: there are too many. */
 bool outgoing_omit(struct outgoing *outgoing, size_t at, size_t length);
+
+/* The same, and put these few bytes in its place. */
+bool outgoing_replace(struct outgoing *outgoing, size_t at, size_t length, const char *replacement,
+                      size_t replacement_length);
 
 /* Put it together: the first `callers` bytes of what the program sends, and own[0..own_length) before number
  * own_before. */

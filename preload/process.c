@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "preload/process.h"
 
 #include "preload/crash.h"
@@ -62,7 +62,7 @@ void process_after_fork(void)
                                                   memory_order_relaxed);
 }
 
-uint32_t process_pid(void)
+inline uint32_t process_pid(void)
 {
     return atomic_load_explicit(&process_page->pid, memory_order_relaxed);
 }

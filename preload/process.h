@@ -11,8 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Whether hooks do more than forward. Stored by init.c and link.c (release), by anyone to give up; read by every hook.
- */
+/* Whether hooks do more than forward. Stored by init.c and link.c (release), by anyone to give up; read by every
+ * hook. */
 extern _Atomic uint32_t process_active __attribute__((visibility("hidden")));
 
 /* Not zero while this thread has a vfork child running on its memory: hooks only forward then. Written by the vfork and

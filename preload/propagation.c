@@ -23,7 +23,7 @@ bool propagation_read_hex(const char *text, uint8_t *ret_bytes, size_t count)
     return true;
 }
 
-bool propagation_is_zero(const uint8_t *bytes, size_t count)
+inline bool propagation_is_zero(const uint8_t *bytes, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         if (bytes[i] != 0)
@@ -59,7 +59,7 @@ static void put_hex_word(char *out, const uint8_t *bytes)
     _mm_storeu_si128((__m128i *)(void *)out, digits);
 }
 
-char *propagation_hex(char *out, const uint8_t *bytes, size_t count)
+inline char *propagation_hex(char *out, const uint8_t *bytes, size_t count)
 {
     static const char digits[] = "0123456789abcdef";
 
@@ -143,8 +143,8 @@ static bool is_better(const struct trace_context *found, const struct trace_cont
     return found->valid || (found->decided && !adopted->valid);
 }
 
-/* What the formats but for `except` say all together; returns whose context it is, PROPAGATION_FORMAT_COUNT for none.
- */
+/* What the formats but for `except` say all together; returns whose context it is, PROPAGATION_FORMAT_COUNT for
+ * none. */
 __attribute__((always_inline)) static inline unsigned adopt(const struct propagation *propagation, unsigned except,
                                                             struct trace_context *context)
 {

@@ -154,7 +154,7 @@ static void read_tracestate(struct propagation *propagation, struct slice list)
 bool propagation_extract_tracecontext(struct propagation *propagation, struct propagation_found *found,
                                       struct slice field, struct slice value)
 {
-    if (slice_is(field, "traceparent")) {
+    if (slice_is_literal(field, "traceparent")) {
         if (found->seen & SEEN_TRACEPARENT)
             found->seen |= SEEN_SEVERAL;
         found->seen |= SEEN_TRACEPARENT;
@@ -164,7 +164,7 @@ bool propagation_extract_tracecontext(struct propagation *propagation, struct pr
             (void)propagation_read_traceparent(value.bytes, value.length, &found->context);
         return true;
     }
-    if (slice_is(field, "tracestate")) {
+    if (slice_is_literal(field, "tracestate")) {
         found->seen |= SEEN_TRACESTATE;
         read_tracestate(propagation, value);
         return true;

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "preload/provider.h"
 
 #include "preload/object.h"
@@ -10,7 +10,7 @@
 
 enum { CACHE_SIZE = 256, CACHE_WAYS = 4 }; /* an answer stands in one of so many places that follow each other */
 
-/* Beside a function's address, which has no such bit: the caller's own object defines it. */
+/* A flag in the lowest bit of a function's address, which is free: the caller's own object defines the function. */
 #define OWN ((uintptr_t)1 << 63)
 
 /* One answer. Read and written by any thread: whoever sees `sequence` odd or changed has read nothing. */
@@ -85,20 +85,21 @@ static int definition_visit(struct dl_phdr_info *info, size_t size, void *arg)
     return 0;
 }
 
-/* A library that calls its own function by name gets that: its own version, which it doesn't want of others. */
+/* A library calls its own function by name: it gets its own version, which it would not name in references to
+ * others. */
 static uintptr_t look_up(const char *name, uintptr_t caller)
 {
     struct search search = {.name = name, .caller = caller};
     void *own = NULL;
 
-    (void)dl_iterate_phdr(caller_visit, &search);
+    (void)object_iterate(caller_visit, &search);
     if (search.from.dynamic)
         own = object_find(&search.from, name, NULL);
     if (own)
         return (uintptr_t)own | OWN;
     if (search.from.dynamic)
         (void)object_wants(&search.from, name, &search.version);
-    (void)dl_iterate_phdr(definition_visit, &search);
+    (void)object_iterate(definition_visit, &search);
     return (uintptr_t)search.found;
 }
 
@@ -185,14 +186,14 @@ static inline void *function_of(uintptr_t answer)
 
 void *provider_hook(enum hook_id id, const void *caller)
 {
-    void *function = function_of(ask(real_names[id], caller));
+    void *function = function_of(ask(real_name(id), caller));
 
     return function ? function : real_stand_in(id);
 }
 
 void *provider_hook_or_own(enum hook_id id, const void *caller, bool *ret_is_own)
 {
-    uintptr_t answer = ask(real_names[id], caller);
+    uintptr_t answer = ask(real_name(id), caller);
 
     *ret_is_own = (answer & OWN) != 0;
     return function_of(answer) ? function_of(answer) : real_stand_in(id);

@@ -67,7 +67,8 @@ static bool read_line(struct slice line, struct wire_address *ret_client)
     return true;
 }
 
-static enum proxy_result look_at_line(struct proxy_header *header, struct wire_address *ret_client)
+__attribute__((noinline)) static enum proxy_result look_at_line(struct proxy_header *header,
+                                                                struct wire_address *ret_client)
 {
     size_t length = header->length, start = sizeof(line_start);
     if (header->bytes[length - 1] != '\n')

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The PROXY protocol, versions 1 and 2 (doc/proxy-protocol.txt of HAProxy): what a load balancer sends on a connection
  * before anything else, to tell whose connection it passes on. A pure push parser: exchange_request.c feeds it the
- * first bytes of a connection.
- */
+ * first bytes of a connection. */
 #ifndef SPANSHIM_PROXY_HEADER_H
 #define SPANSHIM_PROXY_HEADER_H
 

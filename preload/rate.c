@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "preload/rate.h"
 
 static const uint64_t ns_per_second = 1000000000u;

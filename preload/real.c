@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "preload/real.h"
 
 #include "preload/object.h"
@@ -18,6 +18,7 @@ uintptr_t real_abort;
 size_t real_abort_size;
 void *real_stdout;
 real_vsnprintf_function *real_vsnprintf;
+real_vsnprintf_chk_function *real_vsnprintf_chk;
 int real_startup_objects;
 
 static const char soname[] = "libspanshim.so";
@@ -33,11 +34,27 @@ struct search {
 /* This object's own dynamic section; hidden, so it needs no relocation. */
 extern const ElfW(Dyn) own_dynamic[] __asm__("_DYNAMIC") __attribute__((visibility("hidden")));
 
-const char *const real_names[HOOK_COUNT] = {
-#define HOOK_ROW(symbol, library, raw, safe) [HOOK_##symbol] = #symbol,
+/* One after the other, found by where they begin: pointers to them would be relocations at every start. */
+static const struct names {
+#define HOOK_ROW(symbol, library, raw, safe) char symbol[sizeof(#symbol)];
+#include "hooks/hooks.def"
+#undef HOOK_ROW
+} names = {
+#define HOOK_ROW(symbol, library, raw, safe) #symbol,
 #include "hooks/hooks.def"
 #undef HOOK_ROW
 };
+
+static const uint16_t name_offsets[HOOK_COUNT] = {
+#define HOOK_ROW(symbol, library, raw, safe) offsetof(struct names, symbol),
+#include "hooks/hooks.def"
+#undef HOOK_ROW
+};
+
+const char *real_name(enum hook_id id)
+{
+    return (const char *)&names + name_offsets[id];
+}
 
 enum library { libc, libcurl };
 
@@ -77,10 +94,11 @@ static int object_visit(struct dl_phdr_info *info, size_t size, void *arg)
         real_abort_size = object_size(&search->object, "abort");
         real_stdout = (void *)(uintptr_t)object_find(&search->object, "_IO_2_1_stdout_", NULL);
         real_vsnprintf = (real_vsnprintf_function *)object_find(&search->object, "vsnprintf", NULL);
+        real_vsnprintf_chk = (real_vsnprintf_chk_function *)object_find(&search->object, "__vsnprintf_chk", NULL);
     }
     for (int id = 0; id < HOOK_COUNT; id++)
         if (!real_table[id] && is_of_libc(id) && (search->only == HOOK_COUNT || search->only == (enum hook_id)id))
-            real_table[id] = object_find(&search->object, real_names[id], NULL);
+            real_table[id] = object_find(&search->object, real_name(id), NULL);
     return 0;
 }
 
@@ -88,7 +106,8 @@ bool real_init(void)
 {
     struct search search = {.only = HOOK_COUNT};
 
-    (void)dl_iterate_phdr(object_visit, &search);
+    object_init();
+    (void)object_iterate(object_visit, &search);
     real_startup_objects = search.count;
     return !search.duplicate;
 }
@@ -101,42 +120,30 @@ static bool is_relocated(void)
     return relocated == (void *)&relocated;
 }
 
-static long raw_result(long result)
+/* Where real_stubs.S goes when the kernel has refused, and when there is no such system call. */
+long real_stub_failed(long result);
+long real_stub_missing(long raw);
+
+long real_stub_failed(long result)
 {
-    if (result < 0 && result > -4096) {
-        if (is_relocated())
-            errno = (int)-result;
-        return -1;
-    }
-    return result;
+    if (is_relocated())
+        errno = (int)-result;
+    return -1;
 }
 
 enum { NONE = -1, NONE_NULL = -2 };
 
-static long raw_failure(long raw)
+long real_stub_missing(long raw)
 {
-    (void)raw_result(-ENOSYS);
+    (void)real_stub_failed(-ENOSYS);
     return raw == NONE ? -1 : 0;
 }
 
-/* For each hook a function that makes its system call, or fails with ENOSYS. */
-#define HOOK_ROW(symbol, library, raw, safe)                                                                           \
-    static long raw_##symbol(long a, long b, long c, long d, long e, long f)                                           \
-    {                                                                                                                  \
-        return (raw) < 0 ? raw_failure(raw) : raw_result(sys_call6((raw), a, b, c, d, e, f));                          \
-    }
-#include "hooks/hooks.def"
-#undef HOOK_ROW
-
-/* A chain of comparisons on purpose: a table of pointers would need relocations that may not have been made yet. */
 void *real_stand_in(enum hook_id id)
 {
-#define HOOK_ROW(symbol, library, raw, safe)                                                                           \
-    if (id == HOOK_##symbol)                                                                                           \
-        return (void *)raw_##symbol;
-#include "hooks/hooks.def"
-#undef HOOK_ROW
-    return (void *)raw_read;
+    extern const char real_stubs[][16] __attribute__((visibility("hidden")));
+
+    return (void *)(uintptr_t)real_stubs[id];
 }
 
 void *real_early(enum hook_id id)
@@ -144,6 +151,6 @@ void *real_early(enum hook_id id)
     struct search search = {.only = id};
 
     if (is_relocated())
-        (void)dl_iterate_phdr(object_visit, &search);
+        (void)object_iterate(object_visit, &search);
     return real_table[id] ? real_table[id] : real_stand_in(id);
 }

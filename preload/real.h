@@ -32,8 +32,8 @@ extern __typeof__(&clock_gettime) real_clock __attribute__((visibility("hidden")
 /* libc's __abort_msg, a pointer to its last words; NULL when it was not found. Written by real_init, then read-only. */
 extern const void *real_abort_message __attribute__((visibility("hidden")));
 
-/* libc's abort(), from its first byte on, so many bytes; 0 when it was not found. Written by real_init, then read-only.
- */
+/* libc's abort(), from its first byte on, so many bytes; 0 when it was not found. Written by real_init, then
+ * read-only. */
 extern uintptr_t real_abort __attribute__((visibility("hidden")));
 extern size_t real_abort_size __attribute__((visibility("hidden")));
 
@@ -44,12 +44,17 @@ extern void *real_stdout __attribute__((visibility("hidden")));
 typedef int real_vsnprintf_function(char *out, size_t size, const char *format, va_list arguments);
 extern real_vsnprintf_function *real_vsnprintf __attribute__((visibility("hidden")));
 
+/* The same with the checks that a program compiled with _FORTIFY_SOURCE asks for by the flag. */
+typedef int real_vsnprintf_chk_function(char *out, size_t size, int flag, size_t out_size, const char *format,
+                                        va_list arguments);
+extern real_vsnprintf_chk_function *real_vsnprintf_chk __attribute__((visibility("hidden")));
+
 /* How many objects the program was started with, ours and the kernel's among them: the first ones of the loader's list.
  * Written by real_init, then read-only. */
 extern int real_startup_objects __attribute__((visibility("hidden")));
 
-/* The symbols' names. */
-extern const char *const real_names[HOOK_COUNT] __attribute__((visibility("hidden")));
+/* The symbol's name: always the same pointer. Context: pure; signal-safe. */
+const char *real_name(enum hook_id id);
 
 /* Fill the table with the next definition after ours of each symbol. False when an older copy of this object is loaded
  * before ours: that one works, we only forward. Context: start. */
@@ -57,7 +62,7 @@ bool real_init(void);
 
 /* The original of a hook that is not in the table: looked up now, or a raw system call. Never NULL.
  * Context: hook; signal-safe. */
-void *real_early(enum hook_id id);
+__attribute__((cold, noinline)) void *real_early(enum hook_id id);
 
 /* What stands in for an original that can't be found: a raw system call, or a function that fails. Context: hook;
  * signal-safe. */

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "preload/byte_class.h"
 #include "preload/ip.h"
 #include "preload/scan.h"
 #include "preload/slice.h"
@@ -13,19 +14,21 @@ enum {
     PART_MIN = 5,
     HEADER_PART_MIN = 3,
     CLIENT_PART_MIN = 6,
+    RANDOM_MIN = 20, /* bytes of a value that was made by chance: GitHub's codes have so many */
 };
 
 static const struct slice mask = {"REDACTED", 8};
 static const struct slice userinfo_mask = {"REDACTED:REDACTED", 17};
 
+/* No pointer, which would be a relocation at every start. */
 struct name {
-    const char *text;
-    size_t length;
+    uint8_t length;
+    char text[19];
 };
 
 #define NAME(text)                                                                                                     \
     {                                                                                                                  \
-        text, sizeof(text) - 1                                                                                         \
+        sizeof(text) - 1, text                                                                                         \
     }
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -44,6 +47,9 @@ static const struct name sensitive_keys[] = {
     NAME("pwd"),       NAME("samlrequest"), NAME("samlresponse"),   NAME("session"),
     NAME("sid"),       NAME("sig"),         NAME("xsrf"),
 };
+
+/* Of these only what looks as if it was made by chance: OAuth's code and Google's key, not a country's code. */
+static const struct name ambiguous_keys[] = {NAME("code"), NAME("key")};
 
 /* Header fields are an open world, and capturing one too few costs little: any of these anywhere hides it. */
 static const struct name sensitive_header_parts[] = {
@@ -88,21 +94,14 @@ struct word {
     char text[WORD_MAX];
 };
 
-/* What a byte is in a word: no part of it, passed over, or a letter or digit. */
-enum { OUTSIDE, JOINER, LETTER, CAPITAL };
-static const uint8_t word_class[256] = {
-    ['-'] = JOINER,         ['_'] = JOINER,         [' '] = JOINER,          ['+'] = JOINER,
-    ['0' ... '9'] = LETTER, ['a' ... 'z'] = LETTER, ['A' ... 'Z'] = CAPITAL,
-};
-
 /* Add a character; false when it is none of a word's. */
 static inline bool word_add(struct word *word, char c)
 {
-    uint8_t class = word_class[(uint8_t)c];
-    if (class < LETTER)
-        return class == JOINER;
+    unsigned class = byte_is(c, BYTE_JOINS | BYTE_OF_KEY | BYTE_CAPITAL);
+    if (!(class & BYTE_OF_KEY))
+        return class;
     if (word->length < WORD_MAX)
-        word->text[word->length] = class == CAPITAL ? (char)(c | 0x20) : c;
+        word->text[word->length] = (char)(class & BYTE_CAPITAL ? c | 0x20 : c);
     if (word->length <= WORD_MAX)
         word->length++;
     return true;
@@ -171,6 +170,7 @@ struct scan {
     const struct grammar *grammar;
     struct word word;
     bool is_sensitive;   /* an earlier word of this key was, as in token[value] */
+    bool is_ambiguous;   /* an ambiguous key was just assigned to */
     uint8_t scheme_mark; /* how much of "://" was just read */
     bool in_authority;
     size_t authority; /* where in the output it starts */
@@ -247,8 +247,10 @@ static bool follow_authority(struct scan *scan, char c, size_t start, size_t end
 static bool follow_key(struct scan *scan, char c)
 {
     if (is_one_of(c, scan->grammar->assigns)) {
+        scan->is_ambiguous = word_is_one_of(&scan->word, ambiguous_keys, COUNT(ambiguous_keys));
         word_end(scan);
-        bool is_sensitive = scan->is_sensitive;
+        bool is_sensitive = scan->is_sensitive || scan->is_ambiguous;
+        scan->is_ambiguous &= !scan->is_sensitive;
         key_end(scan);
         return is_sensitive;
     }
@@ -264,6 +266,19 @@ static size_t skip_value(struct slice text, size_t at, uint8_t ends)
     while (at < text.length && !is_one_of(text.bytes[at], ends))
         at++;
     return at;
+}
+
+/* Long, with both digits and letters in it. */
+static bool looks_random(struct slice value)
+{
+    bool has_digit = false, has_letter = false;
+
+    for (size_t i = 0; i < value.length; i++) {
+        bool is_digit = value.bytes[i] >= '0' && value.bytes[i] <= '9';
+        has_digit |= is_digit;
+        has_letter |= !is_digit && byte_is(value.bytes[i], BYTE_OF_KEY);
+    }
+    return value.length >= RANDOM_MIN && has_digit && has_letter;
 }
 
 static void redact_text(struct writer *writer, struct slice text, const struct grammar *grammar)
@@ -289,8 +304,11 @@ static void redact_text(struct writer *writer, struct slice text, const struct g
         at += width;
         if (!follow_key(&scan, c))
             continue;
+        size_t end = skip_value(text, at, grammar->ends);
+        if (scan.is_ambiguous && !looks_random((struct slice){text.bytes + at, end - at}))
+            continue;
         put(writer, text.bytes + from, at - from);
-        from = skip_value(text, at, grammar->ends);
+        from = end;
         if (from > at)
             put(writer, mask.bytes, mask.length);
         at = from;

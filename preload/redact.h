@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Secrets are taken out here, before a byte reaches the ring: values of sensitive query keys, user and password of a
- * URL, client addresses, header fields that are never captured. conn.c and span.c call this; in doubt it hides.
- */
+ * URL, client addresses, header fields that are never captured. conn.c and span.c call this; in doubt it hides. */
 #ifndef SPANSHIM_REDACT_H
 #define SPANSHIM_REDACT_H
 
@@ -16,10 +15,11 @@ enum redact_mode { REDACT_VALUES, REDACT_DROP, REDACT_KEEP };
 enum redact_ip_mode { REDACT_IP_FULL, REDACT_IP_ANONYMIZE, REDACT_IP_NONE };
 
 /* Write a query (without '?') to out: values of sensitive keys become REDACTED, the keys stay. Sensitive is a key that
- * holds a word of redact.c's list, in any case, percent-encoded or not, in array or object form (user[password]), also
- * inside another value (next=/cb%3Ftoken%3Dx); what follows it is hidden up to the next '&'. User and password of a URL
- * inside become REDACTED:REDACTED. The query is redacted first and then cut, so no cut shows part of a secret.
- * Returns the bytes written; *ret_truncated says whether out was too small. Context: pure; signal-safe. */
+ * holds a word of redact.c's lists (of some, if the value looks as if it was made by chance), in any case,
+ * percent-encoded or not, in array or object form (user[password]), also inside another value (next=/cb%3Ftoken%3Dx);
+ * what follows it is hidden up to the next '&'. User and password of a URL inside become REDACTED:REDACTED. The query
+ * is redacted first and then cut, so no cut shows part of a secret. Returns the bytes written; *ret_truncated says
+ * whether out was too small. Context: pure; signal-safe. */
 size_t redact_query(const char *query, size_t len, char *out, size_t out_size, enum redact_mode mode,
                     bool *ret_truncated);
 

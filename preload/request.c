@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "preload/request.h"
 
 #include "preload/propagation.h"
@@ -15,6 +15,9 @@ static _Atomic uint64_t states[WIRE_SLOTS_MAX];
 
 enum { HELD = 1, WAITS = 1 << 16 };
 #define PLACED UINT64_C(0xffffffff)
+
+/* The server's request that began last. Any thread, relaxed. */
+static _Atomic(struct wire_slot *) youngest;
 
 /* Requests that may be adrift: a bit for each slot, and one for each word of those, so that many requests in flight
  * cost a look no more than few. Whoever sets a request adrift sets its bit; whoever looks and finds that it isn't, or
@@ -55,7 +58,7 @@ static uint64_t tag(uint64_t start_ns)
 }
 
 /* An atomic operation only where the bit isn't set. */
-static void set_bit(_Atomic uint64_t *word, uint32_t bit)
+static inline void set_bit(_Atomic uint64_t *word, uint32_t bit)
 {
     if ((atomic_load_explicit(word, memory_order_seq_cst) & UINT64_C(1) << bit) == 0)
         (void)atomic_fetch_or_explicit(word, UINT64_C(1) << bit, memory_order_seq_cst);
@@ -190,6 +193,36 @@ bool request_is_alone(const struct request_ref *ref)
     return true;
 }
 
+bool request_is_youngest(const struct request_ref *ref)
+{
+    return atomic_load_explicit(&youngest, memory_order_relaxed) == ref->slot;
+}
+
+bool request_none_is_open(void)
+{
+    struct wire_slot *slot;
+
+    for (uint32_t index = 0; (slot = ring_slot_next(&index)) != NULL; index++)
+        if (is_open_server(slot))
+            return false;
+    return true;
+}
+
+enum wire_parent request_why_none(void)
+{
+    enum wire_parent why = WIRE_PARENT_NONE;
+    struct wire_slot *slot;
+
+    for (uint32_t index = 0; (slot = ring_slot_next(&index)) != NULL; index++) {
+        if (!is_open_server(slot))
+            continue;
+        if (why != WIRE_PARENT_NONE)
+            return WIRE_PARENT_AMBIGUOUS;
+        why = WIRE_PARENT_UNKNOWN;
+    }
+    return why;
+}
+
 static _Atomic uint32_t *bucket_of(const uint8_t trace_id[16], const uint8_t span_id[8])
 {
     uint64_t trace, span;
@@ -220,6 +253,7 @@ void request_begun(struct wire_slot *slot)
     const struct wire_request *request = wire_slot_request(slot);
 
     atomic_store_explicit(&states[slot->index % WIRE_SLOTS_MAX], tag(request->start_ns), memory_order_seq_cst);
+    atomic_store_explicit(&youngest, slot, memory_order_relaxed);
     set_adrift(slot);
     if (request->flags & WIRE_REQUEST_REMOTE_PARENT)
         bucket_change(slot, true);

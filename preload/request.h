@@ -70,6 +70,15 @@ bool request_others_are_placed(const struct request_ref *ref);
 /* Is there no other live request that is not being answered yet? */
 bool request_is_alone(const struct request_ref *ref);
 
+/* Has no other request begun since it did? It is alive. */
+bool request_is_youngest(const struct request_ref *ref);
+
+/* Is no server's request open at all, answered or not? */
+bool request_none_is_open(void);
+
+/* Why a request that goes out has no parent; NONE: no request is live. */
+enum wire_parent request_why_none(void);
+
 /* The live request that came with this trace context, as a proxy passes it on unchanged. Two that came with the same:
  * `preferred`, if it is one of them, else none. */
 struct request_ref request_search(const struct trace_context *context, const struct request_ref *preferred);

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "preload/ring.h"
 
 #include "preload/clock.h"
@@ -14,6 +14,8 @@
 static _Atomic(struct wire_ring *) current;
 /* Claimed by the first thread that needs it (compare-and-swap); set to NULL with a new ring and in a fork's child. */
 static _Atomic(struct wire_lane *) lane_of_process;
+/* So many words of slot maps were ever used: searches go no further. Any thread raises it, relaxed. */
+static _Atomic uint32_t words_used;
 
 static uint64_t round_up(uint64_t n, uint64_t unit)
 {
@@ -183,7 +185,7 @@ struct wire_xray_tally *ring_xray_tallies(void)
     return ring_current()->xray_tallies;
 }
 
-void ring_count(enum wire_count what)
+inline void ring_count(enum wire_count what)
 {
     struct wire_lane *lane = own_lane();
 
@@ -217,6 +219,15 @@ static struct wire_slot *slots_of(struct wire_ring *ring, struct wire_lane *lane
     return (struct wire_slot *)((char *)lane + ring->slots_offset);
 }
 
+static void note_word(uint32_t word)
+{
+    uint32_t used = atomic_load_explicit(&words_used, memory_order_relaxed);
+
+    while (used <= word && !atomic_compare_exchange_weak_explicit(&words_used, &used, word + 1, memory_order_relaxed,
+                                                                  memory_order_relaxed))
+        ;
+}
+
 struct wire_slot *ring_slot_take(void)
 {
     struct wire_lane *lane = own_lane();
@@ -234,6 +245,7 @@ struct wire_slot *ring_slot_take(void)
             if (!(map >> bit & 1)) {
                 struct wire_slot *slot = &slots_of(ring, lane)[word * 64 + bit];
 
+                note_word(word);
                 slot->index = word * 64 + bit;
                 atomic_store_explicit(&slot->record_position, 0, memory_order_relaxed);
                 return slot;
@@ -248,11 +260,12 @@ struct wire_slot *ring_slot_next(uint32_t *index)
 {
     struct wire_lane *lane = own_lane();
     struct wire_ring *ring = ring_current();
+    uint32_t words = atomic_load_explicit(&words_used, memory_order_relaxed);
     uint32_t bit = *index % 64;
 
     if (!lane)
         return NULL;
-    for (uint32_t word = *index / 64; word < ring->slot_count / 64; word++, bit = 0) {
+    for (uint32_t word = *index / 64; word < words; word++, bit = 0) {
         uint64_t map = atomic_load_explicit(&lane->slot_map[word], memory_order_relaxed) >> bit << bit;
 
         if (map == 0)
@@ -269,12 +282,12 @@ static struct wire_lane *lane_of_slot(struct wire_slot *slot)
     return (struct wire_lane *)((char *)(slot - slot->index) - round_up(sizeof(struct wire_lane), WIRE_PAGE));
 }
 
-bool ring_slot_is_own(struct wire_slot *slot)
+inline bool ring_slot_is_own(struct wire_slot *slot)
 {
     return lane_of_slot(slot) == own_lane();
 }
 
-void ring_slot_release(struct wire_slot *slot)
+inline void ring_slot_release(struct wire_slot *slot)
 {
     struct wire_lane *lane = lane_of_slot(slot);
 
@@ -291,7 +304,8 @@ static bool cells_reserve(struct wire_lane *lane, uint32_t cell_count, uint32_t 
     do {
         /* acquire: what the agent stored into cells it gave back comes before our use of them */
         uint64_t tail = atomic_load_explicit(&lane->tail, memory_order_acquire);
-        if (head + parts - tail > cell_count)
+        /* The tail may be ahead of a head that was read a while ago: the exchange fails then. */
+        if ((int64_t)(head + parts - tail) > (int64_t)cell_count)
             return false;
     } while (!atomic_compare_exchange_weak_explicit(&lane->head, &head, head + parts, memory_order_seq_cst,
                                                     memory_order_relaxed));
@@ -349,6 +363,14 @@ static uint32_t cells_fill(struct wire_cell *cells, uint32_t cell_count, uint64_
     return parts;
 }
 
+/* The next record is probably as long: fetch its cell. Nobody has touched that for a lap of the ring, and whoever
+ * writes there would wait for memory. */
+static inline void prefetch_cell(const struct wire_cell *cell, size_t length)
+{
+    for (size_t at = 0; at < length && at < WIRE_CELL_SIZE; at += 64)
+        __builtin_prefetch((const char *)cell + at, 1);
+}
+
 enum put { PUT_DONE, PUT_NOWHERE, PUT_FULL, PUT_LOST };
 
 /* A record: its head, and what comes after it. It leaves one of so many cells free; 0: none.
@@ -371,6 +393,7 @@ __attribute__((always_inline)) static inline enum put put(const struct head *hea
     struct wire_cell *first = &cells[position & (ring->cell_count - 1)];
     uint32_t begun = cells_fill(cells, ring->cell_count, position, head, bytes, length, parts);
 
+    prefetch_cell(&cells[(position + parts) & (ring->cell_count - 1)], head->fixed.length + length);
     if (begun < parts) {
         if (begun > 0) /* given up: as if the agent had skipped it */
             atomic_store_explicit(&first->state, wire_cell_word(position, ring->cell_count, WIRE_CELL_FREE),
@@ -408,22 +431,6 @@ bool ring_write_log(const struct wire_log *log, const char *path, const void *by
     const struct head head = {{(const char *)&fixed, sizeof(fixed)}, {path, log->path_length}};
 
     return put(&head, bytes, length, NULL, LOG_SPARES) == PUT_DONE;
-}
-
-void ring_prepare(size_t length)
-{
-    struct wire_lane *lane = own_lane();
-    struct wire_ring *ring = ring_current();
-
-    if (!lane)
-        return;
-
-    uint64_t head = atomic_load_explicit(&lane->head, memory_order_relaxed);
-    struct wire_cell *cells = (struct wire_cell *)((char *)lane + ring->cells_offset);
-    const char *next = (const char *)&cells[head & (ring->cell_count - 1)];
-
-    for (size_t at = 0; at < length && at < WIRE_CELL_SIZE; at += 64)
-        __builtin_prefetch(next + at, 1);
 }
 
 void ring_before_sandbox(void)

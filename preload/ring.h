@@ -68,10 +68,6 @@ void ring_slot_release(struct wire_slot *slot);
 /* Is it a slot of this process's lane? Context: hook; signal-safe. */
 bool ring_slot_is_own(struct wire_slot *slot);
 
-/* A record of about this length will be written soon: fetch the cell that it will probably go to. Nobody has touched it
- * for a lap of the ring, and the writing would wait for memory. Context: hook; signal-safe. */
-void ring_prepare(size_t length);
-
 /* Write a record. When `slot` is given, and one of this lane, its record_position is set before the record becomes
  * visible. False when it was dropped; counted. Wakes a sleeping agent. Context: hook; signal-safe. */
 bool ring_write(enum wire_record_type type, const void *bytes, size_t length, struct wire_slot *slot);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whether a request is recorded: OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG. Set up once at start, then read-only.
- */
+/* Whether a request is recorded: OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG. Set up once at start, then
+ * read-only. */
 #ifndef SPANSHIM_SAMPLER_H
 #define SPANSHIM_SAMPLER_H
 

@@ -1,8 +1,9 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "preload/span_internal.h"
 
 #include "preload/carried.h"
 #include "preload/config.h"
+#include "preload/echo.h"
 #include "preload/ip.h"
 #include "preload/link.h"
 #include "preload/redact.h"
@@ -45,10 +46,11 @@ struct wire_slot *span_open(struct span_head *head, uint64_t start_ns, const str
 
     head->host_port = 0;
     head->has_host = head->has_user_agent = head->has_user = head->is_complete = head->is_ignored = head->was_context =
-        false;
+        head->is_of_start = false;
     head->headers = SPAN_HEADERS_NONE;
     head->client = ends->client;
     head->parent = ends->parent;
+    head->print = ends->parent.slot && !echo_decides() ? 0 : echo_begin();
     propagation_init(&head->propagation, config.propagator_formats);
     head->propagation.keeps = ends->kind == WIRE_KIND_SERVER;
     head->propagation.xray_is_apart = config.xray_mode == XRAY_SAMPLES;
@@ -115,10 +117,8 @@ void span_head_end(struct wire_slot *slot, struct span_head *head)
         end_server_head(slot, head);
     else
         end_client_head(slot, head);
+    echo_note(slot, request->kind == WIRE_KIND_SERVER ? span_print(head) : ECHO_NEVER);
     head->is_complete = true;
-    if (span_is_recorded(request))
-        ring_prepare(sizeof(struct wire_cell) - WIRE_CELL_PAYLOAD + sizeof(struct wire_record) + sizeof(*request) +
-                     request->text_length);
     atomic_store_explicit(&slot->open, WIRE_SLOT_OPEN, memory_order_release);
     if (request->kind == WIRE_KIND_SERVER)
         request_begun(slot);
@@ -144,6 +144,7 @@ void span_end(struct wire_slot *slot, uint64_t end_ns, enum wire_error error)
     request->error = (uint8_t)error;
     atomic_signal_fence(memory_order_release); /* a request with an end is complete, whenever the process is killed */
     request->end_ns = end_ns;
+    echo_end(slot, end_ns);
     if (span_is_recorded(request))
         (void)ring_write(WIRE_RECORD_REQUEST, request, sizeof(*request) + request->text_length, slot);
     request_ended(slot);

@@ -31,10 +31,12 @@ struct span_head {
     bool has_user;
     bool is_complete;
     bool is_ignored;  /* by SPANSHIM_IGNORE_PATHS and the like */
+    bool is_of_start; /* a client's: its parent is the one that the process was started with */
     bool was_context; /* the last field was a trace header */
     uint8_t headers;  /* enum span_headers, of a client's request: when its head is complete */
     const struct wire_address *client;
     struct request_ref parent; /* of a client's request: the one that it is made for */
+    uint64_t print;            /* echo.h; 0: none is made */
     struct propagation propagation;
     struct forwarded forwarded;
 };
@@ -59,6 +61,11 @@ void span_request_line(struct wire_slot *slot, struct span_head *head, struct sl
                        unsigned version_minor);
 void span_request_field(struct wire_slot *slot, struct span_head *head, struct slice name, struct slice value);
 
+/* It did not come in HTTP, but in this protocol; after its request line. `server_port`: if the Host has none; 0: it is
+ * not known. Context: hook; signal-safe. */
+void span_protocol(struct wire_slot *slot, enum wire_protocol protocol, bool is_https, uint16_t server_port,
+                   bool is_truncated);
+
 /* The head is complete: context, names and addresses are settled, and it is decided whether it is recorded. From here
  * on the request is in the in-flight table for others to see. Context: hook; signal-safe. */
 void span_head_end(struct wire_slot *slot, struct span_head *head);
@@ -69,6 +76,10 @@ bool span_wants_headers(const struct span_head *head);
 /* After it, while the head is still there: the header lines that tell a client's request's context to the next hop,
  * each with its end; none at all is of no length. False: there is no room for them. Context: hook; signal-safe. */
 bool span_context_lines(struct wire_slot *slot, struct span_head *head, char *out, size_t room, size_t *ret_length);
+
+/* The header lines of W3C's formats that tell the context of this request, which may end at any moment, to a program
+ * that is started for it. False: it has ended, or there is no room for them. Context: hook; signal-safe. */
+bool span_context_of(const struct request_ref *request, char *out, size_t room, size_t *ret_length);
 
 /* The header lines that the settings want in the response to a server's request, `except` those of enum
  * propagation_response that it has already, each with its end: after its head is complete. Returns their length, 0:

@@ -1,11 +1,13 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Whose trace a request belongs to, and what of that goes out in header lines. */
 #include "preload/span_internal.h"
 
 #include "preload/carried.h"
 #include "preload/config.h"
+#include "preload/echo.h"
 #include "preload/ids.h"
 #include "preload/ring.h"
+#include "preload/start_env.h"
 
 #include <stdatomic.h>
 #include <string.h>
@@ -63,6 +65,7 @@ static bool origin_of_parent(struct span_head *head, struct origin *ret)
     ret->is_remote = false;
     ret->tracestate = copy_tracestate(&head->propagation, parent);
     atomic_thread_fence(memory_order_acquire);
+    echo_was_passed_on(&head->parent);
     return request_live(&head->parent) != NULL; /* it may have ended meanwhile, and the slot be another's */
 }
 
@@ -79,13 +82,28 @@ static void follow_xray(const struct request_ref *ref, struct trace_context *con
     context->xray_decided = true;
 }
 
+/* Whoever started the process, when nobody is served here: else it may just as well be made for one of those. */
+static bool origin_of_start(struct span_head *head, struct origin *ret)
+{
+    const struct start_env_parent *parent = start_env_parent();
+
+    if (!parent || !request_none_is_open())
+        return false;
+    ret->context = parent->context;
+    ret->tracestate = parent->tracestate;
+    ret->is_remote = true;
+    head->is_of_start = true;
+    return true;
+}
+
 /* A client's: trace headers that came in with a request and go out as they came name that request. Others are the
  * program's own, and have the last word. */
-static bool origin_of_client(struct span_head *head, struct origin *ret)
+static bool origin_of_client(const struct wire_request *request, struct span_head *head, struct origin *ret)
 {
-    if (origin_of_head(head, ret)) {
-        struct request_ref passed = request_find_passed_on(&ret->context);
+    struct request_ref passed = {0};
 
+    if (origin_of_head(head, ret)) {
+        passed = request_find_passed_on(&ret->context);
         head->headers = passed.slot ? SPAN_HEADERS_PASSED : SPAN_HEADERS_PROGRAM;
         if (!passed.slot) {
             follow_xray(&head->parent, &ret->context);
@@ -93,7 +111,19 @@ static bool origin_of_client(struct span_head *head, struct origin *ret)
         }
         head->parent = passed;
     }
-    return origin_of_parent(head, ret);
+    if (!passed.slot && head->print)
+        head->parent =
+            span_print(head) > ECHO_NEVER ? echo_find(span_print(head), &request->peer, request->start_ns) : passed;
+    return origin_of_parent(head, ret) || origin_of_start(head, ret);
+}
+
+/* A client's request begins a trace of its own. */
+static void say_why(struct wire_request *request)
+{
+    char why = (char)request_why_none();
+
+    if (why != WIRE_PARENT_NONE)
+        span_text_add(request, WIRE_TEXT_PARENT, (struct slice){&why, 1}, 1);
 }
 
 /* The ids: the parent's trace, or a new one; then whether it is recorded. */
@@ -101,7 +131,7 @@ static void set_context(struct wire_request *request, struct span_head *head)
 {
     struct origin origin = {0};
     bool has_parent =
-        request->kind == WIRE_KIND_SERVER ? origin_of_head(head, &origin) : origin_of_client(head, &origin);
+        request->kind == WIRE_KIND_SERVER ? origin_of_head(head, &origin) : origin_of_client(request, head, &origin);
     uint64_t step = ids_next();
 
     ids_make_span(step, request->span_id);
@@ -114,6 +144,8 @@ static void set_context(struct wire_request *request, struct span_head *head)
     } else {
         ids_make_trace(step, request->trace_id, ring_wall_seconds(request->start_ns));
         request->trace_flags = PROPAGATION_FLAG_RANDOM;
+        if (request->kind == WIRE_KIND_CLIENT)
+            say_why(request);
     }
     span_decide(request, head, &origin.context);
 }
@@ -200,7 +232,7 @@ static struct trace_context context_of(const struct wire_request *request)
 bool span_context_lines(struct wire_slot *slot, struct span_head *head, char *out, size_t room, size_t *ret_length)
 {
     const struct wire_request *request = wire_slot_request(slot);
-    const struct carried *block = carried_of(&head->parent);
+    const struct carried *block = head->is_of_start ? start_env_parent()->carried : carried_of(&head->parent);
     struct propagation_carried carried = {.tracestate = span_text_of(request, WIRE_TEXT_TRACESTATE)};
     struct trace_context context = context_of(request);
     unsigned formats = config.propagator_formats;
@@ -214,10 +246,30 @@ bool span_context_lines(struct wire_slot *slot, struct span_head *head, char *ou
         carried.b3_debug = block->b3_debug;
     }
     fits = propagation_write(out, room, formats, &context, &carried, ret_length);
-    if (!block || carried_is_attached(block, &head->parent))
+    if (!block || head->is_of_start || carried_is_attached(block, &head->parent))
         return fits;
     carried = (struct propagation_carried){.tracestate = carried.tracestate}; /* the parent has just ended */
     return propagation_write(out, room, formats, &context, &carried, ret_length);
+}
+
+bool span_context_of(const struct request_ref *ref, char *out, size_t room, size_t *ret_length)
+{
+    const unsigned formats = config.propagator_formats & (1u << PROPAGATION_TRACECONTEXT | 1u << PROPAGATION_BAGGAGE);
+    const struct wire_request *request = request_live(ref);
+    const struct carried *block = carried_of(ref);
+    struct propagation_carried carried = {0};
+    struct trace_context context;
+    bool fits;
+
+    if (!request || (formats & 1u << PROPAGATION_TRACECONTEXT) == 0)
+        return false;
+    context = context_of(request);
+    carried.tracestate = span_text_of(request, WIRE_TEXT_TRACESTATE);
+    if (block)
+        carried.baggage = (struct slice){block->baggage, block->baggage_length};
+    fits = propagation_write(out, room, formats, &context, &carried, ret_length);
+    atomic_thread_fence(memory_order_acquire);
+    return fits && request_live(ref) && (!block || carried_is_attached(block, ref));
 }
 
 size_t span_response_lines(struct wire_slot *slot, unsigned except, char *out, size_t room)

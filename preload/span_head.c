@@ -1,8 +1,9 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the lines of a head say of a request, as it is written into its slot: names, addresses, captured fields. */
 #include "preload/span_internal.h"
 
 #include "preload/config.h"
+#include "preload/echo.h"
 #include "preload/ip.h"
 #include "preload/redact.h"
 #include "preload/target.h"
@@ -56,6 +57,17 @@ __attribute__((always_inline)) static inline void add_redacted(struct wire_reque
         span_text_commit(request, id, length);
 }
 
+static inline void print(struct span_head *head, enum echo_part part, struct slice value, uint32_t number)
+{
+    if (head->print)
+        head->print = echo_add(head->print, part, value, number);
+}
+
+uint64_t span_print(const struct span_head *head)
+{
+    return head->print && !(head->has_host && head->has_user_agent) ? ECHO_NEVER : head->print;
+}
+
 /* The first to name the server wins: an absolute target before Host (RFC 9112 3.2.2), Forwarded before both (at the end
  * of the head). */
 static void set_host(struct wire_request *request, struct span_head *head, struct slice host, uint16_t port)
@@ -65,6 +77,14 @@ static void set_host(struct wire_request *request, struct span_head *head, struc
     head->has_host = true;
     head->host_port = port;
     span_text_add(request, WIRE_TEXT_SERVER_ADDRESS, host, FORWARDED_HOST_SIZE);
+}
+
+/* As the head itself names it. */
+static void take_host(struct wire_request *request, struct span_head *head, struct slice host, uint16_t port)
+{
+    if (!head->has_host)
+        print(head, ECHO_HOST, host, port);
+    set_host(request, head, host, port);
 }
 
 /* Out of line, like capture(): who has no such rules does not pay for their registers. */
@@ -90,15 +110,28 @@ void span_request_line(struct wire_slot *slot, struct span_head *head, struct sl
         span_text_add(request, WIRE_TEXT_METHOD, method, METHOD_MAX_LENGTH);
     if (!target_split(target.bytes, target.length, request->method == WIRE_METHOD_CONNECT, &parts))
         parts = (struct target){.path = target}; /* of no known form: as it came */
+    print(head, ECHO_PATH, parts.path, (uint32_t)method.length << 8 | request->method);
+    if (parts.query.length > 0)
+        print(head, ECHO_QUERY, parts.query, 0);
     add_redacted(request, WIRE_TEXT_PATH, parts.path, PATH_MAX_LENGTH, redact_path);
     add_redacted(request, WIRE_TEXT_QUERY, parts.query, QUERY_MAX_LENGTH, redact_query);
-    set_host(request, head, parts.host, parts.port);
-    if (slice_is(parts.scheme, "https"))
+    take_host(request, head, parts.host, parts.port);
+    if (slice_is_literal(parts.scheme, "https"))
         request->flags |= WIRE_REQUEST_HTTPS;
     if (parts.has_user)
         request->flags |= WIRE_REQUEST_CREDENTIALS;
     if (config.ignored_paths.count > 0 && request->kind == WIRE_KIND_SERVER)
         head->is_ignored = is_ignored_path(&parts);
+}
+
+void span_protocol(struct wire_slot *slot, enum wire_protocol protocol, bool is_https, uint16_t server_port,
+                   bool is_truncated)
+{
+    struct wire_request *request = wire_slot_request(slot);
+
+    request->version = (uint8_t)protocol;
+    request->server_port = server_port;
+    request->flags |= (is_https ? WIRE_REQUEST_HTTPS : 0) | (is_truncated ? WIRE_REQUEST_TRUNCATED : 0);
 }
 
 /* "name: value" with the name in lower case, if the user asked for this header; the last `leave` bytes are not used. */
@@ -176,15 +209,16 @@ void span_request_field(struct wire_slot *slot, struct span_head *head, struct s
     head->was_context = false;
     switch (slice_lower(name.bytes[0])) {
     case 'h':
-        if (!slice_is(name, "host") || !target_split_authority(value.bytes, value.length, &host, &port))
+        if (!slice_is_literal(name, "host") || !target_split_authority(value.bytes, value.length, &host, &port))
             break;
-        set_host(request, head, host, port);
+        take_host(request, head, host, port);
         if (config.xray_mode != XRAY_OFF)
             span_xray_field(request, name, value);
         break;
     case 'u':
-        if (!head->has_user_agent && slice_is(name, "user-agent")) {
-            head->has_user_agent = true;
+        if (!head->has_user_agent && slice_is_literal(name, "user-agent")) {
+            head->has_user_agent = value.length > 0;
+            print(head, ECHO_USER_AGENT, value, 0);
             span_text_add(request, WIRE_TEXT_USER_AGENT, value, USER_AGENT_MAX_LENGTH);
             if (config.ignored_user_agents.count > 0 && request->kind == WIRE_KIND_SERVER)
                 head->is_ignored |= is_ignored_user_agent(value);
@@ -254,6 +288,7 @@ static void set_forwarded(struct wire_request *request, struct span_head *head)
     if (forwarded->host_length > 0) {
         span_text_void(request, WIRE_TEXT_SERVER_ADDRESS);
         head->has_host = false;
+        request->server_port = 0;
         set_host(request, head, (struct slice){forwarded->host, forwarded->host_length}, forwarded->host_port);
     }
     if (forwarded->client_length > 0)
@@ -264,8 +299,10 @@ static void set_forwarded(struct wire_request *request, struct span_head *head)
 
 static void set_server_port(struct wire_request *request, const struct span_head *head)
 {
-    if (head->has_host)
-        request->server_port = head->host_port ? head->host_port : (request->flags & WIRE_REQUEST_HTTPS ? 443 : 80);
+    if (head->has_host && head->host_port)
+        request->server_port = head->host_port;
+    else if (head->has_host && request->server_port == 0)
+        request->server_port = request->flags & WIRE_REQUEST_HTTPS ? 443 : 80;
 }
 
 void span_names_settle(struct wire_request *request, struct span_head *head)

@@ -25,6 +25,9 @@ void span_text_void(struct wire_request *request, enum wire_text id);
 /* The head is complete: the server's and the client's name, as its fields and proxies' give them. */
 void span_names_settle(struct wire_request *request, struct span_head *head);
 
+/* Its print as echo.h has it: 0 when none is made. */
+uint64_t span_print(const struct span_head *head);
+
 /* Of a server's request: what X-Ray wants to know of Host and X-Forwarded-For. */
 void span_xray_field(struct wire_request *request, struct slice name, struct slice value);
 

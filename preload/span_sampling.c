@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Whether a request is recorded: for OpenTelemetry's destinations, and for X-Ray. */
 #include "preload/span_internal.h"
 
@@ -56,7 +56,7 @@ __attribute__((cold, noinline)) static bool is_wanted(const struct wire_request 
            ((request->flags & WIRE_REQUEST_SAMPLED) && !link_wants(WIRE_WANT_XRAY_ALONE));
 }
 
-bool span_is_recorded(const struct wire_request *request)
+inline bool span_is_recorded(const struct wire_request *request)
 {
     return (request->flags & WIRE_REQUEST_XRAY_SAMPLED) || is_wanted(request); /* without X-Ray both flags are equal */
 }

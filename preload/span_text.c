@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "preload/span_internal.h"
 
 #include <stdatomic.h>
@@ -9,7 +9,7 @@ enum {
     TEXT_HEADER = 4, /* id, pad, length */
 };
 
-uint8_t *span_text_reserve(struct wire_request *request, size_t want, size_t *ret_room)
+inline uint8_t *span_text_reserve(struct wire_request *request, size_t want, size_t *ret_room)
 {
     size_t left = (size_t)WIRE_SLOT_TEXT - request->text_length;
 
@@ -22,7 +22,7 @@ uint8_t *span_text_reserve(struct wire_request *request, size_t want, size_t *re
     return request->text + request->text_length + TEXT_HEADER;
 }
 
-void span_text_commit(struct wire_request *request, enum wire_text id, size_t length)
+inline void span_text_commit(struct wire_request *request, enum wire_text id, size_t length)
 {
     uint8_t *header = request->text + request->text_length;
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What X-Ray wants of a request beyond what other destinations do: two fields of its head, and its own decision. */
 #include "preload/span_internal.h"
 

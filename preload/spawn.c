@@ -1,8 +1,9 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "preload/spawn.h"
 
 #include "preload/arena.h"
 #include "preload/facts.h"
+#include "preload/object.h"
 #include "preload/sys.h"
 
 #include <link.h>
@@ -80,7 +81,7 @@ static bool find_programs(struct plan *plan)
 {
     char *folder = arena_alloc(512);
 
-    if (!folder || dl_iterate_phdr(own_folder, folder) == 0)
+    if (!folder || object_iterate(own_folder, folder) == 0)
         return false;
     join(plan->program[0], folder, "spanshim-agent");
     join(plan->program[1], folder, "../../bin/spanshim-agent");
@@ -106,7 +107,8 @@ static void run_agent(void *arg)
 
     int aside = FIRST_FD + FD_COUNT;
 
-    /* First out of the way of each other, then to their places: dup2 clears close-on-exec. */
+    /* First out of the way of each other, then to their places: dup2 clears close-on-exec. The agent closes what else
+     * there is. */
     for (int i = 0; i < FD_COUNT; i++)
         if (plan->fds[i] >= aside)
             aside = plan->fds[i] + 1;
@@ -114,7 +116,6 @@ static void run_agent(void *arg)
         (void)sys_call2(SYS_dup2, plan->fds[i], aside + i);
     for (int i = 0; i < FD_COUNT; i++)
         (void)sys_call2(SYS_dup2, aside + i, FIRST_FD + i);
-    (void)sys_call3(SYS_close_range, FIRST_FD + FD_COUNT, ~0u, 0);
     signals_reset();
     for (int i = 0; i < 3; i++) {
         plan->arguments[0] = plan->program[i];

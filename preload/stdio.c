@@ -1,9 +1,10 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "preload/stdio.h"
 
 #include "preload/applog.h"
 #include "preload/conn.h"
 #include "preload/object.h"
+#include "preload/process.h"
 #include "preload/real.h"
 #include "preload/sys.h"
 #include "preload/wire.h"
@@ -15,6 +16,8 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 /* glibc's libioP.h: a struct _IO_jump_t is a row of words, the first two empty; __write is what a stream's buffer goes
  * out by, __close what its descriptor is closed by. Where the second table of a stream stands, for wide characters, in
@@ -30,41 +33,57 @@ typedef int close_function(FILE *stream);
 static write_function *original_write;
 static close_function *original_close;
 
-/* What this thread is closing: freopen() closes descriptors as well, and its streams are what they were. */
-static _Thread_local FILE *closing;
+/* Is this thread in perror()? It writes to a copy of standard error that libc makes inside, where it can. */
+static _Thread_local bool is_in_perror;
 
 static ssize_t write_stream(FILE *stream, const void *bytes, ssize_t length)
 {
     ssize_t n = original_write(stream, bytes, length);
+    int fd = is_in_perror ? STDERR_FILENO : stream->_fileno;
 
-    if (!applog_takes(stream->_fileno))
+    if (!applog_takes(fd))
         return n;
     if (stream->_flags & UNBUFFERED)
-        applog_written(stream->_fileno, bytes, n);
+        applog_written(fd, bytes, n);
     else
-        applog_flushed(stream->_fileno, bytes, n);
+        applog_flushed(fd, bytes, n);
     return n;
 }
 
-/* The buffer is written out by now, and the number not free for others yet. */
+/* The buffer is written out by now, and the number not free for others yet. freopen() does not come by: it puts another
+ * file under the number. */
 static int close_stream(FILE *stream)
 {
-    if (closing == stream)
+    if (process_in_vfork == 0)
         conn_closing(stream->_fileno);
     return original_close(stream);
 }
 
-bool stdio_begin_close(FILE *stream)
+/* Behind the public part of a stream. */
+static void **table_of(const FILE *stream)
 {
-    if (!original_close || !applog_takes(stream->_fileno))
-        return false;
-    closing = stream;
-    return true;
+    return *(void ***)(void *)(uintptr_t)(stream + 1);
 }
 
-void stdio_end_close(void)
+bool stdio_sees_close(const FILE *stream)
 {
-    closing = NULL;
+    return original_close && table_of(stream)[JUMP_CLOSE] == (void *)close_stream;
+}
+
+void stdio_perror(bool is_inside)
+{
+    is_in_perror = is_inside;
+}
+
+bool stdio_pending(struct iovec *ret_bytes)
+{
+    const FILE *stream = real_stdout;
+
+    if (!original_write || !stream || stream->_IO_write_ptr <= stream->_IO_write_base ||
+        fdtab_value(fdtab_get(stream->_fileno)) != FDTAB_ANSWER)
+        return false;
+    *ret_bytes = (struct iovec){stream->_IO_write_base, (size_t)(stream->_IO_write_ptr - stream->_IO_write_base)};
+    return true;
 }
 
 struct place {
@@ -100,7 +119,7 @@ static bool replace(void **table)
     const uintptr_t page = place.address & ~(uintptr_t)(WIRE_PAGE - 1);
     const size_t length = (uintptr_t)&table[JUMP_CLOSE + 1] - page;
 
-    (void)dl_iterate_phdr(find_place, &place);
+    (void)object_iterate(find_place, &place);
     if (!place.is_known ||
         (place.is_protected && sys_call3(SYS_mprotect, (long)page, (long)length, PROT_READ | PROT_WRITE) != 0))
         return false;
@@ -126,8 +145,7 @@ static bool is_such_table(void *const *table)
 bool stdio_init(void)
 {
     FILE *stream = real_stdout;
-    /* Behind the public part of a stream. */
-    void **table = stream ? *(void ***)(void *)(stream + 1) : NULL;
+    void **table = stream ? table_of(stream) : NULL;
     void **wide = stream && stream->_wide_data ? *(void ***)((char *)stream->_wide_data + WIDE_TABLE_OFFSET) : NULL;
 
     if (!is_table(table))

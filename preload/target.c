@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "preload/byte_class.h"
 #include "preload/ip.h"
 #include "preload/scan.h"
 
@@ -32,18 +33,11 @@ static bool read_port(struct slice digits, uint16_t *ret_port)
     return port <= UINT16_MAX;
 }
 
-/* RFC 3986's reg-name, and underscores, which host names in use have; percent-encoding and UTF-8 are passed on. */
-static const bool is_host_byte[256] = {
-    ['!'] = true,         ['$' ... '\''] = true, ['(' ... '.'] = true,   ['0' ... '9'] = true,
-    [';'] = true,         ['='] = true,          ['A' ... 'Z'] = true,   ['_'] = true,
-    ['a' ... 'z'] = true, ['~'] = true,          [0x80 ... 0xff] = true,
-};
-
 /* The length of the host at the front. */
 static size_t host_length(struct slice text)
 {
     size_t i = 0;
-    while (i < text.length && is_host_byte[(uint8_t)text.bytes[i]])
+    while (i < text.length && byte_is(text.bytes[i], BYTE_OF_HOST))
         i++;
     return i;
 }
@@ -130,11 +124,8 @@ static void split_path(struct slice text, struct target *target)
 /* ALPHA *( ALPHA / DIGIT / "+" / "-" / "." ) "://" (RFC 3986 3.1). Returns the scheme's length, 0 for none. */
 static size_t scheme_length(struct slice text)
 {
-    static const bool is_scheme_byte[256] = {
-        ['+'] = true, ['-' ... '.'] = true, ['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true,
-    };
     size_t i = 0;
-    while (i < text.length && is_scheme_byte[(uint8_t)text.bytes[i]])
+    while (i < text.length && byte_is(text.bytes[i], BYTE_OF_SCHEME))
         i++;
     if (i == 0 || slice_lower(text.bytes[0]) < 'a')
         return 0;

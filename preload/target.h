@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A request target taken apart (RFC 9112 3.2, RFC 3986). Nothing is decoded; all slices point into the input.
- */
+/* A request target taken apart (RFC 9112 3.2, RFC 3986). Nothing is decoded; all slices point into the input. */
 #ifndef SPANSHIM_TARGET_H
 #define SPANSHIM_TARGET_H
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "preload/transfer_request.h"
 
 #include "preload/arena.h"
@@ -270,56 +270,65 @@ static bool leg_open(struct transfer *transfer, const struct source *source, str
     return true;
 }
 
+#define FAILURES(X)                                                                                                    \
+    X(COULDNT_RESOLVE_PROXY)                                                                                           \
+    X(COULDNT_RESOLVE_HOST)                                                                                            \
+    X(COULDNT_CONNECT)                                                                                                 \
+    X(WEIRD_SERVER_REPLY)                                                                                              \
+    X(HTTP2)                                                                                                           \
+    X(WRITE_ERROR)                                                                                                     \
+    X(READ_ERROR)                                                                                                      \
+    X(OUT_OF_MEMORY)                                                                                                   \
+    X(RANGE_ERROR)                                                                                                     \
+    X(SSL_CONNECT_ERROR)                                                                                               \
+    X(ABORTED_BY_CALLBACK)                                                                                             \
+    X(INTERFACE_FAILED)                                                                                                \
+    X(TOO_MANY_REDIRECTS)                                                                                              \
+    X(SSL_ENGINE_NOTFOUND)                                                                                             \
+    X(SSL_ENGINE_SETFAILED)                                                                                            \
+    X(SEND_ERROR)                                                                                                      \
+    X(RECV_ERROR)                                                                                                      \
+    X(SSL_CERTPROBLEM)                                                                                                 \
+    X(SSL_CIPHER)                                                                                                      \
+    X(PEER_FAILED_VERIFICATION)                                                                                        \
+    X(BAD_CONTENT_ENCODING)                                                                                            \
+    X(FILESIZE_EXCEEDED)                                                                                               \
+    X(USE_SSL_FAILED)                                                                                                  \
+    X(SEND_FAIL_REWIND)                                                                                                \
+    X(SSL_CACERT_BADFILE)                                                                                              \
+    X(SSL_CRL_BADFILE)                                                                                                 \
+    X(SSL_ISSUER_ERROR)                                                                                                \
+    X(NO_CONNECTION_AVAILABLE)                                                                                         \
+    X(SSL_PINNEDPUBKEYNOTMATCH)                                                                                        \
+    X(SSL_INVALIDCERTSTATUS)                                                                                           \
+    X(HTTP2_STREAM)                                                                                                    \
+    X(AUTH_ERROR)                                                                                                      \
+    X(HTTP3)                                                                                                           \
+    X(QUIC_CONNECT_ERROR)                                                                                              \
+    X(PROXY)                                                                                                           \
+    X(SSL_CLIENTCERT)
+
+/* One after the other, each with its code in front. */
+static const struct failures {
+#define X(name)                                                                                                        \
+    uint8_t code_of_##name;                                                                                            \
+    char name[sizeof("CURLE_" #name)];
+    FAILURES(X)
+#undef X
+} failures = {
+#define X(name) CURLE_##name, "CURLE_" #name,
+    FAILURES(X)
+#undef X
+};
+
 /* The words for a failure that the wire has none for. */
 static const char *failure_name(CURLcode result)
 {
-    static const struct {
-        CURLcode code;
-        const char *name;
-    } names[] = {
-#define NAME(code) {CURLE_##code, "CURLE_" #code}
-        NAME(COULDNT_RESOLVE_PROXY),
-        NAME(COULDNT_RESOLVE_HOST),
-        NAME(COULDNT_CONNECT),
-        NAME(WEIRD_SERVER_REPLY),
-        NAME(HTTP2),
-        NAME(WRITE_ERROR),
-        NAME(READ_ERROR),
-        NAME(OUT_OF_MEMORY),
-        NAME(RANGE_ERROR),
-        NAME(SSL_CONNECT_ERROR),
-        NAME(ABORTED_BY_CALLBACK),
-        NAME(INTERFACE_FAILED),
-        NAME(TOO_MANY_REDIRECTS),
-        NAME(SSL_ENGINE_NOTFOUND),
-        NAME(SSL_ENGINE_SETFAILED),
-        NAME(SEND_ERROR),
-        NAME(RECV_ERROR),
-        NAME(SSL_CERTPROBLEM),
-        NAME(SSL_CIPHER),
-        NAME(PEER_FAILED_VERIFICATION),
-        NAME(BAD_CONTENT_ENCODING),
-        NAME(FILESIZE_EXCEEDED),
-        NAME(USE_SSL_FAILED),
-        NAME(SEND_FAIL_REWIND),
-        NAME(SSL_CACERT_BADFILE),
-        NAME(SSL_CRL_BADFILE),
-        NAME(SSL_ISSUER_ERROR),
-        NAME(NO_CONNECTION_AVAILABLE),
-        NAME(SSL_PINNEDPUBKEYNOTMATCH),
-        NAME(SSL_INVALIDCERTSTATUS),
-        NAME(HTTP2_STREAM),
-        NAME(AUTH_ERROR),
-        NAME(HTTP3),
-        NAME(QUIC_CONNECT_ERROR),
-        NAME(PROXY),
-        NAME(SSL_CLIENTCERT),
-#undef NAME
-    };
+    const char *at = (const char *)&failures;
 
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (names[i].code == result)
-            return names[i].name;
+    for (; at < (const char *)(&failures + 1); at += 1 + strlen(at + 1) + 1)
+        if ((uint8_t)*at == (unsigned)result)
+            return at + 1;
     return "CURLE_OTHER";
 }
 
@@ -521,8 +530,8 @@ static bool is_of_network(CURLcode result)
            result != CURLE_UNKNOWN_OPTION && result != CURLE_RECURSIVE_API_CALL && result != CURLE_TOO_MANY_REDIRECTS;
 }
 
-/* The end of the request that is on, and of the transfer. The program may ask for it late: libcurl knows when it was.
- */
+/* The end of the request that is on, and of the transfer. The program may ask for it late: libcurl knows when it
+ * was. */
 static void last_leg_end(struct transfer *transfer, const struct source *source, CURLcode result)
 {
     struct transfer_legs *legs = transfer->legs;

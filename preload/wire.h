@@ -5,11 +5,12 @@
  * a thing out once, then checks it. A change of layout raises WIRE_VERSION; an agent reads its own version and the one
  * before.
  *
- *   mapping:  wire_ring | lane 0 | lane 1 | ... | copies of stacks      one per executed image, a memfd sealed against
- *             resizing
- *   lane:     wire_lane | slots[slot_count] | cells[cell_count] | wire_crash     one per process, claimed by
- *             compare-and-swap
- *   control:  wire_control                           written by the agent, mapped read-only by the shim
+ *   mapping:  wire_ring | lane 0 | lane 1 | ... | copies of stacks
+ *             one per executed image, a memfd sealed against resizing
+ *   lane:     wire_lane | slots[slot_count] | cells[cell_count] | wire_crash
+ *             one per process, claimed by compare-and-swap
+ *   control:  wire_control
+ *             written by the agent, mapped read-only by the shim
  */
 #ifndef SPANSHIM_WIRE_H
 #define SPANSHIM_WIRE_H
@@ -72,7 +73,8 @@ enum {
     X(PIPELINED, pipelined, "several requests went out in one call: only the first has the header")                    \
     X(UNSUITED_CALL, unsuited_call, "the call sends what must not be copied (MSG_ZEROCOPY, sendfile)")                 \
     X(NO_MEMORY, no_memory, "no room was left to put the head together")                                               \
-    X(RESPONSE, response, "a response that was to have headers of ours, for one of the reasons above")
+    X(RESPONSE, response, "a response that was to have headers of ours, for one of the reasons above")                 \
+    X(ENVIRONMENT, environment, "a program was started without the context: it has too many variables")
 
 enum wire_withhold {
     WIRE_WITHHOLD_NONE,
@@ -317,6 +319,16 @@ enum wire_method {
         WIRE_METHOD_COUNT
 };
 
+/* In the place of HTTP's version: by what else than HTTP it was asked. X(NAME, network.protocol.name) */
+#define WIRE_PROTOCOLS(X) X(FASTCGI, "fastcgi") X(SCGI, "scgi") X(UWSGI, "uwsgi") X(CGI, "cgi")
+enum wire_protocol {
+    WIRE_PROTOCOL_NONE,
+#define X(NAME, name) WIRE_PROTOCOL_##NAME,
+    WIRE_PROTOCOLS(X)
+#undef X
+        WIRE_PROTOCOL_COUNT
+};
+
 enum wire_request_flag {
     WIRE_REQUEST_SAMPLED = 1 << 0,
     WIRE_REQUEST_REMOTE_PARENT = 1 << 1, /* parent_span_id came by a header */
@@ -361,7 +373,20 @@ enum wire_text {
     WIRE_TEXT_FORWARDED_FOR,   /* the X-Forwarded-For field, each address as SPANSHIM_CLIENT_IP says */
     WIRE_TEXT_XRAY_RULE,       /* name of the central rule that sampled it */
     WIRE_TEXT_LINK,            /* a struct wire_link: a trace that another of its headers names */
+    WIRE_TEXT_PARENT,          /* one byte, enum wire_parent: a client's has none although requests are served */
     WIRE_TEXT_COUNT
+};
+
+/* Why it is not known for which request a client's is made: it may be several, or nothing leads from the only one to
+ * it. */
+#define WIRE_PARENTS(X) X(AMBIGUOUS, ambiguous) X(UNKNOWN, unknown)
+
+enum wire_parent {
+    WIRE_PARENT_NONE,
+#define X(NAME, name) WIRE_PARENT_##NAME,
+    WIRE_PARENTS(X)
+#undef X
+        WIRE_PARENT_COUNT
 };
 
 /* A context that came along beside the parent's. Copied out before use: not aligned. */
@@ -398,7 +423,7 @@ struct wire_request {
     uint8_t trace_flags;  /* W3C: 1 sampled, 2 random; and WIRE_TRACE_UNWANTED */
     uint8_t kind;         /* enum wire_span_kind */
     uint8_t method;       /* enum wire_method */
-    uint8_t version;      /* 10, 11, 20, 30; 0 unknown */
+    uint8_t version;      /* 10, 11, 20, 30; enum wire_protocol; 0 unknown */
     uint8_t error;        /* enum wire_error */
     uint8_t withheld;     /* enum wire_withhold: why a client's request, or a response, has no trace header of ours */
     struct wire_address peer;
@@ -423,6 +448,7 @@ enum wire_log_stream {
 enum wire_log_flag {
     WIRE_LOG_CONTINUES = 1 << 0, /* the writer's next record of this stream goes on with the same call's bytes */
     WIRE_LOG_WHOLE = 1 << 1,     /* the call's bytes are a whole message: its last line ends with them */
+    WIRE_LOG_SHARED = 1 << 2,    /* they are a buffer's that threads share */
 };
 
 enum { WIRE_LOG_PATH_MAX = 128 };
@@ -431,7 +457,7 @@ enum { WIRE_LOG_PATH_MAX = 128 };
  *
  * Several threads may each write a line in pieces, by turns: pieces of one writer belong together. But programs also
  * have buffers that threads share and that are written when they are full, by any of them, wherever that cuts a line:
- * then the writer is 0, and whoever has no line of its own open goes on with that one. */
+ * then whoever has no line of its own open goes on with that one. */
 struct wire_log {
     uint64_t mono_ns;     /* CLOCK_MONOTONIC of the call */
     uint8_t trace_id[16]; /* of the request that the thread worked on; zero: none that is certain */
@@ -442,7 +468,7 @@ struct wire_log {
     uint8_t flags;       /* enum wire_log_flag */
     uint8_t severity;    /* of syslog's, plus one; 0: unknown */
     uint8_t path_length; /* of a file's path (its end, where it is longer), which stands in front of the bytes */
-    uint32_t writer;     /* a number for the thread; 0: a buffer that threads share */
+    uint32_t writer;     /* a number for the thread, odd */
 };
 static_assert(sizeof(struct wire_log) == 48, "wire_log");
 
@@ -580,6 +606,7 @@ enum wire_message_type {
     WIRE_MESSAGE_STOP = 5,
     WIRE_MESSAGE_BEQUEST = 6, /* a hand-over passed on by another process: `pid`, of the same user, is whose it is */
     WIRE_MESSAGE_REPORT = 7,  /* a person's, to be sent on; text: lLEVEL, tTITLE, mMESSAGE, and e and w as below */
+    WIRE_MESSAGE_BARRIER = 8, /* answered when what came before it, hand-overs too, was taken */
 };
 
 enum { WIRE_MESSAGE_MAX = 32768 };

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "preload/xray_sampling.h"
 
 #include "preload/glob.h"
@@ -103,8 +103,8 @@ static void copy_name(const struct wire_xray_rules *rules, const struct wire_xra
 }
 
 /* The first rule that fits, or the default. */
-static void look_up(const struct wire_xray_rules *rules, const struct subject *subject, struct wire_xray_rule *ret_rule,
-                    struct xray_decision *decision)
+__attribute__((noinline)) static void look_up(const struct wire_xray_rules *rules, const struct subject *subject,
+                                              struct wire_xray_rule *ret_rule, struct xray_decision *decision)
 {
     uint32_t count = __atomic_load_n(&rules->count, __ATOMIC_RELAXED);
 

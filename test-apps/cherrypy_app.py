@@ -35,5 +35,5 @@ class Paths:
 
 
 cherrypy.config.update({"server.socket_host": "127.0.0.1", "server.socket_port": int(sys.argv[1]),
-                        "engine.autoreload.on": False, "log.screen": True})
+                        "server.socket_timeout": 60, "engine.autoreload.on": False, "log.screen": True})
 cherrypy.quickstart(Paths())

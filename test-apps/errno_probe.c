@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/select.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -91,6 +92,23 @@ static void every_call(int fd)
     TRY(read(fd, nowhere, 8));
     TRY(read(fd, bytes, 0));
     TRY(write(fd, bytes, 0));
+}
+
+/* Many programs pass the number of descriptors that they may have, with an fd_set, which is smaller. This one ends with
+ * its page, and nothing is behind that. */
+static void with_small_set(int fd)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    char *pages = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    fd_set *set = (fd_set *)(void *)(pages + page - sizeof(*set));
+
+    if (pages == MAP_FAILED || munmap(pages + page, page) != 0)
+        return;
+    FD_SET(fd, set);
+    TRY(select(1 << 20, set, NULL, NULL, &(struct timeval){0}));
+    FD_SET(fd, set);
+    TRY(pselect(1 << 20, NULL, set, NULL, &(struct timespec){0}, NULL));
+    (void)munmap(pages, page);
 }
 
 static void on_alarm(int number)
@@ -208,6 +226,8 @@ int main(void)
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0)
         return 1;
     interrupted(ends[0]);
+    (void)puts("-- set smaller than its count");
+    with_small_set(file);
     (void)puts("-- closing");
     TRY(close(-1));
     TRY(close(ends[0]));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bytes in and out of a socket by the family of calls that the program was told to use: servers differ in little else.
- */
+/* Bytes in and out of a socket by the family of calls that the program was told to use: servers differ in little
+ * else. */
 #ifndef TEST_APPS_HTTP_BYTES_H
 #define TEST_APPS_HTTP_BYTES_H
 

@@ -15,6 +15,15 @@ static const char *field_value(const char *line, const char *name)
     return line + len + strspn(line + len, " \t");
 }
 
+/* "00-", 32 hexadecimal digits, "-", 16 of them, "-" and 2. */
+static bool is_traceparent(const char *value)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    return strlen(value) == 55 && strncmp(value, "00-", 3) == 0 && strspn(value + 3, digits) == 32 &&
+           value[35] == '-' && strspn(value + 36, digits) == 16 && value[52] == '-' && strspn(value + 53, digits) == 2;
+}
+
 static void read_field(struct http_request *request, const char *line)
 {
     const char *value;
@@ -27,6 +36,10 @@ static void read_field(struct http_request *request, const char *line)
         request->expects_continue = strcasecmp(value, "100-continue") == 0;
     else if ((value = field_value(line, "connection:")) != NULL)
         request->keep_alive = strcasecmp(value, "close") != 0;
+    else if ((value = field_value(line, "traceparent:")) != NULL) {
+        request->traceparents++;
+        request->bad_traceparents += !is_traceparent(value);
+    }
 }
 
 /* Cut the request line into method, path and version. */

@@ -28,6 +28,8 @@ struct http_request {
     bool keep_alive;
     bool chunked;
     bool expects_continue;
+    unsigned traceparents;     /* fields of that name */
+    unsigned bad_traceparents; /* those of another form than version 00's */
     uint64_t content_length;
     uint64_t body_length; /* body bytes counted */
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Listening sockets for the test programs. Each exits with a message when it can't be had: nothing can go on without.
- */
+/* Listening sockets for the test programs. Each exits with a message when it can't be had: nothing can go on
+ * without. */
 #ifndef TEST_APPS_LISTENER_H
 #define TEST_APPS_LISTENER_H
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Locks its memory as databases and time servers do, around its first socket, and prints what that cost: KiB locked. */
 #include <stdio.h>
 #include <stdlib.h>

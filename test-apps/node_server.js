@@ -39,4 +39,6 @@ const server = http.createServer((request, response) => {
         response.end('no such path\n');
     }
 });
+server.keepAliveTimeout = 60000; // ms: no connection is closed while it is used
 server.listen(Number(process.argv[2] || 0), '127.0.0.1', () => console.log(`port ${server.address().port}`));
+module.exports = server;

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A fault is handled, in the way that is named; then the program exits from a function whose frame lies over the
  * handler's, and which has not written there. */
 #include <err.h>

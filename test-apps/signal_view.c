@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Sets and asks for dispositions and alternate stacks in every way that libc has, and prints each answer. */
 #include <arpa/inet.h>
 #include <err.h>

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A server that tries to start a helper by vfork in the midst of an answer. The helper isn't there, and
- * the child ends by exit() instead of _exit(): in the parent's memory it runs what is to run at the end of a process.
- */
+/* A server that tries to start a helper by vfork in the midst of an answer. The helper isn't there, and the child ends
+ * by exit() instead of _exit(): in the parent's memory it runs what is to run at the end of a process. */
 #include "listener.h"
 
 #include <err.h>

@@ -15,6 +15,11 @@
 
 enum { RING_FD = 3, CONTROL_FD, MESSAGE_FD, END_FD, PATIENCE_S = 5 };
 
+void adopt_close_others(void)
+{
+    closefrom(END_FD);
+}
+
 void adopt_close(void)
 {
     for (int fd = RING_FD; fd < END_FD; fd++)
@@ -54,7 +59,8 @@ static bool send_message(int connection, void *bytes, size_t length)
     return sendmsg(connection, &message, MSG_NOSIGNAL) == (ssize_t)length;
 }
 
-/* The agent looks at who passes it on while it takes the message: be there until it has closed the connection. */
+/* The agent looks up who passes the message on while it takes it, so this process stays until the agent has closed
+ * the connection. */
 static void wait_until_taken(int connection)
 {
     const struct timeval patience = {.tv_sec = PATIENCE_S};

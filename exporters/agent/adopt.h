@@ -8,6 +8,10 @@
  * usual place). An exit status: 0, or 1. Context: start. */
 int adopt_hand_over(const char *socket_path);
 
+/* Close all behind the three: what the program that starts us had open, and would be kept open by us. Context:
+ * start. */
+void adopt_close_others(void);
+
 /* Close the three. Context: start. */
 void adopt_close(void);
 

@@ -10,10 +10,11 @@
 #include <stdbool.h>
 #include <string.h>
 
-/* Receivers take 4 MiB and more; an event may be long. */
-enum { EVENT_BYTES_MAX = 2 << 20 };
+/* The payload of a batch: receivers take at least 4 MiB, one event may be long, and bytes that are no text grow as
+ * they are replaced or escaped. */
+enum { EVENT_BYTES_MAX = 2 << 20, GROWTH_MAX = 8 };
 
-/* Filled and used up at once, so one will do for all queues. Loop thread only. */
+/* Filled and used up within one call, so one serves all queues. Loop thread only. */
 static struct span spans[BATCH_MAX];
 static const struct span *list[BATCH_MAX];
 static struct log_event events[BATCH_MAX];
@@ -36,6 +37,17 @@ static bool read_event(const struct destinations_host *host, const struct journa
     const struct process *process = host->process_find(&entry->origin);
 
     return process != NULL && log_event_parse(process, entry->record, entry->length, event) == 0;
+}
+
+/* Of an event, in a payload, about. */
+static size_t bytes_of(const struct journal_entry *entry)
+{
+    struct log_event_record record;
+
+    if (entry->length < sizeof(record))
+        return entry->length;
+    memcpy(&record, entry->record, sizeof(record));
+    return (record.flags & LOG_EVENT_BINARY) != 0 ? entry->length * GROWTH_MAX : entry->length;
 }
 
 bool batch_takes(const struct exporter *exporter, const struct journal_entry *entry)
@@ -98,7 +110,7 @@ void batch_take(const struct destinations_host *host, const struct exporter *exp
             continue;
         if (exporter_is_of_logs(exporter)) {
             add_event(host, &entry, &batch);
-            event_bytes += entry.length;
+            event_bytes += bytes_of(&entry);
         } else {
             add_span(host, &entry, &batch);
         }

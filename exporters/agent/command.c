@@ -52,13 +52,16 @@ bool command_busy(void)
     return commands != NULL;
 }
 
-static void release(struct command *command)
+/* Returns its connection, which the caller closes. */
+static int release(struct command *command)
 {
+    int connection = command->connection;
+
     loop_timer_clear(host.loop, &command->timer);
-    loop_fd_remove(host.loop, command->connection);
-    foreign_close(command->connection);
+    loop_fd_remove(host.loop, connection);
     free(command->answer);
     free(command);
+    return connection;
 }
 
 static void finish(void *arg)
@@ -70,7 +73,7 @@ static void finish(void *arg)
     while (*link != command)
         link = &(*link)->next;
     *link = command->next;
-    release(command);
+    foreign_hang_up(release(command));
     host.done(NULL, id);
 }
 
@@ -80,7 +83,7 @@ void command_deinit(void)
         struct command *command = commands;
 
         commands = command->next;
-        release(command);
+        foreign_close(release(command)); /* it may be the next worker's to answer */
     }
 }
 
@@ -218,7 +221,7 @@ static void start_console(struct command *command, const struct command_request 
 
 static void serve(struct command *command, const struct command_request *request, unsigned type)
 {
-    /* A terminal that stands still would stop us; and who ends the agent ends it for all. */
+    /* A terminal that takes no output would stop the agent; and whoever ends the agent ends it for all sessions. */
     if (!users_is_trusted(request->uid) && (type == WIRE_MESSAGE_CONSOLE || type == WIRE_MESSAGE_STOP)) {
         if (type == WIRE_MESSAGE_CONSOLE && request->passed_fd >= 0)
             foreign_close(request->passed_fd);
@@ -243,6 +246,9 @@ static void serve(struct command *command, const struct command_request *request
         answer(command, json_pack("{s:s}", "result", "ok"));
         host.stop();
         return;
+    case WIRE_MESSAGE_BARRIER:
+        answer(command, json_pack("{s:s}", "result", "ok"));
+        return;
     default:
         answer(command, json_pack("{s:s}", "error", "this agent doesn't know that command"));
     }
@@ -250,7 +256,7 @@ static void serve(struct command *command, const struct command_request *request
 
 static void close_request(const struct command_request *request)
 {
-    foreign_close(request->connection);
+    foreign_hang_up(request->connection);
     if (request->passed_fd >= 0)
         foreign_close(request->passed_fd);
     host.done(NULL, request->id);

@@ -16,6 +16,7 @@
  *   REPORT   {"result": "sent" or "kept", "uuid", "reason": text}     kept: it is sent later, for this reason; else
  *            as below
  *   STOP     {"result": "ok"}
+ *   BARRIER  the same
  *   anything else   {"error": text} */
 #ifndef SPANSHIM_COMMAND_H
 #define SPANSHIM_COMMAND_H

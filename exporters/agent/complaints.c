@@ -25,8 +25,15 @@ static char *text_for_people(const char *line, size_t length)
     return shown;
 }
 
+/* One that holds for traces and logs alike is said once. */
 static void keep(struct settings *settings, char *line)
 {
+    for (size_t i = 0; line != NULL && i < settings->complaint_count; i++) {
+        if (strcmp(settings->complaints[i], line) == 0) {
+            free(line);
+            return;
+        }
+    }
     if (line != NULL)
         settings->complaints[settings->complaint_count++] = line;
 }

@@ -40,7 +40,8 @@ struct death {
     json_t *report; /* what was known when the lane was released */
 };
 
-/* Whose death is told, or looked into: a process that has changed its user has a lane in an older ring, too. */
+/* Processes whose death was reported, or is being looked into: one that has changed its user has a lane in an older
+ * ring, too. */
 static struct {
     pid_t pid;
     uint64_t start_ticks;
@@ -54,7 +55,7 @@ static struct {
     unsigned count;
 } deaths; /* loop only */
 
-/* What nobody sends to stop a program in good order. */
+/* Signals that are not used to stop a program in good order. */
 static bool is_of_note(int status)
 {
     static const int signals[] = {SIGKILL, SIGXCPU, SIGXFSZ, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
@@ -123,8 +124,8 @@ static bool is_of(const struct process *process, uint64_t ticks, pid_t pid, uint
     return process && process->pid == pid && (ticks == start_ticks || !ticks || !start_ticks);
 }
 
-/* The process went on in a newer ring, and what it did last is there. A start that isn't known, of a process that was
- * gone already, tells nothing apart. */
+/* Has the process moved to a newer ring? Then its last records are there. An unknown start time (of a process that
+ * was gone already) is taken to fit. */
 static bool has_moved(const struct source *source, pid_t pid, uint64_t start_ticks)
 {
     for (const struct source *other = intake_first(); other; other = other->next)

@@ -66,7 +66,8 @@ static struct {
     struct crash_case *first;
 } desk = {.helper = -1}; /* loop only */
 
-/* Then this worker ends, and the next one has a helper: it goes on with what ours was asked for. */
+/* Has the helper died? Then this worker ends, and the next one, which has a helper, goes on with the crashes that
+ * were being read. */
 static bool helper_has_ended(void)
 {
     struct pollfd socket = {.fd = desk.helper};
@@ -146,7 +147,8 @@ static void free_case(struct crash_case *self)
     free(self);
 }
 
-/* `status`: its wait status; NULL: unknown. The lane is as if there had been no crash, but for its requests' fate. */
+/* File the report. `status`: the process's wait status; NULL: unknown. Afterwards the lane looks as if there had
+ * been no crash, except that its open requests keep the signal as their error. */
 static void file_case(struct crash_case *self, const int *status)
 {
     struct wire_crash *shared = self->source->map ? source_crash(self->source, self->lane) : NULL;
@@ -262,7 +264,8 @@ static void finish_reading(struct crash_case *self)
 
 static void start_readings(void);
 
-/* The helper's words; the process is released by the first of them. False: no more. */
+/* Take what the helper writes: the report. Its first bytes mean that the process has been released. False: there is
+ * no more. */
 static bool take_words(struct crash_case *self)
 {
     static char chunk[READ_CHUNK]; /* loop only */
@@ -346,7 +349,7 @@ static int start_reading(struct crash_case *self)
     return error;
 }
 
-/* Those that wait first; a few at once, for each reading takes a processor. */
+/* Start reading crashes in the order in which they came, a few at once, because each reading takes a processor. */
 static void start_readings(void)
 {
     struct crash_case *next;
@@ -375,7 +378,8 @@ static void start_readings(void)
 
 /* cases */
 
-/* A vfork's child writes into its parent's lane: it is whom it says only if it is that process's child. */
+/* A vfork's child writes into its parent's lane, and says who it is. It is believed only if that process is a child
+ * of the lane's owner. */
 static void identify_child(struct crash_case *self, pid_t parent)
 {
     uint64_t start_ns = clock_now_ns(CLOCK_MONOTONIC);

@@ -17,8 +17,8 @@ struct wire_crash;
  * on; NULL: a death of which nothing is known. Context: loop. */
 void crash_facts_add(json_t *report, struct source *source, uint32_t lane, const struct wire_crash *crash);
 
-/* Complete the report of an error that a program has printed and may go on after, but for the request. Context: loop.
- */
+/* Complete the report of an error that a program has printed and may go on after, but for the request. Context:
+ * loop. */
 void crash_facts_add_to_error(json_t *report, const struct source *source, uint32_t lane);
 
 /* The request that it happened in; `request` is taken. Context: loop. */

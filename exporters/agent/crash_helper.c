@@ -15,7 +15,6 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -56,7 +55,8 @@ static void read_crash(int turns)
         (void)close(message.fds[i]);
 }
 
-/* One that the process's user has stopped would never come to its time limit. */
+/* The process's user may stop the reader, which has that user's rights: a stopped one would never come to its time
+ * limit, so it is killed. */
 static void reap(int signals)
 {
     struct signalfd_siginfo info;
@@ -104,7 +104,7 @@ static int serve(int socket)
     }
 }
 
-/* Nothing of the worker's may stay open: its end would not be noticed. */
+/* No descriptor of the worker's may stay open here, or its end would not be noticed. */
 static void become_helper(int socket)
 {
     log_close();
@@ -112,7 +112,7 @@ static void become_helper(int socket)
     (void)signal(SIGINT, SIG_IGN); /* a terminal's */
     if (socket != SOCKET_FD)
         (void)dup3(socket, SOCKET_FD, O_CLOEXEC);
-    (void)syscall(SYS_close_range, SOCKET_FD + 1, ~0u, 0);
+    closefrom(SOCKET_FD + 1);
     _exit(serve(SOCKET_FD));
 }
 

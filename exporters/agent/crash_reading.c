@@ -79,8 +79,8 @@ static bool numbers_are(const char *status, const char *line, unsigned wanted)
     return true;
 }
 
-/* An agent of root may read any process, so it must not be led to one that its user could not read: a setuid program
- * that the user has started in the place of its own. One whose user can't be told is not read. */
+/* An agent of root may read any process, so it must not be led to one that the user himself could not read, such as
+ * a setuid program that he has started in place of the crashed one. A process whose user is not known is not read. */
 static bool may_be_read(const struct reading *reading)
 {
     uid_t uid = reading->request->uid;
@@ -158,7 +158,8 @@ static uint8_t *take_copy(struct reading *reading)
     return copy;
 }
 
-/* We are refused the process's memory: it copies what it can. False: it did not, and waits no more, or has no room. */
+/* The kernel refuses us the process's memory: let the process copy what it can. False: it did not (it no longer
+ * waits, or has no room). */
 static bool ask_for_copy(struct reading *reading)
 {
     uint64_t end_ns = clock_now_ns(CLOCK_MONOTONIC) + reading->request->limit_ns;
@@ -176,7 +177,7 @@ static bool ask_for_copy(struct reading *reading)
     return reading->copy != NULL;
 }
 
-/* What it wrote when it crashed is the least that there is: the top of the stack stands for the copy. */
+/* The least that there is: the top of the stack, which the process wrote down when it crashed, in place of the copy. */
 static void use_stack_as_copy(struct reading *reading)
 {
     struct wire_crash *crash = &reading->crash;
@@ -203,7 +204,7 @@ static int capture_with(struct reading *reading, struct capture **ret_capture)
     return reader_capture(&options, ret_capture);
 }
 
-/* Not even what /proc tells everybody is looked at: it is not the process that crashed. */
+/* It is not the process that crashed: nothing of it is looked at, not even what /proc shows to everybody. */
 static int refuse(struct reading *reading)
 {
     reading->pid = 0;
@@ -237,8 +238,7 @@ static struct capture *capture(struct reading *reading)
         return result;
     if (error != -EPERM || !ask_for_copy(reading))
         use_stack_as_copy(reading);
-    drop_rights(reading->request); /* the process says which files are read */
-    drop_rights(reading->request); /* it names the files that are read in the place of its memory */
+    drop_rights(reading->request); /* the process names the files that are read in the place of its memory */
     return capture_with(reading, &result) ? NULL : result;
 }
 

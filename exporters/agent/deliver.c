@@ -122,7 +122,7 @@ static bool is_direct(const struct deliver *deliver)
     return deliver->state == DELIVER_SENDING && deliver->current.from == DELIVER_FROM_JOURNAL;
 }
 
-/* Does the journal's next batch go to the disk, as others are before it? */
+/* Must the journal's next batch go to the disk, because others are under way or wait there before it? */
 static bool is_stowing(const struct deliver *deliver)
 {
     return (deliver->state != DELIVER_IDLE || !outbox_is_empty(&deliver->outbox)) && !is_direct(deliver) &&
@@ -198,7 +198,7 @@ void deliver_wake(struct deliver *deliver)
         await_more(deliver);
 }
 
-/* The answer takes too long to be waited for in memory, or the back-off is over. */
+/* The answer did not come in time, so the batch goes from memory to the disk; or the back-off is over. */
 static void on_timer(void *arg)
 {
     struct deliver *deliver = arg;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An attempt: what is next goes to the exporter, and its answer says what becomes of it. */
+/* One attempt to deliver: the next payload goes to the exporter, and the exporter's answer decides what becomes of
+ * it. */
 #include "exporters/agent/batch.h"
 #include "exporters/agent/deliver.h"
 #include "exporters/agent/deliver_state.h"
@@ -175,7 +176,7 @@ static void send_batch(struct deliver *deliver, const struct batch *batch)
     on_result(deliver, &result);
 }
 
-/* An attempt with what `current` describes; `batch`: where it is from the journal. */
+/* Attempt to deliver what `current` describes; `batch`: the batch that it was made of, if it comes from the journal. */
 static void attempt(struct deliver *deliver, const struct batch *batch)
 {
     flushes_note_attempt(&deliver->flushes);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What goes to the disk: batches that are not to wait in memory for their receiver, and reports, at once. */
+/* Putting payloads on the disk: reports at once, and batches that are not to wait for their receiver in memory. */
 #include "exporters/agent/batch.h"
 #include "exporters/agent/deliver.h"
 #include "exporters/agent/deliver_state.h"
@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What is encoded for the disk while something else is under way. Loop thread only; one will do for all queues. */
+/* For encoding to the disk while a payload is under way. Loop thread only; one serves all queues. */
 static struct buffer scratch;
 
 /* spans */

@@ -339,8 +339,8 @@ static struct destinations *find_session(const char *session)
     return set;
 }
 
-/* The launcher's program has ended. A terminal goes on showing what the session still does in the background; anything
- * else is given back: who reads a pipe waits for its end. */
+/* The launcher's program has ended. A terminal goes on showing what the session still does in the background; any
+ * other output is closed, for whoever reads a pipe waits for its end. */
 static void end_session(const char *session)
 {
     struct destinations *set = find_session(session);
@@ -377,7 +377,7 @@ static struct gathering *start_gathering(destinations_flush_done *done, void *ar
         done(arg, &(struct destinations_flushed){.failed = 1, .error = "out of memory"});
         return NULL;
     }
-    /* One for whoever starts it, so that it can't end before all parts are known. */
+    /* The flush counts one part for its starter, so that it can't end before all parts are known. */
     *gathering = (struct gathering){.waiting_count = 1, .done = done, .arg = arg};
     return gathering;
 }

@@ -50,7 +50,7 @@ static bool serve_connection(int connection, uid_t *ret_uid)
     long length;
 
     if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) || !users_may_connect(peer.uid)) {
-        foreign_close(connection);
+        foreign_hang_up(connection);
         return true;
     }
     *ret_uid = peer.uid;
@@ -59,7 +59,7 @@ static bool serve_connection(int connection, uid_t *ret_uid)
         return false;
     if (length <= 0) { /* an empty packet may have descriptors all the same */
         link_close_fds(fds, fd_count);
-        foreign_close(connection);
+        foreign_hang_up(connection);
         return true;
     }
     door.take_message(connection, &peer, bytes, (size_t)length, fds, fd_count);
@@ -84,7 +84,7 @@ static int forget_silent(struct silent *silent)
 
 static void silent_too_long(void *arg)
 {
-    foreign_close(forget_silent(arg));
+    foreign_hang_up(forget_silent(arg));
 }
 
 static void silent_spoke(void *arg, int fd, uint32_t events)
@@ -94,7 +94,7 @@ static void silent_spoke(void *arg, int fd, uint32_t events)
     (void)events;
     (void)forget_silent(arg);
     if (!serve_connection(fd, &uid))
-        foreign_close(fd);
+        foreign_hang_up(fd);
 }
 
 /* The last of the list, of this user alone where it has its share. NULL: there is room. */
@@ -121,9 +121,9 @@ static void wait_for_message(int connection, uid_t uid)
     struct silent *superfluous = find_superfluous(uid);
 
     if (superfluous)
-        foreign_close(forget_silent(superfluous));
+        foreign_hang_up(forget_silent(superfluous));
     if (!silent) {
-        foreign_close(connection);
+        foreign_hang_up(connection);
         return;
     }
     silent->fd = connection;
@@ -134,7 +134,7 @@ static void wait_for_message(int connection, uid_t uid)
     door.silent_count++;
     if (loop_timer_set(door.loop, &silent->timer, silence_ns) ||
         loop_fd_set(door.loop, connection, EPOLLIN, silent_spoke, silent))
-        foreign_close(forget_silent(silent));
+        foreign_hang_up(forget_silent(silent));
 }
 
 /* Accept one connection: 0, or -errno as accept says. */

@@ -2,7 +2,7 @@
 #include "exporters/agent/drain_internal.h"
 
 #include "exporters/agent/journal.h"
-#include "exporters/agent/last_lines.h"
+#include "exporters/agent/log_event.h"
 #include "exporters/agent/log_lines.h"
 #include "exporters/agent/process.h"
 #include "exporters/agent/recent.h"
@@ -33,34 +33,51 @@ static void publish_tail(struct source *source, uint32_t lane)
 
 /* records */
 
-/* Into the journal of its kind, if there is one. */
-static void append(struct source_lane *state, enum signal signal, uint64_t position, uint32_t cells, const void *bytes,
-                   size_t length)
+struct journal_origin drain_origin(const struct source_lane *state)
 {
-    struct source *source = state->source;
+    return (struct journal_origin){.source = state->source->id,
+                                   .lane = (uint32_t)(state - state->source->lanes),
+                                   .generation = generation_of(state->owner),
+                                   .pid = state->process ? state->process->pid : 0};
+}
+
+void drain_put(struct source *source, enum signal signal, const struct journal_origin *origin, struct process *process,
+               const void *bytes, size_t length)
+{
     struct source_outlet *outlet = &source->outlets[signal];
-    struct journal_origin origin = {.source = source->id,
-                                    .lane = (uint32_t)(state - source->lanes),
-                                    .generation = generation_of(state->owner),
-                                    .cells = cells,
-                                    .position = position,
-                                    .pid = state->process ? state->process->pid : 0};
 
     if (!outlet->journal)
         return;
-    (void)journal_append(outlet->journal, &origin, bytes, length);
+    (void)journal_append(outlet->journal, origin, bytes, length);
     outlet->journal_end = journal_end(outlet->journal);
-    if (state->process)
-        state->process->journal_end[signal] = outlet->journal_end;
+    if (process)
+        process->journal_end[signal] = outlet->journal_end;
 }
 
-/* A request that was served is a line among the logs, too, if it is to be. */
+static void append(struct source_lane *state, enum signal signal, uint64_t position, uint32_t cells, const void *bytes,
+                   size_t length)
+{
+    struct journal_origin origin = drain_origin(state);
+
+    origin.position = position;
+    origin.cells = cells;
+    drain_put(state->source, signal, &origin, state->process, bytes, length);
+}
+
+/* Has this record's line been written already? It has if the worker before was killed right after it wrote the line. */
+static bool has_line(const struct source_lane *state, uint64_t position, uint32_t cells)
+{
+    return cells > 0 ? position < state->lined_end : position + 1 == state->lined_slot;
+}
+
+/* Add the log line of a request that was served, if request lines are on. */
 static void append_line(struct source_lane *state, uint64_t position, uint32_t cells, const struct drain_record *record)
 {
     static struct buffer entry; /* loop only */
 
     entry.length = 0;
-    if (request_event_append(&entry, state->process, &record->header, state->source->request_lines) <= 0)
+    if (has_line(state, position, cells) ||
+        request_event_append(&entry, state->process, &record->header, state->source->request_lines) <= 0)
         return;
     state->source->counts->log_event_count++;
     append(state, SIGNAL_LOGS, position, cells, entry.bytes, entry.length);
@@ -71,9 +88,9 @@ void drain_append(struct source *source, uint32_t lane, uint64_t position, uint3
 {
     struct source_lane *state = &source->lanes[lane];
 
-    append(state, SIGNAL_TRACES, position, cells, record, sizeof(record->header) + record->header.length);
     if (state->process && source->request_lines != REQUEST_LINES_OFF)
         append_line(state, position, cells, record);
+    append(state, SIGNAL_TRACES, position, cells, record, sizeof(record->header) + record->header.length);
 }
 
 /* Copy one ready cell's payload behind what is there. The cell is read once: its owner may change it meanwhile. How
@@ -91,7 +108,7 @@ static unsigned copy_cell(const struct wire_cell *cell, unsigned part, uint8_t *
     return parts;
 }
 
-/* The record whose first cell is ready at `position`. How many cells it takes, 0 when they make no record. */
+/* The record whose first cell is ready at `position`. Returns how many cells it takes, 0 when they make no record. */
 static unsigned copy_record(const struct source *source, uint32_t lane, uint64_t position, uint64_t head,
                             struct drain_record *ret_record)
 {
@@ -122,56 +139,6 @@ static bool record_is_valid(const struct drain_record *record)
     return type > WIRE_RECORD_NONE && type < WIRE_RECORD_TYPE_COUNT && record->header.length >= record_min[type];
 }
 
-/* logs */
-
-/* An event is whole: by the piece that was taken last. */
-static void append_event(void *arg, const struct log_lines_place *place, const struct log_event_record *event,
-                         const char *path, const char *text)
-{
-    static struct buffer entry; /* loop only */
-    struct source_lane *state = arg;
-    const struct slice whole = {text, event->header.pad};
-
-    state->source->counts->log_event_count++;
-    state->source->counts->log_cut_count += (event->flags & LOG_EVENT_CUT) != 0;
-    if (state->source->see_event)
-        state->source->see_event(state->source, (uint32_t)(state - state->source->lanes), event, whole);
-    if (state->process)
-        last_lines_note(&state->process->last_lines, event, whole);
-    entry.length = 0;
-    if (buffer_append(&entry, event, sizeof(*event)) == 0 && buffer_append(&entry, path, event->path_length) == 0 &&
-        buffer_append(&entry, text, event->header.pad) == 0)
-        append(state, SIGNAL_LOGS, place->position, place->cells, entry.bytes, entry.length);
-}
-
-static void take_log(struct source *source, uint32_t lane, uint64_t position, unsigned parts,
-                     const struct drain_record *record, uint64_t now_ns)
-{
-    const struct log_lines_place place = {position, parts};
-    struct source_lane *state = &source->lanes[lane];
-
-    if (!state->lines)
-        state->lines = log_lines_new(append_event, state);
-    if (!state->lines || !log_lines_take(state->lines, &place, record->payload, record->header.length, now_ns))
-        source->counts->corrupt_count++;
-    source->counts->taken_count++;
-}
-
-bool drain_look_at_logs(struct source *source, uint32_t lane, uint64_t now_ns)
-{
-    struct source_lane *state = &source->lanes[lane];
-
-    return state->lines && log_lines_look(state->lines, now_ns);
-}
-
-void drain_end_logs(struct source *source, uint32_t lane)
-{
-    struct source_lane *state = &source->lanes[lane];
-
-    log_lines_free(state->lines);
-    state->lines = NULL;
-}
-
 static void take_record(struct source *source, uint32_t lane, uint64_t position, unsigned parts,
                         const struct drain_record *record, uint64_t now_ns)
 {
@@ -182,7 +149,11 @@ static void take_record(struct source *source, uint32_t lane, uint64_t position,
     if (record->header.type == WIRE_RECORD_DIAGNOSTIC)
         return;
     if (record->header.type == WIRE_RECORD_LOG) {
-        take_log(source, lane, position, parts, record, now_ns);
+        const struct log_lines_place place = {position, parts};
+
+        if (!drain_take_log(&source->lanes[lane], &place, record->payload, record->header.length, now_ns))
+            source->counts->corrupt_count++;
+        source->counts->taken_count++;
         return;
     }
     if (source->lanes[lane].process)
@@ -191,7 +162,8 @@ static void take_record(struct source *source, uint32_t lane, uint64_t position,
     source->counts->taken_count++;
 }
 
-/* The cell at the tail is READY of this lap: take its record, or step over what can't be one. Cells moved. */
+/* The cell at the tail is READY and of this lap: take its record, or step over what can't be one. Returns how many
+ * cells the tail moves. */
 static unsigned take_cells(struct source *source, uint32_t lane, uint64_t position, uint64_t head, uint64_t now_ns)
 {
     struct drain_record record;
@@ -207,7 +179,7 @@ static unsigned take_cells(struct source *source, uint32_t lane, uint64_t positi
             source->counts->corrupt_count++;
         parts = 1;
     }
-    /* In the journal first, consumed then: a worker killed in between finds it there. */
+    /* In the journals first, consumed then: a worker killed in between finds it there. */
     for (unsigned part = 0; part < parts; part++)
         atomic_store_explicit(&source_cell(source, lane, position + part)->state,
                               wire_cell_word(position + part, source->cell_count, WIRE_CELL_CONSUMED),
@@ -219,7 +191,8 @@ static unsigned take_cells(struct source *source, uint32_t lane, uint64_t positi
 
 enum verdict { VERDICT_WAIT, VERDICT_STEP, VERDICT_AGAIN };
 
-/* Has this cell had its time? All that were reserved when the waiting began have waited as long. */
+/* Has this cell been waited for long enough? All cells that were reserved when the waiting began have waited as
+ * long. */
 static bool is_overdue(struct source_lane *state, uint64_t head, uint64_t now_ns)
 {
     if (state->dead)
@@ -249,7 +222,8 @@ static enum verdict judge_cell(struct source *source, uint32_t lane, uint32_t wo
         state->dirty = true;
         return VERDICT_STEP;
     }
-    /* Held, or finished too late, by a writer of an older lap: nobody can begin this one, so nobody is waited for. */
+    /* A writer of an older lap holds the cell, or finished it too late: no writer of this lap can begin it, so there
+     * is nothing to wait for. */
     if (kind == WIRE_CELL_WRITING) {
         state->dirty = true;
         return VERDICT_STEP;
@@ -263,7 +237,7 @@ static enum verdict judge_cell(struct source *source, uint32_t lane, uint32_t wo
     return VERDICT_STEP;
 }
 
-/* One step at the tail: cells moved, 0 when the next has to be waited for. */
+/* One step at the tail. Returns how many cells it moves, 0 when the next cell has to be waited for. */
 static unsigned step(struct source *source, uint32_t lane, uint64_t head, uint64_t now_ns)
 {
     uint64_t tail = source->lanes[lane].tail;
@@ -347,6 +321,7 @@ void drain_release(struct source *source, uint32_t lane)
     for (uint32_t word = 0; word < WIRE_SLOT_MAP_WORDS; word++)
         atomic_store_explicit(&shared->slot_map[word], 0, memory_order_relaxed);
     atomic_store_explicit(&shared->cannot_wake, 0, memory_order_relaxed);
+    state->lined_slot = 0;
     shared->claimed_boot_ns = 0; /* a new owner's claim is believed only with a time of its own */
     /* release; pairs with the acquire in the shim's claim */
     atomic_store_explicit(&shared->owner, (uint64_t)(generation_of(state->owner) + 1) << 32, memory_order_release);
@@ -354,21 +329,51 @@ void drain_release(struct source *source, uint32_t lane)
 
 /* after a restart */
 
+bool drain_is_owner(const struct source *source, const struct journal_origin *origin)
+{
+    return source->map && origin->lane < source->lane_count &&
+           generation_of(atomic_load(&source_lane(source, origin->lane)->owner)) == origin->generation;
+}
+
+void drain_has_taken(struct source *source, const struct journal_origin *origin)
+{
+    uint64_t end = origin->position + origin->cells;
+
+    if (drain_is_owner(source, origin) && end > source->lanes[origin->lane].tail)
+        source->lanes[origin->lane].tail = end;
+}
+
+static bool is_request_line(enum signal signal, const struct journal_entry *entry)
+{
+    const struct log_event_record *event = entry->record;
+
+    return signal == SIGNAL_LOGS && entry->length >= sizeof(*event) && event->stream == LOG_EVENT_STREAM_REQUEST;
+}
+
+/* The line is written before the span, so the record itself may not have been taken yet. */
+static void resume_line(struct source *source, const struct journal_origin *origin)
+{
+    struct source_lane *state = &source->lanes[origin->lane];
+
+    if (origin->cells == 0)
+        state->lined_slot = origin->position + 1;
+    else if (origin->position + origin->cells > state->lined_end)
+        state->lined_end = origin->position + origin->cells;
+}
+
 static void resume_entry(struct source *source, enum signal signal, const struct journal_entry *entry)
 {
     const struct journal_origin *origin = &entry->origin;
-    struct source_lane *state;
 
     source->outlets[signal].journal_end = entry->next;
-    if (!source->map || origin->lane >= source->lane_count)
+    if (!drain_is_owner(source, origin))
         return;
-    state = &source->lanes[origin->lane];
-    if (generation_of(atomic_load(&source_lane(source, origin->lane)->owner)) != origin->generation)
-        return;
-    if (origin->cells == 0 && origin->position < source->slot_count)
+    if (is_request_line(signal, entry))
+        resume_line(source, origin);
+    else if (origin->cells > 0)
+        drain_has_taken(source, origin);
+    else if (origin->position < source->slot_count)
         drain_clear_slot(source, origin->lane, (uint32_t)origin->position);
-    else if (origin->cells > 0 && origin->position + origin->cells > state->tail)
-        state->tail = origin->position + origin->cells;
 }
 
 void drain_start(struct source *source)
@@ -405,6 +410,7 @@ void drain_resume(struct source *source)
             if (entry.origin.source == source->id)
                 resume_entry(source, signal, &entry);
     }
+    drain_replay_logs(source);
     for (uint32_t lane = 0; source->map && lane < source->lane_count; lane++)
         finish_lane(source, lane);
 }

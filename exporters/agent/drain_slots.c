@@ -9,7 +9,7 @@
 
 /* what a dead process leaves */
 
-/* Was the record that this slot speaks of taken? Positions a lap and more back were. */
+/* Was the record that this slot names taken? Positions a lap or more behind the tail were. */
 static bool record_was_taken(const struct source *source, uint32_t lane, uint64_t record_position)
 {
     uint64_t position = record_position - 1;
@@ -25,7 +25,7 @@ static bool record_was_taken(const struct source *source, uint32_t lane, uint64_
            state >> 2 > wire_cell_word(position, source->cell_count, WIRE_CELL_FREE) >> 2;
 }
 
-/* Is the request the dead owner's to end, and so ours? From then on no process that shares it will end it. */
+/* Is it for us to end the request of the dead owner? From then on no other process that shares it will. */
 static bool claim_slot(struct wire_slot *slot)
 {
     uint32_t open = WIRE_SLOT_OPEN;
@@ -72,7 +72,7 @@ static bool copy_slot(struct wire_slot *slot, uint64_t end_ns, const char *fate,
     return true;
 }
 
-/* Closed before it is free: the next owner fills it while it is not open, and may be killed in between. */
+/* The slot is closed before it is free: the next owner fills it while it is not open, and may be killed in between. */
 void drain_clear_slot(struct source *source, uint32_t lane, uint32_t slot)
 {
     atomic_store(&source_slot(source, lane, slot)->open, WIRE_SLOT_CLOSED);
@@ -124,25 +124,43 @@ size_t drain_open_requests(struct source *source, uint32_t lane, uint64_t end_ns
 
 /* what a living one works on */
 
-/* A copy of the request, if it is the same one before and after: its owner goes on writing. */
+/* Which request a slot holds. */
+struct slot_identity {
+    uint64_t start_ns;
+    uint8_t span_id[8];
+};
+
+static struct slot_identity identity_of(const struct wire_slot *slot)
+{
+    const struct wire_request *request = (const struct wire_request *)(const void *)slot->request;
+    struct slot_identity identity = {.start_ns = request->start_ns};
+
+    memcpy(identity.span_id, request->span_id, sizeof(identity.span_id));
+    return identity;
+}
+
+/* A copy of the request, if it is the same one before and after: its owner goes on writing. The order matters: the shim
+ * closes a slot before it fills it anew, so one that is open after its identity was read holds all of that request, and
+ * still holds it if the identity is the same after the copy (a copy may read the end before the beginning). */
 static bool copy_open(const struct wire_slot *slot, struct drain_record *ret_record)
 {
     const struct wire_request *copy = (const struct wire_request *)(const void *)ret_record->payload;
-    const struct wire_request *request = (const struct wire_request *)(const void *)slot->request;
+    struct slot_identity before = identity_of(slot), after;
 
+    atomic_thread_fence(memory_order_acquire);
     /* acquire; pairs with the release store of OPEN in the shim: what stands there is filled. */
     if (atomic_load_explicit(&slot->open, memory_order_acquire) != WIRE_SLOT_OPEN)
         return false;
     memcpy(ret_record->payload, slot->request, sizeof(slot->request));
-    /* The copy is made before this look: the shim closes the slot before it fills it anew. */
     atomic_thread_fence(memory_order_acquire);
+    after = identity_of(slot);
     return atomic_load_explicit(&slot->open, memory_order_relaxed) == WIRE_SLOT_OPEN && copy->end_ns == 0 &&
-           copy->text_length <= WIRE_SLOT_TEXT && copy->start_ns == request->start_ns &&
-           memcmp(copy->span_id, request->span_id, sizeof(copy->span_id)) == 0;
+           copy->text_length <= WIRE_SLOT_TEXT && before.start_ns == after.start_ns &&
+           memcmp(before.span_id, after.span_id, sizeof(before.span_id)) == 0;
 }
 
-/* Is this a request that X-Ray is to hear of, begun in that time? One that came after the client had asked to close is
- * none before it is answered. */
+/* Is this a request that began in that time and that X-Ray is to see before it ends? A request behind one that asked
+ * to close the connection counts only once it is answered. */
 static bool is_wanted(const struct wire_request *request, const struct drain_overdue *overdue)
 {
     if ((request->flags & WIRE_REQUEST_AFTER_CLOSE) && request->first_byte_ns == 0)

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum { CLOSERS_MAX = 64, STACK_SIZE = 64 << 10 };
@@ -89,6 +90,12 @@ void foreign_close(int fd)
     entry->fd = fd;
     if (put(entry))
         start_closer();
+}
+
+void foreign_hang_up(int connection)
+{
+    (void)shutdown(connection, SHUT_RDWR);
+    foreign_close(connection);
 }
 
 void foreign_after_fork(void)

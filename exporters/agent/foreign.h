@@ -7,6 +7,10 @@
 /* Close it, now or, where that might wait, soon in another thread. Context: loop. */
 void foreign_close(int fd);
 
+/* Close a connection that we accepted. Its other end is told at once, also when no thread can be had to close it: it
+ * may wait for the answer's end. Context: loop. */
+void foreign_hang_up(int connection);
+
 /* In a fork's child, which has none of those threads. Context: loop. */
 void foreign_after_fork(void);
 

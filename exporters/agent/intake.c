@@ -6,6 +6,7 @@
 #include "exporters/agent/crash_desk.h"
 #include "exporters/agent/destinations.h"
 #include "exporters/agent/drain.h"
+#include "exporters/agent/drain_logs.h"
 #include "exporters/agent/in_progress.h"
 #include "exporters/agent/journal.h"
 #include "exporters/agent/log.h"
@@ -342,6 +343,7 @@ void intake_resume(void)
     for (struct source *source = sources; source; source = source->next)
         if (source->resumed)
             connect_source(source);
+    drain_logs_start();
     for (struct source *source = sources; source; source = source->next)
         if (source->resumed)
             start_source(source);
@@ -377,7 +379,7 @@ int intake_take(const struct intake_handover *handover)
     }
     if (error) {
         log_refusal(handover, error);
-        /* Its shim may stop: the control page's start is the same in all versions. */
+        /* Tell the shim that it may stop. The start of the control page is the same in all versions. */
         if (error == -ENOTSUP && source && source_map_control(source, handover->control) == 0)
             atomic_store(&source->control->disabled, 1);
         if (source)

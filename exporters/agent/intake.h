@@ -49,8 +49,8 @@ struct source *intake_find(uint32_t id);
 /* All sources, the newest first. Context: loop. */
 struct source *intake_first(void);
 
-/* Nobody is left in this image: the ring goes, what describes it stays until its records are delivered. Context: loop.
- */
+/* Nobody is left in this image: the ring goes, what describes it stays until its records are delivered. Context:
+ * loop. */
 void intake_finish(struct source *source);
 
 /* Drop finished sources whose records are delivered. How many finished ones are left. Context: loop. */

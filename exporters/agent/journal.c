@@ -241,7 +241,7 @@ static bool is_for(const struct journal *journal, unsigned consumer, const struc
     return takes == NULL || takes(journal->filters[consumer].arg, entry);
 }
 
-/* How many of the entries from here on, up to there, are the consumer's? */
+/* How many of the entries between the two positions are for this consumer? */
 static uint64_t count_between(const struct journal *journal, unsigned consumer, uint64_t position, uint64_t end)
 {
     struct journal_entry entry;
@@ -387,7 +387,8 @@ void journal_trim(struct journal *journal)
 
     if (head == load(&header->oldest) || journal_done(journal) < head)
         return;
-    /* Go on at the start of the data. Everything is done with: a kill between two of these loses nothing. */
+    /* Start again at the beginning of the data. All entries are done with, so a kill between two of these stores
+     * loses nothing. */
     store(&header->oldest, start);
     store(&header->head, start);
     for (unsigned i = 0; i < consumer_count(journal); i++)

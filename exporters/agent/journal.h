@@ -71,8 +71,8 @@ void journal_ack(struct journal *journal, unsigned consumer, uint64_t position);
 typedef bool journal_takes_fn(void *arg, const struct journal_entry *entry);
 void journal_set_filter(struct journal *journal, unsigned consumer, journal_takes_fn *takes, void *arg);
 
-/* Records for consumer n: added and not yet had by it, and those it lost because the journal was full. Context: loop.
- */
+/* Records for consumer n: added and not yet had by it, and those it lost because the journal was full. Context:
+ * loop. */
 uint64_t journal_depth(const struct journal *journal, unsigned consumer);
 uint64_t journal_lost(const struct journal *journal, unsigned consumer);
 

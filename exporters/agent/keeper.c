@@ -77,7 +77,7 @@ static void end_with_worker(bool has_failed)
 
 /* connections */
 
-/* The peer itself, whoever gets its number next. -1: not there any more, or not to be had. */
+/* A pidfd of the peer, whichever process gets its number later. -1: the peer is gone, or there is no pidfd. */
 static int open_peer(int connection, pid_t pid)
 {
     socklen_t size = sizeof(int);
@@ -139,7 +139,7 @@ static void take_message(int connection, const struct ucred *peer, const uint8_t
     packet.type = packet_type(&message, length, fd_count);
     if (!packet.type || !users_may_send(peer->uid, held_count_of(&keeper.held, peer->uid), loop_now_ns(keeper.loop))) {
         link_close_fds(fds, fd_count);
-        foreign_close(connection);
+        foreign_hang_up(connection);
         return;
     }
     if (packet.type == LINK_COMMAND)
@@ -180,8 +180,8 @@ static int open_listener(void)
     return result;
 }
 
-/* The worker has nothing to do. Leave, unless somebody comes at this very moment: when the name is gone and the socket
- * shut, nobody can; who came before is in the backlog, and makes us stay. */
+/* The worker has nothing to do: leave, unless a client comes at this very moment. Once the name is gone and the
+ * socket is shut, none can; one that came before is in the backlog, and makes us stay. */
 static void leave_if_idle(uint32_t had_count)
 {
     size_t before = keeper.held.count;
@@ -200,7 +200,7 @@ static void leave_if_idle(uint32_t had_count)
         stop();
 }
 
-/* The lock beside the socket, which may have gone with it. False: another agent has it. */
+/* Take the lock beside the socket, which may have been removed with it. False: another agent has it. */
 static bool hold_lock(char error[RUNTIME_ERROR_MAX])
 {
     int lock;
@@ -215,7 +215,8 @@ static bool hold_lock(char error[RUNTIME_ERROR_MAX])
     return true;
 }
 
-/* The socket's name is gone: nobody finds us any more. Who has come before is served all the same. */
+/* The socket's name is gone, so no client finds us any more. Those that have connected before are served all the
+ * same. */
 static void restore_name(void)
 {
     const char *path = keeper.options->socket_path;

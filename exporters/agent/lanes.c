@@ -126,8 +126,8 @@ static bool meet_owner(struct source *source, uint32_t lane, uint64_t word, uint
     return true;
 }
 
-/* The same within the user's share of our time: to find a process of another pid namespace all of /proc is read, and a
- * hostile ring has a new owner each time we look. */
+/* The same, within the user's share of our time: finding a process of another pid namespace takes reading all of
+ * /proc, and a hostile ring may show a new owner at each look. */
 static bool meet_in_turn(struct source *source, uint32_t lane, uint64_t word, uint64_t now_ns)
 {
     uint64_t start_ns = clock_now_ns(CLOCK_MONOTONIC);
@@ -154,10 +154,11 @@ static void forget_owner(struct source_lane *state)
     rounds_keep_house();
 }
 
-/* Lanes are claimed from the first up: behind one that never was, none was, and its page need not be touched. */
-static bool was_claimed(const struct source *source, uint32_t lane)
+bool lanes_was_claimed(const struct source *source, uint32_t lane)
 {
-    return source->lanes[lane].owner != 0 || source_lane(source, lane)->claimed_boot_ns != 0;
+    const struct wire_lane *shared = source_lane(source, lane);
+
+    return source->lanes[lane].owner != 0 || atomic_load(&shared->owner) != 0 || shared->claimed_boot_ns != 0;
 }
 
 /* The owner is gone: what it left open ends now, and the lane is free for another. */
@@ -233,13 +234,8 @@ struct lanes_look lanes_read(struct source *source, uint64_t now_ns)
     uint32_t bell = source->crash_offset ? atomic_load(&source_ring(source)->crash_bell) : 0;
     struct lanes_look look = {.rang = bell != source->bell || source->is_unheard};
 
-    for (uint32_t lane = 0; lane < source->lane_count; lane++) {
-        uint64_t word = atomic_load(&source_lane(source, lane)->owner);
-
-        if (word == 0 && !was_claimed(source, lane))
-            break;
-        look_at_lane(source, lane, word, now_ns, &look);
-    }
+    for (uint32_t lane = 0; lane < source->lane_count && lanes_was_claimed(source, lane); lane++)
+        look_at_lane(source, lane, atomic_load(&source_lane(source, lane)->owner), now_ns, &look);
     if (look.lane_count * 4 > source->lane_count * 3)
         look.pressed = true;
     source->bell = bell;
@@ -255,11 +251,9 @@ void lanes_flush_logs(struct source *source)
 
 bool lanes_have_more(const struct source *source)
 {
-    for (uint32_t lane = 0; lane < source->lane_count; lane++) {
+    for (uint32_t lane = 0; lane < source->lane_count && lanes_was_claimed(source, lane); lane++) {
         uint64_t word = atomic_load(&source_lane(source, lane)->owner);
 
-        if (word == 0 && !was_claimed(source, lane))
-            return false;
         if (word != source->lanes[lane].owner || (pid_of(word) != 0 && drain_has_more(source, lane)))
             return true;
     }

@@ -49,7 +49,8 @@ int log_open(const char *path)
     error = make_folders(path);
     if (error)
         return error;
-    fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+    /* Not blocking: a FIFO would wait for a reader before it is refused. */
+    fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
     if (fd < 0)
         return -errno;
     if (fstat(fd, &status) || !S_ISREG(status.st_mode)) {

@@ -14,8 +14,8 @@ struct process;
 
 enum { LOG_EVENT_TEXT_MAX = 256 * 1024 };
 
-/* In place of an enum wire_log_stream: a line about a request, made by the agent. */
-enum { LOG_EVENT_STREAM_REQUEST = UINT8_MAX };
+/* In place of an enum wire_log_stream: made by the agent, a line about a request, and a crash. */
+enum { LOG_EVENT_STREAM_REQUEST = UINT8_MAX, LOG_EVENT_STREAM_CRASH = UINT8_MAX - 1 };
 
 enum log_event_flag {
     LOG_EVENT_CUT = 1 << 0,    /* its end was left out: it is too long */
@@ -30,7 +30,7 @@ struct log_event_record {
     uint64_t mono_ns;          /* of the first byte */
     uint8_t trace_id[16];      /* zero: of no request that is certain */
     uint8_t span_id[8];
-    uint8_t stream;    /* enum wire_log_stream, or LOG_EVENT_STREAM_REQUEST */
+    uint8_t stream;    /* enum wire_log_stream, or LOG_EVENT_STREAM_... */
     uint8_t severity;  /* of syslog's, plus one; 0: unknown */
     uint16_t flags;    /* enum log_event_flag */
     uint32_t left_out; /* bytes, where it is cut */

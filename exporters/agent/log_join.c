@@ -2,10 +2,14 @@
 #include "exporters/agent/log_join.h"
 
 #include "exporters/agent/log_severity.h"
+#include "exporters/traceback/ruby_title.h"
 
 #include <string.h>
 
-enum { LOOK_MAX = 1024 }; /* bytes of a line that are searched: what tells a traceback stands near its start */
+enum {
+    LOOK_MAX = 1024,        /* bytes of a line that are searched: what tells a traceback stands near its start */
+    MESSAGE_LINES_MAX = 64, /* of an error's message, before its calls */
+};
 
 static const char python_header[] = "Traceback (most recent call last):";
 
@@ -53,11 +57,18 @@ static bool is_indented(struct slice line)
 /* The end of what was printed over several lines: "}", "],", "})". */
 static bool is_closing(struct slice line)
 {
-    return line.length > 0 && line.length <= 4 && strspn(line.bytes, "]})") > 0 &&
-           strchr("]}),;", line.bytes[line.length - 1]) != NULL;
+    return line.length > 0 && line.length <= 4 && memchr("]})", line.bytes[0], 3) != NULL &&
+           memchr("]}),;", line.bytes[line.length - 1], 5) != NULL;
 }
 
 /* what kinds of lines look like */
+
+/* `  File "app.py", line 3`: where Python found what it can't read as a program; the error follows. In other
+ * tracebacks such a line goes on. */
+static bool is_python_place(struct slice line)
+{
+    return starts(line, "  File \"") && contains(line, "\", line ") && is_digit(line.bytes[line.length - 1]);
+}
 
 /* "app.rb:3:in `call'": a frame of Ruby, or with a message behind it the first line of an error. */
 static bool is_ruby_place(struct slice line)
@@ -66,6 +77,31 @@ static bool is_ruby_place(struct slice line)
 
     return in && in > line.bytes && is_digit(in[-1]) && in + 4 < line.bytes + line.length &&
            (in[4] == '`' || in[4] == '\'');
+}
+
+/* Do an error's calls follow, and not another message, or another error's title, before them? */
+static bool ruby_calls_follow(struct slice behind, bool is_logged)
+{
+    struct slice line;
+
+    for (int count = 0; count < MESSAGE_LINES_MAX && slice_next(&behind, '\n', &line); count++) {
+        if (is_ruby_place(line))
+            return true;
+        if (ruby_title_skip_logger(&line) || (!is_logged && ruby_title_is(line)))
+            return false;
+    }
+    return false;
+}
+
+/* Is it the first line of what was thrown in a Ruby program, the message of which may have more lines? */
+static bool is_ruby_title(struct slice line, struct slice behind)
+{
+    bool is_logged = ruby_title_skip_logger(&line), has_tags = ruby_title_skip_tags(&line);
+
+    if (contains(line, "Rack app (") && contains(line, "): #<"))
+        return true;
+    return (is_logged || ruby_title_is(line) || (has_tags && slice_trim(line).length == 0)) &&
+           ruby_calls_follow(behind, is_logged || has_tags);
 }
 
 /* "/srv/app.js:12", "[eval]:1": where Node shows the source of an error that nobody caught. */
@@ -85,6 +121,26 @@ static bool is_node_place(struct slice line)
     return starts(line, "node:") || starts(line, "[eval]");
 }
 
+/* "    at f (/srv/app.js:12:3)" */
+static bool is_node_call(struct slice line)
+{
+    return starts(line, "    at ");
+}
+
+/* "failed: TypeError: message", with calls behind the rest of the message. */
+static bool is_node_title(struct slice line, struct slice behind)
+{
+    if (!contains(line, "Error: ") && !contains(line, "Error ["))
+        return false;
+    for (int count = 0; count < MESSAGE_LINES_MAX && slice_next(&behind, '\n', &line); count++) {
+        if (is_node_call(line))
+            return true;
+        if (contains(line, "Error: "))
+            return false;
+    }
+    return false;
+}
+
 /* "java.lang.IllegalStateException: message" */
 static bool is_java_exception(struct slice line)
 {
@@ -95,6 +151,12 @@ static bool is_java_exception(struct slice line)
     struct slice name = {line.bytes, length};
     return dots > 0 && (length == line.length || line.bytes[length] == ':') &&
            (ends(name, "Exception") || ends(name, "Error") || ends(name, "Throwable"));
+}
+
+bool log_join_is_record(struct slice line)
+{
+    return line.length > 22 && line.bytes[3] == ' ' && digits(line, 4) == 2 && line.bytes[6] == ',' &&
+           digits(line, 8) == 4 && (contains(line, " AM ") || contains(line, " PM "));
 }
 
 static bool is_bar(struct slice line)
@@ -138,14 +200,18 @@ static enum log_join kind_of(struct slice line)
         return LOG_JOIN_PLAIN;
     if (ends(line, python_header)) /* of a group of exceptions all lines are indented */
         return is_indented(line) ? LOG_JOIN_PYTHON_END : LOG_JOIN_PYTHON;
+    if (is_python_place(line))
+        return LOG_JOIN_PYTHON;
     if (starts(line, "Exception in thread ") || starts(line, "Exception ignored in"))
         return LOG_JOIN_THREAD;
     if (starts(line, "thread '") && contains(line, " panicked at "))
         return rust_start(line);
-    if (starts(line, "Stack trace:") || contains(line, "PHP Fatal error: "))
+    if (starts(line, "Stack trace:") || starts(line, "Fatal error: Uncaught ") || contains(line, "PHP Fatal error: "))
         return LOG_JOIN_PHP;
     if (is_sanitizer(line))
         return LOG_JOIN_SANITIZER;
+    if (log_join_is_record(line))
+        return LOG_JOIN_RECORD;
     if (is_bar(line))
         return LOG_JOIN_BAR;
     if (is_go_start(line))
@@ -157,9 +223,12 @@ static enum log_join kind_of(struct slice line)
     return is_ruby_place(line) ? LOG_JOIN_RUBY : LOG_JOIN_PLAIN;
 }
 
-enum log_join log_join_begin(struct slice line)
+enum log_join log_join_begin(struct slice line, struct slice behind)
 {
-    return kind_of(line);
+    enum log_join kind = kind_of(line);
+
+    return kind == LOG_JOIN_PLAIN && (is_ruby_title(line, behind) || is_node_title(line, behind)) ? LOG_JOIN_MESSAGE
+                                                                                                  : kind;
 }
 
 static bool is_chained(struct slice line)
@@ -229,23 +298,41 @@ static bool takes_own(enum log_join *join, struct slice line)
         return true;
     case LOG_JOIN_PLAIN:
     case LOG_JOIN_BLOCK:
+    case LOG_JOIN_RECORD:
     case LOG_JOIN_JAVA:
+    case LOG_JOIN_MESSAGE:
     case LOG_JOIN_CLOSED:
         break;
     }
     return false;
 }
 
-/* Does it look as lines do that begin an event of their own? */
-static bool is_beginning(struct slice line)
+static bool is_ruby(enum log_join join)
 {
-    return line.length == 0 || line.bytes[0] == '{' || log_severity_of(line) != 0;
+    return join == LOG_JOIN_RUBY || join == LOG_JOIN_RUBY_FRAMES;
 }
 
-/* All do, but Python's exception groups begin with a blank, too. */
+/* Does it look as lines do that begin an event of their own? */
+static bool is_beginning(enum log_join join, struct slice line)
+{
+    return line.length == 0 || line.bytes[0] == '{' || log_severity_of(line) != 0 ||
+           (is_ruby(join) && ruby_title_is(line));
+}
+
+/* The rest of a message, up to the first call. */
+static bool takes_message(enum log_join *join, struct slice line, bool is_same_call)
+{
+    if (is_same_call && is_ruby_place(line))
+        *join = LOG_JOIN_RUBY_FRAMES;
+    else if (is_same_call && is_node_call(line))
+        *join = LOG_JOIN_JAVA;
+    return is_same_call;
+}
+
+/* All do, but Python's exception groups and syntax errors begin with a blank, too. */
 static bool takes_indented(enum log_join *join, struct slice line, bool is_same_call)
 {
-    if (ends(line, python_header) && *join == LOG_JOIN_PLAIN && !is_same_call)
+    if ((ends(line, python_header) || is_python_place(line)) && *join == LOG_JOIN_PLAIN && !is_same_call)
         return false;
     if (*join == LOG_JOIN_PLAIN)
         *join = LOG_JOIN_BLOCK;
@@ -258,6 +345,10 @@ bool log_join_takes(enum log_join *join, struct slice line, bool is_same_call)
 {
     if (*join == LOG_JOIN_CLOSED)
         return false;
+    if (*join == LOG_JOIN_MESSAGE)
+        return takes_message(join, line, is_same_call);
+    if (*join == LOG_JOIN_RECORD && is_same_call)
+        return !log_join_is_record(line);
     if (is_indented(line))
         return takes_indented(join, line, is_same_call);
     if (takes_own(join, line))
@@ -270,5 +361,5 @@ bool log_join_takes(enum log_join *join, struct slice line, bool is_same_call)
         return true;
     if (!is_same_call)
         return false;
-    return takes_trace(join, line) || (log_join_is_trace(*join) && !is_beginning(line));
+    return takes_trace(join, line) || (log_join_is_trace(*join) && !is_beginning(*join, line));
 }

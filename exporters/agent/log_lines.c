@@ -16,14 +16,19 @@ static const uint64_t whole_ns = 100 * MS, part_ns = 2000 * MS;
 
 enum {
     WRITERS_MAX = 64,
+    WAITING_MAX = 1 << 20, /* bytes of all of a process's lines that wait */
     TEXT_KEPT = 16 * 1024, /* a longer text's memory is given back when the event is done */
     SEVERITY_ERROR = 4,    /* syslog's, plus one */
+    SAVED_EXTRA = 80,      /* bytes that the save of a writer may need beside it */
 };
+
+/* The number of the buffer that threads share; while one of them writes it out, that thread's without the last bit. */
+enum { SHARED = 0 };
 
 /* What one thread writes to one log: an event of whole lines, then a line that has no end yet. */
 struct writer {
     struct writer *next; /* the one that wrote after it */
-    uint32_t number;
+    uint32_t number;     /* of the thread, odd, or SHARED */
     uint8_t stream, path_length;
     char path[WIRE_LOG_PATH_MAX];                   /* of the log's file; empty: it is none */
     struct buffer text;                             /* the event's lines with their ends, and the line after them */
@@ -35,6 +40,8 @@ struct writer {
     uint64_t event_call_ns;                         /* of the call that wrote the end of the event */
     struct log_lines_place event_place, line_place; /* of their last pieces */
     uint64_t begun_ns, touched_ns;                  /* the event was begun, the text was added to: when */
+    bool is_one_of_several;                         /* another event began, or ended, in the call that began this one */
+    bool is_one_of_traces;                          /* another event began in it, or a traceback ended */
 };
 
 struct log_lines {
@@ -42,6 +49,7 @@ struct log_lines {
     void *arg;
     struct writer *writers; /* the latest last: what waits goes on in this order */
     unsigned writer_count;
+    size_t waiting; /* bytes that a save of what waits takes */
 };
 
 struct log_lines *log_lines_new(log_lines_emit *emit, void *arg)
@@ -78,27 +86,73 @@ static bool has_event(const struct writer *writer)
     return writer->line_start > 0;
 }
 
-/* The event's text without the end of its last line, and without empty lines at its end: they are between it and what
- * comes after it. */
+static bool is_end(char c)
+{
+    return c == '\n' || c == '\r';
+}
+
+/* The event's text without the end of its last line, and without empty or blank lines at its end: they are between it
+ * and what comes after it. */
 static struct slice text_of(const struct writer *writer)
 {
     const char *bytes = (const char *)writer->text.bytes;
-    size_t length = writer->line_start;
+    size_t length = writer->line_start, at = length;
 
-    while (length > 0 && (bytes[length - 1] == '\n' || bytes[length - 1] == '\r'))
-        length--;
+    for (; at > 0 && (is_end(bytes[at - 1]) || bytes[at - 1] == ' ' || bytes[at - 1] == '\t'); at--)
+        if (is_end(bytes[at - 1]))
+            length = at - 1;
+    if (at == 0)
+        length = 0;
     if (writer->event.flags & LOG_EVENT_CUT)
         length = utf8_whole(bytes, length);
     return (struct slice){bytes, length};
 }
 
-static uint8_t severity_of(const struct writer *writer, struct slice text)
+static struct slice first_line(struct slice text)
 {
     const char *end = memchr(text.bytes, '\n', text.length);
-    struct slice line = {text.bytes, end ? (size_t)(end - text.bytes) : text.length};
+
+    return (struct slice){text.bytes, end ? (size_t)(end - text.bytes) : text.length};
+}
+
+static uint8_t severity_of(const struct writer *writer, struct slice text)
+{
+    struct slice line = first_line(text);
+
+    if (log_join_is_record(line) && line.length < text.length) /* the next one tells */
+        line = first_line((struct slice){text.bytes + line.length + 1, text.length - line.length - 1});
+
     uint8_t severity = writer->event.severity ? writer->event.severity : log_severity_of(line);
 
     return severity == 0 && log_join_is_trace(writer->join) ? SEVERITY_ERROR : severity;
+}
+
+static bool is_shared(uint32_t number)
+{
+    return !(number & 1);
+}
+
+/* A call that writes several events may write out what was collected for several requests, and the thread's is the last
+ * one only. To standard error it does so with much at once; a traceback is mostly printed by itself, but for what
+ * stands above it. Records of java.util.logging are written out one by one, or by whoever comes first. */
+static bool is_collected(const struct writer *writer)
+{
+    if (log_join_is_trace(writer->join))
+        return writer->is_one_of_traces;
+    return writer->is_one_of_several &&
+           (is_shared(writer->number) || writer->stream != WIRE_LOG_STDERR || writer->join == LOG_JOIN_RECORD);
+}
+
+static void forget_request(struct log_event_record *event)
+{
+    memset(event->trace_id, 0, sizeof(event->trace_id));
+    memset(event->span_id, 0, sizeof(event->span_id));
+}
+
+/* How much a writer adds to what waits: what a save of it takes. */
+static size_t waiting_of(const struct writer *writer)
+{
+    return writer->text.length > 0 ? sizeof(*writer) + SAVED_EXTRA + writer->text.length : 0;
 }
 
 /* The event is done: what is after it moves to the front. */
@@ -108,6 +162,8 @@ static void emit(struct log_lines *lines, struct writer *writer)
     struct slice text = text_of(writer);
 
     if (text.length > 0) {
+        if (is_collected(writer))
+            forget_request(event);
         if (event->flags & LOG_EVENT_CUT)
             event->left_out += (uint32_t)(writer->line_start - text.length);
         if (!utf8_is_text(text.bytes, text.length))
@@ -117,19 +173,39 @@ static void emit(struct log_lines *lines, struct writer *writer)
         event->path_length = writer->path_length;
         lines->emit(lines->arg, &writer->event_place, event, writer->path, text.bytes);
     }
+    lines->waiting -= waiting_of(writer);
     writer->text.length -= writer->line_start;
     memmove(writer->text.bytes, writer->text.bytes + writer->line_start, writer->text.length);
     writer->line_start = 0;
+    lines->waiting += waiting_of(writer);
     if (writer->text.length == 0 && writer->text.capacity > TEXT_KEPT)
         buffer_deinit(&writer->text);
 }
 
 /* lines */
 
+static bool has_request(const struct log_event_record *event)
+{
+    static const uint8_t none[sizeof(event->trace_id)];
+
+    return memcmp(event->trace_id, none, sizeof(none)) != 0;
+}
+
+/* Or can't it be told, amid a traceback? A program that prints it call by call may end the request meanwhile. */
 static bool is_same_request(const struct writer *writer)
 {
-    return memcmp(writer->event.trace_id, writer->line.trace_id, sizeof(writer->line.trace_id)) == 0 &&
-           memcmp(writer->event.span_id, writer->line.span_id, sizeof(writer->line.span_id)) == 0;
+    const struct log_event_record *event = &writer->event, *line = &writer->line;
+
+    return (memcmp(event->trace_id, line->trace_id, sizeof(line->trace_id)) == 0 &&
+            memcmp(event->span_id, line->span_id, sizeof(line->span_id)) == 0) ||
+           (log_join_awaits_more(writer->join) && (!has_request(event) || !has_request(line)));
+}
+
+/* Has the call that ended the event begun the line as well? Empty lines are nothing. */
+static bool is_of_same_call(const struct writer *writer)
+{
+    return has_event(writer) && writer->line.mono_ns == writer->event_call_ns && text_of(writer).length > 0 &&
+           line_of(writer).length > 0;
 }
 
 /* Does the line belong to the event before it? */
@@ -139,18 +215,28 @@ static bool belongs(struct writer *writer)
            log_join_takes(&writer->join, line_of(writer), writer->line.mono_ns == writer->event_call_ns);
 }
 
-/* The line is at its end. */
-static void end_line(struct log_lines *lines, struct writer *writer, uint64_t now_ns)
+/* The line is at its end. behind: what its call wrote behind it, as far as it is at hand. */
+static void end_line(struct log_lines *lines, struct writer *writer, struct slice behind)
 {
     if (belongs(writer)) {
         writer->event.flags |= writer->line.flags;
         writer->event.left_out += writer->line.left_out;
     } else {
-        if (has_event(writer))
+        bool is_one_of_several = is_of_same_call(writer);
+        bool is_behind_trace = is_one_of_several && log_join_is_trace(writer->join);
+
+        if (has_event(writer)) {
+            bool is_followed = is_one_of_several && writer->event.mono_ns == writer->event_call_ns;
+
+            writer->is_one_of_several |= is_followed;
+            writer->is_one_of_traces |= is_followed;
             emit(lines, writer);
+        }
         writer->event = writer->line;
-        writer->join = log_join_begin(line_of(writer));
-        writer->begun_ns = now_ns;
+        writer->is_one_of_several = is_one_of_several;
+        writer->is_one_of_traces = is_behind_trace;
+        writer->join = log_join_begin(line_of(writer), behind);
+        writer->begun_ns = writer->touched_ns;
     }
     writer->line_start = writer->text.length;
     writer->event_place = writer->line_place;
@@ -162,7 +248,7 @@ static void finish(struct log_lines *lines, struct writer *writer)
 {
     if (has_line(writer)) {
         writer->line.flags |= LOG_EVENT_NO_END;
-        end_line(lines, writer, writer->touched_ns);
+        end_line(lines, writer, (struct slice){"", 0});
     }
     if (has_event(writer))
         emit(lines, writer);
@@ -196,8 +282,18 @@ static void append(struct log_lines *lines, struct writer *writer, struct slice 
         leave_out(writer, part.length - room);
         part.length = room;
     }
+    lines->waiting -= waiting_of(writer);
     if (buffer_append(&writer->text, part.bytes, part.length) < 0)
         leave_out(writer, part.length);
+    lines->waiting += waiting_of(writer);
+}
+
+/* What waits together is bounded, too: who has been silent for longest is not waited for. */
+static void make_room(struct log_lines *lines, const struct writer *writer)
+{
+    for (struct writer *other = lines->writers; other && lines->waiting > WAITING_MAX; other = other->next)
+        if (other != writer)
+            finish(lines, other);
 }
 
 /* writers */
@@ -237,21 +333,39 @@ static struct writer **seek_writer(struct log_lines *lines, unsigned stream, uin
     return at;
 }
 
-/* Who goes on with this piece: its thread, or where that has no line open, whose buffer threads share. */
+static uint32_t number_of(const struct wire_log *log)
+{
+    return log->flags & WIRE_LOG_SHARED ? log->writer & ~1u : log->writer;
+}
+
+static bool is_open(struct writer *const *at)
+{
+    return *at && has_line(*at);
+}
+
+/* Who goes on with this piece: its thread, or where that has no line open, the buffer that threads share. With a piece
+ * of that buffer: the buffer, or where that has no line open, the thread. */
 static struct writer **seek_line(struct log_lines *lines, const struct wire_log *log)
 {
-    struct writer **own = seek_writer(lines, log->stream, log->writer), **shared;
+    uint32_t number = number_of(log);
+    struct writer **own = seek_writer(lines, log->stream, number), **shared, **thread;
 
-    if (log->writer == 0 || log->flags & WIRE_LOG_WHOLE || (*own && has_line(*own)))
+    if (log->flags & WIRE_LOG_WHOLE || (is_shared(number) && *own) || is_open(own))
         return own;
-    shared = seek_writer(lines, log->stream, 0);
-    return *shared && has_line(*shared) ? shared : own;
+    shared = seek_writer(lines, log->stream, SHARED);
+    if (is_open(shared))
+        return shared;
+    thread = seek_writer(lines, log->stream, log->writer | 1);
+    if (is_open(thread))
+        return thread;
+    return is_shared(number) && *shared ? shared : own;
 }
 
 /* The writer of a piece, which is the latest from now on. */
 static struct writer *find_writer(struct log_lines *lines, const struct wire_log *log)
 {
     struct writer **at = seek_line(lines, log), *writer = *at;
+    uint32_t number = number_of(log);
 
     if (writer) {
         *at = writer->next;
@@ -260,8 +374,10 @@ static struct writer *find_writer(struct log_lines *lines, const struct wire_log
         if (!writer)
             return NULL;
         writer->stream = log->stream;
-        writer->number = log->writer;
+        writer->number = number;
     }
+    if (is_shared(number))
+        writer->number = number;
     memcpy(writer->path, log + 1, log->path_length);
     writer->path_length = log->path_length;
     add_last(lines, writer);
@@ -281,6 +397,34 @@ static void let_others_go(struct log_lines *lines, const struct writer *writer, 
     }
 }
 
+static void free_writer(struct writer *writer)
+{
+    buffer_deinit(&writer->text);
+    free(writer);
+}
+
+/* Of which nothing waits. */
+static void remove_writer(struct log_lines *lines, struct writer **at)
+{
+    struct writer *writer = *at;
+
+    *at = writer->next;
+    free_writer(writer);
+    lines->writer_count--;
+}
+
+/* The buffer is written out. Several may have been at once: what the last one has left is gone on with. */
+static void give_back(struct log_lines *lines, struct writer *writer)
+{
+    struct writer **other = seek_writer(lines, writer->stream, SHARED);
+
+    if (*other && *other != writer) {
+        finish(lines, *other);
+        remove_writer(lines, other);
+    }
+    writer->number = SHARED;
+}
+
 void log_lines_free(struct log_lines *lines)
 {
     if (!lines)
@@ -289,9 +433,7 @@ void log_lines_free(struct log_lines *lines)
         struct writer *writer = lines->writers;
 
         lines->writers = writer->next;
-        finish(lines, writer);
-        buffer_deinit(&writer->text);
-        free(writer);
+        free_writer(writer);
     }
     free(lines);
 }
@@ -317,9 +459,9 @@ static void take_parts(struct log_lines *lines, struct writer *writer, const str
             begin_line(writer, log, flags);
         flags = 0;
         append(lines, writer, part);
-        if (part.bytes[part.length - 1] == '\n' && !(log->flags & WIRE_LOG_WHOLE))
-            end_line(lines, writer, writer->touched_ns);
         rest = (struct slice){rest.bytes + part.length, rest.length - part.length};
+        if (part.bytes[part.length - 1] == '\n' && !(log->flags & WIRE_LOG_WHOLE))
+            end_line(lines, writer, rest);
     }
 }
 
@@ -332,9 +474,17 @@ static void end_call(struct log_lines *lines, struct writer *writer, const struc
         begin_line(writer, log, 0);
     if (log->left_out > 0)
         leave_out(writer, log->left_out);
-    end_line(lines, writer, writer->touched_ns);
+    end_line(lines, writer, (struct slice){"", 0});
     if (has_event(writer))
         emit(lines, writer);
+}
+
+/* What PHP-FPM's workers write to standard error behind each request, for their master to know: no text. */
+static bool is_fpm_mark(struct slice text)
+{
+    static const char mark[] = "\0fscf";
+
+    return text.length == sizeof(mark) && memcmp(text.bytes, mark, sizeof(mark)) == 0;
 }
 
 bool log_lines_take(struct log_lines *lines, const struct log_lines_place *place, const void *piece, size_t length,
@@ -342,10 +492,14 @@ bool log_lines_take(struct log_lines *lines, const struct log_lines_place *place
 {
     const struct wire_log *log = piece;
     struct writer *writer;
+    struct slice text;
 
     if (length < sizeof(*log) || log->path_length > length - sizeof(*log) || log->path_length > WIRE_LOG_PATH_MAX ||
         log->stream == WIRE_LOG_NONE)
         return false;
+    text = (struct slice){(const char *)(log + 1) + log->path_length, length - sizeof(*log) - log->path_length};
+    if (log->stream == WIRE_LOG_STDERR && is_fpm_mark(text))
+        return true;
     writer = find_writer(lines, log);
     if (!writer)
         return false;
@@ -355,26 +509,98 @@ bool log_lines_take(struct log_lines *lines, const struct log_lines_place *place
     writer->line_place = *place;
     writer->touched_ns = now_ns;
     writer->call_ns = log->mono_ns;
-    take_parts(lines, writer, log,
-               (struct slice){(const char *)(log + 1) + log->path_length, length - sizeof(*log) - log->path_length});
-    if (!(log->flags & WIRE_LOG_CONTINUES))
+    take_parts(lines, writer, log, text);
+    if (!(log->flags & WIRE_LOG_CONTINUES)) {
         end_call(lines, writer, log);
+        if (is_shared(writer->number))
+            give_back(lines, writer);
+    }
+    make_room(lines, writer);
     return true;
 }
 
-bool log_lines_look(struct log_lines *lines, uint64_t now_ns)
+/* Has the event waited for long enough? */
+static bool is_due(const struct writer *writer, uint64_t now_ns)
 {
-    bool waits = false;
+    bool is_whole = !has_line(writer) && !log_join_awaits_more(writer->join);
 
+    return has_event(writer) &&
+           ((is_whole && now_ns - writer->touched_ns >= whole_ns) || now_ns - writer->begun_ns >= part_ns);
+}
+
+/* Has its last line waited for its end for long enough? */
+static bool is_line_due(const struct writer *writer, uint64_t now_ns)
+{
+    return has_line(writer) && now_ns - writer->touched_ns >= part_ns;
+}
+
+void log_lines_look(struct log_lines *lines, uint64_t now_ns)
+{
     for (struct writer *writer = lines->writers; writer; writer = writer->next) {
-        uint64_t quiet_ns = now_ns - writer->touched_ns;
-
-        if (has_line(writer) && quiet_ns >= part_ns)
+        if (is_line_due(writer, now_ns))
             finish(lines, writer);
-        else if (has_event(writer) &&
-                 ((quiet_ns >= whole_ns && !has_line(writer)) || now_ns - writer->begun_ns >= part_ns))
+        else if (is_due(writer, now_ns))
             emit(lines, writer);
-        waits |= writer->text.length > 0;
     }
-    return waits;
+}
+
+bool log_lines_is_due(const struct log_lines *lines, uint64_t now_ns)
+{
+    const struct writer *writer = lines->waiting > 0 ? lines->writers : NULL;
+
+    while (writer && !is_line_due(writer, now_ns) && !is_due(writer, now_ns))
+        writer = writer->next;
+    return writer != NULL;
+}
+
+/* what waits, saved */
+
+size_t log_lines_waiting(const struct log_lines *lines)
+{
+    return lines->waiting;
+}
+
+/* Writers of which nothing waits are not saved. They are dropped here, too: the next worker goes on without them, and
+ * both must do the same. */
+static void forget_idle(struct log_lines *lines)
+{
+    for (struct writer **at = &lines->writers; *at;) {
+        if ((*at)->text.length > 0)
+            at = &(*at)->next;
+        else
+            remove_writer(lines, at);
+    }
+}
+
+void log_lines_save(struct log_lines *lines, log_lines_keep *keep, void *arg)
+{
+    static struct buffer saved; /* loop only */
+
+    forget_idle(lines);
+    for (const struct writer *writer = lines->writers; writer; writer = writer->next) {
+        saved.length = 0;
+        if (buffer_append(&saved, writer, sizeof(*writer)) == 0 &&
+            buffer_append(&saved, writer->text.bytes, writer->text.length) == 0)
+            keep(arg, saved.bytes, saved.length);
+    }
+}
+
+bool log_lines_load(struct log_lines *lines, const void *bytes, size_t length)
+{
+    struct writer *writer = malloc(sizeof(*writer));
+    size_t text_length = length < sizeof(*writer) ? 0 : length - sizeof(*writer);
+
+    if (writer && text_length > 0) {
+        memcpy(writer, bytes, sizeof(*writer));
+        writer->text = (struct buffer){0}; /* its pointer was valid in the worker before */
+    }
+    if (!writer || text_length == 0 || writer->line_start > text_length || writer->path_length > WIRE_LOG_PATH_MAX ||
+        buffer_append(&writer->text, (const char *)bytes + sizeof(*writer), text_length) < 0) {
+        free(writer);
+        return false;
+    }
+    lines->writer_count++;
+    lines->waiting += waiting_of(writer);
+    add_last(lines, writer);
+    return true;
 }

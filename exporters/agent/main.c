@@ -326,6 +326,8 @@ int main(int argc, char **argv)
     hold_standard_descriptors();
     read_environment();
     parse_options(argc, argv, &options);
+    if (options.adopts)
+        adopt_close_others();
     leave_preload(argv);
     activated = runtime_activated_socket();
     leave_limits();

@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { ATTEMPTS = 3 }; /* at a name that goes again and again */
+
 /* Loop only. */
 static struct {
     struct loop *loop;
@@ -32,20 +34,32 @@ static int watch_folder(void)
                : 0;
 }
 
+static bool is_gone(void)
+{
+    struct stat status;
+
+    return lstat(name.socket_path, &status) && errno == ENOENT;
+}
+
+/* After the folder is watched: what was removed before made no event. */
+static void look(void)
+{
+    for (int attempt = 0; attempt < ATTEMPTS && name.inotify >= 0 && is_gone(); attempt++) {
+        name.lost();
+        if (name.inotify >= 0)
+            (void)watch_folder();
+    }
+}
+
 static void on_change(void *arg, int fd, uint32_t events)
 {
     _Alignas(struct inotify_event) char changes[4096];
-    struct stat status;
 
     (void)arg;
     (void)events;
     while (read(fd, changes, sizeof(changes)) > 0) /* what changed doesn't matter */
         ;
-    if (lstat(name.socket_path, &status) == 0 || errno != ENOENT)
-        return;
-    name.lost();
-    if (name.inotify >= 0)
-        (void)watch_folder();
+    look();
 }
 
 int name_watch(struct loop *loop, const char *socket_path, void (*lost)(void))
@@ -59,10 +73,16 @@ int name_watch(struct loop *loop, const char *socket_path, void (*lost)(void))
     if (name.inotify < 0)
         return -errno;
     error = watch_folder();
+    if (error == -ENOENT) {
+        lost();
+        error = watch_folder();
+    }
     if (!error)
         error = loop_fd_set(loop, name.inotify, EPOLLIN, on_change, NULL);
     if (error)
         name_unwatch();
+    else
+        look();
     return error;
 }
 

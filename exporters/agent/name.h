@@ -6,7 +6,7 @@
 
 struct loop;
 
-/* Call `lost` whenever the name is found missing; it is to put the name back, and may fail. 0 or -errno.
+/* Call `lost` whenever the name is found missing, now or later; it is to put the name back, and may fail. 0 or -errno.
  * Context: start. */
 int name_watch(struct loop *loop, const char *socket_path, void (*lost)(void));
 

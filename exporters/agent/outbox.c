@@ -113,7 +113,7 @@ bool outbox_is_empty(const struct outbox *outbox)
     return !is_on_disk(outbox) && outbox->reports == NULL;
 }
 
-/* The disk first, for what is in memory came when the disk was no longer to be had. */
+/* Payloads on the disk first: those in memory came later, when the disk could not be used. */
 int outbox_next(struct outbox *outbox, struct buffer *payload, uint64_t *ret_count)
 {
     struct spool_payload found;

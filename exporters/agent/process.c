@@ -41,7 +41,7 @@ static uint64_t hash(uint32_t source, uint32_t lane, uint32_t generation)
     return mix(((uint64_t)source << 32 | generation) + mix(lane + UINT64_C(0x9e3779b97f4a7c15)));
 }
 
-/* A random UUID in form; in substance what a restarted worker arrives at again. */
+/* Looks like a random UUID, but is computed, so that a restarted worker arrives at the same one. */
 static void make_instance_id(struct process *process)
 {
     uint64_t high = mix(seed[0] ^ hash(process->source, process->lane, process->generation));

@@ -6,8 +6,13 @@
 #include <stddef.h>
 #include <sys/mman.h>
 
-static _Atomic uint32_t nowhere;             /* where there is no shared memory */
-static _Atomic uint32_t *current = &nowhere; /* shared; written by the worker, by the keeper when there is none */
+struct what {
+    _Atomic uint32_t ring;
+    uint32_t replays;
+};
+
+static struct what nowhere;             /* where there is no shared memory */
+static struct what *current = &nowhere; /* shared; written by the worker, by the keeper when there is none */
 
 int reading_init(void)
 {
@@ -21,15 +26,20 @@ int reading_init(void)
 
 uint32_t reading_begin(uint32_t id)
 {
-    return atomic_exchange(current, id);
+    return atomic_exchange(&current->ring, id);
 }
 
 void reading_end(uint32_t before)
 {
-    atomic_store(current, before);
+    atomic_store(&current->ring, before);
 }
 
 uint32_t reading_take(void)
 {
-    return atomic_exchange(current, 0);
+    return atomic_exchange(&current->ring, 0);
+}
+
+uint32_t *reading_replays(void)
+{
+    return &current->replays;
 }

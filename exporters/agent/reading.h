@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which ring the worker is looking into, in memory that it shares with the keeper: what stands there when the worker
- * has crashed is what it crashed of. */
+/* What the worker is reading, in memory that it shares with the keeper: what stands there when the worker has crashed
+ * is what it crashed of. It is a ring, or the write-ahead log of lines (drain_logs.c). */
 #ifndef SPANSHIM_READING_H
 #define SPANSHIM_READING_H
 
@@ -16,5 +16,9 @@ void reading_end(uint32_t before);
 
 /* The worker is gone: what it was looking into; 0: nothing. Context: loop (keeper). */
 uint32_t reading_take(void);
+
+/* How many workers in a row have begun to read the write-ahead log and crashed before its end. The worker counts, the
+ * keeper sets it to 0 when the worker was killed by somebody else. Context: start (worker), loop (keeper). */
+uint32_t *reading_replays(void);
 
 #endif

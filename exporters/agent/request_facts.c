@@ -153,7 +153,7 @@ static json_t *find_open(const struct source *source, uint32_t lane, const uint8
     return request;
 }
 
-/* One that has ended, if it is to be delivered still, or was lately. */
+/* A request that has ended, if it still waits for delivery or was delivered lately. */
 static json_t *find_journaled(const struct source *source, const struct process *process, const uint8_t span_id[8])
 {
     const struct journal *journal = source->outlets[SIGNAL_TRACES].journal;

@@ -13,8 +13,8 @@ struct source;
 json_t *request_facts_list_open(const struct source *source, uint32_t lane);
 
 /* A new object: the request with this id that the lane's owner serves or has just served. Of one whose record is
- * delivered already only the method, the path's start and the status may be left. NULL: it isn't known. Context: loop.
- */
+ * delivered already only the method, the path's start and the status may be left. NULL: it isn't known. Context:
+ * loop. */
 json_t *request_facts_find(const struct source *source, uint32_t lane, const uint8_t span_id[8]);
 
 #endif

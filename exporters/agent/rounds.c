@@ -29,8 +29,8 @@ static const uint64_t round_ns = 20 * MS;      /* while something happens */
 static const uint64_t hurry_ns = 2 * MS;       /* while a lane fills up, or lanes run out */
 static const uint64_t lazy_ns = 100 * MS;      /* idle, where the kernel can't wait for many words */
 static const uint64_t restless_ns = 1000 * MS; /* without a record: then asleep */
-/* Nobody is known in a ring: who maps it is looked at again and again, ever more seldom. Where that can't be told it is
- * over after a while. */
+/* No process is known to map a ring: look again, at ever longer intervals, whether one does. Where the kernel does
+ * not tell, the ring is given up after a while. */
 static const uint64_t check_first_ns = 50 * MS, check_max_ns = 64000 * MS, linger_ns = 1000 * MS;
 static const uint64_t housekeeping_ns = 1000 * MS;
 static const int64_t clock_step_ns = 1000000;
@@ -105,7 +105,7 @@ static void stop_listening(struct source *source)
     source->listens = false;
 }
 
-/* Is the image over? Not while a child that serves nobody yet, and is in no lane, maps the ring. */
+/* Has the image ended? Not while a child that serves no request yet, and so has no lane, maps the ring. */
 static void check_mapped(struct source *source, uint64_t now_ns)
 {
     int abandoned;
@@ -121,7 +121,7 @@ static void check_mapped(struct source *source, uint64_t now_ns)
         end_all(source, now_ns);
 }
 
-/* As long again as nobody was known until now. */
+/* Double the time since the last process was seen, within bounds. */
 static uint64_t check_delay(uint64_t quiet_ns)
 {
     if (quiet_ns < check_first_ns)
@@ -156,15 +156,16 @@ static void fall_asleep(struct source *source, uint64_t now_ns)
         check_mapped(source, now_ns); /* also gives its pages back; they stay in the memfd */
     if (source->over)
         return;
-    /* seq_cst, then look again; pairs with the shim's commit, which then looks at `asleep`: one of us sees the other.
-     */
+    /* seq_cst, then look again; pairs with the shim's commit, which then looks at `asleep`: one of us sees the
+     * other. */
     atomic_store(&source_ring(source)->asleep, 1);
     source->asleep = !lanes_have_more(source) && waiter_watch(&source_ring(source)->asleep, 1) == 0;
     if (!source->asleep)
         atomic_store(&source_ring(source)->asleep, 0);
 }
 
-/* A process that is kept from dying; who rings for nothing is heard no more than once a round. */
+/* The crash bell rang: a process may wait for us in order to die. A ring that rings without a crash is listened to
+ * once a round at most. */
 static void answer_bell(struct source *source)
 {
     uint64_t now_ns = clock_now_ns(CLOCK_MONOTONIC);
@@ -250,7 +251,7 @@ static uint64_t next_round_ns(const struct source *source, uint64_t now_ns)
     return source->check_at_ns > now_ns ? source->check_at_ns - now_ns : 1;
 }
 
-/* One source in a round. In how many ns it wants the next; 0: in none. */
+/* One source's part of a round. Returns in how many ns it wants the next one; 0: not at all. */
 static uint64_t serve(struct source *source, uint64_t now_ns)
 {
     bool is_due = source->quiet_since_ns && now_ns >= source->check_at_ns;
@@ -370,8 +371,8 @@ static void first_died(void *arg, int fd, uint32_t events)
     rounds_read_now(source);
 }
 
-/* The same process, seen through an older hand-over, executes another image now: its stack has moved. One that only
- * changed its user has moved to a new ring, and what it had open still stands in the old one. */
+/* Does an older hand-over describe the same process, which executes another image now? Its stack has moved. A
+ * process that only changed its user has moved to a new ring, and its open requests still stand in the old one. */
 static void end_older_image(struct source *older, const struct source *newer, uint64_t now_ns)
 {
     if (!newer->start_ticks || !newer->stack_start || newer->stack_start == older->stack_start)

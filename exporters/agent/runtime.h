@@ -29,8 +29,8 @@ int runtime_lock(const char *socket_path, int *ret_lock, char error[RUNTIME_ERRO
 /* Is the lock that we hold still the one beside the socket? Context: loop. */
 bool runtime_lock_stands(const char *socket_path, int lock);
 
-/* Bind and listen; a socket left by a dead agent of ours is replaced, anything else is refused. Context: start, loop.
- */
+/* Bind and listen; a socket left by a dead agent of ours is replaced, anything else is refused. Context: start,
+ * loop. */
 int runtime_listen(const char *socket_path, int *ret_listener, char error[RUNTIME_ERROR_MAX]);
 
 /* The socket that systemd passed; -1: none. Context: start. */

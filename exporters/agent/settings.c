@@ -3,43 +3,17 @@
 
 #include "exporters/agent/complaints.h"
 #include "exporters/agent/routes.h"
+#include "exporters/agent/settings_fields.h"
 #include "exporters/agent/settle.h"
 #include "exporters/agent/values.h"
 #include "preload/config.h"
 
 #include <assert.h>
-#include <ctype.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-enum type {
-    BOOLEAN,
-    INTEGER,
-    LIMIT,
-    DURATION,
-    TIMEOUT,
-    CHOICE,
-    LIST,
-    NAME,
-    TEXT,
-    PATH,
-    ENDPOINT,
-    URL,
-    SECRET,
-    PAIRS,
-    SECRET_PAIRS,
-    ROUTES
-};
-
-static const struct {
-    struct settings_row row;
-    enum type type;
-    bool also; /* another name of a field that has its own row */
-    size_t offset;
-} rows[] = {
+const struct settings_field settings_fields[SETTINGS_FIELD_COUNT] = {
 #define ROW(NAME, field, TYPE, initial, range, help, also)                                                             \
     {{#NAME, #TYPE, initial, range, help}, TYPE, also, offsetof(struct settings, field)},
 #define SETTING(...)      ROW(__VA_ARGS__, false)
@@ -48,14 +22,6 @@ static const struct {
 #undef SETTING
 #undef SETTING_ALSO
 #undef ROW
-};
-enum { ROW_COUNT = sizeof(rows) / sizeof(rows[0]) };
-
-/* While a hand-over's entries are being read. */
-struct reading {
-    struct settings *settings;
-    const char *working_directory;
-    bool no_memory;
 };
 
 /* What the shim reads itself. */
@@ -67,13 +33,13 @@ static const struct settings_row shim_rows[] = {
 #undef SETTING_ALSO
 };
 enum { SHIM_ROW_COUNT = sizeof(shim_rows) / sizeof(shim_rows[0]) };
-static_assert((size_t)ROW_COUNT + SHIM_ROW_COUNT <= SETTINGS_ROWS_MAX, "in_force");
+static_assert((size_t)SETTINGS_FIELD_COUNT + SHIM_ROW_COUNT <= SETTINGS_ROWS_MAX, "in_force");
 
 const struct settings_row *settings_row(size_t n)
 {
-    if (n < ROW_COUNT)
-        return &rows[n].row;
-    return n < ROW_COUNT + SHIM_ROW_COUNT ? &shim_rows[n - ROW_COUNT] : NULL;
+    if (n < SETTINGS_FIELD_COUNT)
+        return &settings_fields[n].row;
+    return n < SETTINGS_FIELD_COUNT + SHIM_ROW_COUNT ? &shim_rows[n - SETTINGS_FIELD_COUNT] : NULL;
 }
 
 static void show_row(const struct settings_row *row, const char *value, char *out, size_t size)
@@ -104,7 +70,7 @@ void settings_show(const struct settings *settings, size_t n, const char *given,
 
 size_t settings_row_of_shim(void)
 {
-    return ROW_COUNT;
+    return SETTINGS_FIELD_COUNT;
 }
 
 bool settings_is_grpc(const struct settings *settings, enum signal signal)
@@ -122,238 +88,6 @@ const char *settings_find_entry(const char *const *entries, size_t entry_count, 
         if (strncmp(entries[i], name, length) == 0 && entries[i][length] == '=')
             return entries[i] + length + 1;
     return NULL;
-}
-
-static bool read_text(struct reading *reading, char **field, const char *value)
-{
-    char *copy = strdup(value);
-
-    if (copy == NULL) {
-        reading->no_memory = true;
-        return false;
-    }
-    free(*field);
-    *field = copy;
-    return true;
-}
-
-static bool read_path(struct reading *reading, char **field, const char *value)
-{
-    char *path;
-
-    if (value[0] == '/' || reading->working_directory == NULL)
-        return read_text(reading, field, value);
-    if (asprintf(&path, "%s/%s", reading->working_directory, value) < 0) {
-        reading->no_memory = true;
-        return false;
-    }
-    free(*field);
-    *field = path;
-    return true;
-}
-
-static bool read_boolean(struct reading *reading, const struct settings_row *row, bool *field, const char *value)
-{
-    *field = strcasecmp(value, "true") == 0;
-    if (*field || strcasecmp(value, "false") == 0)
-        return true;
-    complaints_add_value(reading->settings, row, value);
-    return false;
-}
-
-static bool read_number(struct reading *reading, const struct settings_row *row, uint32_t *field, const char *value)
-{
-    if (values_parse_number(value, row->range, field))
-        return true;
-    complaints_add_value(reading->settings, row, value);
-    return false;
-}
-
-/* With a '/' in its password the text is no URL: whatever is before the last '@' may be secret. */
-static void complain_of_url(struct settings *settings, const struct settings_row *row, const char *value)
-{
-    const char *at = strrchr(value, '@');
-    char shown[96];
-
-    values_show_url(at != NULL ? at + 1 : value, shown, sizeof(shown));
-    complaints_add_value(settings, row, shown);
-}
-
-static bool read_url(struct reading *reading, const struct settings_row *row, char **field, const char *value)
-{
-    if (values_is_url(value))
-        return read_text(reading, field, value);
-    complain_of_url(reading->settings, row, value);
-    return false;
-}
-
-/* May what this endpoint is for go by gRPC? */
-static bool may_go_by_grpc(const struct settings *settings, char *const *endpoint)
-{
-    return (endpoint != &settings->otlp_logs_endpoint && settings_is_grpc(settings, SIGNAL_TRACES)) ||
-           (endpoint != &settings->otlp_traces_endpoint && settings_is_grpc(settings, SIGNAL_LOGS));
-}
-
-static bool read_endpoint(struct reading *reading, const struct settings_row *row, char **field, const char *value)
-{
-    bool grpc = may_go_by_grpc(reading->settings, field);
-    struct settings_row used = *row;
-
-    if (values_is_url(value) || (grpc && values_is_authority(value)))
-        return read_text(reading, field, value);
-    if (grpc)
-        used.range = "http://...|https://...|host:port";
-    if (grpc && row->initial[0] != '\0')
-        used.initial = SETTINGS_GRPC_ENDPOINT;
-    complain_of_url(reading->settings, &used, value);
-    return false;
-}
-
-static bool read_choice(struct reading *reading, const struct settings_row *row, char **field, const char *value)
-{
-    if (!values_is_word_of(value, strlen(value), row->range)) {
-        complaints_add_value(reading->settings, row, value);
-        return false;
-    }
-    if (!read_text(reading, field, value))
-        return false;
-    for (char *p = *field; *p != '\0'; p++)
-        *p = (char)tolower((unsigned char)*p);
-    return true;
-}
-
-/* Keeps the good words, comma separated, without blanks. */
-static bool read_list(struct reading *reading, const struct settings_row *row, char **field, const char *value)
-{
-    char *kept = calloc(1, strlen(value) + 1);
-
-    if (kept == NULL) {
-        reading->no_memory = true;
-        return false;
-    }
-    while (*value != '\0') {
-        size_t length = strcspn(value, ",");
-        char *word = values_trimmed(value, length);
-
-        if (word != NULL && values_is_word_of(word, strlen(word), row->range)) {
-            for (char *p = word; *p != '\0'; p++)
-                *p = (char)tolower((unsigned char)*p);
-            (void)strcat(strcat(kept, kept[0] != '\0' ? "," : ""), word);
-        } else if (word != NULL) {
-            complaints_add(reading->settings, "%s: \"%.80s\" is not one of %s; it is passed over", row->name, word,
-                           row->range);
-        }
-        free(word);
-        value += length + (value[length] == ',');
-    }
-    bool any = kept[0] != '\0' && read_text(reading, field, kept);
-    free(kept);
-    return any;
-}
-
-static bool read_pairs(struct reading *reading, const struct settings_row *row, struct settings_pairs *field,
-                       const char *value, enum values_pairs_kind kind)
-{
-    struct settings_pairs pairs;
-    char problem[128];
-
-    if (values_parse_pairs(value, kind, &pairs, problem) < 0) {
-        reading->no_memory = true;
-        return false;
-    }
-    if (problem[0] != '\0')
-        complaints_add(reading->settings, "%s: %s; %s", row->name, problem,
-                       kind == VALUES_ATTRIBUTES ? "all of it is ignored" : "the item is passed over");
-    if (pairs.count == 0)
-        return false;
-    values_free_pairs(field);
-    *field = pairs;
-    return true;
-}
-
-/* Keeps the good patterns. */
-static bool read_routes(struct reading *reading, const struct settings_row *row, struct routes **field,
-                        const char *value)
-{
-    struct routes *routes = routes_new();
-
-    reading->no_memory |= routes == NULL;
-    while (routes != NULL && *value != '\0') {
-        size_t length = strcspn(value, ",");
-        char *pattern = values_trimmed(value, length);
-        int r = pattern != NULL ? routes_add(routes, pattern) : 0;
-
-        if (r == -ENOMEM)
-            reading->no_memory = true;
-        else if (r < 0)
-            complaints_add_value(reading->settings, row, pattern);
-        free(pattern);
-        value += length + (value[length] == ',');
-    }
-    *field = routes;
-    return routes != NULL;
-}
-
-static bool read_value(struct reading *reading, size_t n, const char *value)
-{
-    const struct settings_row *row = &rows[n].row;
-    void *field = (char *)reading->settings + rows[n].offset;
-
-    switch (rows[n].type) {
-    case BOOLEAN:
-        return read_boolean(reading, row, field, value);
-    case INTEGER:
-    case LIMIT:
-    case DURATION:
-    case TIMEOUT:
-        return read_number(reading, row, field, value);
-    case CHOICE:
-        return read_choice(reading, row, field, value);
-    case LIST:
-        return read_list(reading, row, field, value);
-    case NAME:
-    case TEXT:
-    case SECRET:
-        return read_text(reading, field, value);
-    case PATH:
-        return read_path(reading, field, value);
-    case URL:
-        return read_url(reading, row, field, value);
-    case ENDPOINT:
-        return read_endpoint(reading, row, field, value);
-    case PAIRS:
-        return read_pairs(reading, row, field, value, VALUES_ATTRIBUTES);
-    case SECRET_PAIRS:
-        return read_pairs(reading, row, field, value, VALUES_HEADERS);
-    case ROUTES:
-        return read_routes(reading, row, field, value);
-    }
-    return false;
-}
-
-/* Until memory runs out: how one row is read depends on others. */
-static void read_initial(struct reading *reading)
-{
-    for (size_t n = 0; n < ROW_COUNT && !reading->no_memory; n++) {
-        if (rows[n].row.initial[0] != '\0')
-            (void)read_value(reading, n, rows[n].row.initial);
-        else if (rows[n].type == LIMIT && !rows[n].also)
-            *(uint32_t *)(void *)((char *)reading->settings + rows[n].offset) = SETTINGS_NO_LIMIT;
-    }
-}
-
-static void read_entries(struct reading *reading, const char *const *entries, size_t entry_count)
-{
-    for (size_t n = 0; n < ROW_COUNT && !reading->no_memory; n++) {
-        const char *entry = settings_find_entry(entries, entry_count, rows[n].row.name);
-        char *value = entry != NULL ? values_trimmed(entry, strlen(entry)) : NULL;
-
-        if (value == NULL)
-            continue;
-        reading->settings->in_force[n] = read_value(reading, n, value);
-        explicit_bzero(value, strlen(value));
-        free(value);
-    }
 }
 
 /* FNV-1a, 128 bits: told apart are settings of one user's own programs, so nothing stronger is needed. Users are told
@@ -376,9 +110,9 @@ static void digest_add_text(unsigned __int128 *hash, const char *text)
 
 static void digest_add_row(unsigned __int128 *hash, const struct settings *settings, size_t n)
 {
-    const void *field = (const char *)settings + rows[n].offset;
+    const void *field = (const char *)settings + settings_fields[n].offset;
 
-    switch (rows[n].type) {
+    switch (settings_fields[n].type) {
     case BOOLEAN:
         digest_add(hash, field, sizeof(bool));
         break;
@@ -420,8 +154,9 @@ static uint16_t mark_secrets(const struct settings *settings)
 {
     unsigned __int128 hash = digest_begin();
 
-    for (size_t n = 0; n < ROW_COUNT; n++)
-        if (rows[n].type == SECRET || rows[n].type == SECRET_PAIRS || rows[n].type == ENDPOINT || rows[n].type == URL)
+    for (size_t n = 0; n < SETTINGS_FIELD_COUNT; n++)
+        if (settings_fields[n].type == SECRET || settings_fields[n].type == SECRET_PAIRS ||
+            settings_fields[n].type == ENDPOINT || settings_fields[n].type == URL)
             digest_add_row(&hash, settings, n);
     return (uint16_t)(hash ^ hash >> 32 ^ hash >> 64 ^ hash >> 96);
 }
@@ -430,7 +165,7 @@ static void take_digest(struct settings *settings)
 {
     unsigned __int128 hash = digest_begin();
 
-    for (size_t n = 0; n < ROW_COUNT; n++)
+    for (size_t n = 0; n < SETTINGS_FIELD_COUNT; n++)
         digest_add_row(&hash, settings, n);
     for (size_t i = 0; i < settings->exporter_count; i++)
         digest_add_text(&hash, settings->exporters[i]);
@@ -461,10 +196,8 @@ struct settings *settings_new(const char *const *entries, size_t entry_count, co
     read_shim(entries, entry_count, &shim);
     settings->xray_mode = shim.xray_mode;
     settings->request_lines = shim.request_line_form;
-    struct reading reading = {.settings = settings, .working_directory = working_directory};
-    read_initial(&reading);
-    read_entries(&reading, entries, entry_count);
-    if (reading.no_memory || settle(settings, entries, entry_count) < 0) {
+    if (settings_read(settings, entries, entry_count, working_directory) < 0 ||
+        settle(settings, entries, entry_count) < 0) {
         settings_unref(settings);
         return NULL;
     }
@@ -482,10 +215,10 @@ struct settings *settings_ref(struct settings *settings)
 
 static void free_field(struct settings *settings, size_t n)
 {
-    void *field = (char *)settings + rows[n].offset;
+    void *field = (char *)settings + settings_fields[n].offset;
     char **text = field;
 
-    switch (rows[n].type) {
+    switch (settings_fields[n].type) {
     case CHOICE:
     case LIST:
     case NAME:
@@ -519,7 +252,7 @@ void settings_unref(struct settings *settings)
 {
     if (settings == NULL || --settings->refs > 0)
         return;
-    for (size_t n = 0; n < ROW_COUNT; n++)
+    for (size_t n = 0; n < SETTINGS_FIELD_COUNT; n++)
         free_field(settings, n);
     for (size_t i = 0; i < settings->exporter_count; i++)
         free(settings->exporters[i]);
@@ -538,18 +271,19 @@ void settings_unref(struct settings *settings)
 /* What would be read with our rights. */
 static void drop_files(struct settings *settings)
 {
-    for (size_t n = 0; n < ROW_COUNT; n++) {
-        char **path = (char **)(void *)((char *)settings + rows[n].offset);
+    for (size_t n = 0; n < SETTINGS_FIELD_COUNT; n++) {
+        char **path = (char **)(void *)((char *)settings + settings_fields[n].offset);
 
-        if (rows[n].type != PATH || *path == NULL)
+        if (settings_fields[n].type != PATH || *path == NULL)
             continue;
         complaints_add(settings, "%s: not used: the agent runs as another user and opens no files for this one",
-                       rows[n].row.name);
+                       settings_fields[n].row.name);
         free_field(settings, n);
     }
 }
 
-/* Who asks for the credentials of the machine, or of a container, gets what may be ours alone. */
+/* Asking for the machine's or container's credentials on behalf of a user who isn't trusted could hand out the
+ * agent's own. */
 static void drop_metadata(struct settings *settings)
 {
     char **const texts[] = {&settings->aws_metadata_endpoint, &settings->aws_container_relative_uri,

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where and how one program's telemetry is exported: its environment as config.def reads it. Made by intake.c from a
- * hand-over, used by destinations.c and the exporters. A bad value never fails: a complaint says what is used instead.
- */
+ * hand-over, used by destinations.c and the exporters. A bad value never fails: a complaint says what is used
+ * instead. */
 #ifndef SPANSHIM_SETTINGS_H
 #define SPANSHIM_SETTINGS_H
 
+#include "exporters/encode/otlp_limits.h"
 #include "exporters/exporter.h"
 
 #include <stdbool.h>
@@ -43,7 +44,8 @@ struct settings_otlp {
     const char *protocol, *compression;
     char *const *certificate, *const *client_certificate, *const *client_key; /* paths; NULL: none */
     uint32_t timeout_ms;                                                      /* of one request; 0: no limit */
-    bool is_signed;                                                           /* with credentials of AWS */
+    struct otlp_limits limits;
+    bool is_signed;                    /* with credentials of AWS */
     char region[SETTINGS_REGION_SIZE]; /* for that, as the URL says it; empty: it doesn't */
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the settings come to about requests that are signed for AWS: which are, and by which files. Called by settle.c.
- */
+/* What the settings come to about requests that are signed for AWS: which are, and by which files. Called by
+ * settle.c. */
 #ifndef SPANSHIM_SETTLE_AWS_H
 #define SPANSHIM_SETTLE_AWS_H
 

@@ -188,8 +188,28 @@ static int settle_honeycomb(struct settings *settings, const char *const *entrie
                : 0;
 }
 
+/* A signal's own limit, else that of all; its range ends below SETTINGS_NO_LIMIT. */
+static uint32_t limit_of(uint32_t own, uint32_t general)
+{
+    return own != SETTINGS_NO_LIMIT ? own : general;
+}
+
+static void settle_limits(struct settings *settings)
+{
+    settings->otlp[SIGNAL_TRACES].limits =
+        (struct otlp_limits){.attribute_count = limit_of(settings->span_attribute_count, settings->attribute_count),
+                             .attribute_length = limit_of(settings->span_attribute_length, settings->attribute_length),
+                             .link_count = settings->link_count,
+                             .event_count = settings->event_count,
+                             .event_attribute_count = settings->event_attribute_count};
+    settings->otlp[SIGNAL_LOGS].limits =
+        (struct otlp_limits){.attribute_count = limit_of(settings->log_attribute_count, settings->attribute_count),
+                             .attribute_length = limit_of(settings->log_attribute_length, settings->attribute_length)};
+}
+
 int settle_otlp(struct settings *settings, const char *const *entries, size_t entry_count)
 {
+    settle_limits(settings);
     if (settle_signal(settings, SIGNAL_TRACES) == -ENOMEM || settle_signal(settings, SIGNAL_LOGS) == -ENOMEM)
         return -ENOMEM;
     return settle_honeycomb(settings, entries, entry_count);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where OTLP goes and how, for each signal: its own variables win over those of all signals. Called by settle.c only.
- */
+/* Where OTLP goes and how, for each signal: its own variables win over those of all signals. Called by settle.c
+ * only. */
 #ifndef SPANSHIM_SETTLE_OTLP_H
 #define SPANSHIM_SETTLE_OTLP_H
 

@@ -192,9 +192,8 @@ int source_is_abandoned(struct source *source)
 
 void source_unmap(struct source *source)
 {
-    if (!source->lanes)
-        return;
-    close(source->ring_memfd);
+    if (source->lanes)
+        close(source->ring_memfd);
     unmap_all(source);
 }
 

@@ -18,7 +18,7 @@
 #include <sys/types.h>
 
 struct destinations;
-struct log_lines;
+struct lane_log;
 struct process;
 struct resource;
 struct settings;
@@ -27,24 +27,26 @@ struct put_off;
 struct xray_sampled;
 struct zone;
 
-/* What the agent knows of a lane; the truth is here, what stands in the mapping is only published. */
+/* What the agent knows of a lane. Decisions are made by this copy, never by what the mapping says: that is hostile. */
 struct source_lane {
     struct source *source;
-    uint64_t owner;            /* the word this was filled for; pid 0: nobody */
-    struct process *process;   /* NULL: nobody */
+    uint64_t owner;            /* the lane's owner word that the rest was filled for; pid 0: no owner */
+    struct process *process;   /* its owner; NULL: none */
     int pidfd;                 /* of the process; -1: none */
-    bool watched;              /* its death will be told by `pidfd` */
-    bool dead;                 /* the process is gone, or is another image now */
-    bool dirty;                /* cells were left in writing */
+    bool watched;              /* the loop watches `pidfd` for its death */
+    bool dead;                 /* the process is gone, or executes another program now */
+    bool dirty;                /* a writer died in the middle of a cell */
     uint64_t start_ticks;      /* field 22 of /proc/PID/stat; 0: unknown */
-    uint64_t unclear_since_ns; /* since when the claim isn't complete; 0: it is */
+    uint64_t unclear_since_ns; /* since when a claim of the lane is not complete; 0: it is */
     uint64_t tail;
-    uint64_t reclaimed;      /* cells before it were given back, or are left alone */
+    uint64_t lined_end;      /* after a restart: records before it have their request lines, */
+    uint64_t lined_slot;     /* and so has the open request of this slot, counted from 1; 0: none */
+    uint64_t reclaimed;      /* the memory of cells before it was given back, or is left alone */
     uint64_t stuck_since_ns; /* since when the cell at the tail isn't ready; 0: it is */
-    struct log_lines *lines; /* what its owner has logged and is no whole line yet; NULL: nothing */
-    struct put_off *errors;  /* that it has printed and that wait to be reported; NULL: none */
-    char fate[16];           /* the signal that its owner crashed of; empty: none */
-    uint64_t stuck_head;     /* head at that time: cells before it have waited as long */
+    struct lane_log *log;    /* what its owner has logged and waits to be joined; NULL: nothing yet */
+    struct put_off *errors;  /* errors that its owner has printed and that wait to be reported; NULL: none */
+    char fate[16];           /* name of the signal that its owner crashed of; empty: none */
+    uint64_t stuck_head;     /* the head at stuck_since_ns: cells before it have waited as long */
 };
 
 struct source_counts {
@@ -57,17 +59,17 @@ struct source_counts {
     uint64_t log_cut_count;     /* of these, whose end was left out: they were too long */
 };
 
-/* Where its records of one kind go. */
+/* Where a source's records of one kind go. */
 struct source_outlet {
     struct destinations *destinations; /* NULL: nothing is exported */
     struct journal *journal;           /* of the destinations */
     uint64_t journal_end;              /* position after its newest record there */
-    uint64_t journal_woken;            /* the journal's end when the destinations were told */
+    uint64_t journal_woken;            /* the journal's end when the destinations were last woken */
 };
 
 struct log_event_record;
 struct source;
-/* Is told of each event of a lane's log. */
+/* Called for each event of a lane's log. */
 typedef void source_see_event(struct source *source, uint32_t lane, const struct log_event_record *event,
                               struct slice text);
 
@@ -78,56 +80,56 @@ struct source {
     size_t lane_stride, slots_offset, cells_offset, size;
     size_t crash_offset, copies_offset; /* crash_offset 0: this mapping has no room for crashes */
     uint32_t copy_count;
-    uint32_t crash_limit_ms; /* its processes wait so long when they crash */
+    uint32_t crash_limit_ms; /* how long a crashing process of it waits for us */
     int ring_memfd;          /* valid while mapped */
-    uint8_t *map;            /* NULL: finished, only what describes it is kept */
+    uint8_t *map;            /* NULL: unmapped; only what describes the source is kept */
     struct wire_control *control;
-    size_t control_size; /* below sizeof(struct wire_control): one of an early shim, without room for rules */
+    size_t control_size; /* below sizeof(struct wire_control): an early shim's, without room for sampling rules */
     struct source_lane *lanes;
 
     pid_t pid; /* of the process that handed it over, in our namespace; 0: unknown */
     uid_t uid;
     char user[USER_NAME_MAX]; /* its name or number; empty: it was gone already */
-    pid_t own_pid;            /* the same in its own namespace */
+    pid_t own_pid;            /* its number in its own namespace */
     int pidfd;                /* -1: none */
     uint64_t start_ticks;
-    uint64_t stack_start; /* of its image: another one has another; 0: not to be seen */
-    bool first_dead;
-    uint64_t first_died_ns; /* CLOCK_MONOTONIC when that was noticed; 0: it was dead already */
+    uint64_t stack_start;   /* where its stack starts: changes with each exec; 0: not visible */
+    bool first_dead;        /* the process that handed it over is dead, or executes another program */
+    uint64_t first_died_ns; /* CLOCK_MONOTONIC when its death was noticed; 0: it was dead when it was handed over */
     bool same_pids;         /* its pid namespace is ours */
     bool pids_visible;      /* its numbers can be looked up in /proc */
     bool same_clock;        /* its time namespace is ours */
 
     int64_t wall_offset_ns;
     uint64_t started_unix_ns;
-    bool resumed; /* of the worker before, and not gone on with yet */
+    bool resumed; /* taken over from the worker before; cleared once it goes on */
     char *executable;
     struct settings *settings;
     struct resource *resource;
     struct zone *zone;  /* its programs' time zone; NULL: UTC */
-    json_t *xray_place; /* what X-Ray is told of where it runs; NULL: nothing */
+    json_t *xray_place; /* where it runs, as X-Ray's documents say it; NULL: nothing */
     struct source_outlet outlets[SIGNAL_COUNT];
     int request_lines;            /* enum request_lines; off where logs go nowhere */
-    bool wants_unsampled;         /* the shim is asked for requests that nobody samples, too */
-    uint32_t in_progress_ms;      /* a request that takes longer is told of while it is open; 0: none is */
+    bool wants_unsampled;         /* a destination takes requests that no sampler wants, too */
+    uint32_t in_progress_ms;      /* a request that takes longer is exported once before it ends; 0: none is */
     uint64_t in_progress_seen_ns; /* when such requests were looked for last; 0: not yet */
-    struct xray_sampled *sampled; /* its sampling rules of X-Ray; NULL: none decide there */
+    struct xray_sampled *sampled; /* X-Ray's sampling rules for it; NULL: none apply */
     struct source_counts *counts; /* in the control page: the next worker goes on with them; NULL: not mapped */
 
-    bool pressed, pending;   /* what the last look came to */
-    uint32_t bell;           /* the crash bell when the lanes were looked at for crashes */
-    bool is_unheard;         /* and not all owners were known then */
+    bool pressed, pending;   /* struct lanes_look's, of the last look */
+    uint32_t bell;           /* the crash bell's value when the lanes were last searched for crashes */
+    bool is_unheard;         /* not all owners were known then: search again */
     bool listens;            /* the waiter watches the crash bell */
-    uint64_t misheard_ns;    /* when it rang last and no crash was found; 0: it wasn't the last time */
+    uint64_t misheard_ns;    /* when the bell last rang without a crash; 0: the last time there was one */
     bool asleep;             /* `asleep` is set in the mapping and the waiter watches it */
-    uint64_t last_active_ns; /* something was taken */
-    uint64_t quiet_since_ns; /* since when nobody is known to be left; 0: somebody is */
+    uint64_t last_active_ns; /* when something was last taken */
+    uint64_t quiet_since_ns; /* since when no process of it is known to live; 0: one is */
     uint64_t check_at_ns;    /* when to look again whether it is mapped */
-    bool over;               /* nobody maps it any more */
+    bool over;               /* no process maps it any more */
 
-    source_see_event *see_event; /* NULL: nobody looks for errors in its logs */
-    uint64_t error_second;       /* in which its programs printed one last (CLOCK_MONOTONIC), */
-    uint32_t error_count;        /* and how many then */
+    source_see_event *see_event; /* looks for errors in its logs; NULL: not wanted */
+    uint64_t error_second;       /* the second of CLOCK_MONOTONIC in which its programs last printed an error */
+    uint32_t error_count;        /* how many in that second */
 };
 
 /* Map what was handed over: seals, size and geometry are checked, everything copied once. Fills the mapping's fields.
@@ -137,7 +139,7 @@ int source_map(struct source *source, int ring_memfd, int control_memfd);
 /* The control page alone, as source_map does it. Context: loop. */
 int source_map_control(struct source *source, int control_memfd);
 
-/* Give the mapping back; the rest stays. Context: loop. */
+/* Give back what is mapped of it, if anything is; the rest stays. Context: loop. */
 void source_unmap(struct source *source);
 
 /* Does nobody but us map the ring any more? 1, and then nobody ever will: it is ours alone; 0; -EPERM when it can't be

@@ -25,7 +25,7 @@ enum {
     CHECKPOINT_PAGES = 256 /* 4 MiB */
 };
 
-/* Of one user, where no program has handed over the settings yet: beyond, the oldest goes. */
+/* Bytes of one user for which no program has handed over settings yet: beyond that the oldest are deleted. */
 #define ORPHAN_BYTES_MAX (UINT64_C(256) << 20)
 
 static char set_folder[PATH_MAX]; /* written at start, before the first worker; "": none */
@@ -131,7 +131,7 @@ static int open_file(struct spool *spool)
     else if (error < 0)
         block(spool, problem);
     if (error < 0) {
-        /* What is in it is looked at later, whether or not somebody comes with more. */
+        /* Look later at what is in it, whether or not more is put there. */
         (void)loop_timer_set(spool->loop, &spool->timer, (error == -EAGAIN ? BUSY_S : BLOCKED_S) * NS_PER_S);
         return error;
     }
@@ -264,8 +264,8 @@ static size_t list_shares(struct spool_queue *queue, struct share *shares, size_
     return count;
 }
 
-/* What nobody sends becomes the queue's; of other tokens only after a while, in which a program may come that has the
- * right one. Is anything left that may become ours later? */
+/* Payloads that no agent sends are added to the queue; those of other tokens only after a while, in which a program
+ * with the right token may come. Is anything left that the queue may take later? */
 static bool look_for_queue(struct spool_queue *queue)
 {
     const struct spool *spool = queue->spool;
@@ -336,7 +336,7 @@ static void on_timer(void *arg)
 /* The columns of SPOOL_LIST_ALL. */
 enum { ALL_ID, ALL_OWNER, ALL_EXPIRES, ALL_COUNT, ALL_BYTES, ALL_UID, ALL_EXPORTER, ALL_TARGET, ALL_CREATED };
 
-/* Of what nobody sends goes what is too old, and the oldest of this user that is beyond the bounds. */
+/* Delete payloads that no agent sends: those that are too old, and this user's oldest beyond the bounds. */
 static void sweep_orphans(struct spool *spool, uid_t uid)
 {
     sqlite3_stmt *statement = spool->file.statements[SPOOL_LIST_ALL];

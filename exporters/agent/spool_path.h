@@ -5,8 +5,8 @@
 
 #include <stddef.h>
 
-/* Names in its folder. SQLite adds two files of its own to the first, -wal and -shm; a damaged one gets another name.
- */
+/* Names in its folder. SQLite adds two files of its own to the first, -wal and -shm; a damaged one gets another
+ * name. */
 #define SPOOL_NAME         "spool.db"
 #define SPOOL_NAME_WAL     SPOOL_NAME "-wal"
 #define SPOOL_NAME_SHM     SPOOL_NAME "-shm"

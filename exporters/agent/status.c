@@ -3,6 +3,7 @@
 
 #include "exporters/agent/destinations.h"
 #include "exporters/agent/intake.h"
+#include "exporters/agent/lanes.h"
 #include "exporters/agent/link.h"
 #include "exporters/agent/process.h"
 #include "exporters/agent/resource.h"
@@ -13,6 +14,7 @@
 #include "exporters/encode/json_access.h"
 #include "preload/wire.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -60,14 +62,24 @@ static const char *const withheld_names[WIRE_WITHHOLD_COUNT] = {
 #undef X
 };
 
+/* What a lane has counted. No program comes so far as `most`: a ring that says so is damaged, or lies, and would spoil
+ * the sums, which are all users'. */
+static uint64_t read_count(const _Atomic uint64_t *count)
+{
+    const uint64_t most = UINT64_C(1) << 40;
+    uint64_t value = atomic_load_explicit(count, memory_order_relaxed);
+
+    return value <= most ? value : 0;
+}
+
 static void add_lane(struct numbers *numbers, const struct wire_lane *lane)
 {
     for (int i = 0; i < WIRE_COUNT_COUNT; i++)
-        numbers->counted[i] += atomic_load_explicit(&lane->counted[i], memory_order_relaxed);
+        numbers->counted[i] += read_count(&lane->counted[i]);
     for (int i = 0; i < WIRE_DROP_COUNT; i++)
-        numbers->dropped[i] += atomic_load_explicit(&lane->dropped[i], memory_order_relaxed);
+        numbers->dropped[i] += read_count(&lane->dropped[i]);
     for (int i = 0; i < WIRE_WITHHOLD_COUNT; i++)
-        numbers->withheld[i] += atomic_load_explicit(&lane->withheld[i], memory_order_relaxed);
+        numbers->withheld[i] += read_count(&lane->withheld[i]);
 }
 
 static void add_counts(struct source_counts *to, const struct source_counts *counts)
@@ -84,9 +96,8 @@ static void add_counts(struct source_counts *to, const struct source_counts *cou
 static void add_source(struct numbers *numbers, const struct source *source)
 {
     add_counts(&numbers->counts, source->counts);
-    for (uint32_t lane = 0; lane < source->lane_count; lane++)
-        if (source->lanes[lane].owner != 0) /* else never claimed: its page is not touched */
-            add_lane(numbers, source_lane(source, lane));
+    for (uint32_t lane = 0; lane < source->lane_count && lanes_was_claimed(source, lane); lane++)
+        add_lane(numbers, source_lane(source, lane));
 }
 
 /* What a user's rings that were came to. */

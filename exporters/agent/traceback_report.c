@@ -12,6 +12,7 @@
 #include "exporters/agent/source.h"
 #include "exporters/agent/users.h"
 #include "exporters/encode/json_access.h"
+#include "exporters/encode/json_text.h"
 #include "exporters/encode/utf8.h"
 #include "exporters/traceback/traceback.h"
 
@@ -29,6 +30,7 @@ static const uint64_t patience_ns = NS_PER_S / 2;
 struct put_off {
     struct put_off *next;
     json_t *report;
+    uint8_t trace_id[16];
     uint8_t span_id[8]; /* zero: none */
     uint64_t since_ns;  /* 0: it was not looked for yet */
 };
@@ -111,7 +113,7 @@ static void note_exception(const json_t *report, struct process *process, const 
 }
 
 /* Its request may have ended, with a record that is in the ring behind the error's: it is looked for later. */
-static void put_off(struct source_lane *state, json_t *report, const uint8_t span_id[8])
+static void put_off(struct source_lane *state, json_t *report, const struct log_event_record *event)
 {
     struct put_off *error = calloc(1, sizeof(*error)), **last = &state->errors;
 
@@ -120,7 +122,8 @@ static void put_off(struct source_lane *state, json_t *report, const uint8_t spa
         return;
     }
     error->report = report;
-    memcpy(error->span_id, span_id, sizeof(error->span_id));
+    memcpy(error->trace_id, event->trace_id, sizeof(error->trace_id));
+    memcpy(error->span_id, event->span_id, sizeof(error->span_id));
     while (*last)
         last = &(*last)->next;
     *last = error;
@@ -136,21 +139,32 @@ static void see_event(struct source *source, uint32_t lane, const struct log_eve
         crash_facts_add_to_error(report, source, lane);
         if (state->process)
             note_exception(report, state->process, event->span_id, text);
-        put_off(state, report, event->span_id);
+        put_off(state, report, event);
     }
     json_decref(found);
+}
+
+/* Of a request that left no record (no sampler keeps it, say) the ids are known. */
+static json_t *pack_ids(const struct put_off *error)
+{
+    json_t *request = json_object();
+
+    json_set_id(request, "trace_id", error->trace_id, sizeof(error->trace_id));
+    json_set_id(request, "span_id", error->span_id, sizeof(error->span_id));
+    return request;
 }
 
 /* False: its request isn't known yet. */
 static bool send_error(struct source *source, uint32_t lane, struct put_off *error, uint64_t now_ns)
 {
     static const uint8_t none[sizeof(error->span_id)];
+    bool has_request = memcmp(error->span_id, none, sizeof(none)) != 0;
     json_t *request = request_facts_find(source, lane, error->span_id);
 
-    if (error->since_ns == 0)
-        error->since_ns = now_ns;
-    if (!request && memcmp(error->span_id, none, sizeof(none)) != 0 && now_ns - error->since_ns < patience_ns)
+    if (!request && has_request && now_ns - error->since_ns < patience_ns)
         return false;
+    if (!request && has_request)
+        request = pack_ids(error);
     if (request)
         crash_facts_add_request(error->report, request, true);
     destinations_report(source->outlets[SIGNAL_TRACES].destinations, error->report);
@@ -163,10 +177,19 @@ static void free_error(struct put_off *error)
     free(error);
 }
 
+/* They wait together, not one after another. */
+static void begin_waiting(struct source_lane *state, uint64_t now_ns)
+{
+    for (struct put_off *error = state->errors; error; error = error->next)
+        if (error->since_ns == 0)
+            error->since_ns = now_ns;
+}
+
 bool traceback_report_send(struct source *source, uint32_t lane, uint64_t now_ns)
 {
     struct source_lane *state = &source->lanes[lane];
 
+    begin_waiting(state, now_ns);
     while (state->errors && send_error(source, lane, state->errors, now_ns)) {
         struct put_off *error = state->errors;
 

@@ -13,8 +13,7 @@ struct source;
 enum { TRACEBACK_REPORTS_PER_SECOND = 20 };
 
 /* Look for errors in the events of its logs from now on, if its settings and its destinations ask for it. Context:
- * loop.
- */
+ * loop. */
 void traceback_report_start(struct source *source);
 
 /* The lane was drained: send what was found in its logs. Does any of it wait for the record of its request? Context:

@@ -34,7 +34,7 @@ static void put_name(const struct sockaddr_storage *name, uint16_t *port, uint32
         memcpy(address, &v6->sin6_addr, sizeof(v6->sin6_addr));
 }
 
-/* The kernel looks the receiver up as it does for a datagram: by who sends (src) and where to (dst). */
+/* The kernel finds the receiver as for a datagram: by the sender's address (src) and the destination (dst). */
 static int make_request(int fd, struct request *request)
 {
     struct inet_diag_sockid *id = &request->body.id;

@@ -36,7 +36,8 @@ void user_name_find(pid_t number, uid_t uid, char name[USER_NAME_MAX])
 {
     long length = proc_read_in_root(number, "etc/passwd", text, sizeof(text));
 
-    /* One that gave up its user may not be looked at by that user: but most live where we do. */
+    /* A process that changed its user may not be looked into by an ordinary user's agent; but most processes share
+     * our mount namespace, and so our file. */
     if ((length == -EACCES || length == -EPERM) && proc_shares_namespace(number, "mnt"))
         length = proc_read_path("/etc/passwd", text, sizeof(text));
     if (length <= 0 || !find_line(uid, name))

@@ -95,11 +95,6 @@ bool users_are_many(void)
     return served.all || served.uid_count;
 }
 
-bool users_are_all(void)
-{
-    return served.all;
-}
-
 /* An access list as the kernel takes it. The mode's own bits stand in it too: what the group may is the mask. */
 static int set_access_list(const char *path)
 {

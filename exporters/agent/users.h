@@ -68,9 +68,8 @@ int users_init(void);
  * Context: start. */
 int users_serve(const char *list, char error[USERS_ERROR_MAX]);
 
-/* Is anybody but us and root served; is everybody? Context: any. */
+/* Are users other than our own and root served? Context: any. */
 bool users_are_many(void);
-bool users_are_all(void);
 
 /* Let the served users, and nobody else, write to this file: by its mode or its access list. 0 or -errno.
  * Context: start, loop. */

@@ -10,8 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A copy without blanks at the ends; NULL when nothing is left (errno 0) or when out of memory (ENOMEM). Context: loop.
- */
+/* A copy without blanks at the ends; NULL when nothing is left (errno 0) or when out of memory (ENOMEM). Context:
+ * loop. */
 char *values_trimmed(const char *text, size_t length);
 
 /* A whole number within range ("least..most"). Context: pure. */

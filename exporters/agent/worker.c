@@ -5,6 +5,7 @@
 #include "exporters/agent/crash_desk.h"
 #include "exporters/agent/crash_helper.h"
 #include "exporters/agent/destinations.h"
+#include "exporters/agent/drain_logs.h"
 #include "exporters/agent/http_client.h"
 #include "exporters/agent/in_progress.h"
 #include "exporters/agent/intake.h"
@@ -46,7 +47,8 @@ static struct {
     struct link_message *message;
 } worker;
 
-/* Each word counts: what the keeper isn't told it holds for ever, or loses. It never waits for us, so we may for it. */
+/* Every message counts: what the keeper is not told it holds for ever, or loses. It never waits for the worker, so
+ * the worker may wait for it. */
 static int tell(uint32_t type, uint32_t id, const void *bytes, size_t length, const int *fd)
 {
     struct link_packet packet = {.type = type, .id = id, .length = (uint32_t)length};
@@ -67,6 +69,14 @@ static int keep_journal(void *arg, const uint8_t key[JOURNALS_KEY_SIZE], int mem
 {
     (void)arg;
     return tell(LINK_KEEP_JOURNAL, 0, key, JOURNALS_KEY_SIZE, &memfd);
+}
+
+/* The keeper holds the lines that wait as it holds journals, by a key that can't be a journal's. */
+static const uint8_t lines_key[JOURNALS_KEY_SIZE] = "lines that wait";
+
+static int hold_lines(int memfd)
+{
+    return tell(LINK_KEEP_JOURNAL, 0, lines_key, sizeof(lines_key), &memfd);
 }
 
 static void journal_dropped(void *arg, const uint8_t key[JOURNALS_KEY_SIZE], struct journal *journal)
@@ -118,6 +128,7 @@ static void stop_now(void *arg, const struct destinations_flushed *flushed)
     if (flushed->failed)
         log_line(LOG_LEVEL_WARN, "stopped with %llu spans not delivered: %s", (unsigned long long)flushed->failed,
                  flushed->error);
+    rounds_drain_all(); /* what came meanwhile */
     destinations_stow();
     loop_stop(worker.loop);
 }
@@ -189,6 +200,17 @@ static void take_hello(const struct link_message *message)
         &(struct command_host){.loop = worker.loop, .done = entry_dropped, .stop = stop, .hello = worker.hello});
 }
 
+static void restore_journal(const struct link_message *message)
+{
+    bool is_lines = memcmp(message->bytes, lines_key, sizeof(lines_key)) == 0;
+    int error = is_lines ? drain_logs_restore(message->fds[0]) : journals_restore(message->bytes, message->fds[0]);
+
+    if (error)
+        log_line(LOG_LEVEL_ERROR, "a journal could not be taken over: %s", strerror(-error));
+    if (error && is_lines)
+        (void)tell(LINK_DROP_JOURNAL, 0, lines_key, sizeof(lines_key), NULL); /* there will be another */
+}
+
 static void take_message(struct link_message *message)
 {
     switch ((enum link_type)message->packet.type) {
@@ -196,12 +218,8 @@ static void take_message(struct link_message *message)
         take_hello(message);
         break;
     case LINK_JOURNAL:
-        if (message->fd_count == 1 && message->packet.length == JOURNALS_KEY_SIZE) {
-            int error = journals_restore(message->bytes, message->fds[0]);
-
-            if (error)
-                log_line(LOG_LEVEL_ERROR, "a journal could not be taken over: %s", strerror(-error));
-        }
+        if (message->fd_count == 1 && message->packet.length == JOURNALS_KEY_SIZE)
+            restore_journal(message);
         break;
     case LINK_SOURCE:
     case LINK_FINISHED:
@@ -281,6 +299,7 @@ static int start(int helper)
     destinations.http = worker.http;
     destinations_init(&destinations);
     journals_init(&journals);
+    drain_logs_init(hold_lines);
     intake_init(&intake);
     xray_sampling_init(&(struct exporter_host){.loop = worker.loop, .http = worker.http});
     crash_desk_init(worker.loop, helper, helper_gone);
@@ -311,6 +330,7 @@ int worker_run(int link)
         return 1;
     }
     crash_desk_deinit();
+    drain_logs_deinit();
     intake_deinit();
     in_progress_deinit();
     xray_sampling_deinit();

@@ -21,7 +21,6 @@
 #include <sys/epoll.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -223,7 +222,7 @@ static void become_worker(int link)
     log_close();
     if (link != WORKER_LINK_FD)
         (void)dup3(link, WORKER_LINK_FD, O_CLOEXEC);
-    (void)syscall(SYS_close_range, WORKER_LINK_FD + 1, ~0u, 0);
+    closefrom(WORKER_LINK_FD + 1);
     (void)log_open(worker.options.log_path);
     exit(worker_run(WORKER_LINK_FD));
 }
@@ -249,7 +248,7 @@ static void give_up_commands(void)
     }
 }
 
-/* A person, the service manager, or the kernel when it was out of memory, killed it: no ring's fault. */
+/* A person, the service manager, or the kernel when it was out of memory, killed it: what it read is not at fault. */
 static bool was_killed(int status)
 {
     return WIFSIGNALED(status) && (WTERMSIG(status) == SIGKILL || WTERMSIG(status) == SIGTERM);
@@ -320,6 +319,8 @@ static void worker_ended(int status)
     }
     give_up_commands();
     blame_ring(status);
+    if (was_killed(status))
+        *reading_replays() = 0;
     restart_later();
 }
 

@@ -217,8 +217,10 @@ static int read_plain(int fd, char **ret_text, size_t *ret_length)
         return -ENOMEM;
     length = read(fd, *ret_text, (size_t)status.st_size);
     if (length < 0) {
+        int error = -errno;
+
         free(*ret_text);
-        return -errno;
+        return error;
     }
     *ret_length = (size_t)length;
     return 0;

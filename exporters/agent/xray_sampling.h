@@ -21,8 +21,8 @@ void xray_sampling_add(struct source *source);
 /* It is unmapped now. What was never added is accepted. Context: loop. */
 void xray_sampling_remove(struct source *source);
 
-/* A new object: the rules in force, and what they have counted; NULL: X-Ray's rules don't decide there. Context: loop.
- */
+/* A new object: the rules in force, and what they have counted; NULL: X-Ray's rules don't decide there. Context:
+ * loop. */
 json_t *xray_sampling_status(const struct source *source);
 
 #endif

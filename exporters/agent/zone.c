@@ -1,16 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/agent/zone.h"
 
+#include <fcntl.h>
 #include <glib.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SYSTEM "/etc/localtime"
 #define FOLDER "/usr/share/zoneinfo/"
+#define MAGIC  "TZif"
 
 /* A struct zone is GLib's, under a name that needs no header of GLib's. */
 static GTimeZone *glib_zone(const struct zone *zone)
 {
     return (GTimeZone *)(uintptr_t)zone;
+}
+
+/* Is there something else in the folder by that name, like zone.tab? GLib complains of it, on our standard error. */
+static bool is_no_zone(const char *name)
+{
+    char path[PATH_MAX], start[sizeof(MAGIC) - 1];
+
+    if (snprintf(path, sizeof(path), FOLDER "%s", name) >= (int)sizeof(path))
+        return true;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0)
+        return false;
+    ssize_t length = read(fd, start, sizeof(start));
+    (void)close(fd);
+    return length != (ssize_t)sizeof(start) || memcmp(start, MAGIC, sizeof(start)) != 0;
 }
 
 struct zone *zone_new(const char *tz)
@@ -23,6 +44,8 @@ struct zone *zone_new(const char *tz)
         tz += strlen(FOLDER);
     if (*tz == '/' || strstr(tz, "..") != NULL)
         tz = SYSTEM;
+    if (*tz != '/' && is_no_zone(tz))
+        return NULL;
     return (struct zone *)g_time_zone_new_identifier(tz);
 }
 

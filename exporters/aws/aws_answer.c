@@ -14,7 +14,17 @@
 #include <string.h>
 #include <strings.h>
 
-enum { BAD_REQUEST = 400, UNAUTHORIZED = 401, FORBIDDEN = 403, TOO_LARGE = 413, TOO_MANY = 429 };
+enum {
+    MULTIPLE_CHOICES = 300,
+    BAD_REQUEST = 400,
+    UNAUTHORIZED = 401,
+    FORBIDDEN = 403,
+    NOT_FOUND = 404,
+    PROXY_AUTHENTICATION = 407,
+    TIMEOUT = 408,
+    TOO_LARGE = 413,
+    TOO_MANY = 429
+};
 
 const struct aws_remedies aws_remedies_xray = {
     .policy = "AWSXRayDaemonWriteAccess",
@@ -116,6 +126,23 @@ static bool is_denied(const struct http_response *response, const char *code)
     return response->status == UNAUTHORIZED || response->status == FORBIDDEN || is_one_of(code, codes);
 }
 
+/* AWS could not do it now. */
+static bool is_passing(const struct http_response *response, const char *code)
+{
+    static const char *const codes[] = {"RequestTimeout", "RequestTimeoutException", "OperationAbortedException", NULL};
+
+    return response->status >= 500 || response->status == TIMEOUT || is_one_of(code, codes);
+}
+
+/* Does a proxy answer, or whatever is at the endpoint, in place of AWS, which always names an error? */
+static bool is_anothers(const struct http_response *response, const char *code)
+{
+    bool is_redirect = response->status >= MULTIPLE_CHOICES && response->status < BAD_REQUEST;
+
+    return code[0] == '\0' &&
+           (is_redirect || response->status == NOT_FOUND || response->status == PROXY_AUTHENTICATION);
+}
+
 static void write_remedy(const struct http_response *response, const char *code, const char *origin,
                          const struct aws_remedies *remedies, char *out, size_t size)
 {
@@ -131,19 +158,21 @@ static void write_remedy(const struct http_response *response, const char *code,
         (void)snprintf(out, size, "the credentials of %s may not do this: attach %s to them", origin, remedies->policy);
     else if (is_throttled(response, code))
         (void)snprintf(out, size, "AWS asks for fewer requests");
-    else if (response->status >= 500)
+    else if (is_passing(response, code))
         (void)snprintf(out, size, "AWS has a problem of its own");
+    else if (is_anothers(response, code))
+        (void)snprintf(out, size, "this is no answer of AWS's: check %s and HTTPS_PROXY", remedies->endpoint);
     else if (response->status == TOO_LARGE)
         (void)snprintf(out, size, "the batch is too large: %s", remedies->smaller);
     else
         (void)snprintf(out, size, "AWS refused the batch: check AWS_REGION and %s", remedies->endpoint);
 }
 
-/* Credentials may be renewed, and rights given, while the batch waits. */
+/* Credentials may be renewed, rights given, and settings of the network mended, while the batch waits. */
 static bool is_retryable(const struct http_response *response, const char *code)
 {
-    return response->status >= 500 || is_denied(response, code) || is_throttled(response, code) ||
-           aws_answer_is_about_credentials(code) || is_about_signature(code);
+    return is_passing(response, code) || is_anothers(response, code) || is_denied(response, code) ||
+           is_throttled(response, code) || aws_answer_is_about_credentials(code) || is_about_signature(code);
 }
 
 static void read_unanswered(const struct http_response *response, const struct aws_remedies *remedies,

@@ -14,8 +14,8 @@ enum { AWS_CODE_MAX = 64, AWS_WORDS_MAX = 120, AWS_SAID_SIZE = 256 };
 /* A text of AWS's as part of a line: valid, bounded by `size` and AWS_WORDS_MAX. Context: pure. */
 void aws_answer_words(const char *text, char *out, size_t size);
 
-/* The name of the error, without what stands around it: "ExpiredTokenException"; or empty. Context: pure, within done.
- */
+/* The name of the error, without what stands around it: "ExpiredTokenException"; or empty. Context: pure, within
+ * done. */
 void aws_answer_code(const struct http_response *response, char out[AWS_CODE_MAX]);
 
 /* Are the credentials refused, so that others may do? Context: pure. */

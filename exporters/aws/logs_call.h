@@ -6,7 +6,7 @@
 
 #include "exporters/aws/aws_call.h"
 
-/* Where it is, for people. Context: pure. */
+/* As aws_service_describe. Context: pure. */
 void logs_call_describe(const struct settings *settings, char *text, size_t size);
 
 /* As aws_call_new. Context: loop. */

@@ -5,8 +5,7 @@
 
 #include "exporters/aws/aws_call.h"
 
-/* Where it is, and by which profile if one is named, for people. What waits on the disk is told apart by this: another
- * profile may be another account. Context: pure. */
+/* As aws_service_describe. Context: pure. */
 void xray_call_describe(const struct settings *settings, char *text, size_t size);
 
 /* As aws_call_new. Context: loop. */

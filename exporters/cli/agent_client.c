@@ -31,6 +31,11 @@ int agent_client_path(const struct environment *env, char ret_path[AGENT_PATH_MA
     return socket_path_choose(&settings, ret_path);
 }
 
+bool agent_client_is_chosen(const struct environment *env)
+{
+    return environment_get_setting(env, "SPANSHIM_AGENT") || environment_get_setting(env, "SPANSHIM_RUNTIME_DIR");
+}
+
 static int check_peer(int connection, uid_t uid)
 {
     struct ucred peer;
@@ -154,8 +159,7 @@ int agent_client_own_path(char ret_path[AGENT_PATH_MAX], bool *ret_is_chosen)
     environment_init(&env, (const char *const *)environ);
     env_file_load_system(&env);
     int err = agent_client_path(&env, ret_path);
-    *ret_is_chosen =
-        environment_get_setting(&env, "SPANSHIM_AGENT") || environment_get_setting(&env, "SPANSHIM_RUNTIME_DIR");
+    *ret_is_chosen = agent_client_is_chosen(&env);
     environment_deinit(&env);
     return err;
 }

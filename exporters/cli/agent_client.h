@@ -16,7 +16,10 @@ enum { AGENT_PATH_MAX = sizeof(((struct sockaddr_un *)0)->sun_path) };
 /* The path of the agent's socket, as agent/socket_path.h says. 0, or -ENAMETOOLONG. Context: any. */
 int agent_client_path(const struct environment *env, char ret_path[AGENT_PATH_MAX]);
 
-/* The same by our own environment; `ret_is_chosen` tells whether a setting of ours names the place. Context: any. */
+/* Does a setting name the place? Context: any. */
+bool agent_client_is_chosen(const struct environment *env);
+
+/* Both by our own environment. Context: any. */
 int agent_client_own_path(char ret_path[AGENT_PATH_MAX], bool *ret_is_chosen);
 
 /* A connection to an agent of ours (of this user) or root's. A descriptor; -ENOENT or -ECONNREFUSED: no agent is there;

@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -65,7 +64,7 @@ static void exec_agent(const char *agent, char *const *envp, int complaints)
         (void)dup2(nothing, STDOUT_FILENO);
     }
     (void)dup2(complaints, STDERR_FILENO);
-    (void)close_range(STDERR_FILENO + 1, UINT_MAX, 0);
+    closefrom(STDERR_FILENO + 1);
     sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)execve(agent, argv, envp);

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -49,25 +50,50 @@ int console_session_open(struct environment *env, const char *path)
     return connection;
 }
 
-void console_session_close(int connection, int timeout_ms, int interrupt)
+/* Wait until the agent has closed the connection: false when the time is up, or at an interrupt. */
+static bool wait_for_end(int connection, uint64_t deadline, int interrupt)
 {
-    uint64_t deadline = deadline_in_ms(timeout_ms);
     struct pollfd pollers[] = {{.fd = connection, .events = POLLIN}, {.fd = interrupt, .events = POLLIN}};
     char answer[4096];
     int remaining;
 
-    (void)shutdown(connection, SHUT_WR);
     while ((remaining = deadline_remaining_ms(deadline)) > 0) {
         if (poll(pollers, 2, remaining) < 0 && errno != EINTR)
-            break;
+            return false;
         if (pollers[1].revents)
-            break;
+            return false;
         if (pollers[0].revents) {
             ssize_t len = recv(connection, answer, sizeof(answer), MSG_DONTWAIT);
 
             if (len == 0 || (len < 0 && errno != EAGAIN && errno != EINTR))
-                break;
+                return true;
         }
+    }
+    return false;
+}
+
+/* The worker hears the end of the session from us, of the program's processes by the keeper: one that handed itself
+ * over and ended at once may still be on its way. */
+static bool wait_for_handovers(const char *path, uint64_t deadline, int interrupt)
+{
+    int connection = agent_client_connect(path);
+    bool goes_on = true;
+
+    if (connection < 0)
+        return true;
+    if (agent_client_send(connection, WIRE_MESSAGE_BARRIER, NULL, 0, -1) == 0)
+        goes_on = wait_for_end(connection, deadline, interrupt);
+    (void)close(connection);
+    return goes_on;
+}
+
+void console_session_close(int connection, const char *path, int timeout_ms, int interrupt)
+{
+    uint64_t deadline = deadline_in_ms(timeout_ms);
+
+    if (wait_for_handovers(path, deadline, interrupt)) {
+        (void)shutdown(connection, SHUT_WR);
+        (void)wait_for_end(connection, deadline, interrupt);
     }
     (void)close(connection);
 }

@@ -9,8 +9,8 @@ struct environment;
  * The connection, or -errno. Context: main thread. */
 int console_session_open(struct environment *env, const char *path);
 
-/* The program has ended: have what is left printed, and return once it is, or after timeout_ms, or when `interrupt`
- * (a descriptor, or -1) becomes readable. Closes the connection. Context: main thread. */
-void console_session_close(int connection, int timeout_ms, int interrupt);
+/* The program has ended: have what is left printed by the agent at `path`, and return once it is, or after timeout_ms,
+ * or when `interrupt` (a descriptor, or -1) becomes readable. Closes the connection. Context: main thread. */
+void console_session_close(int connection, const char *path, int timeout_ms, int interrupt);
 
 #endif

@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Whether a path can stand in LD_PRELOAD at all: blanks and colons separate there and cannot be quoted. Context: pure.
- */
+/* Whether a path can stand in LD_PRELOAD at all: blanks and colons separate there and cannot be quoted. Context:
+ * pure. */
 bool preload_list_can_hold(const char *path);
 
 /* Whether this is a sanitizer's runtime, which insists on being first. Context: pure. */

@@ -8,6 +8,8 @@
 #include "exporters/cli/agent_client.h"
 #include "exporters/cli/cli.h"
 #include "exporters/cli/deadline.h"
+#include "exporters/cli/env_file.h"
+#include "exporters/cli/environment.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -157,16 +159,15 @@ static void add_usual_sockets(struct purge *purge)
 }
 
 /* What a setting names is all that is meant then; else every place that the agent may have been at. */
-static int find_places(struct purge *purge)
+static int find_places(struct purge *purge, const struct environment *env)
 {
     char path[PATH_MAX];
-    bool is_chosen;
-    int err = agent_client_own_path(path, &is_chosen);
+    int err = agent_client_path(env, path);
 
     if (err)
         return err;
     add_socket(purge, path);
-    if (!is_chosen)
+    if (!agent_client_is_chosen(env))
         add_usual_sockets(purge);
     add_crashes(purge); /* before the folder that it is in */
     if (log_path_choose(path, sizeof(path)) == 0)
@@ -175,7 +176,7 @@ static int find_places(struct purge *purge)
         (void)snprintf(path, sizeof(path), "%s/.local/state/spanshim/agent.log", setting("HOME"));
         add_file(purge, path, "agent.log.1", false);
     }
-    add_spool(purge, setting("SPANSHIM_SPOOL_DIR"));
+    add_spool(purge, environment_get_setting(env, "SPANSHIM_SPOOL_DIR"));
     add_spool(purge, NULL);
     return 0;
 }
@@ -352,10 +353,15 @@ static bool read_options(int argc, char **argv, struct purge *purge)
 int purge_command(int argc, char **argv)
 {
     static struct purge purge;
+    struct environment env;
 
     if (!read_options(argc, argv, &purge))
         return CLI_EXIT_USAGE;
-    if (find_places(&purge)) {
+    environment_init(&env, (const char *const *)environ);
+    env_file_load_system(&env); /* the agent was started with that, too */
+    int err = find_places(&purge, &env);
+    environment_deinit(&env);
+    if (err) {
         cli_error("the path of the agent's socket is too long");
         return CLI_EXIT_FAILED;
     }

@@ -222,7 +222,7 @@ static int run_as_parent(struct run *run)
 
     uint64_t deadline = deadline_in_ms(timeout_ms);
     if (run->console >= 0)
-        console_session_close(run->console, timeout_ms, supervise_interrupt_fd());
+        console_session_close(run->console, run->agent_path, timeout_ms, supervise_interrupt_fd());
     if (run->as_init && *run->agent_path)
         delivery_await(run->agent_path, deadline_remaining_ms(deadline));
     supervise_mirror(wait_status);

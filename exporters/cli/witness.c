@@ -2,7 +2,6 @@
 #include "exporters/cli/witness.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -58,7 +57,7 @@ int witness_start(struct witness *witness)
         if (getppid() != launcher)
             _exit(0);
         (void)dup2(pair[1], STDIN_FILENO);
-        (void)close_range(STDIN_FILENO + 1, UINT_MAX, 0);
+        closefrom(STDIN_FILENO + 1);
         become_nameless();
         testify(STDIN_FILENO);
     }

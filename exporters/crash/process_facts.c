@@ -25,8 +25,8 @@ static void read_link(pid_t number, const char *name, char out[PATH_MAX])
         out[(size_t)n - sizeof(deleted) + 1] = '\0';
 }
 
-/* Field 22 of /proc/PID/stat, counted behind the name, which may hold anything: clock ticks since the machine's boot.
- */
+/* Field 22 of /proc/PID/stat, counted behind the name, which may hold anything: clock ticks since the machine's
+ * boot. */
 static uint64_t started_unix_ns(pid_t number)
 {
     char text[1024];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reads a process that crashed and waits to die, from outside, in two steps: what only it has, quickly, while it is
  * held; then, when it may be gone, the names for that and the report. What is read is hostile, and so are the files:
- * the caller runs this in a single-threaded process of its own, with limits of time and memory, which may crash itself.
- */
+ * the caller runs this in a single-threaded process of its own, with limits of time and memory, which may crash
+ * itself. */
 #ifndef SPANSHIM_CRASH_READER_H
 #define SPANSHIM_CRASH_READER_H
 

@@ -45,6 +45,18 @@
 #ifndef SPANSHIM_REPORT_H
 #define SPANSHIM_REPORT_H
 
+#include <jansson.h>
+#include <stdbool.h>
+#include <string.h>
+
 enum { REPORT_VERSION = 1 };
+
+/* Is it about the end of a process? Context: pure. */
+static inline bool report_is_crash(const json_t *report)
+{
+    const char *kind = json_string_value(json_object_get(report, "kind"));
+
+    return kind != NULL && (strcmp(kind, "crash") == 0 || strcmp(kind, "death") == 0);
+}
 
 #endif

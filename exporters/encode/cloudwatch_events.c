@@ -16,7 +16,7 @@
 #define NS_PER_MS UINT64_C(1000000)
 #define NS_PER_S  UINT64_C(1000000000)
 
-enum { NUMBER_SIZE = 24 };
+enum { NUMBER_SIZE = 24, EVENT_MAX_ANYWHERE = 262144 };
 
 static const char limit_text[] = "spanshim: the limit of SPANSHIM_CLOUDWATCH_BYTES_PER_MINUTE is reached; what comes "
                                  "in the rest of this minute is left out";
@@ -203,12 +203,19 @@ static int compare(const void *one, const void *other)
     return a->order < b->order ? -1 : 1;
 }
 
+/* Some regions refuse a call for such an event: it goes alone. */
+static bool is_long(const struct entry *entry)
+{
+    return entry->length + CLOUDWATCH_EVENT_EXTRA > EVENT_MAX_ANYWHERE;
+}
+
 /* How many of the sorted entries a call takes. */
 static size_t count_for_call(const struct entry *entries, size_t count)
 {
     size_t n = 0, bytes = 0;
 
-    while (n < count && n < CLOUDWATCH_CALL_EVENTS_MAX && entries[n].stream == entries[0].stream &&
+    while (n < count && (n == 0 || (!is_long(&entries[0]) && !is_long(&entries[n]))) &&
+           n < CLOUDWATCH_CALL_EVENTS_MAX && entries[n].stream == entries[0].stream &&
            entries[n].ms - entries[0].ms <= CLOUDWATCH_CALL_SPAN_MS) {
         bytes += entries[n].length + CLOUDWATCH_EVENT_EXTRA;
         if (bytes > CLOUDWATCH_CALL_BYTES_MAX)

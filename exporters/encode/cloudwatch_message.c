@@ -55,6 +55,8 @@ static const char *stream_name(const struct log_event_record *record)
         return "syslog";
     case LOG_EVENT_STREAM_REQUEST:
         return "request";
+    case LOG_EVENT_STREAM_CRASH:
+        return "crash";
     default:
         return "file";
     }

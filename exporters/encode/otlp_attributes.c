@@ -224,10 +224,18 @@ static void add_protocol(struct otlp_attributes *attributes, const struct wire_r
         uint8_t version;
         const char *text;
     } versions[] = {{11, "1.1"}, {10, "1.0"}, {20, "2"}, {30, "3"}};
+    static const char *const names[WIRE_PROTOCOL_COUNT] = {
+#define X(NAME, name) [WIRE_PROTOCOL_##NAME] = name,
+        WIRE_PROTOCOLS(X)
+#undef X
+    };
 
     for (size_t i = 0; i < sizeof(versions) / sizeof(versions[0]); i++)
         if (request->version == versions[i].version)
             add_constant(attributes, OTLP_KEY_NETWORK_PROTOCOL_VERSION, versions[i].text, strlen(versions[i].text));
+    if (request->version < WIRE_PROTOCOL_COUNT && names[request->version])
+        add_constant(attributes, OTLP_KEY_NETWORK_PROTOCOL_NAME, names[request->version],
+                     strlen(names[request->version]));
     if (request->peer.family == WIRE_FAMILY_UNIX || request->local.family == WIRE_FAMILY_UNIX)
         add_constant(attributes, OTLP_KEY_NETWORK_TRANSPORT, "unix", 4);
 }
@@ -273,6 +281,21 @@ static void add_propagation(struct otlp_attributes *attributes, const struct wir
 
     if (reason != NULL)
         add_constant(attributes, OTLP_KEY_PROPAGATION_SKIPPED, reason, strlen(reason));
+}
+
+/* Why the span begins a trace of its own while requests were served. */
+static void add_parent(struct otlp_attributes *attributes, const struct span *span)
+{
+    static const char *const reasons[WIRE_PARENT_COUNT] = {
+#define X(NAME, name) [WIRE_PARENT_##NAME] = #name,
+        WIRE_PARENTS(X)
+#undef X
+    };
+    struct slice text = span->text[WIRE_TEXT_PARENT];
+    uint8_t why = text.length == 1 ? (uint8_t)text.bytes[0] : WIRE_PARENT_NONE;
+
+    if (why < WIRE_PARENT_COUNT && reasons[why] != NULL)
+        add_constant(attributes, OTLP_KEY_PARENT, reasons[why], strlen(reasons[why]));
 }
 
 /* What is odd about the exchange, or about what was seen of it. */
@@ -403,6 +426,7 @@ void otlp_attributes_fill(struct otlp_attributes *attributes, const struct span 
     add_sizes(attributes, span);
     add_timings(attributes, span);
     add_propagation(attributes, span->request);
+    add_parent(attributes, span);
     add_oddities(attributes, span->request);
     add_headers(attributes, "http.request.header.", span->request_headers, span->request_header_count);
     add_headers(attributes, "http.response.header.", span->response_headers, span->response_header_count);

@@ -31,6 +31,7 @@
     X(USER_ID, "user.id")                                                                                              \
     X(NETWORK_PEER_ADDRESS, "network.peer.address")                                                                    \
     X(NETWORK_PEER_PORT, "network.peer.port")                                                                          \
+    X(NETWORK_PROTOCOL_NAME, "network.protocol.name")                                                                  \
     X(NETWORK_PROTOCOL_VERSION, "network.protocol.version")                                                            \
     X(NETWORK_TRANSPORT, "network.transport")                                                                          \
     X(HTTP_REQUEST_BODY_SIZE, "http.request.body.size")                                                                \
@@ -41,6 +42,7 @@
     X(CONNECT_DURATION, "spanshim.connect.duration")                                                                   \
     X(TLS_DURATION, "spanshim.tls.duration")                                                                           \
     X(PROPAGATION_SKIPPED, "spanshim.propagation.skipped")                                                             \
+    X(PARENT, "spanshim.parent")                                                                                       \
     X(UPGRADED, "spanshim.upgraded")                                                                                   \
     X(FRAMING, "spanshim.framing")                                                                                     \
     X(TRUNCATED, "spanshim.truncated")                                                                                 \
@@ -55,8 +57,8 @@ enum otlp_key {
 
 enum {
     OTLP_ATTRIBUTES_MAX = OTLP_KEY_COUNT + 2 * SPAN_HEADERS_MAX,
-    /* All texts of a record and a route, repaired, each used twice, with their NULs and the prefixes of headers' keys.
-     */
+    /* All texts of a record and a route, repaired, each used twice, with their NULs and the prefixes of headers'
+     * keys. */
     OTLP_TEXT_MAX = (2 * WIRE_RECORD_MAX + ROUTES_LENGTH_MAX) * UTF8_REPAIRED_MAX + OTLP_ATTRIBUTES_MAX * 32 + 256,
 };
 

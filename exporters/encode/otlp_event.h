@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct otlp_limits;
 struct span;
 
 enum { OTLP_EVENT_ATTRIBUTES = 3 };
@@ -24,9 +25,10 @@ struct otlp_event {
     char *cut[OTLP_EVENT_ATTRIBUTES]; /* texts that were too long; NULL: as they are */
 };
 
-/* Fill it for this span, texts cut to so many characters, and put it into the message. Borrows from the span's process.
- * Context: loop. */
-void otlp_event_add(struct otlp_event *event, const struct span *span, uint32_t max_length, Otlp__Span *message);
+/* Fill it for this span, within these limits, and put it into the message. Borrows from the span's process. Context:
+ * loop. */
+void otlp_event_add(struct otlp_event *event, const struct span *span, const struct otlp_limits *limits,
+                    Otlp__Span *message);
 
 /* The message is packed. Context: loop. */
 void otlp_event_release(struct otlp_event *event);

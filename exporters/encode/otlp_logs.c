@@ -3,6 +3,7 @@
 
 #include "exporters/agent/log_event.h"
 #include "exporters/encode/otlp_envelope.h"
+#include "exporters/encode/otlp_limits.h"
 #include "exporters/encode/utf8.h"
 #include "otlp.pb-c.h"
 
@@ -11,14 +12,16 @@
 #include <string.h>
 
 enum {
-    ATTRIBUTES_MAX = 6,
+    ATTRIBUTES_MAX = 7,                          /* a stream, two of a file (a program may claim both), four oddities */
     RECORD_OVERHEAD = 128 + ATTRIBUTES_MAX * 64, /* of its own fields and attributes, the long texts aside */
 };
 
 struct otlp_logs {
     struct otlp_envelope envelope;
     struct otlp_scope scope;
-    struct buffer body, path; /* texts of a record, repaired */
+    const struct otlp_limits *limits;
+    struct buffer body; /* of a record, repaired; so are the texts */
+    struct buffer texts[ATTRIBUTES_MAX];
     Otlp__KeyValue pairs[ATTRIBUTES_MAX];
     Otlp__AnyValue values[ATTRIBUTES_MAX];
     Otlp__KeyValue *list[ATTRIBUTES_MAX];
@@ -30,12 +33,13 @@ struct encoding {
     const struct log_event *const *events;
 };
 
-struct otlp_logs *otlp_logs_new(void)
+struct otlp_logs *otlp_logs_new(const struct otlp_limits *limits)
 {
     struct otlp_logs *logs = calloc(1, sizeof(*logs));
 
     if (logs == NULL)
         return NULL;
+    logs->limits = limits;
     otlp_scope_init(&logs->scope, "spanshim.logs");
     otlp_envelope_init(&logs->envelope);
     for (size_t i = 0; i < ATTRIBUTES_MAX; i++) {
@@ -53,30 +57,54 @@ void otlp_logs_free(struct otlp_logs *logs)
         return;
     otlp_envelope_deinit(&logs->envelope);
     buffer_deinit(&logs->body);
-    buffer_deinit(&logs->path);
+    for (size_t i = 0; i < ATTRIBUTES_MAX; i++)
+        buffer_deinit(&logs->texts[i]);
     free(logs);
 }
 
+/* A text as valid UTF-8, ended by a NUL. */
+static int repair(struct slice text, uint32_t max_characters, struct buffer *out)
+{
+    out->length = 0;
+    int r = buffer_reserve(out, text.length * UTF8_REPAIRED_MAX + 1);
+    if (r == 0)
+        out->length = utf8_repair(text.bytes, text.length, max_characters, (char *)out->bytes);
+    return r;
+}
+
+/* NULL: there may be no more. */
 static Otlp__AnyValue *add(struct otlp_logs *logs, const char *key, Otlp__LogRecord *message)
 {
-    size_t n = message->n_attributes++;
+    size_t n = message->n_attributes;
 
+    if (n >= logs->limits->attribute_count) {
+        message->dropped_attributes_count++;
+        return NULL;
+    }
+    message->n_attributes++;
     logs->pairs[n].key = (char *)(uintptr_t)key;
     return &logs->values[n];
 }
 
-static void add_text(struct otlp_logs *logs, const char *key, const char *text, Otlp__LogRecord *message)
+static int add_text(struct otlp_logs *logs, const char *key, struct slice text, Otlp__LogRecord *message)
 {
+    struct buffer *repaired = &logs->texts[message->n_attributes];
     Otlp__AnyValue *value = add(logs, key, message);
+    int r = value != NULL ? repair(text, logs->limits->attribute_length, repaired) : 0;
 
+    if (value == NULL || r < 0)
+        return r;
     value->value_case = OTLP__ANY_VALUE__VALUE_STRING_VALUE;
-    value->string_value = (char *)(uintptr_t)text;
+    value->string_value = (char *)repaired->bytes;
+    return 0;
 }
 
 static void add_number(struct otlp_logs *logs, const char *key, int64_t number, Otlp__LogRecord *message)
 {
     Otlp__AnyValue *value = add(logs, key, message);
 
+    if (value == NULL)
+        return;
     value->value_case = OTLP__ANY_VALUE__VALUE_INT_VALUE;
     value->int_value = number;
 }
@@ -85,27 +113,40 @@ static void add_true(struct otlp_logs *logs, const char *key, Otlp__LogRecord *m
 {
     Otlp__AnyValue *value = add(logs, key, message);
 
+    if (value == NULL)
+        return;
     value->value_case = OTLP__ANY_VALUE__VALUE_BOOL_VALUE;
     value->bool_value = 1;
 }
 
-/* Where it was written to. */
-static void add_source(struct otlp_logs *logs, const struct log_event *event, Otlp__LogRecord *message)
+static struct slice file_name(struct slice path)
 {
-    const char *path = (const char *)logs->path.bytes;
+    const char *slash = memrchr(path.bytes, '/', path.length);
+    size_t skipped = slash != NULL ? (size_t)(slash + 1 - path.bytes) : 0;
 
-    if (event->record->stream == WIRE_LOG_STDOUT)
-        add_text(logs, "log.iostream", "stdout", message);
-    else if (event->record->stream == WIRE_LOG_STDERR)
-        add_text(logs, "log.iostream", "stderr", message);
-    else if (event->record->stream == WIRE_LOG_SYSLOG)
-        add_text(logs, "spanshim.log.source", "syslog", message);
-    else if (event->record->stream == LOG_EVENT_STREAM_REQUEST)
-        add_text(logs, "spanshim.log.source", "request", message);
-    if (logs->path.length > 0) {
-        add_text(logs, "log.file.path", path, message);
-        add_text(logs, "log.file.name", basename(path), message);
-    }
+    return (struct slice){path.bytes + skipped, path.length - skipped};
+}
+
+/* Where it was written to. */
+static int add_source(struct otlp_logs *logs, const struct log_event *event, Otlp__LogRecord *message)
+{
+    static const struct {
+        uint8_t stream;
+        const char *key, *name;
+    } streams[] = {{WIRE_LOG_STDOUT, "log.iostream", "stdout"},
+                   {WIRE_LOG_STDERR, "log.iostream", "stderr"},
+                   {WIRE_LOG_SYSLOG, "spanshim.log.source", "syslog"},
+                   {LOG_EVENT_STREAM_REQUEST, "spanshim.log.source", "request"}};
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < sizeof(streams) / sizeof(streams[0]); i++)
+        if (event->record->stream == streams[i].stream)
+            r = add_text(logs, streams[i].key, (struct slice){streams[i].name, strlen(streams[i].name)}, message);
+    if (r == 0 && event->path.length > 0)
+        r = add_text(logs, "log.file.path", event->path, message);
+    if (r == 0 && event->path.length > 0)
+        r = add_text(logs, "log.file.name", file_name(event->path), message);
+    return r;
 }
 
 /* What is not whole about it. */
@@ -155,16 +196,6 @@ static void set_ids(const struct log_event_record *record, Otlp__LogRecord *mess
         message->span_id = (ProtobufCBinaryData){sizeof(record->span_id), (uint8_t *)(uintptr_t)record->span_id};
 }
 
-/* A text as valid UTF-8, ended by a NUL. */
-static int repair(struct slice text, struct buffer *out)
-{
-    out->length = 0;
-    int r = buffer_reserve(out, text.length * UTF8_REPAIRED_MAX + 1);
-    if (r == 0)
-        out->length = utf8_repair(text.bytes, text.length, UINT32_MAX, (char *)out->bytes);
-    return r;
-}
-
 /* The shim saw it as it was written: it was observed when it happened. */
 static int write_record(void *arg, size_t n)
 {
@@ -173,10 +204,10 @@ static int write_record(void *arg, size_t n)
     const struct log_event *event = encoding->events[n];
     Otlp__AnyValue body = OTLP__ANY_VALUE__INIT;
     Otlp__LogRecord message = OTLP__LOG_RECORD__INIT;
-    int r = repair(event->text, &logs->body);
+    int r = repair(event->text, UINT32_MAX, &logs->body);
 
     if (r == 0)
-        r = repair(event->path, &logs->path);
+        r = add_source(logs, event, &message);
     if (r < 0)
         return r;
     body.value_case = OTLP__ANY_VALUE__VALUE_STRING_VALUE;
@@ -186,10 +217,9 @@ static int write_record(void *arg, size_t n)
     message.attributes = logs->list;
     set_severity(event, &message);
     set_ids(event->record, &message);
-    add_source(logs, event, &message);
     add_oddities(logs, event, &message);
     return otlp_envelope_add(&logs->envelope, &message.base,
-                             logs->body.length + 2 * logs->path.length + RECORD_OVERHEAD);
+                             logs->body.length + 2 * UTF8_REPAIRED_MAX * event->path.length + RECORD_OVERHEAD);
 }
 
 static const struct process *process_of(const void *arg, size_t n)

@@ -8,10 +8,11 @@
 #include <stdint.h>
 
 struct log_event;
+struct otlp_limits;
 struct otlp_logs;
 
-/* NULL when out of memory. Context: loop. */
-struct otlp_logs *otlp_logs_new(void);
+/* Within these limits, which are borrowed. NULL when out of memory. Context: loop. */
+struct otlp_logs *otlp_logs_new(const struct otlp_limits *limits);
 /* NULL is accepted. Context: loop. */
 void otlp_logs_free(struct otlp_logs *logs);
 

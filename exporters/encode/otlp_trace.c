@@ -5,6 +5,7 @@
 #include "exporters/encode/otlp_attributes.h"
 #include "exporters/encode/otlp_envelope.h"
 #include "exporters/encode/otlp_event.h"
+#include "exporters/encode/otlp_limits.h"
 #include "otlp.pb-c.h"
 
 #include <stdbool.h>
@@ -126,7 +127,7 @@ static int write_span(void *arg, size_t n)
         message.status = &status;
     }
 
-    otlp_event_add(&encoder->event, span, limits->attribute_length, &message);
+    otlp_event_add(&encoder->event, span, limits, &message);
     int r = otlp_envelope_add(&encoder->envelope, &message.base,
                               attributes->packed_max + encoder->event.packed_max + SPAN_OVERHEAD);
     otlp_event_release(&encoder->event);

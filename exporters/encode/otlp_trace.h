@@ -8,13 +8,8 @@
 #include <stdint.h>
 
 struct otlp_encoder;
+struct otlp_limits;
 struct span;
-
-struct otlp_limits {
-    uint32_t attribute_count;  /* of a span */
-    uint32_t attribute_length; /* characters of a text */
-    uint32_t link_count;       /* of a span */
-};
 
 /* NULL when out of memory. Context: loop. */
 struct otlp_encoder *otlp_encoder_new(void);

@@ -17,12 +17,11 @@ json_t *rollbar_scrub_url(const char *text);
 json_t *rollbar_scrub_query(const char *text); /* without '?' */
 
 /* A new object of name and value; what carries credentials has a mask for its value. NULL: there is none. Context:
- * pure.
- */
+ * pure. */
 json_t *rollbar_scrub_headers(const json_t *headers);
 
-/* A new array. "--password x", "--password=x" and "Authorization: x" lose their x. NULL: there is none. Context: pure.
- */
+/* A new array. "--password x", "--password=x" and "Authorization: x" lose their x. NULL: there is none. Context:
+ * pure. */
 json_t *rollbar_scrub_arguments(const json_t *arguments);
 
 #endif

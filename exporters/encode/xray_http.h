@@ -8,8 +8,8 @@
 struct span;
 
 /* {request, response}, as far as they are known; texts within the schema's limits. `traced` is never there: it makes
- * X-Ray wait for the other side's segment, and a record does not tell whether X-Ray's header went out. Context: pure.
- */
+ * X-Ray wait for the other side's segment, and a record does not tell whether X-Ray's header went out. Context:
+ * pure. */
 json_t *xray_http(const struct span *span);
 
 #endif

@@ -9,7 +9,11 @@
 #include <ctype.h>
 #include <string.h>
 
-enum { TEXT_MAX = 1024 };
+enum {
+    TEXT_MAX = 1024,
+    LOOK_MAX = 1024, /* bytes of a line that may stand before its error's class */
+    CODE_MAX = 64
+};
 
 static json_t *last_error(const struct traceback *traceback)
 {
@@ -129,20 +133,31 @@ static bool sounds_like_error(struct slice class)
     return false;
 }
 
+/* "CODE]" */
+static bool skip_code(struct slice *rest)
+{
+    const char *end = memchr(rest->bytes, ']', rest->length < CODE_MAX ? rest->length : CODE_MAX);
+
+    if (end == NULL)
+        return false;
+    *rest = (struct slice){end + 1, rest->length - (size_t)(end + 1 - rest->bytes)};
+    return true;
+}
+
 /* "CLASS: MESSAGE", "CLASS - MESSAGE", "CLASS [CODE]: MESSAGE" or "CLASS", to the line's end. */
 static bool read_title(struct slice line, struct slice *ret_class, struct slice *ret_message)
 {
-    struct slice rest = line, code;
+    struct slice rest = line;
     bool is_inspected = cursor_skip(&rest, "#<");
     struct slice class = {rest.bytes, class_length(rest)};
 
     if (class.length == 0 || !isalpha((unsigned char)class.bytes[0]))
         return false;
     rest = (struct slice){rest.bytes + class.length, rest.length - class.length};
-    if (cursor_skip(&rest, " [") && !cursor_until(&rest, "]", &code))
+    if (cursor_skip(&rest, " [") && !skip_code(&rest))
         return false;
     if (rest.length > 0 && !cursor_skip(&rest, ": ") && !cursor_skip(&rest, " - ") &&
-        !(rest.length == 1 && rest.bytes[0] == ':'))
+        !(is_inspected && cursor_skip(&rest, ":\"")) && !(rest.length == 1 && rest.bytes[0] == ':'))
         return false;
     if (is_inspected && cursor_ends_with(rest, ">"))
         rest.length--;
@@ -165,7 +180,7 @@ bool traceback_find_title(struct slice line, struct slice *ret_class, struct sli
     rest = line;
     do
         is_title = read_title(rest, &class, &message) && sounds_like_error(class);
-    while (!is_title && cursor_until(&rest, " ", &word));
+    while (!is_title && rest.bytes - line.bytes < LOOK_MAX && cursor_until(&rest, " ", &word));
     if (!is_title && (!read_title(line, &class, &message) || !has_capital_or_point(class)))
         return false;
     *ret_class = class;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Go: what a panic said, then the goroutine that panicked, its innermost call first. */
+/* Go: what a panic said, then what one said that came of it, then the goroutine that panicked, its innermost call
+ * first. */
 #include "exporters/traceback/cursor.h"
 #include "exporters/traceback/error.h"
 
@@ -14,26 +15,34 @@ static void add_panic(struct traceback *traceback, const char *class, struct sli
         traceback_add_error(traceback, (struct slice){class, strlen(class)}, message);
 }
 
+/* What a deferred function has caught, or has, before it panicked itself: "MESSAGE [recovered]". */
+static struct slice without_mark(struct slice message)
+{
+    struct slice rest = message, before;
+
+    return cursor_ends_with(message, "]") && cursor_until_last(&rest, " [recovered", &before) ? before : message;
+}
+
 /* "panic: MESSAGE", "fatal error: MESSAGE", "http: panic serving 127.0.0.1:40000: MESSAGE" */
 static bool read_message(struct traceback *traceback, struct slice head)
 {
     struct slice line, before;
+    bool found = false;
 
     while (cursor_line(&head, &line)) {
-        if (cursor_skip(&line, "panic: ")) {
-            add_panic(traceback, "panic", line);
-            return true;
-        }
-        if (cursor_skip(&line, "fatal error: ")) {
+        if (found)
+            (void)cursor_skip_blanks(&line);
+        if (cursor_skip(&line, "panic: "))
+            add_panic(traceback, "panic", without_mark(line));
+        else if (!found && cursor_skip(&line, "fatal error: "))
             add_panic(traceback, "fatal error", line);
-            return true;
-        }
-        if (cursor_until(&line, "panic serving ", &before) && cursor_until(&line, ": ", &before)) {
-            add_panic(traceback, "panic", line);
-            return true;
-        }
+        else if (!found && cursor_until(&line, "panic serving ", &before) && cursor_until(&line, ": ", &before))
+            add_panic(traceback, "panic", without_mark(line));
+        else
+            continue;
+        found = true;
     }
-    return false;
+    return found;
 }
 
 /* "\tFILE:LINE +0x65" */
@@ -97,5 +106,8 @@ bool traceback_go(struct traceback *traceback, struct slice text)
     if (!read_message(traceback, head))
         return false;
     read_calls(traceback, behind_panic(text));
-    return traceback_frame_count(traceback) > 0;
+    if (traceback_frame_count(traceback) == 0)
+        return false;
+    traceback_reverse_errors(traceback);
+    return true;
 }

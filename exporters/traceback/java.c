@@ -44,15 +44,17 @@ bool traceback_java(struct traceback *traceback, struct slice text)
 {
     struct title title = {0};
     struct slice line;
-    bool is_open = false; /* the last error's calls go on */
-    bool is_passed_over = false;
+    bool is_open = false;        /* the last error's calls go on */
+    bool is_passed_over = false; /* what was suppressed meanwhile, and its causes, which stand as far in */
+    size_t depth = 0;
 
     while (cursor_line(&text, &line)) {
         struct traceback_frame frame;
-        bool is_cause;
+        size_t indent = cursor_skip_blanks(&line);
+        bool is_cause = cursor_skip(&line, "Caused by: ");
 
-        (void)cursor_skip_blanks(&line);
-        is_cause = cursor_skip(&line, "Caused by: ");
+        if (is_cause && is_passed_over && indent >= depth)
+            continue;
         if (read_frame(line, &frame) && !is_cause) {
             if (title.is_known && !is_open)
                 traceback_add_error(traceback, title.class, title.message);
@@ -60,12 +62,13 @@ bool traceback_java(struct traceback *traceback, struct slice text)
             if (is_open && !is_passed_over)
                 traceback_add_frame(traceback, &frame);
         } else if (cursor_skip(&line, "Suppressed: ")) {
+            depth = is_passed_over && depth < indent ? depth : indent;
             is_passed_over = true;
         } else if (is_cause || !is_open) {
             if (is_cause)
                 title.is_known = is_open = is_passed_over = false;
             take_line(&title, line);
-        } else if (!cursor_skip(&line, "... ") && line.length > 0) {
+        } else if (!is_passed_over && !cursor_skip(&line, "... ") && line.length > 0) {
             break;
         }
     }

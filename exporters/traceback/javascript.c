@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Node (V8): the innermost call first, a cause behind what it caused. */
+/* Node (V8): the innermost call first, a cause behind what it caused. Other errors among its members are left out. */
 #include "exporters/traceback/cursor.h"
 #include "exporters/traceback/error.h"
 
@@ -46,21 +46,24 @@ bool traceback_javascript(struct traceback *traceback, struct slice text)
 {
     struct title title = {0};
     struct slice line;
-    bool is_open = false; /* the last error's calls go on */
+    bool is_open = false;     /* the last error was added */
+    bool has_members = false; /* its calls are done with */
 
     while (cursor_line(&text, &line)) {
         struct traceback_frame frame;
 
         (void)cursor_skip_blanks(&line);
+        bool is_last = cursor_ends_with(line, " {");
         if (read_frame(line, &frame)) {
             if (title.is_known && !is_open)
                 traceback_add_error(traceback, title.class, title.message);
             is_open |= title.is_known;
-            if (is_open)
+            if (is_open && !has_members)
                 traceback_add_frame(traceback, &frame);
+            has_members |= is_open && is_last;
         } else if (cursor_skip(&line, "[cause]: ") || !is_open) {
             if (is_open)
-                title.is_known = is_open = false;
+                title.is_known = is_open = has_members = false;
             take_line(&title, line);
         }
     }

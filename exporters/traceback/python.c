@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Python: the oldest call first, what was thrown behind the calls, causes in front of what they caused. */
+/* Python: the oldest call first, what was thrown behind the calls, causes in front of what they caused. A program that
+ * can't be read has no calls: the place, and the error. */
 #include "exporters/traceback/cursor.h"
 #include "exporters/traceback/error.h"
 
 #include <string.h>
 
 #define HEADER "Traceback (most recent call last):"
+#define PLACE  "  File \""
 
 /* The lines of an exception group begin with bars. */
 static struct slice without_bars(struct slice line)
@@ -33,7 +35,11 @@ static bool read_frame(struct slice line, struct traceback_frame *ret_frame)
 /* "    ~~~~^^^^" points at a part of the line above. */
 static bool is_pointer(struct slice line)
 {
-    return strspn(line.bytes, "~^ ") >= line.length;
+    size_t at = 0;
+
+    while (at < line.length && (line.bytes[at] == '~' || line.bytes[at] == '^' || line.bytes[at] == ' '))
+        at++;
+    return at == line.length;
 }
 
 enum { CALLS_MAX = 256 };
@@ -104,10 +110,26 @@ static bool read_error(struct traceback *traceback, struct slice *rest)
     return true;
 }
 
+static bool is_syntax_error(struct slice text)
+{
+    static const char *const classes[] = {"SyntaxError: ", "IndentationError: ", "TabError: "};
+    struct slice line;
+
+    if (!cursor_skip(&text, PLACE))
+        return false;
+    while (cursor_line(&text, &line))
+        if (text.length == 0 || text.bytes[0] != ' ')
+            break;
+    for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++)
+        if (cursor_skip(&text, classes[i]))
+            return true;
+    return false;
+}
+
 bool traceback_python(struct traceback *traceback, struct slice text)
 {
     struct slice before;
-    bool found = false;
+    bool found = is_syntax_error(text) && read_error(traceback, &text);
 
     while (cursor_until(&text, HEADER, &before)) {
         (void)cursor_line(&text, &before);

@@ -3,6 +3,7 @@
  * call, loggers put it in front of the calls. */
 #include "exporters/traceback/cursor.h"
 #include "exporters/traceback/error.h"
+#include "exporters/traceback/ruby_title.h"
 
 /* "FILE:LINE:in `FUNCTION'", and what follows. Since 3.4 both quotes are the same. */
 static bool read_frame(struct slice line, struct traceback_frame *ret_frame, struct slice *ret_rest)
@@ -11,6 +12,8 @@ static bool read_frame(struct slice line, struct traceback_frame *ret_frame, str
     struct slice place;
     struct cursor_place found;
 
+    (void)ruby_title_skip_logger(&line);
+    (void)ruby_title_skip_tags(&line);
     (void)cursor_skip_blanks(&line);
     (void)cursor_skip(&line, "from ");
     if (!cursor_until(&line, ":in ", &place) || !cursor_place(place, &found) || found.column > 0 ||
@@ -32,39 +35,77 @@ static bool read_thrown(struct slice rest, struct slice *ret_class, struct slice
     return true;
 }
 
-/* Puma says what a Rack application has thrown, and not where: "Rack app ("GET /a" - (::1)): #<KeyError: no b>". */
-static bool read_rack(struct traceback *traceback, struct slice text)
-{
-    struct slice line, before, class, message;
+/* What is read, line by line. */
+struct reading {
+    struct traceback *traceback;
+    struct ruby_title title;  /* of the error that comes next */
+    struct slice first, last; /* lines above its calls; first: of Ruby's Logger, if it is that one's */
+    bool is_open;             /* the last error's calls go on */
+};
 
-    if (!cursor_until(&text, "Rack app (", &before) || !cursor_line(&text, &line) ||
-        !cursor_until(&line, "): ", &before) || !cursor_ends_with(line, ">") ||
-        !traceback_find_title(line, &class, &message))
+/* A line that is no call; the text goes on up to `end`. */
+static void take_line(struct reading *reading, struct slice line, const char *end)
+{
+    bool is_logged = ruby_title_skip_logger(&line);
+
+    (void)ruby_title_skip_tags(&line);
+    if (is_logged)
+        reading->first = line;
+    if (cursor_skip(&line, "Information for cause: ")) { /* Rails */
+        reading->title = (struct ruby_title){0};
+        reading->is_open = false;
+    }
+    if (reading->title.class.length == 0)
+        (void)ruby_title_read((struct slice){line.bytes, (size_t)(end - line.bytes)}, &reading->title);
+    reading->last = line;
+}
+
+/* What was printed above the first call. */
+static bool take_title(struct reading *reading)
+{
+    struct ruby_title *title = &reading->title;
+
+    if (reading->first.length > 0 && title->class.bytes != reading->first.bytes)
+        (void)ruby_title_read_logged(reading->first, reading->last, title);
+    reading->first.length = 0;
+    if (title->class.length == 0)
         return false;
-    traceback_add_error(traceback, class, message);
+    traceback_add_error(reading->traceback, title->class, ruby_title_message(title, reading->last));
     return true;
+}
+
+static void take_call(struct reading *reading, const struct traceback_frame *frame, struct slice rest)
+{
+    struct slice class, message;
+
+    if (read_thrown(rest, &class, &message)) {
+        traceback_add_error(reading->traceback, class, message);
+        reading->is_open = true;
+    }
+    if (!reading->is_open)
+        reading->is_open = take_title(reading);
+    if (reading->is_open)
+        traceback_add_frame(reading->traceback, frame);
 }
 
 bool traceback_ruby(struct traceback *traceback, struct slice text)
 {
+    struct reading reading = {.traceback = traceback};
     const struct slice whole = text;
-    struct slice line, class = {0}, message = {0}, rest;
-    bool is_open = false; /* the last error's calls go on */
+    struct slice line, rest;
 
     while (cursor_line(&text, &line)) {
         struct traceback_frame frame;
 
-        if (!read_frame(line, &frame, &rest)) {
-            if (class.length == 0)
-                (void)traceback_find_title(line, &class, &message);
-            continue;
-        }
-        if (read_thrown(rest, &class, &message) || (!is_open && class.length > 0)) {
-            traceback_add_error(traceback, class, message);
-            is_open = true;
-        }
-        if (is_open)
-            traceback_add_frame(traceback, &frame);
+        if (read_frame(line, &frame, &rest))
+            take_call(&reading, &frame, rest);
+        else
+            take_line(&reading, line, whole.bytes + whole.length);
     }
-    return traceback_frame_count(traceback) > 0 || read_rack(traceback, whole);
+    if (traceback_frame_count(traceback) > 0)
+        return true;
+    if (!ruby_title_read_rack(whole, &reading.title))
+        return false;
+    traceback_add_error(traceback, reading.title.class, ruby_title_message(&reading.title, reading.title.message));
+    return true;
 }

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A WSGI application that asks the server behind it for the path it is asked for. `python3 wsgi_app.py PORT` serves it with a
-thread for each connection. KEEP=1: connections are kept; POOL=1: a thread of a pool that all share asks."""
+thread for each connection. KEEP=1: connections are kept; POOL=1: a thread of a pool that all share asks. With OWN_MS set it
+asks for /own/N every so many ms, on a thread of its own."""
 
 import concurrent.futures
+import itertools
 import os
 import sys
+import threading
+import time
 import urllib.request
 
 import requests
@@ -21,6 +25,16 @@ def ask(path):
         return session.get(BEHIND + path, timeout=30).content
     with urllib.request.urlopen(BEHIND + path, timeout=30) as answer:
         return answer.read()
+
+
+def ask_by_itself(pause_s):
+    for number in itertools.count():
+        time.sleep(pause_s)
+        ask(f"own/{number}")
+
+
+if "OWN_MS" in os.environ:
+    threading.Thread(target=ask_by_itself, args=(int(os.environ["OWN_MS"]) / 1000,), daemon=True).start()
 
 
 @app.get("/<path>")

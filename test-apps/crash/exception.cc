@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 // A C++ program that ends by an exception that nobody catches, or by one of the other ways that C++ has.
 #include <cstdio>
 #include <cstring>

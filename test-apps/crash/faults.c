@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -235,11 +236,27 @@ static void await_death(void)
         (void)sleep(1);
 }
 
+/* Until the process's main thread sleeps: in await_death(), for there is nothing else that it waits for. */
+static void await_sleep(pid_t pid)
+{
+    char path[32], text[256] = "";
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    for (int i = 0; i < 20000 && !strstr(text, ") S "); i++) {
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        ssize_t length = read(fd, text, sizeof(text) - 1);
+
+        text[length > 0 ? length : 0] = '\0';
+        (void)close(fd);
+        (void)usleep(1000);
+    }
+}
+
 static void *kill_main(void *arg)
 {
     pthread_t main_thread = *(pthread_t *)arg;
 
-    (void)usleep(50000); /* it is asleep by then */
+    await_sleep(getpid());
     (void)pthread_kill(main_thread, SIGTRAP);
     await_death();
     return NULL;
@@ -259,7 +276,7 @@ static void send_other_process(void)
     pid_t parent = getpid(), child = fork();
 
     if (child == 0) {
-        (void)usleep(50000); /* it is asleep by then */
+        await_sleep(parent);
         (void)kill(parent, SIGSEGV);
         _exit(0);
     }

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The lives that libcurl's handles and lists lead, one after the other, each by its name:
  *     lives URL NAME...
  * What it prints depends on nothing but the answers. The server's paths are those of tests/support/exact_server.py. */

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A library that is linked to one of the system's two libcurls, and says which. */
 #include <curl/curl.h>
 

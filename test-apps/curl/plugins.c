@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Loads libraries that use libcurl where nobody else sees them, and unloads them again: plugins URL LIBRARY... Before
  * and after, it looks for libcurl in its own scope, as programs do that can do without. */
 #include <dlfcn.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Leaves its terminal as daemons do, and says so on standard error before and after: daemon WAY FILE. The way: by
  * daemon(3), by hand (file in the place of 1 and 2), or data (1 and 2 are closed, and the file, opened next, is no
  * log). */

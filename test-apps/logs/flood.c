@@ -1,6 +1,8 @@
-// SPDX-License-Identifier: Apache-2.0
-/* Writes numbered lines of 100 bytes to standard error: flood LINES RATE. The rate is lines per second, 0 as fast as
- * it goes. Prints how many milliseconds that took. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Writes numbered lines of 100 bytes to standard error: flood LINES RATE [THREADS]. A line starts with its thread's
+ * number (two digits) and its own of that thread (eight). LINES and RATE, in lines per second, are of all threads
+ * together; rate 0: as fast as it goes. Prints how many milliseconds that took. */
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +10,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LINE = 100, BATCH = 100 };
+enum { LINE = 100, DIGITS = 10, BATCH = 100, THREADS_MAX = 16 };
+
+static const uint64_t numbers_of_a_thread = 100000000;
+static uint64_t start_ns, line_count, rate; /* of each thread */
 
 static uint64_t now_ns(void)
 {
@@ -25,23 +30,38 @@ static void sleep_until(uint64_t moment_ns)
     clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &moment, NULL);
 }
 
-int main(int argc, char **argv)
+static void *write_lines(void *thread)
 {
-    const uint64_t lines = argc > 1 ? strtoull(argv[1], NULL, 10) : 0;
-    const uint64_t rate = argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
-    const uint64_t start = now_ns();
-    char line[LINE + 1];
+    char line[LINE];
 
     memset(line, 'x', LINE - 1);
     line[LINE - 1] = '\n';
-    for (uint64_t n = 0; n < lines; n++) {
-        for (uint64_t left = n, at = 10; at > 0; left /= 10)
+    for (uint64_t n = 0; n < line_count; n++) {
+        for (uint64_t left = (uintptr_t)thread * numbers_of_a_thread + n, at = DIGITS; at > 0; left /= 10)
             line[--at] = (char)('0' + left % 10);
         if (write(STDERR_FILENO, line, LINE) != LINE)
-            return 1;
+            exit(1);
         if (rate > 0 && n % BATCH == BATCH - 1)
-            sleep_until(start + (n + 1) * 1000000000 / rate);
+            sleep_until(start_ns + (n + 1) * 1000000000 / rate);
     }
-    printf("%.3f\n", (double)(now_ns() - start) / 1e6);
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    const unsigned long thread_count = argc > 3 ? strtoul(argv[3], NULL, 10) : 1;
+    pthread_t threads[THREADS_MAX];
+
+    if (argc < 3 || thread_count < 1 || thread_count > THREADS_MAX)
+        return 2;
+    line_count = strtoull(argv[1], NULL, 10) / thread_count;
+    rate = strtoull(argv[2], NULL, 10) / thread_count;
+    start_ns = now_ns();
+    for (unsigned long n = 1; n < thread_count; n++)
+        pthread_create(&threads[n], NULL, write_lines, (void *)n);
+    write_lines(NULL);
+    for (unsigned long n = 1; n < thread_count; n++)
+        pthread_join(threads[n], NULL);
+    printf("%.3f\n", (double)(now_ns() - start_ns) / 1e6);
     return 0;
 }

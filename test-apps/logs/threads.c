@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* 16 threads write numbered lines at once: threads WAY LINES. The way: printf, stderr, write (a line by a call), pieces
  * (a line by three calls). */
 #include <pthread.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Writes to its standard streams in one particular way each: ways NAME. Without a name it lists them. */
 #include <assert.h>
 #include <err.h>
@@ -95,6 +95,28 @@ static void print_reopened(void)
         puts("stdout, reopened");
 }
 
+/* It closes the descriptor. */
+static void reopen_in_vain(void)
+{
+    printf("stdout\n");
+    if (!freopen("/nonexistent/file", "w", stdout) && open("/dev/null", O_WRONLY) == STDOUT_FILENO)
+        (void)!write(STDOUT_FILENO, "data\n", 5);
+}
+
+/* Where standard error can be read as well, as a terminal can, libc writes to a copy of it. */
+static void print_error_to_copy(void)
+{
+    dup2(open("/dev/null", O_RDWR), STDERR_FILENO);
+    errno = ENOENT;
+    perror("perror");
+    puts("after it");
+}
+
+static void open_first(void)
+{
+    (void)!write(open("/dev/null", O_WRONLY), "data\n", 5);
+}
+
 static void write_bytes(void)
 {
     struct iovec parts[3] = {{"writev ", 7}, {"", 0}, {"in parts\n", 9}};
@@ -145,6 +167,32 @@ static void print_from_fork(void)
     }
     waitpid(child, NULL, 0);
     fprintf(stderr, "parent\n");
+}
+
+/* More than a ring has room for; all live at once. */
+static void print_from_many_forks(void)
+{
+    enum { CHILDREN = 40 };
+    int ready[2], go_on[2];
+    char byte;
+
+    fprintf(stderr, "before forks\n");
+    if (pipe(ready) < 0 || pipe(go_on) < 0)
+        return;
+    for (int i = 0; i < CHILDREN; i++) {
+        if (fork() != 0)
+            continue;
+        fprintf(stderr, "child %d\n", i);
+        close(go_on[1]);
+        (void)!write(ready[1], "", 1);
+        (void)!read(go_on[0], &byte, 1);
+        _exit(0);
+    }
+    for (int i = 0; i < CHILDREN; i++)
+        (void)!read(ready[0], &byte, 1);
+    close(go_on[1]);
+    while (wait(NULL) > 0) {
+    }
 }
 
 static void write_from_vfork(void)
@@ -237,6 +285,33 @@ static void log_messages(void)
     errno = ENOENT;
     syslog(LOG_WARNING | LOG_DAEMON, "a warning: %m");
     say("%s", "by vsyslog");
+    syslog(LOG_INFO, "%3000s", "long");
+    setlogmask(LOG_UPTO(LOG_ERR));
+    syslog(LOG_INFO, "not sent");
+}
+
+/* _FORTIFY_SOURCE's rule: %n in memory that can be written ends the program. Nothing may have obeyed it before. */
+static volatile int counted = -1;
+
+static void print_count(int signal)
+{
+    char text[] = "0 bytes counted\n";
+
+    (void)signal;
+    if (counted >= 0)
+        text[0] = '1';
+    (void)!write(STDOUT_FILENO, text, sizeof(text) - 1);
+    _exit(3);
+}
+
+void __syslog_chk(int priority, int flag, const char *format, ...);
+
+static void log_forbidden(void)
+{
+    char format[] = "counted%n";
+
+    signal(SIGABRT, print_count);
+    __syslog_chk(LOG_ERR, 1, format, &counted);
 }
 
 static const struct way {
@@ -253,12 +328,16 @@ static const struct way {
     {"descriptor", print_to_descriptor},
     {"copy", print_to_copy},
     {"reopened", print_reopened},
+    {"reopened_in_vain", reopen_in_vain},
+    {"error_to_copy", print_error_to_copy},
+    {"opened_first", open_first},
     {"write", write_bytes},
     {"long", write_long},
     {"assertion", fail_assertion},
     {"exit", leave_by_exit},
     {"_exit", leave_at_once},
     {"fork", print_from_fork},
+    {"many_forks", print_from_many_forks},
     {"vfork", write_from_vfork},
     {"exec", print_from_exec},
     {"sandbox", print_in_sandbox},
@@ -268,6 +347,7 @@ static const struct way {
     {"closed", print_to_closed},
     {"full_pipe", write_to_full_pipe},
     {"syslog", log_messages},
+    {"syslog_forbidden", log_forbidden},
 };
 
 int main(int argc, char **argv)

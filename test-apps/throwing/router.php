@@ -1,6 +1,6 @@
 <?php
 // SPDX-License-Identifier: Apache-2.0
-// A router script for PHP's own server that throws, for a reason.
+// A script for PHP's own server and for PHP-FPM that throws, for a reason.
 
 class PriceError extends Exception
 {

@@ -27,7 +27,10 @@ class HttpAgent(Node):
 
 
 class Fetch(Node):
+    """It has several connections, and takes one that is free just then."""
+
     library = "fetch"
+    is_crowd = True
 
 
 class HttpTest(client_matrix.ClientTest):

@@ -70,7 +70,7 @@ class DifferentialTest(unittest.TestCase):
 
     def test_llhttp_still_says_what_was_kept(self):
         if not shutil.which("node") or not (HERE / "node_modules" / "undici").is_dir():
-            self.skipTest("no node, or llhttp is not installed (scripts/setup-llhttp): the kept results are believed")
+            self.skipTest("no node, or llhttp is not installed (scripts/setup-npm): the kept results are believed")
         self.assertEqual(json.loads(KEPT.read_text()), run_json(["node", HERE / "llhttp.js", STREAMS]))
 
 

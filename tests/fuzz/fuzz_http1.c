@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The HTTP/1 parser must see the same messages however the bytes are cut. Input: one byte of enum setting bits, one
- * byte that seeds the cuts, then what the connection carries.
- */
+ * byte that seeds the cuts, then what the connection carries. */
 #include "preload/http1.h"
 
 #include <stdlib.h>

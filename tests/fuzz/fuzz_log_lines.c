@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What programs write to their logs, put together: in pieces of several threads and streams, cut anywhere. Input:
  * pieces, each with a byte that says whose it is and how it ends, one for the time since the piece before, and its
- * length. Whatever comes, no byte but those of line ends is lost or made up. */
+ * length. Whatever comes, no byte but blanks and those of line ends is lost or made up. */
 #include "exporters/agent/log_lines.h"
 
 #include <stdlib.h>
@@ -12,16 +12,21 @@
 #define MS UINT64_C(1000000)
 
 struct sums {
-    uint64_t bytes; /* of text, added up: but for the ends of lines */
+    uint64_t bytes; /* of text, added up: but for blanks and the ends of lines */
     uint64_t count; /* of events */
 };
+
+static bool is_left_out(char c)
+{
+    return c == '\n' || c == '\r' || c == ' ' || c == '\t';
+}
 
 static uint64_t add_up(const char *bytes, size_t length)
 {
     uint64_t sum = 0;
 
     for (size_t i = 0; i < length; i++)
-        sum += bytes[i] == '\n' || bytes[i] == '\r' ? 0 : 0x100u + (uint8_t)bytes[i];
+        sum += is_left_out(bytes[i]) ? 0 : 0x100u + (uint8_t)bytes[i];
     return sum;
 }
 
@@ -50,15 +55,32 @@ static void give(struct log_lines *lines, uint8_t how, const uint8_t *bytes, siz
     FUZZ_CHECK(piece);
     *piece = (struct wire_log){.mono_ns = now_ns / MS,
                                .stream = (uint8_t)(WIRE_LOG_STDOUT + (how & 3)),
-                               .writer = how >> 2 & 3,
+                               .writer = (how >> 2 & 3) | 1,
                                .trace_id = {how >> 4 & 1},
                                .lost_lines = how >> 5 & 1,
-                               .flags = how >> 6, /* enum wire_log_flag has two */
+                               .flags = how >> 6 | (how & 4 ? 0 : WIRE_LOG_SHARED),
                                .path_length = 1};
     *(char *)(piece + 1) = 'p';
     memcpy((char *)(piece + 1) + 1, bytes, length);
     FUZZ_CHECK(log_lines_take(lines, &place, piece, size, now_ns));
     free(piece);
+}
+
+static void load(void *arg, const void *bytes, size_t length)
+{
+    FUZZ_CHECK(log_lines_load(arg, bytes, length));
+}
+
+/* As after a restart of the agent's worker. */
+static struct log_lines *save_and_load(struct log_lines *lines, struct sums *sums)
+{
+    struct log_lines *loaded = log_lines_new(check_event, sums);
+
+    FUZZ_CHECK(loaded);
+    log_lines_save(lines, load, loaded);
+    FUZZ_CHECK(log_lines_waiting(loaded) == log_lines_waiting(lines));
+    log_lines_free(lines);
+    return loaded;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -73,14 +95,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         size_t length = data[2] < size - 3 ? data[2] : size - 3;
 
         now_ns += data[1] * 10 * MS;
-        (void)log_lines_look(lines, now_ns);
+        log_lines_look(lines, now_ns);
         given += add_up((const char *)data + 3, length);
         give(lines, how, data + 3, length, now_ns);
+        lines = save_and_load(lines, &sums);
         data += 3 + length;
         size -= 3 + length;
     }
-    (void)log_lines_look(lines, now_ns + 2000 * MS);
-    FUZZ_CHECK(!log_lines_look(lines, now_ns + 2000 * MS));
+    log_lines_look(lines, now_ns + 2000 * MS);
+    FUZZ_CHECK(log_lines_waiting(lines) == 0);
     FUZZ_CHECK(sums.bytes == given);
     log_lines_free(lines);
     return 0;

@@ -9,6 +9,7 @@
 #include "exporters/console_tree.h"
 #include "exporters/encode/buffer.h"
 #include "exporters/encode/otlp_json.h"
+#include "exporters/encode/otlp_limits.h"
 #include "exporters/encode/otlp_trace.h"
 #include "exporters/encode/utf8.h"
 #include "otlp.pb-c.h"
@@ -110,7 +111,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct otlp_encoder *encoder;
     static struct resource *resource;
-    struct otlp_limits limits = {.attribute_count = 128, .attribute_length = UINT32_MAX};
+    struct otlp_limits limits = {
+        .attribute_count = 128, .attribute_length = UINT32_MAX, .event_count = 1, .event_attribute_count = 3};
     struct process process = {.pid = 1};
     struct span span;
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a peer writes into a head, read by everything that reads it: trace headers, proxies' headers, targets,
  * addresses, and redaction. Input: lines; one with a colon is a field, every one is a target, a query and an address as
- * well.
- */
+ * well. */
 #include "preload/arena.h"
 #include "preload/carried.h"
 #include "preload/forwarded.h"

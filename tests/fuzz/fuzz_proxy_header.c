@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A PROXY header is the same however its bytes are cut, and no byte of the connection is lost. Input: what the
- * connection begins with.
- */
+ * connection begins with. */
 #include "preload/proxy_header.h"
 
 #include <stdlib.h>

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Settings of both halves and files of settings. Input: the text of a file. Each line is also an entry as it is, and
- * the value of the setting that its first byte chooses.
- */
+ * the value of the setting that its first byte chooses. */
 #include "exporters/agent/settings.h"
 #include "preload/config.h"
 #include "preload/env_file.h"

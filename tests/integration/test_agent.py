@@ -101,6 +101,15 @@ class AgentTest(unittest.TestCase):
         wait_until(self.listens, what="the agent")
         return agent
 
+    def start_to_serve(self, *settings):
+        """An agent that ends when it has nothing to do, and a program that came before it did."""
+        while True:
+            agent = self.start()
+            try:
+                return agent, self.program(*settings)
+            except AssertionError:
+                agent.wait()
+
     def listens(self):
         """Does anybody answer? The socket's name is there a moment before."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe:
@@ -158,8 +167,7 @@ class LifeTest(AgentTest):
             agent.popen.wait(timeout=3)
 
     def test_it_serves_while_a_program_runs_and_ends_after_it(self):
-        agent = self.start()
-        program = self.program(NOW)
+        agent, program = self.start_to_serve(NOW)
         with self.assertRaises(subprocess.TimeoutExpired):
             agent.popen.wait(timeout=3)
         program.do("write", 0, 3)
@@ -176,7 +184,7 @@ class LifeTest(AgentTest):
         self.assertEqual((0, "", ""), (quiet.returncode, quiet.stdout, quiet.stderr))
 
     def test_background_returns_when_it_listens(self):
-        started = self.run_agent("--background")
+        started = self.run_agent("--background", "--stay")
         self.assertEqual((0, ""), (started.returncode, started.stderr))
         pid = self.ask(STATUS)["agent"]["pid"]
         self.assertEqual("/", os.readlink(f"/proc/{pid}/cwd"))
@@ -233,6 +241,14 @@ class LifeTest(AgentTest):
         for pid in (agent.pid, self.worker(agent)):
             found = processes.descriptors(pid)
             self.assertEqual(["/dev/null"] * 3, [found[fd] for fd in range(3)])
+
+    def test_log_that_is_no_file_is_left_alone(self):
+        """A FIFO that nobody reads: an open for writing would wait for ever."""
+        os.mkfifo(self.directory / "fifo")
+        agent = Process([str(AGENT), "--stay", "--log", str(self.directory / "fifo")], self.directory,
+                        self.environment(), name="agent")
+        self.addCleanup(agent.kill)
+        self.assertGreater(self.worker(agent), 0)
 
     def test_nobody_is_lost_at_the_end(self):
         """Hand-overs around the moment at which an idle agent leaves: served, or told that nobody listens."""
@@ -302,8 +318,7 @@ class LifeTest(AgentTest):
 
     def test_another_agents_socket_is_left_alone_at_the_end_of_work(self):
         """As above, for one that ends by itself when its last program is gone."""
-        first = self.start()
-        program = self.program(NOW)
+        first, program = self.start_to_serve(NOW)
         program.do("write", 0, 1)
         self.sink.wait_for(1)
         first.popen.send_signal(signal.SIGSTOP)
@@ -381,9 +396,9 @@ class PeerTest(AgentTest):
     def test_a_dead_agents_socket_is_replaced(self):
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as stale:
             stale.bind(str(self.socket))
-        agent = Process([str(AGENT)], self.directory, self.environment(), name="agent")
+        agent = Process([str(AGENT), "--stay"], self.directory, self.environment(), name="agent")
         self.addCleanup(agent.kill)
-        wait_until(lambda: self._answers(), what="the agent")
+        wait_until(self._answers, what="the agent")
 
     def _answers(self):
         try:
@@ -490,8 +505,7 @@ class RecordTest(AgentTest):
 
     def test_a_child_that_claims_late_is_served(self):
         """A daemon: who handed the ring over is dead before its child is in a lane."""
-        agent = self.start()
-        program = self.program(NOW)
+        agent, program = self.start_to_serve(NOW)
         program.do("write", 0, 1)
         child = program.do("fork")
         self.assertNotEqual(child, program.pid)
@@ -560,10 +574,18 @@ class RecordTest(AgentTest):
                                timeout=30, check=False).stdout
         self.assertRegex(shown, r"made without a trace header\n.*\n +3 +signed +the request is signed.*\n +4 +head_cut ")
 
+    def test_a_damaged_ring_does_not_spoil_the_sums(self):
+        self.start("--stay")
+        damaged, program = self.program(), self.program()
+        damaged.do("withhold", SIGNED, 2**63)
+        damaged.end()
+        program.do("withhold", SIGNED, 3)
+        wait_until(lambda: len(self.ask(STATUS)["rings"]) == 1, what="the end of one")
+        self.assertEqual(3, self.ask(STATUS)["totals"]["withheld"]["signed"])
+
     def test_records_of_a_gone_process_outlive_the_worker(self):
-        agent = self.start()
         self.sink.set_mode("503")
-        program = self.program("OTEL_SERVICE_NAME=gone", NOW)
+        agent, program = self.start_to_serve("OTEL_SERVICE_NAME=gone", NOW)
         program.do("write", 0, 20)
         program.end()
         wait_until(lambda: not self.ask(STATUS)["rings"], what="the ring's end")

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A request that passes through five unmodified programs is one trace, one at a time and many at once."""
+"""A request that passes through five unmodified programs is one trace, one at a time and many at once; so is one that passes
+through seven."""
 
 import collections
 import sys
 import unittest
 
-from chain import ORDER, SERVICES, Chain, ChainTest
+import servers
+from chain import LONG_SERVICES, ORDER, SERVICES, Chain, ChainTest, LongChain, order_of
 from harness import BARE, Traffic, in_parallel
 
 
@@ -73,6 +75,26 @@ class AtOnceTest(ChainTest):
 
     def test_no_parent_is_wrong_where_requests_queue_for_connections(self):
         self._run(sockets=4)
+
+
+class LongChainTest(ChainTest):
+    """32 requests at a time through seven programs in six languages, without any trace header of the client's."""
+
+    CLIENTS, EACH = 32, 10
+    order = order_of(LONG_SERVICES)
+
+    def test_every_trace_is_whole(self):
+        self.needs_programs("nginx", "varnishd", "gcc", "gunicorn", "node", servers.PHP_FPM, *servers.TOMCAT_PROGRAMS)
+        programs = LongChain(self)
+        count = self.CLIENTS * self.EACH
+        parts = [range(first, first + self.EACH) for first in range(0, count, self.EACH)]
+        in_parallel(Traffic(programs.port), self.CLIENTS, lambda part: self.ask(part.port, parts.pop(), [("User-Agent", "test")]))
+        if BARE:
+            return
+        traces = self.spans_by_request(count)
+        for spans in traces.values():
+            self.check_trace(spans)
+        self.assertEqual(len(traces), len({spans[self.order[0]]["trace_id"] for spans in traces.values()}))
 
 
 if __name__ == "__main__":

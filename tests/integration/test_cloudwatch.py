@@ -6,20 +6,35 @@ import json
 import os
 import re
 import signal
+import subprocess
 import time
 import unittest
 
 import servers
 from aws_sink import KEY
 from cloudwatch_sink import CloudWatchSink
-from harness import BARE, FULL, PYTHON, ShimTest, Traffic
+from harness import APPS, BARE, FULL, PYTHON, ShimTest, Traffic, is_sanitized
+from http_client import Connection, request_bytes
 from processes import Process, wait_until
 
 GROUP = "/shop/backend"
+PARENT = "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01"
 OTHER = ("AKIAOTHEROTHEROTHERO", "another/secret+0123456789abcdefghijklm", None)
 
 # Writes each line of its standard input to standard error, as one write.
 WRITER = "import os, sys\nfor line in sys.stdin.buffer: os.write(2, eval(line))\n"
+
+# Writes lines in two halves, and tracebacks in three, until its standard input ends. Says how many.
+HALVES = """
+import os, select, sys
+number = 0
+while not select.select([0], [], [], 0.002)[0]:
+    number += 1
+    for part in [b"line %d ", b"is whole\\n"] if number % 5 else [b"Traceback (most recent call last):\\n", b'  File "x", line %d, in f\\n', b"E: no\\n"]:
+        os.write(2, part % number if b"%" in part else part)
+        select.select([0], [], [], 0.002)
+print(number)
+"""
 
 
 @unittest.skipIf(BARE, "bare run")
@@ -94,6 +109,38 @@ class EventsTest(CloudWatchTest):
             self.assertIn("GET", event["message"])
             self.assertEqual((span["trace_id"], span["span_id"]), (event["trace_id"], event["span_id"]))
         self.assertEqual([], self.logs.violations)
+
+    def crash(self, **settings):
+        """A server writes a line and dies of a request. The crash's event, the line's, and the report on this machine."""
+        if is_sanitized():
+            self.skipTest("AddressSanitizer takes the fault for itself")
+        env = self.spanshim.env(**self.logs.env(GROUP), SPANSHIM_REQUEST_LINES="off", OTEL_SERVICE_NAME="shop", **settings)
+        server = self.run_program(["/bin/sh", "-c", f"echo starts >&2; exec {APPS / 'crash_server'}"], env=env)
+        with Connection(server.announced_port()) as connection:
+            connection.send(request_bytes("GET", "/null", host=connection.host, fields=[("traceparent", PARENT)]))
+            server.popen.wait(60)
+        starts, crash = sorted(self.logs.wait_for(2), key=lambda event: event["timestamp"])
+        self.assertIn("starts", starts["message"])
+        self.assertEqual([], self.logs.violations)
+        report, = self.spanshim.crashes()
+        return crash, starts, report
+
+    def test_a_crash(self):
+        crash, starts, report = self.crash(SPANSHIM_CLOUDWATCH_LOG_STREAM="{machine}/{service}/{pid}")
+        event = json.loads(crash["message"])
+        title, *calls, last = event["message"].splitlines()
+        self.assertEqual((report["title"], f"crash report {report['uuid']}"), (title, last))
+        self.assertIn("write_to_null", "".join(calls))
+        self.assertEqual(("CRITICAL", "crash", PARENT.split("-")[1], report["request"]["span_id"]),
+                         tuple(event[name] for name in ("level", "iostream", "trace_id", "span_id")))
+        self.assertEqual(report["time_unix_ns"] // 1000000, crash["timestamp"])
+        self.assertEqual(starts["stream"], crash["stream"])
+
+    def test_a_crash_plain(self):
+        crash, _, report = self.crash(SPANSHIM_CLOUDWATCH_FORMAT="plain")
+        self.assertTrue(crash["message"].startswith(report["title"] + "\n"), crash["message"])
+        self.assertTrue(crash["message"].endswith(f"crash report {report['uuid']} trace_id={PARENT.split('-')[1]}"))
+        self.assertRegex(crash["stream"], r"/crash_server/\d+$")
 
     def test_what_is_no_text_and_what_is_too_long(self):
         self.write(b"nul \0 and \xff\xc3\n", b"x" * (2 << 20) + b"\n", "€".encode() * 87000 + b"\n", b"last\n")
@@ -175,6 +222,16 @@ class RefusalTest(CloudWatchTest):
                  "AccessDeniedException": "400 AccessDeniedException: the credentials of AWS_ACCESS_KEY_ID may not do this: attach "
                                           "CloudWatchAgentServerPolicy",
                  "ExpiredTokenException": "403 ExpiredTokenException: the credentials of AWS_ACCESS_KEY_ID have expired: renew them"}
+        self.check_held(cases)
+
+    def test_held_too(self):
+        """What may pass, and what is no answer of AWS's."""
+        elsewhere = "this is no answer of AWS's: check AWS_ENDPOINT_URL_CLOUDWATCH_LOGS and HTTPS_PROXY"
+        self.check_held({"RequestTimeoutException": "400 RequestTimeoutException: AWS has a problem of its own",
+                         "302": f"302: {elsewhere}", "404": f"404: {elsewhere}", "407": f"407: {elsewhere}"})
+
+    def check_held(self, cases):
+        """By name of the mode: the line that is written. Events wait until it is over."""
         for count, (mode, line) in enumerate(cases.items(), 1):
             with self.subTest(mode):
                 self.logs.set_mode(mode)
@@ -219,12 +276,27 @@ class RefusalTest(CloudWatchTest):
         self.logs.wait_for(1)
         self.assertEqual(1, self.exporter()["dropped"]["rejected"])
 
+    def test_taken_already(self):
+        """The answer before was lost: they are there."""
+        self.logs.set_mode("DataAlreadyAcceptedException")
+        self.write(b"one\n")
+        wait_until(lambda: self.exporter()["exported"] == 1, what="the count")
+        self.assertEqual(["PutLogEvents"], [operation for operation, _ in self.logs.calls()])
+
+    def test_one_that_is_too_long_for_the_region(self):
+        """It goes by itself, and so no other is lost with it."""
+        self.write(b"before\n", b"x" * 262140 + b"\n", b"after\n", SPANSHIM_CLOUDWATCH_EVENT_BYTES=1048576, OTEL_BLRP_SCHEDULE_DELAY=60000)
+        self.spanshim.flush()
+        self.assertEqual(["before", "after"], [json.loads(event["message"])["message"] for event in self.logs.wait_for(2)])
+        self.assertEqual(1, self.exporter()["dropped"]["rejected"])
+
     def test_too_old(self):
         """By AWS's clock: counted, and not sent again."""
         self.logs.ahead_s = 15 * 86400
-        self.write(b"one\n", b"two\n")
-        self.wait_for_line("CloudWatch Logs left out [12] events that are too old and 0 that are too new: check the clock")
-        wait_until(lambda: self.exporter()["dropped"]["rejected"] == 2, what="the count")
+        self.write(b"one\n", b"two\n", OTEL_BLRP_SCHEDULE_DELAY=60000)
+        self.spanshim.flush()
+        self.wait_for_line("CloudWatch Logs left out 2 events that are too old and 0 that are too new: check the clock")
+        self.assertEqual(2, self.exporter()["dropped"]["rejected"])
         self.assertEqual([], self.logs.violations)
 
     def test_an_endpoint_for_all_services(self):
@@ -275,6 +347,41 @@ class OutageTest(CloudWatchTest):
         for put in range(self.logs.put_count):
             sent = [event["message"] for event in self.logs.events if event["put"] == put]
             self.assertEqual(len(sent), len(set(sent)))
+
+    def test_a_line_that_waits_survives_the_end(self):
+        """The agent is told to end while a line is not at its end: it is on the disk for the next one."""
+        self.logs.set_mode("refuse")
+        env = self.spanshim.env(**self.logs.env(GROUP), OTEL_TRACES_EXPORTER="none", OTEL_EXPORTER_OTLP_ENDPOINT=None)
+        writer = Process([PYTHON, "-c", "import os, sys; os.write(2, b'half'); sys.stdin.read()"], self.directory, env, name="writer",
+                         stdin=subprocess.PIPE)
+        wait_until(lambda: self.spanshim.knows(writer.pid), what="the writer")
+        self.spanshim.stop()
+        writer.popen.stdin.close()
+        self.assertEqual(0, writer.wait())
+        self.logs.set_mode("ok")
+        self.spanshim.log_path.unlink()
+        self.spanshim.start_agent()
+        self.write(b"afterwards\n")
+        self.assertEqual({"half", "afterwards"}, set(self.texts(2)))
+
+    def test_lines_that_wait_survive_the_worker(self):
+        """It is killed again and again while the endpoint is down and a program writes: nothing is lost, cut or there twice."""
+        self.logs.set_mode("refuse")
+        env = self.spanshim.env(**self.logs.env(GROUP), OTEL_TRACES_EXPORTER="none", OTEL_EXPORTER_OTLP_ENDPOINT=None,
+                                OTEL_BLRP_SCHEDULE_DELAY=50)
+        writer = Process([PYTHON, "-c", HALVES], self.directory, env, name="writer", stdin=subprocess.PIPE)
+        for kill in range(24):
+            worker = self.spanshim.worker_pid
+            time.sleep(kill % 2 * (0.2 + kill / 1000))  # after less, the next one comes the later
+            os.kill(worker, signal.SIGKILL)
+            wait_until(lambda: self.spanshim.worker_pid not in (None, worker), what="the next worker")
+        writer.popen.stdin.close()
+        self.assertEqual(0, writer.wait(60))
+        self.logs.set_mode("ok")
+        self.spanshim.flush()
+        expected = [f'Traceback (most recent call last):\n  File "x", line {number}, in f\nE: no' if number % 5 == 0
+                    else f"line {number} is whole" for number in range(1, int(writer.out) + 1)]
+        self.assertEqual(expected, self.texts(len(expected)))
 
 
 if __name__ == "__main__":

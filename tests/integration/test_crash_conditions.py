@@ -14,7 +14,7 @@ import servers
 from harness import AGENT, APPS, BARE, LIBRARY, ShimTest, Traffic, preload_environment
 from processes import Process, cpu_seconds, wait_until
 
-TIMEOUT_MS = 300  # for which a dying process waits for an agent that doesn't answer
+TIMEOUT_MS = 300  # for which a dying process waits for an agent that does not answer
 NOBODY, ANNE = 65534, 61236
 FULL_AFTER_S = 0.5  # of a server's work: far more requests than its ring holds
 
@@ -61,8 +61,7 @@ class ConditionTest(ShimTest):
     def both(self, condition, fault="null_write", wrap=(), between=None, library=LIBRARY, **options):
         """Run under this condition, bare and shimmed. `between` happens to the shimmed run, before its crash."""
         argv = [*wrap, str(APPS / "crasher"), *["-w"][:bool(between)], fault, condition]
-        env = self.spanshim.env(preload=False, SPANSHIM_CRASH="always", SPANSHIM_CRASH_TIMEOUT=TIMEOUT_MS,
-                                SPANSHIM_COMMAND_ARGS="true")
+        env = self.spanshim.env(preload=False, SPANSHIM_CRASH="always", SPANSHIM_COMMAND_ARGS="true")
         with crash_runs.settled_layout(cores=False):
             bare = self._run("bare", argv, env, between and (lambda pid: None), **options)
             preload = preload_environment(library)
@@ -89,6 +88,10 @@ class ConditionTest(ShimTest):
         self.assertEqual(count, len(reports), [report["title"] for report in reports])
         for report in reports:
             self.assertEqual([], [path for path in wanted if not field(report, path)], report)
+
+    def expect_no_answer(self):
+        """The dying process waits for its agent in vain."""
+        self.spanshim.settings["SPANSHIM_CRASH_TIMEOUT"] = str(TIMEOUT_MS)
 
     def _await_agent(self, pid):
         wait_until(lambda: self.spanshim.knows(pid), what="the agent knows it")
@@ -122,14 +125,17 @@ class ConditionTest(ShimTest):
         self.check_reports("no agent")
 
     def test_agent_dead(self):
+        self.expect_no_answer()
         self.both("main", between=self._end_agent)
         self.check_reports("agent dead")
 
     def test_worker_dead(self):
+        self.expect_no_answer()
         self.both("main", between=lambda _pid: os.kill(self.spanshim.worker_pid, signal.SIGKILL))
         self.check_reports("worker dead")
 
     def test_agent_stopped(self):
+        self.expect_no_answer()
         self.both("main", between=self._stop_agent)
         self._continue_agent()
         self.check_reports("agent stopped")

@@ -194,7 +194,7 @@ class AgentDiesTest(CrashTest):
         self.assertEqual("write_to_null", report["threads"][0]["frames"][0]["function"])
 
     def test_reader_is_stopped(self):
-        server, port = self.start()
+        server, port = self.start(SPANSHIM_CRASH_TIMEOUT="2000")
         self.wait_for_processes(1)
         helper, = processes.children(self.spanshim.worker_pid)
         self.ask(port, "/null")
@@ -207,7 +207,7 @@ class AgentDiesTest(CrashTest):
         self.reports()
 
     def test_agent_is_gone(self):
-        server, port = self.start()
+        server, port = self.start(SPANSHIM_CRASH_TIMEOUT="300")
         self.wait_for_processes(1)
         worker = self.spanshim.worker_pid
         self.spanshim.agent.kill()

@@ -19,12 +19,13 @@ SLOW = "/delay/30000"
 
 
 def serving_pid(server_pid, port, client_port):
-    """Which of a server's processes has the other end of this connection."""
+    """Which of a server's processes has accepted this connection: a child that it forks (a CGI program) has it, too, until
+    it executes something else."""
     socket_name = f"socket:[{_socket_inode(port, client_port)}]"
     found = [server_pid]
     for pid in found:
         found += children(pid)
-    return next(pid for pid in reversed(found) if socket_name in descriptors(pid).values())
+    return next(pid for pid in found if socket_name in descriptors(pid).values())
 
 
 def _socket_inode(port, client_port):

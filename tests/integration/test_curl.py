@@ -198,7 +198,8 @@ class CurlTest(ShimTest):
         )
         for url, status, error, text in cases:
             with self.subTest(url=url):
-                (code, _, _), _ = self.run_once(["curl", "-q", "-s", "-m", "2", url], preload=True)
+                patience_s = "2" if status == 28 else "100"
+                (code, _, _), _ = self.run_once(["curl", "-q", "-s", "-m", patience_s, url], preload=True)
                 self.assertEqual(status, code)
                 for span in self.spans(1, SPAN_KIND_CLIENT):
                     self.assertEqual(error, span["attributes"]["error.type"])

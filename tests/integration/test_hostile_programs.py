@@ -8,7 +8,7 @@ import unittest
 from pathlib import Path
 
 import servers
-from harness import APPS, LIBRARY, SOURCE, ShimTest, Traffic
+from harness import APPS, LIBRARY, SOURCE, ShimTest, Traffic, is_sanitized
 from processes import free_port
 
 NODE_CLUSTER = """
@@ -39,18 +39,14 @@ class OtherClockTest(ShimTest):
         self._serve(f"{APPS / 'libother_clock.so'}:{LIBRARY}")
 
 
-class MuslTest(ShimTest):
-    """A C library that gives constructors no arguments, and that many containers have."""
+class BuiltTest(ShimTest):
+    """Our C server, built otherwise."""
 
-    def setUp(self):
-        super().setUp()
-        compiler = shutil.which("musl-gcc")
-        if not compiler:
-            self.skipTest("no musl-gcc")
-        self.program = self.directory / "httpd_musl"
+    def _build(self, *compiler):
+        self.program = self.directory / "httpd_built"
         names = ("httpd", "http_peer", "http_answer", "http_bytes", "listener")
         sources = [SOURCE / "test-apps" / f"{name}.c" for name in names]
-        subprocess.run([compiler, "-D_GNU_SOURCE", "-O1", "-o", self.program, *sources], check=True)
+        subprocess.run([*compiler, "-D_GNU_SOURCE", "-O1", "-o", self.program, *sources], check=True)
 
     def _serve(self, mode, **settings):
         process = self.run_program([self.program, mode], env=self.spanshim.env(**settings))
@@ -63,11 +59,33 @@ class MuslTest(ShimTest):
         self.assertEqual(b"", process.err)
         return [span["resource"]["service.name"] for span in spans]
 
+
+class ThreadSanitizerTest(BuiltTest):
+    """clang links its runtime into the executable: it stands in for functions that the shim calls at its start."""
+
+    def test_threads(self):
+        if is_sanitized():
+            self.skipTest("two sanitizers do not go together")
+        self.needs_programs("clang")
+        self._build("clang", "-fsanitize=thread")
+        self._serve("--threads")
+
+
+class MuslTest(BuiltTest):
+    """A C library that gives constructors no arguments, and that many containers have."""
+
+    def setUp(self):
+        super().setUp()
+        compiler = shutil.which("musl-gcc")
+        if not compiler:
+            self.skipTest("no musl-gcc")
+        self._build(compiler)
+
     def test_modes(self):
         for mode in ("--poll", "--threads", "--fork"):
             with self.subTest(mode):
                 names = self._serve(mode)
-                self.assertEqual({"httpd_musl"} if names else set(), set(names))
+                self.assertEqual({"httpd_built"} if names else set(), set(names))
                 self.sink.clear()
 
     def test_settings_are_seen(self):

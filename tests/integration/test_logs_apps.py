@@ -4,9 +4,12 @@ its item at Rollbar and its span's exception are of one trace."""
 
 import json
 import re
+import subprocess
 import sys
 import unittest
 
+import gateways
+import servers
 from cloudwatch_sink import CloudWatchSink
 from harness import BARE, PYTHON, SOURCE, ShimTest
 from http_client import Connection
@@ -43,38 +46,43 @@ class LogsAppsTest(ShimTest):
         return port
 
     def check(self, port, target, thrown, function):
-        """Ask for what fails by this class of error in this function, and find it everywhere. One request before it works."""
+        """Ask for what fails by this class of error in this function (None: the program does not say where), and find it
+        everywhere. One request before it works."""
         with Connection(port) as connection:
             connection.request("GET", target)
         with Connection(port) as connection:
             answer = connection.request("GET", target)
         self.assertEqual(500, answer.status)
         ids = SERVER_TIMING.fullmatch(answer.fields["server-timing"]).groups()
-        self._check_rollbar(ids, thrown, function)  # first: a flush sends the span, which is to have the exception by then
-        self._check_span(ids, thrown)
-        self._check_cloudwatch(ids, target, thrown)
-        self._check_otlp(ids, target, thrown)
+        self._check_everywhere(ids, target, thrown, function)
 
-    def _check_texts(self, texts, target, thrown):
+    def _check_everywhere(self, ids, target, thrown, function, spans=2):
+        self._check_rollbar(ids, thrown, function)  # first: a flush sends the span, which is to have the exception by then
+        self._check_span(ids, thrown, spans)
+        words = rf"{thrown}(.|\n)*\b{function}\b" if function else thrown
+        self._check_cloudwatch(ids, target, words)
+        self._check_otlp(ids, target, words)
+
+    def _check_texts(self, texts, target, words):
         """Its line, and the error with its calls as one event."""
         self.assertEqual(1, len([text for text in texts if re.fullmatch(rf"\[[^]]*\] 127\.0\.0\.1 GET http {target}\? 500 .*", text)]), texts)
-        self.assertEqual(1, len([text for text in texts if thrown in text and "\n" in text]), texts)
+        self.assertEqual(1, len([text for text in texts if re.search(words, text)]), texts)
 
-    def _check_cloudwatch(self, ids, target, thrown):
+    def _check_cloudwatch(self, ids, target, words):
         def texts():
             events = [json.loads(event["message"]) for event in list(self.logs.events)]
             return [event["message"] for event in events if (event.get("trace_id"), event.get("span_id")) == ids]
 
         wait_until(lambda: len(texts()) >= 2, what=lambda: f"two events: {texts()}")
-        self._check_texts(texts(), target, thrown)
+        self._check_texts(texts(), target, words)
         self.assertEqual([], self.logs.violations)
 
-    def _check_otlp(self, ids, target, thrown):
+    def _check_otlp(self, ids, target, words):
         def texts():
             return [record["body"] for record in list(self.sink.logs) if (record["trace_id"], record["span_id"]) == ids]
 
         wait_until(lambda: len(texts()) >= 2, what=lambda: f"two records: {texts()}")
-        self._check_texts(texts(), target, thrown)
+        self._check_texts(texts(), target, words)
 
     def _check_rollbar(self, ids, thrown, function):
         def items():
@@ -84,12 +92,12 @@ class LogsAppsTest(ShimTest):
         item, = items()
         trace = (item["body"].get("trace_chain") or [item["body"]["trace"]])[0]
         self.assertEqual(thrown, trace["exception"]["class"].split(".")[-1])
-        self.assertIn(function, [frame.get("method") for frame in trace["frames"]])
+        self.assertIn(function or "??", [frame.get("method") for frame in trace["frames"]])
         self.assertEqual(ids[1], item["custom"]["span_id"])
         self.assertEqual([], self.rollbar.violations)
 
-    def _check_span(self, ids, thrown):
-        span, = [span for span in self.spans(2) if (span["trace_id"], span["span_id"]) == ids]
+    def _check_span(self, ids, thrown, spans):
+        span, = [span for span in self.spans(spans) if (span["trace_id"], span["span_id"]) == ids]
         exceptions = [event["attributes"] for event in span["events"] if event["name"] == "exception"]
         self.assertEqual([thrown], [exception["exception.type"].split(".")[-1] for exception in exceptions])
         self.assertIn(thrown, exceptions[0]["exception.stacktrace"])
@@ -110,16 +118,50 @@ class LogsAppsTest(ShimTest):
         self.serve("php", "-S", f"127.0.0.1:{port}", THROWING / "router.php", port=port)
         self.check(port, "/price/b", "PriceError", "price")
 
-    def test_puma(self):
-        """With Rack's own middleware in front: Puma says what was thrown, and not where."""
+    def test_php_fpm(self):
+        """The error goes by FastCGI's own stream to nginx. The answer is nginx's, so it names nginx's span of the trace."""
+        self.needs_programs(servers.PHP_FPM, "nginx")
+        behind = gateways.php_fpm(self, workers=1, script=THROWING / "router.php")
+        with Connection(gateways.nginx(self, behind)) as connection:
+            self.assertEqual(500, connection.request("GET", "/price/b").status)
+            answer = connection.request("GET", "/price/b")
+        trace_id, _ = SERVER_TIMING.fullmatch(answer.fields["server-timing"]).groups()
+        served = [span for span in self.spans(4) if span["trace_id"] == trace_id and span["kind"] == 2]
+        behind_span, = [span for span in served if "network.protocol.name" in span["attributes"]]
+        self._check_everywhere((trace_id, behind_span["span_id"]), "/price/b", "PriceError", "price", spans=4)
+
+    def puma(self, rackup, *options):
+        """With its default settings: up to five threads, and a reactor that reads."""
         self.needs_programs("puma")
         port = free_port()
-        rackup = self.directory / "config.ru"
-        rackup.write_text(f"use Rack::ShowExceptions\nrun Array(Rack::Builder.parse_file('{THROWING}/config.ru')).first\n")
-        config = self.directory / "puma.rb"
-        config.write_text("queue_requests false\n")  # its reactor would read some requests for the threads
-        self.serve("puma", "--config", config, "--bind", f"tcp://127.0.0.1:{port}", "--threads", "2:2", rackup, port=port)
+        return self.serve("puma", "--bind", f"tcp://127.0.0.1:{port}", *options, THROWING / rackup, port=port)
+
+    def needs_gem(self, name):
+        """Skip a test without it."""
+        self.needs_programs("ruby")
+        if subprocess.run(["ruby", "-e", f"Gem::Specification.find_by_name('{name}')"], stderr=subprocess.DEVNULL, check=False).returncode:
+            self.skipTest(f"not installed: the gem {name} (scripts/setup installs it)")
+
+    def test_puma(self):
+        """It says what was thrown, and not where: the class and the message are all there is to have."""
+        self.check(self.puma("config.ru", "-e", "production"), "/price/b", "PriceError", None)
+
+    def test_rackup(self):
+        """In development it puts Rack's own middleware in front."""
+        self.needs_programs("puma", "rackup")
+        port = free_port()
+        self.serve("rackup", "-s", "puma", "-o", "127.0.0.1", "-p", port, THROWING / "config.ru", port=port)
         self.check(port, "/price/b", "PriceError", "rescue in price")
+
+    def test_sinatra(self):
+        """And with two workers."""
+        self.needs_gem("sinatra")
+        self.check(self.puma("sinatra.ru", "-e", "development", "-w", "2"), "/price/b", "PriceError", "rescue in price")
+
+    def test_rails(self):
+        self.needs_gem("railties")
+        self.spanshim.settings["SPANSHIM_LOGS"] = "stdout,stderr"
+        self.check(self.puma("rails.ru"), "/price/b", "PriceError", "rescue in price")
 
     def test_tomcat(self):
         """A servlet that expects a number."""

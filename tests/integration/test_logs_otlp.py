@@ -169,15 +169,23 @@ class WayTest(LogsTest):
         self.assertEqual((["line"], []), ([record["body"] for record in sink.logs], sink.violations))
 
     def test_batches(self):
-        self.run_python("for i in range(100): os.write(2, b'line %d\\n' % i)", OTEL_BLRP_MAX_EXPORT_BATCH_SIZE="10")
+        self.run_python("for i in range(100): os.write(2, b'line %d\\n' % i)", OTEL_BLRP_MAX_EXPORT_BATCH_SIZE="10",
+                        OTEL_BLRP_SCHEDULE_DELAY="60000")  # they are full: none goes because of the time
         self.logs(100)
         self.assertEqual(10, sum(request["path"] == "/v1/logs" for request in self.sink.requests))
 
+    def test_batches_of_what_is_no_text(self):
+        """It is longer in a request, of which receivers take 4 MiB."""
+        self.run_python("for i in range(12): os.write(2, b'\\xff' * 200000 + b'\\n')", OTEL_BLRP_SCHEDULE_DELAY="60000")
+        self.spanshim.flush()
+        self.logs(12)
+        self.assertLess(max(request["length"] for request in self.sink.requests if request["path"] == "/v1/logs"), 4 << 20)
+
     def test_refused_records_are_counted(self):
         self.sink.set_mode("partial", rejected=2)
-        self.run_python("os.write(2, b'1\\n2\\n3\\n')")
+        self.run_python("os.write(2, b'1\\n2\\n3\\n')", OTEL_BLRP_SCHEDULE_DELAY="60000")
+        self.assertFalse(self.spanshim.flush())
         self.logs(1)
-        self.assertTrue(self.spanshim.flush())
         exporter = self.log_exporter()
         self.assertEqual((1, 2), (exporter["exported"], exporter["dropped"]["rejected"]))
         self.assertEqual("the receiver refused some log records: because the test says so", exporter["last_error"])

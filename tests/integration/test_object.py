@@ -16,7 +16,11 @@ HIGHEST_GLIBC = (2, 34)  # dlsym's home in libc: Debian 12 has 2.36, RHEL 9 has 
 # allocates nothing and may be called in a signal handler, or is called at start only (dl_iterate_phdr, getauxval).
 ALLOWED = {"memcpy", "memmove", "memset", "memcmp", "memchr", "memrchr", "memmem", "strlen", "strnlen", "strcmp", "strncmp",
            "strncasecmp", "strchr", "strrchr", "strcasestr", "strspn", "explicit_bzero",
-           "clock_gettime", "__errno_location", "dl_iterate_phdr", "getauxval"}
+           "clock_gettime", "__errno_location", "dl_iterate_phdr", "getauxval",
+           "environ", "__environ", "__libc_single_threaded",  # the first two are one variable
+           "uv_run",  # of libuv, if the program has it: only where it is
+           "Py_Version", "PyGILState_GetThisThreadState",  # of CPython, likewise
+           "__tsan_init"}  # of ThreadSanitizer, likewise
 
 WEAK_BY_THE_COMPILER = {"__cxa_finalize", "__gmon_start__", "_ITM_deregisterTMCloneTable", "_ITM_registerTMCloneTable"}
 
@@ -76,7 +80,7 @@ class ObjectTest(unittest.TestCase):
             subprocess.run(["strip", "-o", str(stripped), str(LIBRARY)], check=True)
             size = os.path.getsize(stripped)
         print(f"stripped: {size} bytes")
-        self.assertLess(size, 256_000)
+        self.assertLess(size, 200_000)
 
     def test_load_flags(self):
         dynamic, segments = readelf("-d"), readelf("-l")

@@ -81,6 +81,14 @@ class PurgeTest(unittest.TestCase):
 
     def test_the_spool_where_it_was_set(self):
         self.env["SPANSHIM_SPOOL_DIR"] = str(self.directory / "elsewhere")
+        self.check_spool_elsewhere()
+
+    def test_the_spool_where_the_system_s_file_has_it(self):
+        (self.directory / "env").write_text(f"SPANSHIM_SPOOL_DIR={self.directory}/elsewhere\n")
+        self.env["SPANSHIM_SYSTEM_ENV"] = str(self.directory / "env")
+        self.check_spool_elsewhere()
+
+    def check_spool_elsewhere(self):
         (self.directory / "elsewhere").mkdir(mode=0o700)
         os.chown(self.directory / "elsewhere", UID, -1)
         for name in (*SPOOL, "mine"):

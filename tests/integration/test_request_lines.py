@@ -38,12 +38,17 @@ class RequestLinesTest(ShimTest):
         return Traffic(servers.gunicorn(self, workers=1, env=self.environment(**settings))[1])
 
     def events(self, count):
-        """The messages, once there are so many and no more."""
-        self.logs.wait_for(count)
+        """The lines of requests, once there are so many and no more."""
+        wait_until(lambda: len(self._lines()) >= count, what=f"{count} lines of requests")
         self.assertTrue(self.spanshim.flush())
-        self.assertEqual(count, len(self.logs.events), self.logs.events)
+        self.assertEqual(count, len(self._lines()), self.logs.events)
         self.assertEqual([], self.logs.violations)
-        return [json.loads(event["message"]) for event in self.logs.events]
+        return self._lines()
+
+    def _lines(self):
+        """Without the event of a killed process, which there is where the kernel tells of it."""
+        messages = [json.loads(event["message"]) for event in self.logs.events]
+        return [message for message in messages if message["iostream"] != "crash"]
 
     def test_are_there_by_default(self):
         traffic = self.serve()

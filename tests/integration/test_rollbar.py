@@ -201,8 +201,8 @@ class DeliveryTest(RollbarTest):
     def test_too_many(self):
         uuid = self.kept("429", "429: Rollbar's limit of items is reached; the next attempt is in 2 s", remaining_s=2)
         self.arrives(uuid)
-        first, last = self.rollbar.requests
-        self.assertGreaterEqual(last["time"] - first["time"], 1.9)
+        times = [request["time"] for request in self.rollbar.requests]
+        self.assertGreaterEqual(min(later - earlier for earlier, later in zip(times, times[1:])), 1.9)
 
     def test_too_many_until(self):
         self.kept("429", "the next attempt is in 300 s", reset=4102444800)
@@ -282,7 +282,8 @@ class CrashTest(RollbarTest):
 
     def setUp(self):
         super().setUp()
-        self.spanshim.settings.update(ROLLBAR_ACCESS_TOKEN=TOKEN, ROLLBAR_ENDPOINT=self.rollbar.endpoint)
+        self.spanshim.settings.update(ROLLBAR_ACCESS_TOKEN=TOKEN, ROLLBAR_ENDPOINT=self.rollbar.endpoint,
+                                      SPANSHIM_CRASH_TIMEOUT="60000")  # however late the agent gets to it
 
     def crash(self, *argv, **settings):
         """Run a program to its end by a signal."""
@@ -296,6 +297,7 @@ class CrashTest(RollbarTest):
         traffic = Traffic(port)
         traffic.once("GET", "/size/1?password=x")
         traffic.once("GET", "/status/404")
+        self.spans(2)  # they have ended, before the crash
         trace = secrets.token_hex(16)
         with traffic.connect() as connection:
             fields = [("traceparent", f"00-{trace}-{secrets.token_hex(8)}-01"), ("X-User", "u-7"), ("X-Id", "5")]
@@ -414,7 +416,7 @@ class RestartTest(RollbarTest):
         self.rollbar.set_mode("ok")
         second = self.report("two").stdout.strip()
         self.check_taken_once(first, second)
-        self.assertEqual(3, len(self.rollbar.requests))
+        self.assertEqual([first, second], [request["uuid"] for request in self.rollbar.requests if request["status"] == 200])
 
     def test_crash(self):
         """What a program leaves is sent when it is started again."""

@@ -171,7 +171,7 @@ class SecretsTest(ShimTest):
         self.spanshim.flush()
         wait_until(lambda: "UnrecognizedClientException" in self.spanshim.log(), what="the log names the failure")
         self.assertTrue(memory_contains(self.spanshim.worker_pid, AWS_KEY[1:2]), "the search can find")
-        self.assertTrue([path for path in self.spanshim.state.rglob("*") if path.is_file()], "something waits on the disk")
+        wait_until(lambda: [path for path in self.spanshim.state.rglob("*") if path.is_file()], what="something waits on the disk")
         self._look_everywhere_else({"worker": self.spanshim.worker_pid}, AWS_KEY[1:])
 
     def test_captured_headers_leave_secrets_out(self):

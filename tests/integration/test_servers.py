@@ -8,6 +8,7 @@ import unittest
 
 import servers
 from harness import ShimTest, Traffic, in_parallel
+from processes import wait_until
 
 ROUNDS = 20
 
@@ -130,23 +131,25 @@ class NginxTest(ShimTest):
     def test_reload_under_load(self):
         process, port = servers.nginx(self, workers=2)
         traffic = Traffic(port)
-        enough = threading.Event()
+        enough, parts = threading.Event(), []
 
         def work(part):
+            parts.append(part.exchanges)
             while not enough.is_set():
                 # A worker that is shutting down closes idle connections: one request each.
                 part.once("GET", "/1k", fields=[("Connection", "close")])
 
         def reload_often():
-            for _ in range(5):
+            for times in range(1, 6):
                 servers.reload_nginx(process)
+                wait_until(lambda least=20 * times: sum(map(len, parts)) >= least, what="requests between reloads")
             enough.set()
 
         reloader = threading.Thread(target=reload_often)
         reloader.start()
         in_parallel(traffic, 3, work)
         reloader.join()
-        self.assertGreater(len(traffic.exchanges), 50)
+        self.assertGreaterEqual(len(traffic.exchanges), 100)
         self.check_spans(traffic.exchanges)
 
     def test_proxy(self):

@@ -15,9 +15,12 @@ import unittest
 import urllib.request
 from pathlib import Path
 
+from processes import wait_until
+
 BUILD = Path(os.environ["SPANSHIM_BUILD"])
 
-# A server and its only client in one: N requests to /NAME, answered by a handler that takes 5 ms.
+# A server and its only client in one: N requests to /NAME, answered by a handler that takes 5 ms. It waits for its handlers
+# before it ends: the client may have its answer before the handler's next instruction, which records it.
 PROGRAM = """
 import http.server, sys, threading, time, urllib.request
 
@@ -34,10 +37,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 name, count = sys.argv[1], int(sys.argv[2])
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-threading.Thread(target=server.serve_forever, daemon=True).start()
+server.daemon_threads = False
+threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 for n in range(count):
     opener.open(f"http://127.0.0.1:{server.server_port}/{name}/{n}?token=not-to-be-seen").read()
+server.shutdown()
+server.server_close()
 print("done")
 """
 
@@ -120,23 +126,23 @@ class SessionTest(unittest.TestCase):
 
     def test_command_substitution_is_complete_and_quick(self):
         self.spanshim("run", "--", "true")  # starts the agent
-        quickest = min(self.timed_true() for _ in range(6))
-        self.assertLess(quickest, 0.3)
+        wait_until(lambda: self.timed_true() < 1, what="a run that waits for nothing: such waits take a second and more")
 
     @unittest.skipUnless(can_make_pid_namespace(), "needs the right to make a pid namespace")
     def test_first_process_ends_with_its_program(self):
         """The agent is in the namespace too and ends with it; what it has to show is shown before."""
         argv = ["unshare", "-pf", "--mount-proc", self.launcher, "run", "--", "/usr/bin/python3", "-c", PROGRAM, "first", "2"]
-        times = []
-        for _ in range(3):
+
+        def is_quick():
+            """Nothing is waited for that doesn't come. On a busy machine it may take a few attempts to see."""
             started = time.monotonic()
             result = subprocess.run(argv, env=self.env, capture_output=True, text=True, timeout=60, check=False)
-            times.append(time.monotonic() - started)
-            if times[-1] < 3:
-                break
-        self.assertLess(min(times), 3, "nothing is waited for that doesn't come")
-        self.assertEqual((result.returncode, result.stdout), (0, "done\n"))
-        self.assertEqual(result.stderr.count("GET /first/"), 2)
+            took = time.monotonic() - started
+            self.assertEqual((result.returncode, result.stdout), (0, "done\n"))
+            self.assertEqual(result.stderr.count("GET /first/"), 2)
+            return took < 5
+
+        wait_until(is_quick, what="a run that waits for nothing: such waits take 5 s and more")
 
     def timed_true(self):
         started = time.monotonic()

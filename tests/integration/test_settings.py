@@ -89,7 +89,7 @@ class SettingsTest(unittest.TestCase):
     def test_other_signals_and_other_programs_are_left_alone(self):
         _, problems = self.settings(OTEL_METRICS_EXPORTER="nonsense", OTEL_METRIC_EXPORT_INTERVAL="x",
                                     OTEL_EXPORTER_OTLP_METRICS_ENDPOINT="x",
-                                    OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT="x", OTEL_NODE_RESOURCE_DETECTORS="x")
+                                    OTEL_NODE_RESOURCE_DETECTORS="x")
         self.assertEqual([], problems)
 
     def test_layers(self):

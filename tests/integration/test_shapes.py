@@ -11,7 +11,7 @@ import unittest
 import servers
 from harness import ShimTest, Traffic
 from http_client import Connection, Response, request_bytes
-from processes import wait_until
+from processes import thread_states, wait_until
 
 FAKE = b"GET /fake HTTP/1.1\r\nHost: fake\r\n\r\n"
 
@@ -118,12 +118,14 @@ class SplitTest(ShimTest):
         self.check_spans(traffic.exchanges)
 
     def test_the_span_starts_with_the_first_byte(self):
-        traffic = Traffic(servers.httpd(self)[1])
+        process, port = servers.httpd(self)
+        traffic = Traffic(port)
         pause = 0.2
         with traffic.connect() as connection:
             for _ in range(2):
                 connection.send(b"G")
                 connection.wait_until_read()
+                wait_until(lambda: set(thread_states(process.pid).values()) == {"S"}, what="the server waits for more")
                 time.sleep(pause)  # what is measured, not a wait for something
                 connection.send(request_bytes("GET", "/size/1", host=connection.host)[1:])
                 traffic.note(connection, "GET", "/size/1", connection.read_response(), at_least=pause)

@@ -26,7 +26,7 @@ class SpoolTest(ShimTest):
 
     def setUp(self):
         super().setUp()
-        self.settings = {"OTEL_BSP_SCHEDULE_DELAY": DELAY_MS, "OTEL_EXPORTER_OTLP_TIMEOUT": 2000}
+        self.settings = {"OTEL_BSP_SCHEDULE_DELAY": DELAY_MS, "OTEL_EXPORTER_OTLP_TIMEOUT": 60000}
         self.folder = self.spanshim.state / "spanshim"
         self.file = self.folder / "spool.db"
         self.number = 0
@@ -149,12 +149,12 @@ class OutlivesTest(SpoolTest):
 
     def test_an_answer_that_never_comes(self):
         self.sink.set_mode("hang")
-        asked = self.ask(self.serve(OTEL_EXPORTER_OTLP_TIMEOUT=60000), 20)
+        asked = self.ask(self.serve(), 20)
         self.wait_spooled(20)
         self.kill_agent()
         self.sink.set_mode("ok")
         self.start_agent()
-        self.serve(OTEL_EXPORTER_OTLP_TIMEOUT=60000)
+        self.serve()
         self.wait_arrived(asked)
 
     def test_a_new_token_is_the_same_destination(self):

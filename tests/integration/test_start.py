@@ -86,7 +86,7 @@ class StartTest(ShimTest):
         for _ in range(10):
             traffic.once("GET", "/size/10")
         self.check_spans(traffic.exchanges)
-        self.assertEqual(1, len(self._agents()))
+        wait_until(lambda: len(self._agents()) == 1, what="one agent")
         self.assertEqual([], processes.children(process.pid))
 
     def test_two_programs_share_one(self):
@@ -97,7 +97,7 @@ class StartTest(ShimTest):
             traffic.once("GET", "/size/10")
             exchanges += traffic.exchanges
         self.check_spans(exchanges)
-        self.assertEqual(1, len(self._agents()))
+        wait_until(lambda: len(self._agents()) == 1, what="one agent: those that came too late end")
 
     def test_program_sees_no_child(self):
         """wait() answers as bare: the program forks nothing, so it has no child."""
@@ -122,6 +122,21 @@ class StartTest(ShimTest):
         self.check_spans(traffic.exchanges)
         self.assertIsNone(process.popen.poll())
         self.assertNotIn("ended by signal", self.spanshim.log())
+
+    def test_agent_leaves_the_program_s_descriptors(self):
+        """A pipe that the program was given ends with the program, while the agent that it started goes on."""
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        process, port = servers.httpd(self, pass_fds=[writer])
+        os.close(writer)
+        traffic = Traffic(port)
+        traffic.once("GET", "/size/10")
+        self.check_spans(traffic.exchanges)
+        process.kill()
+        process.wait()
+        self.assertEqual(1, len(self._agents()))
+        os.set_blocking(reader, False)
+        self.assertEqual(b"", os.read(reader, 1))
 
     def test_none_inside_a_unit(self):
         process, port = servers.httpd(self, env=self.spanshim.env(INVOCATION_ID="0123456789abcdef"))

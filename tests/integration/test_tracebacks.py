@@ -12,7 +12,6 @@ from http_client import Connection
 from processes import free_port, wait_until
 from rollbar_sink import TOKEN, RollbarSink
 
-TOMCAT = "/usr/share/tomcat10"
 THROWING = SOURCE / "test-apps" / "throwing"
 
 
@@ -24,7 +23,8 @@ class TracebackTest(ShimTest):
         self.needs_spans()
         self.rollbar = RollbarSink()
         self.addCleanup(self.rollbar.close)
-        self.settings = {"ROLLBAR_ACCESS_TOKEN": TOKEN, "ROLLBAR_ENDPOINT": self.rollbar.endpoint}
+        self.settings = {"ROLLBAR_ACCESS_TOKEN": TOKEN, "ROLLBAR_ENDPOINT": self.rollbar.endpoint,
+                         "OTEL_BSP_SCHEDULE_DELAY": "60000"}  # a span waits for its exception until the flush
 
     def env(self, **settings):
         """The environment of the server."""
@@ -50,7 +50,7 @@ class TracebackTest(ShimTest):
     def item(self, port, path="/price/b", words="no price of b"):
         """The item of what is thrown; request, span and its exception are as they should be."""
         trace = self.ask(port, path)
-        item = self.rollbar.wait_for(1, 8)[0]
+        item = self.rollbar.wait_for(1)[0]
         self.assertEqual([], self.rollbar.violations)
         self.assertEqual(("error", trace), (item["level"], item["custom"]["trace_id"]))
         self.assertTrue(item["custom"]["request_is_certain"])
@@ -110,9 +110,7 @@ class TracebackTest(ShimTest):
     def test_puma(self):
         self.needs_programs("puma")
         port = free_port()
-        config = self.directory / "puma.rb"
-        config.write_text("queue_requests false\n")  # its reactor would read some requests for the threads
-        item = self.item(self.serve(["puma", "--config", config, "--bind", f"tcp://127.0.0.1:{port}", "--threads", "2:2",
+        item = self.item(self.serve(["puma", "--bind", f"tcp://127.0.0.1:{port}", "--threads", "2:2",
                                      THROWING / "config.ru"], port))
         self.assertEqual(["PriceError"], self.thrown(item))  # it does not say where
         self.assertEqual("ruby", item["language"])
@@ -126,20 +124,10 @@ class TracebackTest(ShimTest):
         self.assertEqual("java", item["language"])
 
     def test_tomcat(self):
-        self.needs_programs("java", "javac", f"{TOMCAT}/bin/catalina.sh")
+        self.needs_programs(*servers.TOMCAT_PROGRAMS)
         port = free_port()
-        classes = self.directory / "webapps" / "ROOT" / "WEB-INF" / "classes"
-        for folder in (classes, *(self.directory / name for name in ("conf", "logs", "temp", "work"))):
-            folder.mkdir(parents=True)
-        servers.fill_in("tomcat/server.xml", self.directory / "conf" / "server.xml", PORT=port, DIR=self.directory,
-                        CONNECTOR="Http11NioProtocol")
-        servers.fill_in("tomcat/web.xml", classes.parent / "web.xml")
-        subprocess.run(["javac", "-cp", f"{TOMCAT}/lib/servlet-api.jar", "-d", classes,
-                        servers.SCRIPTS / "tomcat" / "PathsServlet.java"], check=True)
-        process = self.run_program([f"{TOMCAT}/bin/catalina.sh", "run"],
-                                   env=self.env(CATALINA_HOME=TOMCAT, CATALINA_BASE=self.directory,
-                                                CATALINA_OPTS="-XX:TieredStopAtLevel=1"))
-        wait_until(lambda: b"Server startup in" in process.out + process.err, timeout=60, what="tomcat")
+        argv, settings = servers.tomcat(self.directory, port)
+        servers.wait_for_tomcat(self.run_program(argv, env=self.env(**settings)))
         item = self.item(port, "/delay/x", "For input string")
         self.assertEqual(["java.lang.NumberFormatException"], self.thrown(item))
         self.assertEqual(("java", "tomcat"), (item["language"], item["framework"]))
@@ -157,7 +145,7 @@ class TracebackTest(ShimTest):
         """They are in its report, and in its item."""
         self.needs_programs("perl")
         process = self.run_program(["perl", "-e", "print STDERR qq(line $_\n) for 1..30; kill 'ABRT', $$"],
-                                   env=self.env(SPANSHIM_CRASH="always"))
+                                   env=self.env(SPANSHIM_CRASH="always", SPANSHIM_CRASH_TIMEOUT="60000"))
         process.wait()
         item = self.rollbar.wait_for(1)[0]
         self.assertEqual([], self.rollbar.violations)
@@ -181,6 +169,23 @@ class TracebackTest(ShimTest):
         self.ask(port)
         self.assertEqual([], self.spans(1)[0].get("events", []))
         self.assertEqual([], self.rollbar.items)
+
+    def test_many_that_no_sampler_keeps(self):
+        """Their requests leave no record: items name the trace, and do not wait for one another."""
+        self.needs_programs("node")
+        port = self.serve(["node", THROWING / "node_server.js"], OTEL_TRACES_SAMPLER="always_off")
+        traces = [self.ask(port) for _ in range(20)]
+        wait_until(lambda: sum(self.rollbar_counts()) == 20, what="20 errors")
+        for item in self.rollbar.items:
+            self.assertIn(item["custom"]["trace_id"], traces)
+            self.assertNotIn("request", item)
+
+    def rollbar_counts(self):
+        """Items: taken, and left out by the limits; errors: that were too many in a second."""
+        status = self.spanshim.status()
+        return [status["totals"]["errors"]["not_reported"],
+                *(exporter["exported"] + exporter["dropped"]["limited"] for destination in status["destinations"]
+                  for exporter in destination["exporters"] if exporter["name"] == "rollbar")]
 
     def test_many(self):
         """What is thrown again and again is counted and sent a few times."""

@@ -22,6 +22,7 @@ class ApiTest(ShimTest):
 
     def setUp(self):
         super().setUp()
+        self.asked = 0  # requests
         self.aws = AwsSink()
         self.addCleanup(self.aws.close)
 
@@ -32,10 +33,12 @@ class ApiTest(ShimTest):
         return Traffic(port)
 
     def ask(self, traffic, count=1):
-        """So many requests."""
+        """So many requests; the agent has them all when it returns, so that a flush is about all of them."""
         with traffic.connect() as connection:
             for _ in range(count):
                 traffic.request(connection, "GET", "/size/1")
+        self.asked += count
+        wait_until(lambda: self.spanshim.status()["totals"]["counts"]["taken"] == self.asked, what=f"{self.asked} spans")
 
     def exporter(self):
         """What the status says of the destination."""

@@ -214,7 +214,7 @@ class SettingsTest(DeliveryTest):
         _, port = servers.httpd(self, env=self.spanshim.base_env())
         program = self.run_program([PYTHON, "-c", ASKS, f"http://{self.daemon.address}/GetSamplingRules",
                                     f"http://127.0.0.1:{port}/size/5"])
-        self.assertEqual(0, program.popen.wait(20))
+        self.assertEqual(0, program.wait())
         span, = self.spans(1, kind=SPAN_KIND_CLIENT)
         self.assertEqual(port, span["attributes"]["server.port"])
 

@@ -204,9 +204,10 @@ class DecisionsTest(HeaderTest):
             wait_until(lambda pid=process.pid: self.spanshim.knows(pid), what="the agent to know the server")
             for sampled in "1" + 10 * "0":
                 self.ask(port, f"{FULL};Sampled={sampled}")
-            self.assertTrue(self.spanshim.flush())
+            count = lambda: self.spanshim.status()["totals"]["counts"]["taken"]
+            wait_until(lambda least=taken + expected: count() >= least, what="what is recorded")
             with self.subTest(exporters):
-                self.assertEqual(expected, self.spanshim.status()["totals"]["counts"]["taken"] - taken)
+                self.assertEqual(expected, count() - taken)
             taken += expected
         self.arrived(2)
 

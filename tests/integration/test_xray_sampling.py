@@ -296,8 +296,8 @@ class TroubleTest(SamplingTest):
         for _, port in servers.values():
             self.ask(port, *["/size/1"] * 20)
         self.wait_for_rules(servers.pop("slow")[0], "xray")
-        for mode, (process, _) in servers.items():
-            self.assertEqual("default", self.sampling(process)["from"], mode)
+        for process, _ in servers.values():
+            self.wait_for_rules(process, "default")
         for mode in servers.keys() - {"hang"}:
             line = f"sampling rules can't be had from {daemons[mode].address}"
             wait_until(lambda text=line: text in self.spanshim.log(), what=line)

@@ -120,7 +120,7 @@ class NamesAndRulesTest(SegmentTest):
         with Connection(port) as connection:
             connection.request("POST", "/size/4", b"")
         self.ask(port, "/size/5")
-        self.daemon.wait_until(lambda: "5" in self.rules(), "the last of them")
+        self.daemon.wait_until(lambda: {*"01245"} <= {*self.rules()}, "all of them")
         self.assertEqual({"0": "by-service", "1": "by-service", "2": "by-host", "4": "posts", "5": "by-service"}, self.rules())
         self.assertEqual([], self.daemon.violations)
 

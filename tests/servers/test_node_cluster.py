@@ -20,10 +20,17 @@ class NodeCluster(Server):
     def start(self):
         self.run(["node", servers.SCRIPTS / "node_cluster.js", self.port],
                  env=self.test.spanshim.env(NODE_CLUSTER_SCHED_POLICY=self.policy))
-        wait_until(lambda: self.process.out.count(b"port") == 2, what="node's workers")
+        self.wait_for_workers(2)
+
+    def wait_for_workers(self, count):
+        """Until so many have listened since the start."""
+        wait_until(lambda: self.process.out.count(b"port") >= count, what="node's workers")
 
     def reload(self):
-        self.reload_by(signal.SIGHUP)
+        """A worker that is told to go while it starts never ends: the next reload has to find two that listen."""
+        before = self.process.out.count(b"port")
+        self.process.popen.send_signal(signal.SIGHUP)
+        self.wait_for_workers(before + 2)
 
     def kill_worker(self):
         self.kill_one()

@@ -19,7 +19,7 @@ class Starman(Server):
     left_before = ("client_closed",)  # the head is taken, the body no more
 
     def start(self):
-        self.run(["starman", "--listen", f"127.0.0.1:{self.port}", "--workers", self.count, "--keepalive-timeout", 20,
+        self.run(["starman", "--listen", f"127.0.0.1:{self.port}", "--workers", self.count, "--keepalive-timeout", 20, "--read-timeout", 20,
                   "--access-log", self.access_log, servers.SCRIPTS / "perl" / "app.psgi"])
         wait_until(lambda: len(self.workers()) == self.count, what="starman's workers")
 
@@ -35,7 +35,6 @@ class HttpDaemon(Server):
 
     programs = ("/usr/share/perl5/HTTP/Daemon.pm",)
     says_close = False
-    logs_given_up = False
     left_before = ("client_closed",)  # the head is taken, the body no more
 
     def start(self):

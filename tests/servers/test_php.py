@@ -13,7 +13,7 @@ class Php(Server):
 
     programs = ("php",)
     keeps_alive = False
-    logs_given_up = False
+    logs_given_up = None  # a script that is ended while it writes has no line
     left_before = ("client_closed",)
     workers_setting = None
 

@@ -25,6 +25,7 @@ class Aiohttp(Server):
     """One thread."""
 
     programs = ("/usr/lib/python3/dist-packages/aiohttp",)
+    logs_given_up = None  # it ends the handler of a client that has left, if that still waits
     left_before = ("client_closed",)
 
     def start(self):

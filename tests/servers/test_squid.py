@@ -30,7 +30,7 @@ class SquidReverse(Server):
         config = self.fill_in(self.template, BEHIND=self.behind, COMMON=common)
         if is_root:
             shutil.chown(self.folder, "proxy")
-        self.run(["/usr/sbin/squid", *self.options, "--foreground", "-n", f"test{self.port}", "-f", config])
+        self.run(["/usr/sbin/squid", *self.options, "--foreground", "-d1", "-n", f"test{self.port}", "-f", config])
 
     def reload(self):
         """It reads its configuration again, in the same process."""

@@ -5,6 +5,7 @@ import subprocess
 import unittest
 
 import server_matrix
+import servers
 from processes import wait_until
 from server import Server
 
@@ -20,8 +21,7 @@ class Varnish(Server):
     def start(self):
         vcl = self.fill_in("varnish/matrix.vcl", BEHIND=self.backend())
         self.work_folder = self.folder / "work"
-        self.run(["/usr/sbin/varnishd", "-F", "-j", "none", "-n", self.work_folder, "-a", f"127.0.0.1:{self.port}", "-f",
-                  vcl, "-s", "malloc,64m", "-T", "127.0.0.1:0", "-p", "thread_pool_min=50", "-p", f"vsl_mask={self.unlogged}"])
+        self.run(servers.varnish(self.work_folder, self.port, vcl, "-p", f"vsl_mask={self.unlogged}"))
         wait_until(lambda: "running" in self._admin("status"), what="Varnish's child runs")
         self.loads = 0
 

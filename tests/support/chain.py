@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real programs that pass each request on to the next: started one by one, or as a chain of five with a relay between each
-two. All but nginx pass on the target only, no header field. Each request carries its number in the target: so it is known
-which span belongs to which request, whatever the spans say."""
+"""Real programs that pass each request on to the next: started one by one, as a chain of five with a relay between each
+two, or as one of seven and nginx once more. All but the proxies pass on the target only, no header field. Each request carries its
+number in the target: so it is known which span belongs to which request, whatever the spans say."""
 
 import collections
+import dataclasses
+import functools
 import re
 import shutil
 
+import gateways
 import servers
 from harness import APPS, PYTHON, SPAN_KIND_SERVER, ShimTest, Traffic
 from processes import children, free_port, wait_until
@@ -14,9 +17,9 @@ from relay import Relay
 
 SCRIPTS = servers.SCRIPTS / "chain"
 SERVICES = ("nginx", "flask", "node", "c", "last")
-# Who calls whom: each span's parent is the one before it.
-ORDER = [(name, kind) for name in SERVICES for kind in ("server", "client")][:-1]
+LONG_SERVICES = ("varnish", "nginx", "flask", "node", "tomcat", "front", "php", "last")  # front: PHP-FPM speaks no HTTP
 SPAN_KIND_CLIENT = 3
+PHP_WORKERS = 16
 KINDS = {SPAN_KIND_SERVER: "server", SPAN_KIND_CLIENT: "client"}
 FLAG_HAS_REMOTE, FLAG_REMOTE = 0x100, 0x200
 TRACE_FIELDS = ("traceparent", "tracestate", "baggage", "b3", "x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid",
@@ -47,6 +50,47 @@ def node(test, behind, env=None, sockets=0):
 def c(test, behind, env=None):
     """Our C program, a thread per connection."""
     return test.run_program([APPS / "pass_on", behind], env=env).announced_port()
+
+
+def varnish(test, behind, env=None):
+    """Varnish, without its cache."""
+    port = free_port()
+    config = servers.fill_in("causality/pass.vcl", test.directory / "pass.vcl", BEHIND=behind)
+    test.run_program(servers.varnish(test.directory / "varnish", port, config), env=env).wait_listening(port)
+    return port
+
+
+def tomcat(test, behind, env=None):
+    """A servlet that asks by HttpURLConnection."""
+    port = free_port()
+    argv, settings = servers.tomcat(test.directory / "tomcat", port, "causality/AskingServlet.java")
+    servers.wait_for_tomcat(test.run_program(argv, env={**(env or test.spanshim.env()), **settings, "BEHIND": str(behind)}))
+    return port
+
+
+def php_fpm(test, behind, env=None):
+    """PHP-FPM; a Behind, since it is asked by FastCGI."""
+    program = gateways.php_fpm(test, {**(env or test.spanshim.env()), "BEHIND": str(behind)}, workers=PHP_WORKERS)
+    return dataclasses.replace(program, script=servers.SCRIPTS / "causality" / "router.php")
+
+
+def order_of(services):
+    """Who calls whom: each span's parent is the one before it."""
+    return [(name, kind) for name in services for kind in ("server", "client")][:-1]
+
+
+ORDER = order_of(SERVICES)
+
+
+class LongChain:
+    """Varnish -> nginx -> Flask under gunicorn -> Node -> a servlet in Tomcat -> (nginx ->) PHP-FPM -> httpd, each a service of its
+    own; `port` is Varnish's."""
+
+    def __init__(self, test):
+        self.port = servers.httpd(test, "--threads", env=test.spanshim.env(OTEL_SERVICE_NAME="last"))[1]
+        for name, start in (("php", php_fpm), ("front", gateways.nginx), ("tomcat", tomcat), ("node", node),
+                            ("flask", functools.partial(flask, threads=32)), ("nginx", nginx), ("varnish", varnish)):
+            self.port = start(test, self.port, test.spanshim.env(OTEL_SERVICE_NAME=name))
 
 
 class Chain:
@@ -92,6 +136,8 @@ def place_of(span):
 class ChainTest(ShimTest):
     """What all tests of the chain need."""
 
+    order = ORDER
+
     def ask(self, port, numbers, fields=()):
         """Send the requests of these numbers over one connection."""
         with Traffic(port).connect() as connection:
@@ -102,7 +148,10 @@ class ChainTest(ShimTest):
     def spans_by_request(self, count):
         """All spans, by request and place: each place once."""
         self.spanshim.flush()
-        self.sink.wait_for(count * len(ORDER), timeout=20)
+        try:
+            self.sink.wait_for(count * len(self.order))
+        except AssertionError as error:
+            self.fail(f"{error}: {self._missing(count)}; {self.spanshim.status()['totals']}")
         self.spans()
         found = collections.defaultdict(dict)
         for span in self.sink.spans:
@@ -111,13 +160,20 @@ class ChainTest(ShimTest):
             spans[place_of(span)] = span
         self.assertEqual(count, len(found))
         for number, spans in found.items():
-            self.assertEqual(set(ORDER), set(spans), f"request {number}")
+            self.assertEqual(set(self.order), set(spans), f"request {number}")
         return found
+
+    def _missing(self, count):
+        """The spans that have not come, by request and place."""
+        wanted = collections.Counter({place: count for place in self.order})
+        requests = collections.Counter(number_of(span) for span in self.sink.spans)
+        return (wanted - collections.Counter(map(place_of, self.sink.spans)),
+                {number: found for number, found in requests.items() if found != len(self.order)})
 
     def check_trace(self, spans, trace=None, parent_span_id=""):
         """The spans of one request are one trace, in order."""
-        parent = {"trace_id": trace or spans[ORDER[0]]["trace_id"], "span_id": parent_span_id, "start_time_unix_nano": 0}
-        for service, kind in ORDER:
+        parent = {"trace_id": trace or spans[self.order[0]]["trace_id"], "span_id": parent_span_id, "start_time_unix_nano": 0}
+        for service, kind in self.order:
             span = spans[service, kind]
             where = f"{kind} span of {service}: {span['attributes']}"
             self.assertEqual(parent["span_id"], span["parent_span_id"], where)

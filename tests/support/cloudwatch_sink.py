@@ -26,7 +26,9 @@ DAY_MS = 24 * 3600 * 1000
 NEW_MS, OLD_MS = 2 * 3600 * 1000, 14 * DAY_MS
 RETENTIONS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
 ERRORS = {"ThrottlingException": 400, "ServiceUnavailableException": 503, "AccessDeniedException": 400,
-          "LimitExceededException": 400, "UnrecognizedClientException": 400, "ExpiredTokenException": 403}
+          "LimitExceededException": 400, "UnrecognizedClientException": 400, "ExpiredTokenException": 403,
+          "RequestTimeoutException": 400, "OperationAbortedException": 400, "DataAlreadyAcceptedException": 400}
+PAGES = {"302": 302, "404": 404, "407": 407, "408": 408}  # what another server says in its place
 
 
 class Refused(Exception):
@@ -40,7 +42,7 @@ class Refused(Exception):
 class CloudWatchSink(HttpSink):
     """CloudWatch Logs, of one region. Options of modes: after (the mode is ok for so many calls)."""
 
-    modes = ("ok", *ERRORS, "hang", "close", "refuse")
+    modes = ("ok", *ERRORS, *PAGES, "hang", "close", "refuse")
 
     def __init__(self, port=0, mode="ok", **options):
         self.region = REGION
@@ -102,6 +104,9 @@ class CloudWatchSink(HttpSink):
             self._changed.notify_all()
         if mode in ("hang", "close"):
             return False
+        if mode in PAGES:
+            connection.sendall(f"HTTP/1.1 {PAGES[mode]} Some Reason\r\nLocation: {self.url}/away\r\nContent-Length: 6\r\n\r\n<html>".encode())
+            return True
         connection.sendall(self._response(status, code, answer))
         return True
 

@@ -10,8 +10,8 @@ struct dying;
 
 extern uint64_t crash_held_ns; /* by the last capture */
 
-/* Read as the agent is allowed to, or by its copy where it isn't; the process is let die before names are looked for.
- */
+/* Read as the agent is allowed to, or by its copy where it isn't; the process is let die before names are looked
+ * for. */
 json_t *crash_report(struct dying *dying);
 
 /* "" where there is none. */

@@ -11,7 +11,7 @@
 
 #define NS_PER_MS UINT64_C(1000000)
 
-enum { BATCHES_MAX = 30000, DEADLINE_MS = 5000, FOREVER_MS = 60000, GONE = 99 };
+enum { BATCHES_MAX = 30000, DEADLINE_MS = 20000, FOREVER_MS = 60000, GONE = 99 };
 
 /* An exporter that answers as the test says, at once or when the test does. */
 extern struct deliver_fake {

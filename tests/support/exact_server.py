@@ -18,7 +18,7 @@ import threading
 import time
 
 import socket_diag
-from processes import wait_until
+from processes import PATIENCE_S, wait_until
 
 HEAD_MAX = 1 << 20
 TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -238,7 +238,7 @@ class ExactServer:
         with self._lock:
             threads = list(self._threads)
         for thread in threads:
-            thread.join(20)
+            thread.join(PATIENCE_S)
             if thread.is_alive():
                 raise TimeoutError("a client's connection is still open")
 
@@ -257,7 +257,7 @@ class ExactServer:
         for connection in self.connections:
             connection.leave()
         for thread in self._threads:
-            thread.join(20)
+            thread.join(PATIENCE_S)
 
     def _accept(self):
         while True:

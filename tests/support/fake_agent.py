@@ -17,7 +17,7 @@ from pathlib import Path
 
 HEADER = struct.Struct("<IHHIIQ")  # preload/wire.h: struct wire_message
 MAGIC, VERSION = 0x4E415053, 2
-TYPES = {1: "handover", 2: "status", 3: "flush", 4: "console", 5: "stop"}
+TYPES = {1: "handover", 2: "status", 3: "flush", 4: "console", 5: "stop", 8: "barrier"}
 
 
 def serve(connection, folder):

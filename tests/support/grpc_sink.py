@@ -89,7 +89,7 @@ class GrpcSink(SpanStore):
 
     def __init__(self, credentials=None, port=None):
         super().__init__()
-        self.calls = []  # of each call: its metadata, and the seconds that it had left
+        self.calls = []  # of each call: its metadata, the seconds that it had left, and when it came
         self._refusals = []
         self._may_answer = threading.Event()
         self._may_answer.set()
@@ -124,7 +124,8 @@ class GrpcSink(SpanStore):
         self._server.stop(0).wait()
 
     def _export(self, body, context):
-        self.calls.append({"metadata": dict(context.invocation_metadata()), "left": context.time_remaining()})
+        self.calls.append({"metadata": dict(context.invocation_metadata()), "left": context.time_remaining(),
+                           "time": time.monotonic()})
         if "OTel-OTLP-Exporter-" not in self.calls[-1]["metadata"].get("user-agent", ""):
             self.note(f"user agent of {self.calls[-1]}")
         self._may_answer.wait(PATIENCE_S)

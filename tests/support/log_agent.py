@@ -17,7 +17,7 @@ DROP_LOG_LINES = 11  # enum wire_drop
 CELL, WIDEST = 512, 5  # bytes of one, and how many a record has at most
 READY, CONSUMED = 2, 3
 RECORD_LOG = 3
-CONTINUES, WHOLE = 1, 2
+CONTINUES, WHOLE, SHARED = 1, 2, 4
 LOG = struct.Struct("<Q16s8sIIBBBBI")
 
 
@@ -155,13 +155,14 @@ class LogAgent(RingAgent):
         for piece in self.pieces:
             if piece.stream != stream:
                 continue
-            key = (piece.lane, piece.writer)
-            if key not in open_lines and (piece.lane, 0) in open_lines:
-                key = (piece.lane, 0)
+            is_shared, shared = bool(piece.flags & SHARED), (piece.lane, None)
+            key = (piece.lane, piece.writer, is_shared)
+            if key not in open_lines and shared in open_lines:
+                open_lines[key] = open_lines.pop(shared)
             *whole, rest = (open_lines.pop(key, b"") + piece.text).split(b"\n")
             done += whole
             if piece.flags & (WHOLE | CONTINUES) == WHOLE:
                 done.append(rest)
             elif rest:
-                open_lines[key] = rest
+                open_lines[shared if is_shared and not piece.flags & CONTINUES else key] = rest
         return done + list(open_lines.values())

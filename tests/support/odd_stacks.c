@@ -35,8 +35,8 @@ static void clock_to_nowhere(void)
     __asm__ volatile("");
 }
 
-/* Code without unwind tables, as a compiler at run time makes it: push %rbp; mov %rsp,%rbp; call *%rdi; pop %rbp; ret
- */
+/* Code without unwind tables, as a compiler at run time makes it: push %rbp; mov %rsp,%rbp; call *%rdi; pop %rbp;
+ * ret */
 static const uint8_t with_frame_pointer[] = {0x55, 0x48, 0x89, 0xe5, 0xff, 0xd7, 0x5d, 0xc3};
 /* push %rbx; mov $3,%ebp; call *%rdi; pop %rbx; ret */
 static const uint8_t without_frame_pointer[] = {0x53, 0xbd, 3, 0, 0, 0, 0xff, 0xd7, 0x5b, 0xc3};

@@ -17,6 +17,7 @@ import argparse
 import gzip
 import json
 import sys
+import threading
 import time
 
 import otlp_json
@@ -79,6 +80,8 @@ class OtlpSink(HttpSink):
     def __init__(self, port=0, mode="ok", tls=None, is_proxy=False, **options):
         self._is_proxy = is_proxy  # requests name their host: a stand-in for a proxy and what is behind it
         self._bodies = []
+        self._body_count = 0  # that have come
+        self._reading = threading.RLock()  # taken before _lock: a body that comes meanwhile is answered in time
         self._spans = []
         self._logs = []
         super().__init__(port, mode, tls, **options)
@@ -111,17 +114,21 @@ class OtlpSink(HttpSink):
 
     def _wait_for(self, what, count, timeout):
         deadline = time.monotonic() + timeout
-        with self._lock:
-            while len(getattr(self, what)) < count:
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise AssertionError(f"{len(getattr(self, what))} of {count} {what} came in {timeout} s")
-                self._changed.wait(left)
-            return getattr(self, what)
+        while True:
+            body_count = self._body_count
+            items = getattr(self, what)
+            if len(items) >= count:
+                return items
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise AssertionError(f"{len(items)} of {count} {what} came in {timeout} s")
+            with self._lock:
+                if self._body_count == body_count:
+                    self._changed.wait(left)
 
     def clear(self):
         """Forget spans, requests and violations."""
-        with self._lock:
+        with self._reading, self._lock:
             self._read_bodies()
             self._spans.clear()
             self._logs.clear()
@@ -150,6 +157,7 @@ class OtlpSink(HttpSink):
             if status == 200:
                 self._bodies.append((path, body, headers.get("content-type"), headers.get("content-encoding"),
                                      options.get("rejected", 1) if mode == "partial" else 0))
+                self._body_count += 1
             self.requests.append({"path": path, "headers": headers, "length": len(body), "status": status,
                                   "time": time.monotonic()})
             self._changed.notify_all()
@@ -174,17 +182,22 @@ class OtlpSink(HttpSink):
         return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
     def _read_bodies(self):
-        with self._lock:
-            while self._bodies:
-                path, body, media_type, encoding, rejected = self._bodies.pop(0)
-                readers, items = (LOG_READERS, self._logs) if is_of_logs(path) else (READERS, self._spans)
-                read = readers.get(media_type, otlp_wire.spans_of)
-                try:
-                    new = read(gzip.decompress(body) if encoding == "gzip" else body, self._note)
-                except (WireError, OSError, EOFError) as error:
-                    self._note(f"unreadable body: {error}")
-                    continue
-                items.extend(new[:len(new) - rejected] if rejected else new)
+        """Those that have come by now: under load there would be no end of those that come meanwhile."""
+        with self._reading:
+            with self._lock:
+                bodies, self._bodies = self._bodies, []
+            for body in bodies:
+                self._read_body(*body)
+
+    def _read_body(self, path, body, media_type, encoding, rejected):
+        readers, items = (LOG_READERS, self._logs) if is_of_logs(path) else (READERS, self._spans)
+        read = readers.get(media_type, otlp_wire.spans_of)
+        try:
+            new = read(gzip.decompress(body) if encoding == "gzip" else body, self._note)
+        except (WireError, OSError, EOFError) as error:
+            self._note(f"unreadable body: {error}")
+            return
+        items.extend(new[:len(new) - rejected] if rejected else new)
 
 
 def main():

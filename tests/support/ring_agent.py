@@ -7,8 +7,9 @@ import socket
 import struct
 import threading
 
+from processes import PATIENCE_S
+
 PAGE = 4096
-PATIENCE_S = 20
 CRASH_WANTED = 72  # struct wire_control
 GEOMETRY = struct.Struct("<IHHIIIIQQQQQQQQI")
 

@@ -4,12 +4,16 @@
 import os
 import shutil
 import signal
+import subprocess
 from pathlib import Path
 
 from harness import APPS, PYTHON, SOURCE
 from processes import children, free_port, wait_until
 
 SCRIPTS = SOURCE / "test-apps"
+TOMCAT = "/usr/share/tomcat10"
+TOMCAT_PROGRAMS = ("java", "javac", f"{TOMCAT}/bin/catalina.sh")
+JAVA_QUICK_START = "-XX:TieredStopAtLevel=1"  # the first of its compilers only
 STATIC_SIZES = {"1k": 1000, "100k": 100_000, "empty": 0}
 
 
@@ -47,6 +51,11 @@ def httpd(test, *arguments, env=None, **options):
     return process, process.announced_port()
 
 
+def nginx_user():
+    """The directive by which root's workers stay root."""
+    return "user root;" if os.getuid() == 0 else ""
+
+
 def nginx(test, config="static.conf", workers=1, env=None, user=None, **values):
     """nginx with a configuration of test-apps/nginx, in the foreground."""
     root = static_files(test.directory)
@@ -55,7 +64,7 @@ def nginx(test, config="static.conf", workers=1, env=None, user=None, **values):
     folder.mkdir()
     folder.chmod(0o755)
     values.update(PORT=port, ROOT=root, DIR=folder, WORKERS=workers,
-                  USER=f"user {user};" if user and os.getuid() == 0 else "user root;" if os.getuid() == 0 else "")
+                  USER=f"user {user};" if user and os.getuid() == 0 else nginx_user())
     fill_in(f"nginx/{config}", folder / "nginx.conf", **values)
     process = test.run_program(["/usr/sbin/nginx", "-e", folder / "error.log", "-p", folder, "-c", folder / "nginx.conf"],
                                env=env)
@@ -74,7 +83,7 @@ def reload_nginx(process):
 def gunicorn(test, kind="sync", workers=2, env=None, log=None):
     """gunicorn with the Flask application; kind is sync or gthread, log the access log's path."""
     port = free_port()
-    arguments = ["--keep-alive", "60", "-w", workers, "-k", kind, "-b", f"127.0.0.1:{port}", "--chdir", SCRIPTS, "flask_app:app"]
+    arguments = ["--keep-alive", "60", "--timeout", "120", "-w", workers, "-k", kind, "-b", f"127.0.0.1:{port}", "--chdir", SCRIPTS, "flask_app:app"]
     if kind == "gthread":
         arguments = ["--threads", "4", *arguments]
     if log:
@@ -103,6 +112,32 @@ def node(test, binary="node", env=None):
     """Node's http module; `binary` is a path or a name."""
     process = test.run_program([shutil.which(binary) or binary, SCRIPTS / "node_server.js"], env=env, name="node")
     return process, process.announced_port()
+
+
+def tomcat(folder, port, servlet="tomcat/PathsServlet.java", connector="Http11NioProtocol"):
+    """A folder for a Tomcat with this servlet of test-apps for all paths: the command that starts it, by its own script, and
+    the settings that this needs. wait_for_tomcat() tells when it can answer."""
+    classes = folder / "webapps" / "ROOT" / "WEB-INF" / "classes"
+    for part in (classes, folder / "conf", folder / "logs", folder / "temp", folder / "work"):
+        part.mkdir(parents=True)
+    fill_in("tomcat/server.xml", folder / "conf" / "server.xml", PORT=port, DIR=folder, CONNECTOR=connector)
+    fill_in("tomcat/web.xml", classes.parent / "web.xml", SERVLET=Path(servlet).stem)
+    subprocess.run(["javac", "-cp", f"{TOMCAT}/lib/servlet-api.jar", "-d", classes, SCRIPTS / servlet], check=True)
+    return [f"{TOMCAT}/bin/catalina.sh", "run"], {"CATALINA_HOME": TOMCAT, "CATALINA_BASE": folder, "CATALINA_OPTS": JAVA_QUICK_START}
+
+
+def varnish(folder, port, config, *options):
+    """The command for a Varnish with this VCL, which keeps its things in this folder."""
+    return ["/usr/sbin/varnishd", "-F", "-j", "none", "-n", folder, "-a", f"127.0.0.1:{port}", "-f", config, "-s", "malloc,64m",
+            "-T", "127.0.0.1:0", "-p", "thread_pool_min=50", "-p", "timeout_idle=60", *options]
+
+
+PHP_FPM = str(max(Path("/usr/sbin").glob("php-fpm*"), default="/usr/sbin/php-fpm"))  # the version is in the name
+
+
+def wait_for_tomcat(process):
+    """It listens before it can answer."""
+    wait_until(lambda: b"Server startup in" in process.out + process.err, what="tomcat answers")
 
 
 class Load:

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A writer as wire.h describes it, small enough to be read: stands in for the shim where the agent's reading is tested.
- */
+/* A writer as wire.h describes it, small enough to be read: stands in for the shim where the agent's reading is
+ * tested. */
 #ifndef SPANSHIM_WIRE_WRITER_H
 #define SPANSHIM_WIRE_WRITER_H
 

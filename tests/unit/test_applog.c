@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -91,7 +92,7 @@ static void test_applog_takes_what_was_written(void **state)
     assert_int_equal(errno, EXDEV);
     struct wire_log log = assert_next(WIRE_LOG_STDOUT, "out\n");
     assert_int_equal(log.flags, 0);
-    assert_int_not_equal(log.writer, 0);
+    assert_int_equal(log.writer & 1, 1);
     assert_next(WIRE_LOG_STDERR, "error");
     assert_nothing();
 }
@@ -126,7 +127,7 @@ static void test_applog_cuts_a_long_call(void **state)
         memcpy(got + total, bytes, length);
         total += length;
         assert_int_equal(log.left_out, sizeof(text) - 256 * 1024);
-        assert_int_equal(log.writer, 0); /* a buffer was written out */
+        assert_true(log.flags & WIRE_LOG_SHARED); /* a buffer was written out */
     } while (log.flags & WIRE_LOG_CONTINUES);
     assert_int_equal(total, 256 * 1024);
     assert_memory_equal(got, text, total);
@@ -185,11 +186,15 @@ static void test_applog_leaves_room_for_requests(void **state)
 static void test_applog_takes_messages_of_syslog(void **state)
 {
     (void)state;
-    applog_syslog(3 | 10 << 3, "by a facility", 13);
+    applog_syslog(3 | 10 << 3, "by a facility", 13, 0);
     struct wire_log log = assert_next(WIRE_LOG_SYSLOG, "by a facility");
     assert_int_equal(log.severity, 4);
     assert_int_equal(log.flags, WIRE_LOG_WHOLE);
-    applog_syslog(0, "", 0);
+    applog_syslog(-1, "cut", 3, 1000);
+    log = assert_next(WIRE_LOG_SYSLOG, "cut");
+    assert_int_equal(log.severity, 8);
+    assert_int_equal(log.left_out, 1000);
+    applog_syslog(0, "", 0, 0);
     assert_nothing();
 }
 
@@ -197,7 +202,7 @@ static void test_applog_says_when_threads_share_a_buffer(void **state)
 {
     (void)state;
     applog_flushed(STDOUT_FILENO, "half a li", 9);
-    assert_int_equal(assert_next(WIRE_LOG_STDOUT, "half a li").writer, 0);
+    assert_true(assert_next(WIRE_LOG_STDOUT, "half a li").flags & WIRE_LOG_SHARED);
 }
 
 static void test_applog_leaves_a_vfork_child_alone(void **state)
@@ -205,7 +210,7 @@ static void test_applog_leaves_a_vfork_child_alone(void **state)
     (void)state;
     process_in_vfork = 1;
     applog_written(STDERR_FILENO, "child", 5);
-    applog_syslog(3, "child", 5);
+    applog_syslog(3, "child", 5, 0);
     process_in_vfork = 0;
     assert_nothing();
 }
@@ -289,7 +294,8 @@ static void test_applog_finds_files_by_their_path(void **state)
     close_file("app.log");
 }
 
-static void test_applog_leaves_sockets_and_pipes_unknown(void **state)
+/* It is asked about once. */
+static void test_applog_ignores_pipes_but_no_sockets(void **state)
 {
     uint64_t old;
     int ends[2];
@@ -298,9 +304,53 @@ static void test_applog_leaves_sockets_and_pipes_unknown(void **state)
     assert_int_equal(pipe(ends), 0);
     (void)fdtab_set(ends[1], FDTAB_UNKNOWN, &old);
     assert_false(applog_takes(ends[1]));
+    assert_int_equal(fdtab_value(fdtab_get(ends[1])), FDTAB_IGNORED);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    (void)fdtab_set(ends[1], FDTAB_UNKNOWN, &old);
+    assert_false(applog_takes(ends[1]));
     assert_int_equal(fdtab_value(fdtab_get(ends[1])), FDTAB_UNKNOWN);
     (void)close(ends[0]);
     (void)close(ends[1]);
+}
+
+/* Paths are numbered for ever, so this comes last of all that look at files. */
+static void test_applog_takes_files_for_whose_path_there_is_no_number(void **state)
+{
+    struct wire_log log;
+    const char *bytes;
+    size_t length;
+    char name[32];
+
+    (void)state;
+    for (int i = 0; i < WIRE_LOG_STREAMS; i++) {
+        (void)snprintf(name, sizeof(name), "%d.log", i);
+        open_file(name);
+        assert_true(applog_takes(SOME_FD));
+        applog_written(SOME_FD, "line\n", 5);
+        log = next(&bytes, &length);
+        close_file(name);
+    }
+    assert_int_equal(log.stream, WIRE_LOG_STREAMS - 1);
+    assert_int_equal(log.path_length, 0);
+    assert_int_equal(length, 5);
+}
+
+static void test_applog_takes_a_closed_number_for_none(void **state)
+{
+    const struct glob_list none = {0};
+    int copy = dup(STDERR_FILENO);
+
+    (void)state;
+    (void)fdtab_clear(STDERR_FILENO);
+    (void)close(STDERR_FILENO);
+    applog_init(APPLOG_ALL, &none);
+    assert_int_equal(dup2(copy, STDERR_FILENO), STDERR_FILENO);
+    assert_true(applog_takes(STDOUT_FILENO));
+    assert_false(applog_takes(STDERR_FILENO));
+    (void)close(copy);
 }
 
 static void test_applog_off_takes_nothing(void **state)
@@ -327,7 +377,9 @@ int main(void)
         cmocka_unit_test_setup(test_applog_leaves_a_vfork_child_alone, setup),
         cmocka_unit_test_setup(test_applog_follows_copies, setup),
         cmocka_unit_test_setup(test_applog_finds_files_by_their_path, setup),
-        cmocka_unit_test_setup(test_applog_leaves_sockets_and_pipes_unknown, setup),
+        cmocka_unit_test_setup(test_applog_ignores_pipes_but_no_sockets, setup),
+        cmocka_unit_test_setup(test_applog_takes_files_for_whose_path_there_is_no_number, setup),
+        cmocka_unit_test_setup(test_applog_takes_a_closed_number_for_none, setup),
         cmocka_unit_test_setup(test_applog_off_takes_nothing, setup),
     };
 

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where credentials are found, and what is made of what is found; their way over the network is integration.xray_api's.
- */
+/* Where credentials are found, and what is made of what is found; their way over the network is
+ * integration.xray_api's. */
 #include "exporters/aws/credentials.h"
 
 #include "exporters/agent/http_client.h"
 #include "exporters/agent/loop.h"
-#include "exporters/agent/settings.h"
 #include "exporters/aws/container.h"
 #include "exporters/aws/identity.h"
 #include "exporters/aws/metadata.h"
 #include "exporters/aws/profile.h"
 #include "exporters/aws/small_file.h"
 #include "exporters/exporter.h"
+#include "tests/support/read_settings.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -166,17 +166,6 @@ static void test_container_asks_only_its_own(void **state)
         if (container_may_ask(may_not[i]))
             fail_msg("%s", may_not[i]);
 }
-
-static struct settings *read_settings(const char *const *entries)
-{
-    size_t count = 0;
-
-    while (entries[count] != NULL)
-        count++;
-    return settings_new(entries, count, NULL);
-}
-
-#define ENTRIES(...) ((const char *const[]){__VA_ARGS__, NULL})
 
 static bool is_allowed(const char *const *entries)
 {

@@ -38,6 +38,8 @@ static const char *meaning(const struct config *read)
         (void)strcat(text, read->deepbind_mode == DEEPBIND_KEEP ? " deepbind=keep" : " deepbind=drop");
     if (read->client_mode != CLIENT_ON)
         (void)strcat(text, read->client_mode == CLIENT_SPANS ? " client=1" : " client=2");
+    if (read->environment_mode != ENVIRONMENT_ON)
+        (void)sprintf(text + strlen(text), " environment=%d", (int)read->environment_mode);
     if (read->crash_mode != CRASH_AUTO)
         (void)strcat(text, read->crash_mode == CRASH_ALWAYS ? " crash=1" : " crash=2");
     if (read->crash_timeout_ms != 2000)
@@ -74,6 +76,10 @@ static const struct {
     {CONFIG_SPLUNK_TRACE_RESPONSE_HEADER_ENABLED, "true", DEFAULT, "1"},
     {CONFIG_SPANSHIM_RESPONSE_TRACEPARENT_CORS, "true", DEFAULT, "*"},
     {CONFIG_SPANSHIM_RESPONSE_XRAY, "true", DEFAULT, "Root"},
+    {CONFIG_SPANSHIM_ENVIRONMENT_CONTEXT, "ON", DEFAULT, "true"},
+    {CONFIG_SPANSHIM_ENVIRONMENT_CONTEXT, "read", DEFAULT " environment=1", "both"},
+    {CONFIG_SPANSHIM_ENVIRONMENT_CONTEXT, "write", DEFAULT " environment=2", NULL},
+    {CONFIG_SPANSHIM_ENVIRONMENT_CONTEXT, "off", DEFAULT " environment=0", NULL},
     {CONFIG_SPANSHIM_IGNORE_PATHS, "/a,*b", DEFAULT, "a"},
     {CONFIG_SPANSHIM_IGNORE_USER_AGENTS, "a", DEFAULT, NULL},
     {CONFIG_SPANSHIM_CLIENT, "on", DEFAULT, "client"},

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a server answers when responses are to have lines of ours, against a kernel that takes any number of bytes of
  * any call. */
 #include "preload/conn.h"

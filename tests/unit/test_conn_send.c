@@ -294,7 +294,7 @@ static void test_conn_send_fails(void **state)
     traffic_assert_no_span();
 }
 
-/* Before an answer, which may be because it waited too long; and when it has seen enough of one. */
+/* Before an answer, which may be because it waited too long; amid its head; and when it has seen enough of one. */
 static void test_conn_send_is_given_up(void **state)
 {
     (void)state;
@@ -308,6 +308,12 @@ static void test_conn_send_is_given_up(void **state)
     conn_waited_in_vain(CLIENT_FD);
     conn_closing(CLIENT_FD);
     (void)traffic_assert_span("/one", 0, WIRE_ERROR_TIMEOUT);
+
+    connect_anew();
+    send_bytes(ALL, strlen(ALL));
+    traffic_receive(CLIENT_FD, "HTTP/1.1 200 OK\r\nContent-Le");
+    conn_closing(CLIENT_FD);
+    (void)traffic_assert_span("/one", 200, WIRE_ERROR_RESPONSE_INCOMPLETE);
 
     for (int waits = 0; waits < 2; waits++) {
         connect_anew();

@@ -200,7 +200,7 @@ static int setup(void **state)
     test.source.id = 1;
     test.source.uid = geteuid();
     test.source.same_clock = true;
-    test.source.crash_limit_ms = 2000;
+    test.source.crash_limit_ms = 60000;
     test.source.wall_offset_ns = intake_wall_offset_ns();
     test.source.executable = strdup("/usr/bin/thing");
     test.source.settings = settings_new(NULL, 0, NULL);

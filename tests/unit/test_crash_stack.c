@@ -15,8 +15,8 @@
 
 #include <cmocka.h>
 
-/* AddressSanitizer unmaps the alternate stack that a thread has at its end, whoever's it is: here no hook is between.
- */
+/* AddressSanitizer unmaps the alternate stack that a thread has at its end, whoever's it is: here no hook is
+ * between. */
 __attribute__((visibility("default"))) const char *__asan_default_options(void);
 
 const char *__asan_default_options(void)

@@ -168,6 +168,114 @@ TEST(test_current_of_a_wakeup_is_certain_while_alone)
     return argument;
 }
 
+/* A thread of a pool: what it has left elsewhere before doesn't matter, it says itself which one it begins with. */
+/* A loop that was told of a connection goes on with whom it was made for: it writes its greeting. */
+TEST(test_current_follows_the_end_of_an_attempt_to_connect)
+{
+    struct request_ref a = shim_core_begin(0), b = shim_core_begin(0);
+    struct tie tie = {.state = TIE_QUIET}, nobodys = {.state = TIE_QUIET};
+
+    request_hold(&b);
+    current_turn();
+    tie_make(&nobodys);
+    current_set(&a);
+    tie_make(&tie);
+    current_turn();
+    current_set(&b);
+    tie_told(&tie);
+    CHECK(is(current_certain(), &a));
+    tie_write(&tie);
+    tie_read(&tie, TIE_OTHER);
+    CHECK(is(current_certain(), &a));
+    tie_told(&nobodys);
+    CHECK(is(current_get(), &none));
+    passed = true;
+    return argument;
+}
+
+/* A thread of a pool that has not read the request: with the answer in hand its job may be over, and the next begun. */
+TEST(test_current_of_an_answer_to_a_pool_is_certain_while_alone)
+{
+    struct request_ref a = shim_core_begin(0), b;
+    struct tie tie = {.state = TIE_QUIET};
+
+    tie_ask(&tie, &a, false);
+    tie_read(&tie, TIE_HTTP);
+    CHECK(is(current_certain(), &a));
+    b = shim_core_begin(0);
+    request_hold(&b);
+    CHECK(is(current_certain(), &none));
+    current_set(&a); /* it reads more of its body */
+    CHECK(is(current_certain(), &a));
+    tie_ask(&tie, &a, false);
+    tie_read(&tie, TIE_HTTP);
+    CHECK(is(current_certain(), &a));
+    passed = true;
+    return argument;
+}
+
+TEST(test_current_is_certain_of_what_was_touched)
+{
+    struct request_ref a = shim_core_begin(0), b = shim_core_begin(0), c = shim_core_begin(0);
+
+    current_set(&a);
+    current_answer(a.slot); /* no watcher does */
+    current_touch(&b);      /* a is adrift, and so is c */
+    CHECK(is(current_certain(), &b));
+    current_set(&c); /* has it left this one too? */
+    CHECK(is(current_certain(), &none));
+    current_touch(&c);
+    CHECK(is(current_certain(), &c));
+    shim_core_end(&c);
+    CHECK(is(current_get(), &none));
+    passed = true;
+    return argument;
+}
+
+/* Who asks about one after the other works on none. */
+TEST(test_current_of_a_watcher_is_nobody)
+{
+    struct request_ref a = shim_core_begin(0), b = shim_core_begin(0);
+
+    current_touch(&a);
+    CHECK(is(current_certain(), &a));
+    current_touch(&b);
+    CHECK(is(current_certain(), &none));
+    current_touch(&a);
+    CHECK(is(current_certain(), &none));
+    passed = true;
+    return argument;
+}
+
+TEST(test_current_of_who_watches_one_connection_is_nobody)
+{
+    struct request_ref a = shim_core_begin(0), b;
+
+    current_touch(&a);
+    CHECK(is(current_certain(), &a));
+    shim_core_end(&a); /* another thread has answered it */
+    b = shim_core_begin(0);
+    current_touch(&b);
+    CHECK(is(current_certain(), &none));
+    current_answer(b.slot);
+    CHECK(is(current_certain(), &b));
+    passed = true;
+    return argument;
+}
+
+TEST(test_current_of_a_loop_is_what_it_has_read)
+{
+    struct request_ref a = shim_core_begin(0), b = shim_core_begin(0);
+
+    request_hold(&b);
+    current_turn();
+    current_set(&a);
+    current_touch(&b);
+    CHECK(is(current_certain(), &a));
+    passed = true;
+    return argument;
+}
+
 TEST(test_current_parent_of_the_first_is_the_maker)
 {
     struct request_ref a = shim_core_begin(0), b = shim_core_begin(0);
@@ -243,15 +351,19 @@ TEST(test_current_inherited_is_for_one_request)
     return argument;
 }
 
-TEST(test_current_inherited_is_certain_while_alone)
+TEST(test_current_inherited_is_certain_until_another_begins)
 {
-    struct request_ref a = shim_core_begin(0), b = shim_core_begin(0);
+    struct request_ref b = shim_core_begin(0), a = shim_core_begin(0), c;
 
     request_hold(&b);
     current_inherit(&a);
     CHECK(is(current_certain(), &none));
     shim_core_end(&b);
     CHECK(is(current_certain(), &a));
+    c = shim_core_begin(0);
+    request_hold(&c);
+    shim_core_end(&c);
+    CHECK(is(current_certain(), &none));
     passed = true;
     return argument;
 }
@@ -294,6 +406,24 @@ TEST(test_request_is_found_after_others_ended_unseen)
     return argument;
 }
 
+/* The last test: what it has shown of the process stays. */
+TEST(test_current_of_who_hands_requests_over_is_nobody)
+{
+    struct request_ref a = shim_core_begin(0), b = shim_core_begin(0);
+
+    request_hold(&a);
+    request_hold(&b);
+    current_set(&a);
+    current_set(&b);
+    CHECK(is(current_certain(), &b)); /* who answers them has not been seen */
+    current_answer(a.slot);
+    CHECK(is(current_certain(), &none));
+    current_answer(b.slot);
+    CHECK(is(current_certain(), &b));
+    passed = true;
+    return argument;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -302,13 +432,20 @@ int main(void)
         cmocka_unit_test_setup(test_current_is_none_after_mixed_answers, setup),
         cmocka_unit_test_setup(test_current_is_none_after_a_wakeup_of_nobodys, setup),
         cmocka_unit_test_setup(test_current_of_a_wakeup_is_certain_while_alone, setup),
+        cmocka_unit_test_setup(test_current_follows_the_end_of_an_attempt_to_connect, setup),
+        cmocka_unit_test_setup(test_current_of_an_answer_to_a_pool_is_certain_while_alone, setup),
+        cmocka_unit_test_setup(test_current_is_certain_of_what_was_touched, setup),
+        cmocka_unit_test_setup(test_current_of_a_watcher_is_nobody, setup),
+        cmocka_unit_test_setup(test_current_of_who_watches_one_connection_is_nobody, setup),
+        cmocka_unit_test_setup(test_current_of_a_loop_is_what_it_has_read, setup),
         cmocka_unit_test_setup(test_current_parent_of_the_first_is_the_maker, setup),
         cmocka_unit_test_setup(test_current_parent_is_not_who_left_the_connection, setup),
         cmocka_unit_test_setup(test_current_of_who_takes_turns_gives_way_to_who_is_adrift, setup),
         cmocka_unit_test_setup(test_current_inherited_is_for_one_request, setup),
-        cmocka_unit_test_setup(test_current_inherited_is_certain_while_alone, setup),
+        cmocka_unit_test_setup(test_current_inherited_is_certain_until_another_begins, setup),
         cmocka_unit_test_setup(test_request_is_found_by_the_header_it_came_with, setup),
         cmocka_unit_test_setup(test_request_is_found_after_others_ended_unseen, setup),
+        cmocka_unit_test_setup(test_current_of_who_hands_requests_over_is_nobody, setup),
     };
 
     if (!shim_core_init(NULL))

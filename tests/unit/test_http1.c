@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "preload/http1.h"
 
+#include "tests/support/guarded.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -30,20 +30,11 @@ static const struct http1_case {
 static char *bytes_end;
 static char *stash;
 
-static char *guarded(size_t size)
-{
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    char *start = mmap(NULL, size + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    assert_true(start != MAP_FAILED);
-    assert_int_equal(mprotect(start + size, page, PROT_NONE), 0);
-    return start;
-}
-
 static int set_up(void **state)
 {
     (void)state;
-    bytes_end = guarded(GUARDED_SIZE) + GUARDED_SIZE;
-    stash = guarded(HTTP1_STASH_SIZE);
+    bytes_end = guarded_new(GUARDED_SIZE) + GUARDED_SIZE;
+    stash = guarded_new(HTTP1_STASH_SIZE);
     return 0;
 }
 

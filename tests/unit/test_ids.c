@@ -123,8 +123,8 @@ static void test_ids_begin_a_trace_with_its_second(void **state)
     assert_memory_not_equal(first + 8, second + 8, 8);
 }
 
-/* A ratio sampler looks at the low bits only, others at the high ones: each bit of an id is set in about half of them.
- */
+/* A ratio sampler looks at the low bits only, others at the high ones: each bit of an id is set in about half of
+ * them. */
 static void test_ids_spread_over_all_bits(void **state)
 {
     unsigned set[64] = {0};

@@ -16,7 +16,8 @@ enum { PIECE_MAX = WIRE_LOG_BYTES, BIG = 300 * 1024 };
 /* What came out: the texts, each with '|' behind it, and what the last event was. */
 struct fixture {
     struct log_lines *lines;
-    char texts[2 * BIG];
+    bool is_saved; /* and loaded after each piece */
+    char texts[4 * BIG];
     size_t length;
     unsigned count;
     struct log_event_record last;
@@ -42,6 +43,24 @@ static void keep(void *arg, const struct log_lines_place *place, const struct lo
     fixture->count++;
 }
 
+static void load(void *arg, const void *bytes, size_t length)
+{
+    assert_false(log_lines_load(arg, bytes, 8));
+    assert_true(log_lines_load(arg, bytes, length));
+}
+
+/* As after a restart. */
+static void save_and_load(struct fixture *fixture)
+{
+    struct log_lines *loaded = log_lines_new(keep, fixture);
+
+    assert_non_null(loaded);
+    log_lines_save(fixture->lines, load, loaded);
+    assert_int_equal(log_lines_waiting(loaded), log_lines_waiting(fixture->lines));
+    log_lines_free(fixture->lines);
+    fixture->lines = loaded;
+}
+
 static int setup(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof(*fixture));
@@ -53,6 +72,14 @@ static int setup(void **state)
     assert_non_null(fixture->lines);
     *state = fixture;
     return 0;
+}
+
+static int setup_saved(void **state)
+{
+    int result = setup(state);
+
+    ((struct fixture *)*state)->is_saved = true;
+    return result;
 }
 
 static int teardown(void **state)
@@ -78,6 +105,8 @@ static bool give(struct fixture *fixture, const char *path, const char *bytes, s
     memcpy((char *)piece + sizeof(*piece) + path_length, bytes, length);
     bool is_taken = log_lines_take(fixture->lines, &place, piece, size, fixture->now_ns);
     free(piece);
+    if (fixture->is_saved)
+        save_and_load(fixture);
     return is_taken;
 }
 
@@ -88,9 +117,11 @@ static void write_text(struct fixture *fixture, const char *text)
     assert_true(give(fixture, "", text, strlen(text)));
 }
 
-static void write_as(struct fixture *fixture, uint32_t writer, const char *text)
+/* By a thread; 0: by any, from the buffer that they share. */
+static void write_as(struct fixture *fixture, uint32_t thread, const char *text)
 {
-    fixture->log.writer = writer;
+    fixture->log.writer = thread * 2 + 1;
+    fixture->log.flags = thread > 0 ? 0 : WIRE_LOG_SHARED;
     write_text(fixture, text);
 }
 
@@ -109,7 +140,7 @@ static void write_long(struct fixture *fixture, const char *bytes, size_t length
 static void wait_ms(struct fixture *fixture, unsigned ms)
 {
     fixture->now_ns += ms * MS;
-    (void)log_lines_look(fixture->lines, fixture->now_ns);
+    log_lines_look(fixture->lines, fixture->now_ns);
 }
 
 static void assert_texts(struct fixture *fixture, const char *expected)
@@ -128,13 +159,31 @@ static void test_log_lines_are_put_together_from_pieces(void **state)
     assert_texts(fixture, "");
     write_text(fixture, "another\n");
     assert_texts(fixture, "one line|");
-    assert_true(log_lines_look(fixture->lines, fixture->now_ns));
+    assert_false(log_lines_is_due(fixture->lines, fixture->now_ns));
+    assert_true(log_lines_waiting(fixture->lines) > 0);
+    assert_true(log_lines_is_due(fixture->lines, fixture->now_ns + 100 * MS));
     wait_ms(fixture, 100);
     assert_texts(fixture, "and another|");
     assert_int_equal(fixture->last.flags, 0);
     assert_int_equal(fixture->last.mono_ns, 2);
     assert_int_equal(fixture->place.position, 2);
-    assert_false(log_lines_look(fixture->lines, fixture->now_ns));
+    assert_int_equal(log_lines_waiting(fixture->lines), 0);
+    assert_false(log_lines_is_due(fixture->lines, UINT64_MAX));
+}
+
+static void test_log_lines_leave_blank_ends_out(void **state)
+{
+    struct fixture *fixture = *state;
+
+    write_text(fixture, "one  \n  \n \t\n");
+    write_text(fixture, "  two \n\n");
+    write_text(fixture, "three \n");
+    write_text(fixture, "  \n");
+    wait_ms(fixture, 100);
+    assert_texts(fixture, "one  \n  \n \t\n  two |three |");
+    write_text(fixture, " \n");
+    wait_ms(fixture, 100);
+    assert_texts(fixture, "");
 }
 
 static void test_log_lines_without_an_end_wait_longer(void **state)
@@ -148,8 +197,7 @@ static void test_log_lines_without_an_end_wait_longer(void **state)
     assert_texts(fixture, "Password: |");
     assert_int_equal(fixture->last.flags, LOG_EVENT_NO_END);
     write_text(fixture, "the end");
-    log_lines_free(fixture->lines);
-    fixture->lines = NULL;
+    log_lines_look(fixture->lines, UINT64_MAX);
     assert_texts(fixture, "the end|");
     assert_int_equal(fixture->last.flags, LOG_EVENT_NO_END);
 }
@@ -190,6 +238,49 @@ static void test_log_lines_go_on_with_a_shared_buffer(void **state)
     assert_texts(fixture, "a|bc|d|");
 }
 
+/* A piece of a call that writes the shared buffer out. */
+static void write_piece(struct fixture *fixture, uint32_t thread, const char *text, bool has_more)
+{
+    fixture->log.writer = thread * 2 + 1;
+    fixture->log.mono_ns = thread;
+    fixture->log.flags = WIRE_LOG_SHARED | (has_more ? WIRE_LOG_CONTINUES : 0);
+    assert_true(give(fixture, "", text, strlen(text)));
+}
+
+/* A short call, a long one and a short one; another thread's line is not its business. */
+static void test_log_lines_go_on_in_a_long_call(void **state)
+{
+    struct fixture *fixture = *state;
+
+    write_as(fixture, 2, "another's ");
+    write_as(fixture, 1, "a line ");
+    write_piece(fixture, 1, "goes ", true);
+    write_piece(fixture, 1, "on\nand ", false);
+    write_as(fixture, 1, "on\n");
+    write_as(fixture, 2, "line\n");
+    write_piece(fixture, 3, "one more\n", false);
+    wait_ms(fixture, 100);
+    assert_texts(fixture, "a line goes on|and on|another's line|one more|");
+}
+
+/* Who writes much at once may have made it himself, and so may others at the same time. */
+static void test_log_lines_of_long_calls_are_told_apart(void **state)
+{
+    struct fixture *fixture = *state;
+
+    write_as(fixture, 0, "be");
+    write_piece(fixture, 1, "gun\none o", true);
+    write_piece(fixture, 2, "two, ", true);
+    write_piece(fixture, 3, "three, ", true);
+    write_piece(fixture, 1, "f\none\n", false);
+    write_piece(fixture, 2, "too\n", false);
+    write_piece(fixture, 3, "t", true);
+    write_piece(fixture, 3, "oo", false);
+    write_piece(fixture, 4, ", and its end\n", false);
+    wait_ms(fixture, 2000);
+    assert_texts(fixture, "begun|one of|one|two, too|three, too, and its end|");
+}
+
 static void test_log_lines_of_more_threads_than_are_followed(void **state)
 {
     struct fixture *fixture = *state;
@@ -200,6 +291,38 @@ static void test_log_lines_of_more_threads_than_are_followed(void **state)
     assert_int_equal(fixture->last.flags, LOG_EVENT_NO_END);
     wait_ms(fixture, 2000);
     assert_int_equal(fixture->count, 65);
+}
+
+static void test_log_lines_of_a_traceback_wait_for_its_error(void **state)
+{
+    struct fixture *fixture = *state;
+
+    write_text(fixture, "Traceback (most recent call last):\n");
+    wait_ms(fixture, 1000);
+    write_text(fixture, "  File \"a.py\", line 1\n");
+    wait_ms(fixture, 900);
+    assert_texts(fixture, "");
+    write_text(fixture, "KeyError: 'b'\n");
+    wait_ms(fixture, 100);
+    assert_texts(fixture, "Traceback (most recent call last):\n  File \"a.py\", line 1\nKeyError: 'b'|");
+    write_text(fixture, "Traceback (most recent call last):\n");
+    wait_ms(fixture, 2000);
+    assert_texts(fixture, "Traceback (most recent call last):|");
+}
+
+static void test_log_lines_of_all_threads_are_bounded(void **state)
+{
+    struct fixture *fixture = *state;
+    static char bytes[BIG / 2];
+
+    memset(bytes, 'x', sizeof(bytes));
+    for (fixture->log.writer = 1; fixture->log.writer <= 13; fixture->log.writer += 2) {
+        assert_int_equal(fixture->count, 0);
+        write_long(fixture, bytes, sizeof(bytes));
+    }
+    assert_int_equal(fixture->count, 1);
+    assert_int_equal(fixture->last.header.pad, sizeof(bytes));
+    assert_int_equal(fixture->last.flags, LOG_EVENT_NO_END);
 }
 
 static void test_log_lines_keep_a_traceback_whole_among_threads(void **state)
@@ -223,8 +346,7 @@ static void test_log_lines_that_wait_go_on_in_order(void **state)
     write_as(fixture, 1, "one\n  more\n");
     write_as(fixture, 2, "two\n  more\n");
     write_as(fixture, 3, "three");
-    log_lines_free(fixture->lines);
-    fixture->lines = NULL;
+    log_lines_look(fixture->lines, UINT64_MAX);
     assert_texts(fixture, "one\n  more|two\n  more|three|");
 }
 
@@ -251,6 +373,91 @@ static void test_log_lines_of_two_requests_are_two_events(void **state)
     write_text(fixture, "  second\n");
     assert_texts(fixture, "first|");
     assert_int_equal(fixture->last.trace_id[0], 1);
+}
+
+/* java.util.logging writes a record, then flushes: by then another thread's may stand behind it. */
+static void test_log_lines_of_java_util_logging_are_records(void **state)
+{
+    struct fixture *fixture = *state;
+
+    fixture->log.trace_id[0] = 1;
+    write_text(fixture, "Nov 22, 2026 1:57:30 AM a.B c\nWARNING: one\njava.lang.Error: no\n\tat a.b(c.java:1)\n");
+    wait_ms(fixture, 100);
+    assert_texts(fixture, "Nov 22, 2026 1:57:30 AM a.B c\nWARNING: one\njava.lang.Error: no\n\tat a.b(c.java:1)|");
+    assert_int_equal(fixture->last.severity, 5);
+    assert_int_equal(fixture->last.trace_id[0], 1);
+    write_text(fixture, "Nov 22, 2026 1:57:30 AM a.B c\nINFO: one\nNov 22, 2026 1:57:30 PM a.B c\nINFO: two\n");
+    assert_texts(fixture, "Nov 22, 2026 1:57:30 AM a.B c\nINFO: one|");
+    assert_int_equal(fixture->last.trace_id[0], 0);
+    wait_ms(fixture, 100);
+    assert_texts(fixture, "Nov 22, 2026 1:57:30 PM a.B c\nINFO: two|");
+    assert_int_equal(fixture->last.trace_id[0], 0);
+}
+
+/* Two errors written by one call: one of them at least is another thread's. */
+static void test_log_lines_of_two_tracebacks_have_no_request(void **state)
+{
+    struct fixture *fixture = *state;
+
+    fixture->log.trace_id[0] = 1;
+    write_text(fixture,
+               "java.lang.Error: one\n\tat a.b(c.java:1)\nINFO next\njava.lang.Error: two\n\tat a.b(c.java:1)\n");
+    wait_ms(fixture, 100);
+    assert_texts(fixture,
+                 "java.lang.Error: one\n\tat a.b(c.java:1)|INFO next\njava.lang.Error: two\n\tat a.b(c.java:1)|");
+    assert_int_equal(fixture->last.trace_id[0], 0);
+}
+
+/* Amid a traceback the thread's request may end, or not be certain any more. */
+static void test_log_lines_of_a_traceback_go_on_without_a_request(void **state)
+{
+    struct fixture *fixture = *state;
+
+    fixture->log.trace_id[0] = 1;
+    write_text(fixture, "Traceback (most recent call last):\n");
+    fixture->log.trace_id[0] = 0;
+    write_text(fixture, "  File \"x.py\", line 1, in f\n");
+    write_text(fixture, "ValueError: no\n");
+    wait_ms(fixture, 100);
+    assert_texts(fixture, "Traceback (most recent call last):\n  File \"x.py\", line 1, in f\nValueError: no|");
+    assert_int_equal(fixture->last.trace_id[0], 1);
+    fixture->log.trace_id[0] = 1;
+    write_text(fixture, "Traceback (most recent call last):\n");
+    fixture->log.trace_id[0] = 2;
+    write_text(fixture, "next\n");
+    assert_texts(fixture, "Traceback (most recent call last):|");
+}
+
+/* The trace of each event that came out of a call to this stream by this writer. */
+static void assert_traces(struct fixture *fixture, uint8_t stream, uint32_t writer, const char *text, bool has_trace)
+{
+    static const uint8_t none[sizeof(fixture->last.trace_id)];
+    unsigned before = fixture->count;
+
+    fixture->log.stream = stream;
+    fixture->log.trace_id[0] = 1;
+    write_as(fixture, writer, text);
+    assert_int_equal(memcmp(fixture->last.trace_id, none, sizeof(none)) != 0, has_trace && fixture->count > before);
+    wait_ms(fixture, 100);
+    assert_true(fixture->count > before);
+    assert_int_equal(memcmp(fixture->last.trace_id, none, sizeof(none)) != 0, has_trace);
+    fixture->log.trace_id[0] = 0;
+    write_as(fixture, 99, "another\n");
+    wait_ms(fixture, 100);
+}
+
+static void test_log_lines_that_were_collected_are_nobody_s(void **state)
+{
+    struct fixture *fixture = *state;
+
+    assert_traces(fixture, WIRE_LOG_STDOUT, 1, "one\n", true);
+    assert_traces(fixture, WIRE_LOG_STDOUT, 0, "one\n  more\n", true);
+    assert_traces(fixture, WIRE_LOG_STDOUT, 1, "\none\n\n", true);
+    assert_traces(fixture, WIRE_LOG_STDOUT, 1, "one\ntwo\n", false);
+    assert_traces(fixture, WIRE_LOG_STDOUT, 0, "one\ntwo\nthree\n", false);
+    assert_traces(fixture, WIRE_LOG_STDERR, 1, "one\ntwo\n", true);
+    assert_traces(fixture, WIRE_LOG_STDERR, 0, "one\ntwo\n", false);
+    assert_traces(fixture, WIRE_LOG_STDERR, 0, "one\njava.lang.Error: no\n\tat a.b(c.java:1)\n", true);
 }
 
 static void test_log_lines_mark_a_gap(void **state)
@@ -387,25 +594,52 @@ static void test_log_lines_say_how_severe_they_are(void **state)
     assert_int_equal(fixture->last.severity, 0);
 }
 
+/* PHP-FPM's workers write a mark behind each request. */
+static void test_log_lines_pass_marks_over(void **state)
+{
+    struct fixture *fixture = *state;
+
+    assert_true(give(fixture, "", "\0fscf", 6));
+    write_text(fixture, "one\n");
+    assert_true(give(fixture, "", "\0fscf", 6));
+    write_text(fixture, "two\n");
+    wait_ms(fixture, 200);
+    assert_texts(fixture, "one|two|");
+}
+
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(test_log_lines_##name, setup, teardown)
+#define TEST(name)                                                                                                     \
+    cmocka_unit_test_setup_teardown(test_log_lines_##name, setup, teardown),                                           \
+    {                                                                                                                  \
+        "test_log_lines_" #name " (saved)", test_log_lines_##name, setup_saved, teardown, NULL                         \
+    }
     const struct CMUnitTest tests[] = {
         TEST(are_put_together_from_pieces),
+        TEST(leave_blank_ends_out),
         TEST(without_an_end_wait_longer),
         TEST(of_threads_are_told_apart),
         TEST(of_threads_stay_in_order),
         TEST(go_on_with_a_shared_buffer),
+        TEST(go_on_in_a_long_call),
+        TEST(of_long_calls_are_told_apart),
         TEST(of_more_threads_than_are_followed),
+        TEST(of_a_traceback_wait_for_its_error),
+        TEST(of_all_threads_are_bounded),
         TEST(keep_a_traceback_whole_among_threads),
         TEST(that_wait_go_on_in_order),
         TEST(of_a_message_stay_with_the_traceback),
         TEST(of_two_requests_are_two_events),
+        TEST(of_java_util_logging_are_records),
+        TEST(of_two_tracebacks_have_no_request),
+        TEST(of_a_traceback_go_on_without_a_request),
+        TEST(that_were_collected_are_nobody_s),
         TEST(mark_a_gap),
         TEST(of_messages_are_one_event_each),
         TEST(of_a_file_have_its_path),
         TEST(cut_a_long_line),
         TEST(end_where_the_call_was_cut),
+        TEST(pass_marks_over),
         TEST(bound_an_event_of_many_lines),
         TEST(mark_what_is_no_text),
         TEST(refuse_what_makes_no_sense),

@@ -7,6 +7,7 @@
 #include "exporters/agent/resource.h"
 #include "exporters/agent/settings.h"
 #include "exporters/encode/buffer.h"
+#include "exporters/encode/otlp_limits.h"
 #include "exporters/otlp_crash.h"
 #include "otlp.pb-c.h"
 
@@ -22,6 +23,7 @@
 static struct settings *settings;
 static struct resource *resource;
 static struct process process;
+static struct otlp_limits limits;
 static struct otlp_logs *encoder;
 static struct log_event_record record;
 static struct log_event event;
@@ -35,7 +37,8 @@ static int set_up(void **state)
     process = (struct process){.pid = 4711, .resource = resource};
     record = (struct log_event_record){.stream = WIRE_LOG_STDERR};
     event = (struct log_event){.process = &process, .unix_ns = 17, .record = &record, .text = {"hello", 5}};
-    encoder = otlp_logs_new();
+    limits = (struct otlp_limits){.attribute_count = 128, .attribute_length = UINT32_MAX};
+    encoder = otlp_logs_new(&limits);
     return encoder == NULL;
 }
 
@@ -130,6 +133,35 @@ static void test_otlp_logs_says_what_is_not_whole(void **state)
     assert_string_equal(find(found, "log.file.name")->string_value, "a\xef\xbf\xbd.log");
 }
 
+/* As only a program says it that writes to its ring by itself. */
+static void test_otlp_logs_has_room_for_all_at_once(void **state)
+{
+    (void)state;
+    record.flags = LOG_EVENT_CUT | LOG_EVENT_GAP | LOG_EVENT_NO_END | LOG_EVENT_BINARY;
+    event.path = (struct slice){"/a", 2};
+    assert_int_equal(encode_one()->n_attributes, 7);
+}
+
+static void test_otlp_logs_keeps_to_limits_and_counts(void **state)
+{
+    (void)state;
+    record.stream = WIRE_LOG_FILE;
+    record.flags = LOG_EVENT_GAP;
+    event.path = (struct slice){"/l\xc3\xb6g/app", 9};
+    limits = (struct otlp_limits){.attribute_count = 2, .attribute_length = 3};
+    const Otlp__LogRecord *found = encode_one();
+
+    assert_string_equal(found->body->string_value, "hello");
+    assert_int_equal(found->n_attributes, 2);
+    assert_int_equal(found->dropped_attributes_count, 1);
+    assert_string_equal(find(found, "log.file.path")->string_value, "/l\xc3\xb6");
+    assert_string_equal(find(found, "log.file.name")->string_value, "app");
+    limits.attribute_count = 0;
+    found = encode_one();
+    assert_int_equal(found->n_attributes, 0);
+    assert_int_equal(found->dropped_attributes_count, 3);
+}
+
 static void test_otlp_logs_groups_by_process(void **state)
 {
     struct process other = process;
@@ -155,7 +187,7 @@ static void test_otlp_logs_has_a_crash(void **state)
                                "000102030405060708090a0b0c0d0e0f", "span_id", "bad");
 
     (void)state;
-    assert_int_equal(otlp_crash_encode(report, 6, &out), 0);
+    assert_int_equal(otlp_crash_encode(report, 6, &limits, &out), 0);
     const Otlp__LogRecord *found = unpack(out.bytes, out.length);
     assert_string_equal(found->event_name, "app.crash");
     assert_int_equal(found->severity_number, 21);
@@ -167,8 +199,17 @@ static void test_otlp_logs_has_a_crash(void **state)
     assert_string_equal(find(found, "exception.message")->string_value, "SIGSEGV in f");
     assert_string_equal(find(found, "app.crash.id")->string_value, "u-1");
     assert_int_equal(message->resource_logs[0]->resource->n_attributes, 2);
+    limits = (struct otlp_limits){.attribute_count = 2, .attribute_length = 5};
+    out.length = 0;
+    assert_int_equal(otlp_crash_encode(report, 6, &limits, &out), 0);
+    found = unpack(out.bytes, out.length);
+    assert_int_equal(found->n_attributes, 2);
+    assert_int_equal(found->dropped_attributes_count, 1);
+    assert_string_equal(find(found, "exception.message")->string_value, "SIGSE");
+    assert_string_equal(found->body->string_value, "SIGSEGV in f");
+    assert_int_equal(message->resource_logs[0]->resource->n_attributes, 2);
     assert_int_equal(json_object_set_new(report, "kind", json_string("message")), 0);
-    assert_int_equal(otlp_crash_encode(report, 6, &out), -ENOTSUP);
+    assert_int_equal(otlp_crash_encode(report, 6, &limits, &out), -ENOTSUP);
     json_decref(report);
     buffer_deinit(&out);
 }
@@ -178,9 +219,10 @@ static void test_otlp_logs_has_a_crash(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_otlp_logs_has_text_time_and_stream), TEST(test_otlp_logs_has_ids_only_together),
-        TEST(test_otlp_logs_maps_syslogs_levels),      TEST(test_otlp_logs_says_what_is_not_whole),
-        TEST(test_otlp_logs_groups_by_process),        TEST(test_otlp_logs_has_a_crash),
+        TEST(test_otlp_logs_has_text_time_and_stream),   TEST(test_otlp_logs_has_ids_only_together),
+        TEST(test_otlp_logs_maps_syslogs_levels),        TEST(test_otlp_logs_says_what_is_not_whole),
+        TEST(test_otlp_logs_groups_by_process),          TEST(test_otlp_logs_has_room_for_all_at_once),
+        TEST(test_otlp_logs_keeps_to_limits_and_counts), TEST(test_otlp_logs_has_a_crash),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,7 +26,13 @@
 #define WHOLE   CALLERS BODY
 #define EDITED  LINE_A LINE_C OWN BLANK BODY
 
+/* A head that ends with our own, behind a line that is left out; a text in it is replaced by a longer one. */
+#define ENDED        LINE_A LINE_B LINE_C LINE_D
+#define ENDED_EDITED "REPLACED" LINE_A_END LINE_C OWN
+#define LINE_A_END   " /x HTTP/1.1\r\n"
+
 static struct outgoing *outgoing;
+static const char *whole, *edited; /* what the program sends, and what is to go out */
 
 static int setup(void **state)
 {
@@ -52,6 +58,24 @@ static void build(void)
     assert_true(outgoing_omit(outgoing, strlen(LINE_A LINE_B LINE_C), strlen(LINE_D)));
     memcpy(outgoing->own, OWN, strlen(OWN));
     outgoing_build(outgoing, &iov, strlen(CALLERS), strlen(LINE_A LINE_B LINE_C LINE_D), strlen(OWN));
+    whole = WHOLE;
+    edited = EDITED;
+    kernel_anew();
+}
+
+static void build_ended(void)
+{
+    struct iovec iov = {(void *)(uintptr_t)ENDED, strlen(ENDED)};
+
+    memset(outgoing, 0xee, sizeof(*outgoing));
+    outgoing_begin(outgoing);
+    assert_true(outgoing_replace(outgoing, 0, 3, "REPLACED", 8));
+    assert_true(outgoing_omit(outgoing, strlen(LINE_A), strlen(LINE_B)));
+    assert_true(outgoing_omit(outgoing, strlen(LINE_A LINE_B LINE_C), strlen(LINE_D)));
+    memcpy(outgoing->own, OWN, strlen(OWN));
+    outgoing_build(outgoing, &iov, strlen(ENDED), strlen(ENDED), strlen(OWN));
+    whole = ENDED;
+    edited = ENDED_EDITED;
     kernel_anew();
 }
 
@@ -62,10 +86,10 @@ static void send_all(bool takes_one, size_t piece, const size_t *takes)
     size_t sent = 0;
 
     kernel_take(takes);
-    while (sent < strlen(WHOLE)) {
-        size_t length = strlen(WHOLE) - sent < piece ? strlen(WHOLE) - sent : piece;
-        struct iovec iov[2] = {{(void *)(uintptr_t)&WHOLE[sent], length / 2},
-                               {(void *)(uintptr_t)&WHOLE[sent + length / 2], length - length / 2}};
+    while (sent < strlen(whole)) {
+        size_t length = strlen(whole) - sent < piece ? strlen(whole) - sent : piece;
+        struct iovec iov[2] = {{(void *)(uintptr_t)&whole[sent], length / 2},
+                               {(void *)(uintptr_t)&whole[sent + length / 2], length - length / 2}};
         ssize_t n;
 
         if (takes_one)
@@ -84,8 +108,8 @@ static void send_all(bool takes_one, size_t piece, const size_t *takes)
             sent += (size_t)n;
     }
     assert_true(outgoing_is_over(outgoing));
-    assert_int_equal(kernel.length, strlen(EDITED));
-    assert_memory_equal(kernel.bytes, EDITED, strlen(EDITED));
+    assert_int_equal(kernel.length, strlen(edited));
+    assert_memory_equal(kernel.bytes, edited, strlen(edited));
 }
 
 static void test_outgoing_goes_out_in_one_call(void **state)
@@ -110,6 +134,8 @@ static void test_outgoing_survives_every_cut(void **state)
 
             build();
             send_all((first + second) % 2, strlen(WHOLE), takes);
+            build_ended();
+            send_all((first + second) % 2, strlen(ENDED), takes);
         }
 }
 
@@ -123,6 +149,8 @@ static void test_outgoing_survives_every_piece(void **state)
 
             build();
             send_all(first % 2, piece, takes);
+            build_ended();
+            send_all(first % 2, piece, takes);
         }
 }
 
@@ -131,13 +159,13 @@ static void test_outgoing_sees_that_other_bytes_are_offered(void **state)
     struct conn_sender sender = {.send = kernel_send, .takes_one = true};
     size_t own_at = strlen(LINE_A LINE_C);
     const size_t takes[] = {own_at + 3, 0, SIZE_MAX};
-    struct iovec whole = {(void *)(uintptr_t)WHOLE, strlen(WHOLE)};
+    struct iovec all = {(void *)(uintptr_t)WHOLE, strlen(WHOLE)};
     struct iovec other = {(void *)(uintptr_t) "something else", 14};
 
     (void)state;
     build();
     kernel_take(takes);
-    assert_int_equal(outgoing_send(outgoing, &sender, &whole, 1), strlen(LINE_A LINE_B LINE_C LINE_D));
+    assert_int_equal(outgoing_send(outgoing, &sender, &all, 1), strlen(LINE_A LINE_B LINE_C LINE_D));
     assert_false(outgoing_is_offered(outgoing, &other, 1));
     outgoing_cut(outgoing);
     assert_int_equal(outgoing_send(outgoing, &sender, &other, 1), -1);
@@ -174,12 +202,12 @@ static void test_outgoing_leaves_buffers_over(void **state)
     static const size_t takes[] = {5, SIZE_MAX};
     static struct iovec iov[OUTGOING_VECTOR_MAX];
     struct conn_sender sender = {.send = kernel_send};
-    struct iovec whole = {(void *)(uintptr_t)CALLERS, strlen(CALLERS)};
+    struct iovec head = {(void *)(uintptr_t)CALLERS, strlen(CALLERS)};
 
     (void)state;
     build();
     kernel_take(takes);
-    assert_int_equal(outgoing_send(outgoing, &sender, &whole, 1), 5);
+    assert_int_equal(outgoing_send(outgoing, &sender, &head, 1), 5);
     iov[0] = (struct iovec){(void *)(uintptr_t)&WHOLE[5], strlen(CALLERS) - 5 + 1};
     for (size_t i = 1; i < OUTGOING_VECTOR_MAX; i++)
         iov[i] = (struct iovec){(void *)(uintptr_t) "x", 1};

@@ -220,8 +220,8 @@ static void *write_always(void *arg)
     return NULL;
 }
 
-/* A cell that is held when its turn comes is given up by the writer, who says so; nothing else is lost, none is torn.
- */
+/* A cell that is held when its turn comes is given up by the writer, who says so; nothing else is lost, none is
+ * torn. */
 static void test_reclaim_is_safe_while_others_write(void **state)
 {
     struct fixture *fixture = *state;

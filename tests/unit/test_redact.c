@@ -44,6 +44,26 @@ static void check(redact *function, enum redact_mode mode, const struct row *row
     }
 }
 
+/* A key that may be harmless: its value is judged. */
+static void test_redact_query_hides_random_values_of_ambiguous_keys(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {"key=AIzaSyB0a1b2c3d4e5f6g7h8&a=1", "key=" R "&a=1"},
+        {"state=x&code=4%2F0AX4XfWh8a1b2c3d4e", "state=x&code=" R},
+        {"code=bfe2b4c4a1a3d2b0c6e1", "code=" R},
+        {"Code=bfe2b4c4a1a3d2b0c6e1&code=DE", "Code=" R "&code=DE"},
+        {"code=404&key=name", "code=404&key=name"},
+        {"code=bfe2b4c4a1a3d2b0c6e&b=1", "code=bfe2b4c4a1a3d2b0c6e&b=1"}, /* 19 bytes */
+        {"key=a-long-name-without-a-digit", "key=a-long-name-without-a-digit"},
+        {"key=1234567890123456789012345", "key=1234567890123456789012345"},
+        {"postcode=abcdefghij0123456789", "postcode=abcdefghij0123456789"},
+        {"key=x:token=abc", "key=x:token=" R},
+        {"token[code]=a", "token[code]=" R},
+    };
+    check(redact_query, REDACT_VALUES, rows, COUNT(rows));
+}
+
 static void test_redact_query_hides_values_of_sensitive_keys(void **state)
 {
     (void)state;
@@ -339,6 +359,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_redact_query_hides_values_of_sensitive_keys),
+        cmocka_unit_test(test_redact_query_hides_random_values_of_ambiguous_keys),
         cmocka_unit_test(test_redact_query_sees_through_encodings),
         cmocka_unit_test(test_redact_query_sees_arrays_and_objects),
         cmocka_unit_test(test_redact_query_hides_userinfo_of_urls_within),

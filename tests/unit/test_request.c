@@ -113,6 +113,21 @@ static bool finds(uint8_t header, const struct request_ref *preferred, const str
     return request_is_same(&found, expected);
 }
 
+static void test_request_tells_why_there_is_no_parent(void **state)
+{
+    struct request_ref one, two;
+
+    (void)state;
+    assert_int_equal(request_why_none(), WIRE_PARENT_NONE);
+    one = shim_core_begin(0);
+    assert_int_equal(request_why_none(), WIRE_PARENT_UNKNOWN);
+    two = shim_core_begin(0);
+    assert_int_equal(request_why_none(), WIRE_PARENT_AMBIGUOUS);
+    shim_core_end(&one);
+    shim_core_end(&two);
+    assert_int_equal(request_why_none(), WIRE_PARENT_NONE);
+}
+
 /* The one that came with this header; of two alike the one that is asked for first. */
 static void test_request_is_found_by_what_came_with_it(void **state)
 {
@@ -138,6 +153,7 @@ int main(void)
         cmocka_unit_test_setup(test_request_leaves_nothing_behind, setup),
         cmocka_unit_test_setup(test_request_is_found_in_every_slot, setup),
         cmocka_unit_test_setup(test_request_is_alone_without_an_unanswered_one, setup),
+        cmocka_unit_test_setup(test_request_tells_why_there_is_no_parent, setup),
         cmocka_unit_test_setup(test_request_is_found_by_what_came_with_it, setup),
     };
 

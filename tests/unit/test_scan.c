@@ -2,11 +2,11 @@
 #include "preload/scan.h"
 
 #include "preload/slice.h"
+#include "tests/support/guarded.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -31,15 +31,12 @@ static const struct scanner {
     {scan_path, scan_ends_path},    {scan_authority, scan_ends_authority}, {scan_key, scan_marks_key},
 };
 
-/* A page that ends where nothing may be read. */
+/* The end of a page, behind which nothing may be read. */
 static char *page_end(void)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    char *start = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-    assert_true(start != MAP_FAILED);
-    assert_int_equal(mprotect(start + page, page, PROT_NONE), 0);
-    return start + page;
+    return guarded_new(page) + page;
 }
 
 static void test_scan_stops_at_each_byte_of_its_set_and_no_other(void **state)

@@ -2,36 +2,12 @@
 #include "exporters/agent/settings.h"
 
 #include "exporters/agent/routes.h"
-
-#include "exporters/agent/values.h"
 #include "exporters/encode/utf8.h"
-#include "exporters/exporter.h"
+#include "tests/support/read_settings.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
-
-#define ENTRIES(...) ((const char *const[]){__VA_ARGS__, NULL})
-
-static struct settings *read_in(const char *folder, const char *const *entries)
-{
-    size_t count = 0;
-
-    while (entries[count] != NULL)
-        count++;
-    struct settings *settings = settings_new(entries, count, folder);
-    assert_non_null(settings);
-    return settings;
-}
-
-static struct settings *read_settings(const char *const *entries)
-{
-    return read_in("/srv", entries);
-}
 
 static void show_pairs(const struct settings_pairs *pairs, char *out, size_t size)
 {
@@ -193,9 +169,11 @@ static const struct {
     {"SPANSHIM_SPOOL_DIR", "/x", "/x", NULL, NULL, "-"},
     {"OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", "GET, brew", "GET, brew", NULL, NULL, "-"},
     {"OTEL_ATTRIBUTE_COUNT_LIMIT", "0", "0", "0x10", "128", "128"},
-    {"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "7", "7", "", "128", "128"},
+    {"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "7", "7", "", "4294967295", "4294967295"},
+    {"OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "0", "0", "x", "4294967295", "4294967295"},
     {"OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "0", "0", "no", "4294967295", "4294967295"},
     {"OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "64", "64", "1e3", "4294967295", "4294967295"},
+    {"OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT", "8", "8", "-8", "4294967295", "4294967295"},
     {"OTEL_SPAN_EVENT_COUNT_LIMIT", "1", "1", "-1", "128", "128"},
     {"OTEL_SPAN_LINK_COUNT_LIMIT", "2147483647", "2147483647", "4294967296", "128", "128"},
     {"OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", "0", "0", "1.5", "128", "128"},
@@ -268,16 +246,6 @@ static void test_settings_complains_once_by_name_with_value_and_what_is_used(voi
     }
 }
 
-static void assert_complaint(const char *const *entries, const char *expected)
-{
-    struct settings *settings = read_settings(entries);
-
-    assert_int_equal(settings_complaint_count(settings), expected != NULL ? 1 : 0);
-    if (expected != NULL)
-        assert_string_equal(settings_complaint(settings, 0), expected);
-    settings_unref(settings);
-}
-
 static void test_settings_says_what_the_shim_cannot_say(void **state)
 {
     (void)state;
@@ -315,301 +283,6 @@ static void test_settings_has_no_configuration_files(void **state)
                      "OTEL_EXPERIMENTAL_CONFIG_FILE: not supported; the environment is used");
     assert_complaint(ENTRIES("OTEL_EXPERIMENTAL_CONFIG_FILE=/x", "OTEL_CONFIG_FILE=/x"),
                      "OTEL_CONFIG_FILE: not supported; the environment is used");
-}
-
-static void test_settings_signal_form_wins_when_it_is_good(void **state)
-{
-    (void)state;
-    struct settings *settings = read_settings(ENTRIES(
-        "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT=1", "OTEL_EXPORTER_OTLP_TIMEOUT=2", "OTEL_EXPORTER_OTLP_COMPRESSION=gzip",
-        "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION=bad", "OTEL_EXPORTER_OTLP_HEADERS=a=1,b=2",
-        "OTEL_EXPORTER_OTLP_TRACES_HEADERS=c=3", "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT=5", "OTEL_ATTRIBUTE_COUNT_LIMIT=6"));
-
-    assert_int_equal(settings->otlp[SIGNAL_TRACES].timeout_ms, 1);
-    assert_string_equal(settings->otlp[SIGNAL_TRACES].compression, "gzip");
-    assert_int_equal(settings->otlp[SIGNAL_TRACES].headers.count, 1);
-    assert_string_equal(values_find_pair(&settings->otlp[SIGNAL_TRACES].headers, "C"), "3");
-    assert_int_equal(settings->attribute_count, 5);
-    settings_unref(settings);
-}
-
-static void test_settings_of_one_signal_leave_the_other_alone(void **state)
-{
-    struct settings *settings = read_settings(ENTRIES(
-        "OTEL_EXPORTER_OTLP_ENDPOINT=http://c", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=https://api.honeycomb.io/v1/traces",
-        "HONEYCOMB_API_KEY=k", "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT=0", "OTEL_EXPORTER_OTLP_LOGS_HEADERS=a=1",
-        "OTEL_EXPORTER_OTLP_HEADERS=b=2", "OTEL_EXPORTER_OTLP_LOGS_CERTIFICATE=/l.pem",
-        "OTEL_EXPORTER_OTLP_CERTIFICATE=/c.pem", "OTEL_BLRP_MAX_QUEUE_SIZE=7"));
-    const struct settings_otlp *traces = &settings->otlp[SIGNAL_TRACES], *logs = &settings->otlp[SIGNAL_LOGS];
-
-    (void)state;
-    assert_string_equal(traces->url, "https://api.honeycomb.io/v1/traces");
-    assert_string_equal(logs->url, "http://c/v1/logs");
-    assert_int_equal(traces->timeout_ms, 10000);
-    assert_int_equal(logs->timeout_ms, 30000); /* of the batch */
-    assert_string_equal(values_find_pair(&traces->headers, "x-honeycomb-team"), "k");
-    assert_null(values_find_pair(&logs->headers, "x-honeycomb-team"));
-    assert_null(values_find_pair(&logs->headers, "b"));
-    assert_string_equal(*traces->certificate, "/c.pem");
-    assert_string_equal(*logs->certificate, "/l.pem");
-    assert_int_equal(settings->batches[SIGNAL_TRACES].size, 512);
-    assert_int_equal(settings->batches[SIGNAL_LOGS].size, 7);
-    settings_give_to(settings, 12345, false, 65536);
-    assert_null(*logs->certificate);
-    settings_unref(settings);
-}
-
-static void test_settings_joins_urls(void **state)
-{
-    static const char *const urls[][3] = {
-        {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318", "http://c:4318/v1/traces"},
-        {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318/", "http://c:4318/v1/traces"},
-        {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318/x", "http://c:4318/x/v1/traces"},
-        {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318/x/", "http://c:4318/x/v1/traces"},
-        {"OTEL_EXPORTER_OTLP_ENDPOINT", "https://c", "https://c/v1/traces"},
-        {"OTEL_EXPORTER_OTLP_ENDPOINT", "HTTP://c?q=1", "HTTP://c/v1/traces"},
-        {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://[::1]:4318", "http://[::1]:4318/v1/traces"},
-        {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://c:4318", "http://c:4318/"},
-        {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://c:4318/", "http://c:4318/"},
-        {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://c/x", "http://c/x"},
-        {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://c?q=1", "http://c/?q=1"},
-        {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://", "http://localhost:4318/v1/traces"},
-        {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://:4318", "http://localhost:4318/v1/traces"},
-        {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://u:p@", "http://localhost:4318/v1/traces"},
-        {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://a b", "http://localhost:4318/v1/traces"},
-        {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:65535", "http://c:65535/v1/traces"},
-        {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:65536", "http://localhost:4318/v1/traces"},
-        {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:", "http://localhost:4318/v1/traces"},
-        {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:1x", "http://localhost:4318/v1/traces"},
-        {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://[::1", "http://localhost:4318/v1/traces"},
-        {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://[::1]x", "http://localhost:4318/v1/traces"},
-        {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://u:p@c:1", "http://u:p@c:1/v1/traces"},
-        {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://u:p@q@c", "http://localhost:4318/v1/traces"},
-        {"HONEYCOMB_API_KEY", "k", "https://api.honeycomb.io/v1/traces"},
-        {"OTHER", "", "http://localhost:4318/v1/traces"},
-    };
-
-    (void)state;
-    for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
-        char *entry;
-
-        assert_true(asprintf(&entry, "%s=%s", urls[i][0], urls[i][1]) > 0);
-        struct settings *settings = read_settings(ENTRIES(entry));
-        assert_string_equal(settings->otlp[SIGNAL_TRACES].url, urls[i][2]);
-        settings_unref(settings);
-        free(entry);
-    }
-}
-
-/* Endpoints over gRPC, with OTEL_EXPORTER_OTLP_INSECURE's value. */
-static void test_settings_makes_urls_for_grpc(void **state)
-{
-    static const char *const urls[][4] = {
-        {"OTHER", "", "false", "http://localhost:4317"},
-        {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4317", "false", "http://c:4317"},
-        {"OTEL_EXPORTER_OTLP_ENDPOINT", "https://c/a/b?c#d", "true", "https://c"},
-        {"OTEL_EXPORTER_OTLP_ENDPOINT", "c:4317", "false", "https://c:4317"},
-        {"OTEL_EXPORTER_OTLP_ENDPOINT", "c", "true", "http://c"},
-        {"OTEL_EXPORTER_OTLP_ENDPOINT", "[::1]:4317", "true", "http://[::1]:4317"},
-        {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "c:4317", "true", "http://c:4317"},
-        {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://c:1/x", "false", "http://c:1"},
-        {"OTEL_EXPORTER_OTLP_ENDPOINT", "c:", "true", "http://localhost:4317"},
-        {"OTEL_EXPORTER_OTLP_ENDPOINT", ":4317", "true", "http://localhost:4317"},
-        {"OTEL_EXPORTER_OTLP_ENDPOINT", "[::1", "true", "http://localhost:4317"},
-        {"OTEL_EXPORTER_OTLP_ENDPOINT", "c:port", "true", "http://localhost:4317"},
-        {"OTEL_EXPORTER_OTLP_ENDPOINT", "c:65536", "true", "http://localhost:4317"},
-        {"OTEL_EXPORTER_OTLP_ENDPOINT", "c:1/x", "true", "http://localhost:4317"},
-        {"OTEL_EXPORTER_OTLP_ENDPOINT", "dns:///c:1", "true", "http://localhost:4317"},
-        {"HONEYCOMB_API_KEY", "k", "false", "https://api.honeycomb.io"},
-    };
-    static const char path[] = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
-
-    (void)state;
-    for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
-        char *entry;
-        char *insecure;
-
-        assert_true(asprintf(&entry, "%s=%s", urls[i][0], urls[i][1]) > 0);
-        assert_true(asprintf(&insecure, "OTEL_EXPORTER_OTLP_INSECURE=%s", urls[i][2]) > 0);
-        struct settings *settings = read_settings(ENTRIES("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=grpc", entry, insecure));
-        size_t length = strlen(urls[i][3]);
-        assert_int_equal(strncmp(settings->otlp[SIGNAL_TRACES].url, urls[i][3], length), 0);
-        assert_string_equal(settings->otlp[SIGNAL_TRACES].url + length, path);
-        if (strstr(urls[i][3], "localhost") != NULL && urls[i][1][0] != '\0')
-            assert_non_null(strstr(settings_complaint(settings, 0), "http://localhost:4317 is used"));
-        settings_unref(settings);
-        free(insecure);
-        free(entry);
-    }
-}
-
-static void check_exporters(const char *const *entries, const char *expected)
-{
-    struct settings *settings = read_settings(entries);
-    char list[128] = "";
-
-    for (size_t i = 0; i < settings->exporter_count; i++)
-        (void)strcat(strcat(list, list[0] != '\0' ? "," : ""), settings->exporters[i]);
-    assert_string_equal(list, expected);
-    settings_unref(settings);
-}
-
-static void test_settings_chooses_exporters(void **state)
-{
-    (void)state;
-    check_exporters(ENTRIES("X=1"), "otlp");
-    check_exporters(ENTRIES("OTEL_TRACES_EXPORTER=none"), "");
-    check_exporters(ENTRIES("OTEL_TRACES_EXPORTER=console"), "console");
-    check_exporters(ENTRIES("OTEL_TRACES_EXPORTER=otlp,console,otlp"), "otlp,console");
-    check_exporters(ENTRIES("OTEL_TRACES_EXPORTER=zipkin"), "otlp");
-    check_exporters(ENTRIES("SPANSHIM_EXPORTERS=console"), "console");
-    check_exporters(ENTRIES("SPANSHIM_EXPORTERS=OTLP_File"), "otlp_file");
-    check_exporters(ENTRIES("SPANSHIM_EXPORTERS=console", "OTEL_TRACES_EXPORTER=otlp"), "otlp,console");
-    check_exporters(ENTRIES("SPANSHIM_EXPORTERS=console", "OTEL_EXPORTER_OTLP_ENDPOINT=http://c"), "otlp,console");
-    check_exporters(ENTRIES("SPANSHIM_EXPORTERS=console", "HONEYCOMB_API_KEY=k"), "otlp,console");
-    check_exporters(ENTRIES("SPANSHIM_EXPORTERS=console", "OTEL_TRACES_EXPORTER=none"), "console");
-    check_exporters(ENTRIES("OTEL_SDK_DISABLED=true", "SPANSHIM_EXPORTERS=console"), "");
-    check_exporters(ENTRIES("SPANSHIM_REQUEST_LOG=/l"), "otlp,request_log");
-    check_exporters(ENTRIES("SPANSHIM_REQUEST_LOG=/l", "OTEL_TRACES_EXPORTER=none"), "request_log");
-    check_exporters(ENTRIES("SPANSHIM_REQUEST_LOG=/l", "SPANSHIM_EXPORTERS=request_log"), "request_log");
-    check_exporters(ENTRIES("SPANSHIM_REQUEST_LOG=/l", "OTEL_SDK_DISABLED=true"), "");
-    check_exporters(ENTRIES("ROLLBAR_ACCESS_TOKEN=t"), "otlp,rollbar");
-    check_exporters(ENTRIES("ROLLBAR_ACCESS_TOKEN=t", "SPANSHIM_EXPORTERS=rollbar"), "otlp,rollbar");
-    check_exporters(ENTRIES("ROLLBAR_ACCESS_TOKEN=t", "SPANSHIM_EXPORTERS=rollbar,console"), "console,rollbar");
-    check_exporters(ENTRIES("ROLLBAR_ACCESS_TOKEN=t", "OTEL_TRACES_EXPORTER=none"), "rollbar");
-    check_exporters(ENTRIES("ROLLBAR_ACCESS_TOKEN=t", "OTEL_SDK_DISABLED=true"), "");
-    check_exporters(ENTRIES("ROLLBAR_ACCESS_TOKEN=a\nb"), "otlp");
-    check_exporters(ENTRIES("ROLLBAR_ACCESS_TOKEN=t", "ROLLBAR_ENDPOINT= "), "otlp,rollbar");
-    check_exporters(ENTRIES("ROLLBAR_ACCESS_TOKEN=t", "ROLLBAR_ENDPOINT=http://r"), "otlp,rollbar");
-    check_exporters(ENTRIES("ROLLBAR_ACCESS_TOKEN=t", "ROLLBAR_ENDPOINT=ftp://r"), "otlp");
-    check_exporters(ENTRIES("ROLLBAR_ACCESS_TOKEN=t", "ROLLBAR_ENDPOINT=r:99"), "otlp");
-    check_exporters(ENTRIES("SPANSHIM_EXPORTERS=rollbar"), "otlp");
-    check_exporters(ENTRIES("SPANSHIM_EXPORTERS=cloudwatch"), "otlp");
-    check_exporters(ENTRIES("SPANSHIM_EXPORTERS=cloudwatch,console"), "console");
-    check_exporters(ENTRIES("AWS_XRAY_DAEMON_ADDRESS=xray:2000"), "xray");
-    check_exporters(ENTRIES("SPANSHIM_EXPORTERS=xray"), "xray");
-    check_exporters(ENTRIES("OTEL_TRACES_EXPORTER=xray, otlp"), "otlp,xray");
-    check_exporters(ENTRIES("OTEL_TRACES_EXPORTER=none", "AWS_XRAY_DAEMON_ADDRESS=xray:2000"), "xray");
-    check_exporters(ENTRIES("OTEL_EXPORTER_OTLP_ENDPOINT=http://c", "AWS_XRAY_DAEMON_ADDRESS=xray:2000"), "otlp,xray");
-    check_exporters(ENTRIES("HONEYCOMB_API_KEY=k", "AWS_XRAY_DAEMON_ADDRESS=xray:2000"), "otlp,xray");
-    check_exporters(ENTRIES("ROLLBAR_ACCESS_TOKEN=t", "AWS_XRAY_DAEMON_ADDRESS=xray:2000"), "xray,rollbar");
-    check_exporters(ENTRIES("SPANSHIM_EXPORTERS=console", "AWS_XRAY_DAEMON_ADDRESS=xray:2000"), "console,xray");
-    check_exporters(ENTRIES("AWS_XRAY_SDK_ENABLED=Off", "AWS_XRAY_DAEMON_ADDRESS=xray:2000"), "otlp");
-    check_exporters(ENTRIES("OTEL_TRACES_EXPORTER=xray", "AWS_XRAY_DAEMON_ADDRESS=xray"), "");
-    check_exporters(ENTRIES("OTEL_TRACES_EXPORTER=otlp,xray", "AWS_XRAY_DAEMON_ADDRESS=tcp:a:1"), "otlp");
-    check_exporters(ENTRIES("SPANSHIM_XRAY_VIA=api", "SPANSHIM_EXPORTERS=xray", "AWS_XRAY_DAEMON_ADDRESS=xray"),
-                    "xray");
-    check_exporters(ENTRIES("SPANSHIM_XRAY_VIA=api", "SPANSHIM_EXPORTERS=xray", "AWS_ENDPOINT_URL=htp://x"), "");
-    check_exporters(ENTRIES("SPANSHIM_XRAY_VIA=api", "SPANSHIM_EXPORTERS=xray", "AWS_ENDPOINT_URL_XRAY=x:1"), "");
-    check_exporters(ENTRIES("SPANSHIM_XRAY_VIA=api", "SPANSHIM_EXPORTERS=xray", "AWS_ENDPOINT_URL=htp://x",
-                            "AWS_ENDPOINT_URL_XRAY=http://x"),
-                    "xray");
-    check_exporters(ENTRIES("SPANSHIM_EXPORTERS=xray", "AWS_ENDPOINT_URL=htp://x"), "xray"); /* by the daemon */
-    check_exporters(ENTRIES("OTEL_SDK_DISABLED=true", "AWS_XRAY_DAEMON_ADDRESS=xray:2000"), "");
-    assert_complaint(ENTRIES("SPANSHIM_EXPORTERS=rollbar"),
-                     "SPANSHIM_EXPORTERS: rollbar is left out: it wants ROLLBAR_ACCESS_TOKEN");
-}
-
-static void check_rollbar_url(const char *endpoint, const char *expected)
-{
-    char *entry;
-
-    assert_true(asprintf(&entry, "ROLLBAR_ENDPOINT=%s", endpoint) > 0);
-    struct settings *settings = read_settings(ENTRIES(entry));
-    assert_string_equal(settings->rollbar_url, expected);
-    settings_unref(settings);
-    free(entry);
-}
-
-static void test_settings_completes_rollbars_endpoint(void **state)
-{
-    (void)state;
-    check_rollbar_url("", "https://api.rollbar.com/api/1/item/");
-    check_rollbar_url("http://r:8080", "http://r:8080/api/1/item/");
-    check_rollbar_url("http://r:8080/", "http://r:8080/api/1/item/");
-    check_rollbar_url("https://r/api/1", "https://r/api/1/item/");
-    check_rollbar_url("https://r/api/1/", "https://r/api/1/item/");
-    check_rollbar_url("https://r/api/1/item", "https://r/api/1/item");
-    check_rollbar_url("https://r/rollbar/in?x=1", "https://r/rollbar/in?x=1");
-}
-
-static void test_settings_names_every_exporter(void **state)
-{
-    (void)state;
-    /* The range of the second row lists what exporters.def has but for logs, that of the first what takes traces. */
-#define EXPORTER(name)                                                                                                 \
-    assert_true(values_is_word_of(#name, strlen(#name), settings_row(2)->range) ||                                     \
-                exporter_is_of_logs(&exporter_##name));                                                                \
-    assert_int_equal(values_is_word_of(#name, strlen(#name), settings_row(1)->range),                                  \
-                     exporter_##name.encode_spans != NULL || exporter_##name.send_spans != NULL);
-#include "exporters/exporters.def"
-#undef EXPORTER
-}
-
-static void test_settings_fills_in_honeycomb_where_unset(void **state)
-{
-    (void)state;
-    struct settings *settings = read_settings(ENTRIES("HONEYCOMB_API_KEY=k1"));
-    assert_string_equal(values_find_pair(&settings->otlp[SIGNAL_TRACES].headers, "x-honeycomb-team"), "k1");
-    assert_int_equal(settings_complaint_count(settings), 0);
-    settings_unref(settings);
-
-    settings = read_settings(ENTRIES("HONEYCOMB_API_KEY=k1", "OTEL_EXPORTER_OTLP_HEADERS=X-Honeycomb-Team=k2"));
-    assert_string_equal(values_find_pair(&settings->otlp[SIGNAL_TRACES].headers, "x-honeycomb-team"), "k2");
-    settings_unref(settings);
-}
-
-/* With "https://" and "1234.honeycomb.io" 255 characters: a buffer of 256 has no room for more of the host. */
-#define TEN "abcdefghi."
-#define TWO_HUNDRED_AND_THIRTY                                                                                         \
-    TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
-
-static void test_settings_gives_the_key_to_honeycomb_only(void **state)
-{
-    static const struct {
-        const char *entry;
-        bool is_sent;
-    } receivers[] = {
-        {"OTEL_EXPORTER_OTLP_ENDPOINT=https://api.honeycomb.io", true},
-        {"OTEL_EXPORTER_OTLP_ENDPOINT=https://api.eu1.honeycomb.io:443/", true},
-        {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=https://API.Honeycomb.IO/v1/traces", true},
-        {"OTEL_EXPORTER_OTLP_ENDPOINT=http://c", false},
-        {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://c", false},
-        {"OTEL_EXPORTER_OTLP_ENDPOINT=https://honeycomb.io.example.com", false},
-        {"OTEL_EXPORTER_OTLP_ENDPOINT=https://nothoneycomb.io", false},
-        {"OTEL_EXPORTER_OTLP_ENDPOINT=https://api.honeycomb.io:pw@example.com", false},
-        {"OTEL_EXPORTER_OTLP_ENDPOINT=https://example.com/api.honeycomb.io", false},
-        {"OTEL_EXPORTER_OTLP_ENDPOINT=https://" TWO_HUNDRED_AND_THIRTY "1234.honeycomb.io.c.de", false},
-    };
-
-    (void)state;
-    for (size_t i = 0; i < sizeof(receivers) / sizeof(receivers[0]); i++) {
-        struct settings *settings = read_settings(ENTRIES("HONEYCOMB_API_KEY=k1", receivers[i].entry));
-        const char *key = values_find_pair(&settings->otlp[SIGNAL_TRACES].headers, "x-honeycomb-team");
-
-        if ((key != NULL) != receivers[i].is_sent)
-            fail_msg("%s: the key is%s sent", receivers[i].entry, key != NULL ? "" : " not");
-        settings_unref(settings);
-    }
-}
-
-static void test_settings_says_when_the_key_is_missing(void **state)
-{
-    (void)state;
-    struct settings *settings = read_settings(ENTRIES("HONEYCOMB_API_KEY="));
-    assert_int_equal(settings_complaint_count(settings), 1);
-    assert_non_null(strstr(settings_complaint(settings, 0), "HONEYCOMB_API_KEY is empty"));
-    settings_unref(settings);
-
-    settings = read_settings(ENTRIES("OTEL_EXPORTER_OTLP_HEADERS=x-honeycomb-team="));
-    assert_int_equal(settings_complaint_count(settings), 1);
-    assert_non_null(strstr(settings_complaint(settings, 0), "x-honeycomb-team is empty"));
-    settings_unref(settings);
-
-    settings = read_settings(ENTRIES("OTEL_EXPORTER_OTLP_ENDPOINT=https://api.eu1.honeycomb.io:443"));
-    assert_int_equal(settings_complaint_count(settings), 1);
-    assert_non_null(strstr(settings_complaint(settings, 0), "HONEYCOMB_API_KEY"));
-    settings_unref(settings);
 }
 
 static void test_settings_never_shows_secrets(void **state)
@@ -779,7 +452,7 @@ static void test_settings_batch_is_no_larger_than_queue(void **state)
 static void test_settings_relative_path_without_folder_stays(void **state)
 {
     (void)state;
-    struct settings *settings = read_in(NULL, ENTRIES("SPANSHIM_CONSOLE=x"));
+    struct settings *settings = read_settings_in(NULL, ENTRIES("SPANSHIM_CONSOLE=x"));
     assert_string_equal(settings->console_path, "x");
     settings_unref(settings);
 }
@@ -792,16 +465,6 @@ int main(void)
         cmocka_unit_test(test_settings_says_what_the_shim_cannot_say),
         cmocka_unit_test(test_settings_names_what_was_meant),
         cmocka_unit_test(test_settings_has_no_configuration_files),
-        cmocka_unit_test(test_settings_signal_form_wins_when_it_is_good),
-        cmocka_unit_test(test_settings_of_one_signal_leave_the_other_alone),
-        cmocka_unit_test(test_settings_joins_urls),
-        cmocka_unit_test(test_settings_makes_urls_for_grpc),
-        cmocka_unit_test(test_settings_chooses_exporters),
-        cmocka_unit_test(test_settings_completes_rollbars_endpoint),
-        cmocka_unit_test(test_settings_names_every_exporter),
-        cmocka_unit_test(test_settings_fills_in_honeycomb_where_unset),
-        cmocka_unit_test(test_settings_gives_the_key_to_honeycomb_only),
-        cmocka_unit_test(test_settings_says_when_the_key_is_missing),
         cmocka_unit_test(test_settings_never_shows_secrets),
         cmocka_unit_test(test_settings_complaints_are_text),
         cmocka_unit_test(test_settings_digest_tells_ways_to_export_apart),

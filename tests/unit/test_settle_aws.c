@@ -1,28 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/agent/settle_aws.h"
 
-#include "exporters/agent/settings.h"
+#include "tests/support/read_settings.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#define ENTRIES(...) ((const char *const[]){__VA_ARGS__, NULL})
-
-static struct settings *read_settings(const char *const *entries)
-{
-    size_t count = 0;
-
-    while (entries[count] != NULL)
-        count++;
-    struct settings *settings = settings_new(entries, count, "/srv");
-    assert_non_null(settings);
-    return settings;
-}
 
 /* Auto: what goes to X-Ray's own endpoint, and nothing that only looks like it. */
 static void test_settle_aws_signs_what_goes_to_xray(void **state)
@@ -62,15 +44,16 @@ static void test_settle_aws_signs_as_it_is_told(void **state)
     struct settings *off = read_settings(
         ENTRIES("OTEL_EXPORTER_OTLP_ENDPOINT=https://xray.eu-west-1.amazonaws.com", "SPANSHIM_OTLP_SIGV4=off"));
     struct settings *base = read_settings(ENTRIES("OTEL_EXPORTER_OTLP_ENDPOINT=https://xray.eu-west-1.amazonaws.com"));
-    struct settings *grpc = read_settings(ENTRIES("OTEL_EXPORTER_OTLP_ENDPOINT=https://xray.eu-west-1.amazonaws.com",
-                                                  "OTEL_EXPORTER_OTLP_PROTOCOL=grpc", "SPANSHIM_OTLP_SIGV4=on"));
+    struct settings *grpc =
+        read_settings(ENTRIES("OTEL_EXPORTER_OTLP_ENDPOINT=https://xray.eu-west-1.amazonaws.com",
+                              "OTEL_EXPORTER_OTLP_PROTOCOL=grpc", "OTEL_LOGS_EXPORTER=otlp", "SPANSHIM_OTLP_SIGV4=on"));
 
     assert_true(on->otlp[SIGNAL_TRACES].is_signed);
     assert_string_equal(on->otlp[SIGNAL_TRACES].region, "");
     assert_false(off->otlp[SIGNAL_TRACES].is_signed);
     assert_true(base->otlp[SIGNAL_TRACES].is_signed); /* v1/traces is joined to it */
     assert_false(grpc->otlp[SIGNAL_TRACES].is_signed);
-    assert_int_equal(settings_complaint_count(grpc), 1);
+    assert_int_equal(settings_complaint_count(grpc), 1); /* of both signals */
     settings_unref(on);
     settings_unref(off);
     settings_unref(base);

@@ -1,28 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/agent/settle_logs.h"
 
-#include "exporters/agent/settings.h"
+#include "tests/support/read_settings.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
 
-#include <cmocka.h>
-
-#define ENTRIES(...) ((const char *const[]){__VA_ARGS__, NULL})
-#define GROUP        "SPANSHIM_CLOUDWATCH_LOG_GROUP=/shop"
-
-static struct settings *read_settings(const char *const *entries)
-{
-    size_t count = 0;
-
-    while (entries[count] != NULL)
-        count++;
-    struct settings *settings = settings_new(entries, count, "/srv");
-    assert_non_null(settings);
-    return settings;
-}
+#define GROUP "SPANSHIM_CLOUDWATCH_LOG_GROUP=/shop"
 
 /* Where logs go, and what is complained of (NULL: nothing). */
 static void check(const char *const *entries, const char *exporters, const char *complaint)

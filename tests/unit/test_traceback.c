@@ -9,10 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
 #define FOLDER SPANSHIM_TEST_DATA "/tracebacks/"
+
+enum { LINE_LENGTH = 256 << 10 };
 
 static char *read_file(const char *name, const char *ending, size_t *ret_length)
 {
@@ -145,6 +148,67 @@ static void test_traceback_reads_nothing_behind_the_end(void **state)
     (void)closedir(folder);
 }
 
+/* Nor in one that ends amid what points at a part of a line. */
+static void test_traceback_reads_nothing_behind_a_pointer(void **state)
+{
+    static const char text[] = "Traceback (most recent call last):\n  File \"a.py\", line 1, in f\n    ^^^^";
+    char *exact = malloc(sizeof(text) - 1);
+
+    (void)state;
+    assert_non_null(exact);
+    memcpy(exact, text, sizeof(text) - 1);
+    assert_null(traceback_read((struct slice){exact, sizeof(text) - 1}));
+    free(exact);
+}
+
+static void fill(char *text, const char *start, const char *line)
+{
+    size_t length = strlen(line);
+
+    for (size_t i = 0; i < LINE_LENGTH; i++)
+        text[i] = line[i % length];
+    memcpy(text, start, strlen(start));
+}
+
+/* Many lines, each of which may begin a message that ends far behind it, or is a call of an error that has no name. */
+static void test_traceback_looks_behind_a_line_not_far(void **state)
+{
+    char *text = malloc(LINE_LENGTH);
+    clock_t start = clock();
+
+    (void)state;
+    assert_non_null(text);
+    fill(text, ":in \n", "Ab (\n");
+    assert_null(traceback_read((struct slice){text, LINE_LENGTH}));
+    fill(text, "E, [] -- : \n", "a:1:in 'b'\n");
+    memset(text + 20, '-', LINE_LENGTH / 2);
+    assert_null(traceback_read((struct slice){text, LINE_LENGTH}));
+    assert_true((clock() - start) / (double)CLOCKS_PER_SEC < 2);
+    free(text);
+}
+
+/* A line of 256 KiB, each word of which may be a class with a code behind it, is not searched from each word on: that
+ * took as long as hundreds of other events. */
+static void test_traceback_looks_at_the_start_of_a_line(void **state)
+{
+    char *text = malloc(LINE_LENGTH);
+    clock_t start = clock();
+    json_t *found;
+
+    (void)state;
+    assert_non_null(text);
+    for (size_t i = 0; i < LINE_LENGTH; i += 4)
+        memcpy(text + i, i == 0 ? ":in " : "b [ ", 4);
+    for (int i = 0; i < 20; i++)
+        assert_null(traceback_read((struct slice){text, LINE_LENGTH}));
+    assert_true((clock() - start) / (double)CLOCKS_PER_SEC < 1);
+    (void)strcpy(text, "Rack app (\"GET /\" - (::1)): a [b] TypeError [E_X]: no >");
+    found = traceback_read((struct slice){text, strlen(text)});
+    assert_string_equal(text_of(json_array_get(json_object_get(found, "errors"), 0), "class"), "TypeError");
+    json_decref(found);
+    free(text);
+}
+
 static void test_traceback_takes_no_other_line(void **state)
 {
     static const char *const lines[] = {
@@ -157,6 +221,8 @@ static void test_traceback_takes_no_other_line(void **state)
         "config.c:10:in order",
         "Traceback (most recent call last):",
         "Stack trace:\n#0 ",
+        "  File \"a.py\", line 3\nSyntaxError",
+        "  File \"a.py\", line 3, in f\n    f()\nKeyError: 'b'",
     };
 
     (void)state;
@@ -196,6 +262,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_traceback_reads_what_interpreters_print),
         cmocka_unit_test(test_traceback_reads_nothing_behind_the_end),
+        cmocka_unit_test(test_traceback_reads_nothing_behind_a_pointer),
+        cmocka_unit_test(test_traceback_looks_behind_a_line_not_far),
+        cmocka_unit_test(test_traceback_looks_at_the_start_of_a_line),
         cmocka_unit_test(test_traceback_takes_no_other_line),
         cmocka_unit_test(test_traceback_leaves_out_the_middle),
     };

@@ -27,7 +27,7 @@ static void test_users_are_served_when_named(void **state)
     assert_int_not_equal(users_serve("no-such-user", error), 0);
     assert_int_not_equal(users_serve("12x", error), 0);
     assert_int_not_equal(users_serve("4294967295", error), 0);
-    assert_false(users_are_all());
+    assert_false(users_may_connect(BERT));
     assert_int_equal(users_serve("all", error), 0);
     assert_true(users_may_connect(BERT));
 }

@@ -55,7 +55,9 @@ static void test_zone_is_as_libc_has_it(void **state)
                                         "XXX-01:30",
                                         "<+0330>-3:30",
                                         "EST5",
-                                        "Nowhere/None"};
+                                        "Nowhere/None",
+                                        "America",
+                                        "zone.tab"};
 
     for (size_t i = 0; i < sizeof(zones) / sizeof(zones[0]); i++)
         check(zones[i]);

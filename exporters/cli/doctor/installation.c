@@ -189,10 +189,32 @@ static void check_settings(struct installation *installation)
         found(installation, "settings", STATE_OK, "nothing is wrong with them; 'spanshim settings' lists them");
 }
 
+/* Where this destination of traces sends or writes to, for people; empty: it has no address of its own. */
+static void describe_target(const struct settings *settings, const char *exporter, char out[URL_MAX])
+{
+    const char *path = NULL;
+
+    *out = '\0';
+    if (strcmp(exporter, "otlp") == 0)
+        values_show_url(settings->otlp[SIGNAL_TRACES].url, out, URL_MAX);
+    else if (strcmp(exporter, "rollbar") == 0)
+        values_show_url(settings->rollbar_url, out, URL_MAX);
+    else if (strcmp(exporter, "xray") == 0 && strcmp(settings->xray_via, "daemon") == 0)
+        xray_address_describe(settings->xray_daemon_address, out, URL_MAX);
+    else if (strcmp(exporter, "otlp_file") == 0)
+        path = settings->otlp_file;
+    else if (strcmp(exporter, "request_log") == 0)
+        path = settings->request_log;
+    else if (strcmp(exporter, "console") == 0)
+        path = settings->console_path;
+    if (path)
+        (void)snprintf(out, URL_MAX, "%s", path);
+}
+
 static void check_destinations(struct installation *installation)
 {
     const struct settings *settings = installation->settings;
-    char url[URL_MAX];
+    char target[URL_MAX];
 
     if (!telemetry_is_configured(&installation->env)) {
         found(installation, "target", STATE_OK, "the terminal: no setting says where else");
@@ -201,12 +223,8 @@ static void check_destinations(struct installation *installation)
     if (settings->exporter_count == 0)
         found(installation, "target", STATE_WARNING, "nowhere: the settings say so");
     for (size_t i = 0; i < settings->exporter_count; i++) {
-        *url = '\0';
-        if (strcmp(settings->exporters[i], "otlp") == 0)
-            values_show_url(settings->otlp[SIGNAL_TRACES].url, url, sizeof(url));
-        if (strcmp(settings->exporters[i], "xray") == 0 && strcmp(settings->xray_via, "daemon") == 0)
-            xray_address_describe(settings->xray_daemon_address, url, sizeof(url));
-        found(installation, "target", STATE_OK, "%s %s", settings->exporters[i], url);
+        describe_target(settings, settings->exporters[i], target);
+        found(installation, "target", STATE_OK, "%s%s%s", settings->exporters[i], *target ? " " : "", target);
     }
 }
 
