@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/agent/crash_store.h"
 
+#include "exporters/agent/folders.h"
 #include "exporters/agent/log.h"
 #include "exporters/agent/log_path.h"
 
@@ -32,23 +33,13 @@ static bool is_uuid(const char *text)
     return strlen(text) == UUID_LENGTH && strspn(text, "0123456789abcdef-") == UUID_LENGTH;
 }
 
-static int make_folders(char *path)
-{
-    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        (void)mkdir(path, 0700); /* what fails is told by the open that follows */
-        *slash = '/';
-    }
-    return mkdir(path, 0700) && errno != EEXIST ? -errno : 0;
-}
-
 /* The folder, made if need be: a descriptor or -errno. */
 static int open_folder(char path[PATH_MAX])
 {
     int error = log_path_choose_crashes(path, PATH_MAX), folder;
 
     if (!error)
-        error = make_folders(path);
+        error = folders_make(path);
     if (error)
         return error;
     folder = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

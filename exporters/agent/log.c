@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/agent/log.h"
 
+#include "exporters/agent/folders.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -21,22 +23,6 @@ static struct {
 } file;
 static enum log_level max_level = LOG_LEVEL_INFO; /* written at start only */
 
-static int make_folders(const char *path)
-{
-    char folder[PATH_MAX];
-
-    if (strlen(path) >= sizeof(folder))
-        return -ENAMETOOLONG;
-    memcpy(folder, path, strlen(path) + 1);
-    for (char *slash = strchr(folder + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        if (mkdir(folder, 0700) && errno != EEXIST)
-            return -errno;
-        *slash = '/';
-    }
-    return 0;
-}
-
 int log_open(const char *path)
 {
     struct stat status;
@@ -46,7 +32,7 @@ int log_open(const char *path)
         log_close();
         return 0;
     }
-    error = make_folders(path);
+    error = folders_make_for(path);
     if (error)
         return error;
     /* Not blocking: a FIFO would wait for a reader before it is refused. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/agent/spool_file.h"
 
+#include "exporters/agent/folders.h"
 #include "exporters/agent/spool_path.h"
 
 #include <errno.h>
@@ -67,20 +68,6 @@ static const char *const texts[SPOOL_STATEMENT_COUNT] = {
 
 /* the folder */
 
-static int make_folders(const char *folder)
-{
-    char path[PATH_MAX];
-
-    (void)snprintf(path, sizeof(path), "%s", folder);
-    for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        if (mkdir(path, 0700) < 0 && errno != EEXIST)
-            return -errno;
-        *slash = '/';
-    }
-    return mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
-}
-
 /* Why a folder is not for us; NULL: it is. */
 static const char *fault_of(const struct stat *folder)
 {
@@ -94,7 +81,7 @@ static const char *fault_of(const struct stat *folder)
 static int check_folder(const char *folder, char problem[SPOOL_FILE_PROBLEM_MAX])
 {
     struct stat status;
-    int error = make_folders(folder);
+    int error = folders_make(folder);
 
     if (error == 0 && stat(folder, &status) < 0)
         error = -errno;
