@@ -57,6 +57,8 @@ static bool serve_connection(int connection, uid_t *ret_uid)
     length = link_receive_bytes(connection, bytes, sizeof(bytes), fds, &fd_count);
     if (length == -EAGAIN)
         return false;
+    if (link_is_short((int)length))
+        log_line(LOG_LEVEL_ERROR, "process %d is not served: %s", (int)peer.pid, strerror((int)-length));
     if (length <= 0) { /* an empty packet may have descriptors all the same */
         link_close_fds(fds, fd_count);
         foreign_hang_up(connection);
@@ -159,7 +161,7 @@ static void on_listener(void *arg, int fd, uint32_t events)
 
         if (error == -EAGAIN)
             return;
-        if (error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -ENOBUFS) {
+        if (link_is_short(error)) {
             log_line(LOG_LEVEL_ERROR, "no connection can be taken: %s", strerror(-error));
             loop_fd_remove(door.loop, fd); /* it would be reported again at once */
             (void)loop_timer_set(door.loop, &door.accept_timer, accept_pause_ns);

@@ -13,6 +13,11 @@
  * close in recvmsg(), however long that takes. */
 enum { FDS_ROOM = 253 };
 
+bool link_is_short(int error)
+{
+    return error == -ENOMEM || error == -ENOBUFS || error == -EMFILE || error == -ENFILE;
+}
+
 void link_close_fds(const int *fds, unsigned fd_count)
 {
     for (unsigned i = 0; i < fd_count; i++)
@@ -59,8 +64,9 @@ static unsigned take_fds(struct msghdr *message, int fds[FDS_ROOM])
     return count;
 }
 
+/* All room for descriptors is given, so where the kernel cuts them it found no numbers for them. */
 static long receive_parts(int socket, struct iovec *parts, size_t part_count, int ret_fds[LINK_FDS_MAX],
-                          unsigned *ret_fd_count)
+                          unsigned *ret_fd_count, bool *ret_is_cut)
 {
     union {
         struct cmsghdr header;
@@ -74,13 +80,17 @@ static long receive_parts(int socket, struct iovec *parts, size_t part_count, in
 
     do
         length = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
-    while (length < 0 && errno == EINTR);
+    while (length < 0 &&
+           (errno == EINTR || errno == ECONNRESET)); /* it left before it heard all: said once, and first */
     if (length < 0)
         return -errno;
     fd_count = take_fds(&message, fds);
+    *ret_is_cut = message.msg_flags & MSG_CTRUNC;
     if (fd_count > LINK_FDS_MAX || message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
         link_close_fds(fds, fd_count);
-        return -EBADMSG;
+        fd_count = 0;
+        if (!*ret_is_cut || message.msg_flags & MSG_TRUNC)
+            return -EBADMSG;
     }
     memcpy(ret_fds, fds, fd_count * sizeof(int));
     *ret_fd_count = fd_count;
@@ -90,15 +100,17 @@ static long receive_parts(int socket, struct iovec *parts, size_t part_count, in
 long link_receive_bytes(int socket, void *bytes, size_t size, int fds[LINK_FDS_MAX], unsigned *ret_fd_count)
 {
     struct iovec part = {bytes, size};
+    bool is_cut = false;
+    long length = receive_parts(socket, &part, 1, fds, ret_fd_count, &is_cut);
 
-    return receive_parts(socket, &part, 1, fds, ret_fd_count);
+    return is_cut && length >= 0 ? -EMFILE : length;
 }
 
 int link_receive(int socket, struct link_message *ret_message)
 {
     struct iovec parts[2] = {{&ret_message->packet, sizeof(ret_message->packet)},
                              {ret_message->bytes, sizeof(ret_message->bytes)}};
-    long length = receive_parts(socket, parts, 2, ret_message->fds, &ret_message->fd_count);
+    long length = receive_parts(socket, parts, 2, ret_message->fds, &ret_message->fd_count, &ret_message->is_cut);
 
     if (length <= 0)
         return (int)length;

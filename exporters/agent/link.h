@@ -5,6 +5,7 @@
 
 #include "preload/wire.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -49,18 +50,23 @@ struct link_message {
     uint8_t bytes[LINK_BYTES_MAX];
     int fds[LINK_FDS_MAX];
     unsigned fd_count;
+    bool is_cut; /* there was no room for its descriptors: it has none */
 };
 
 /* Send a packet; packet->length bytes. 0, -EAGAIN when the other end is slow and the socket doesn't block, or -errno.
  * Context: loop. */
 int link_send(int socket, const struct link_packet *packet, const void *bytes, const int *fds, unsigned fd_count);
 
-/* 1 and a message, 0 at the end, or -errno (-EAGAIN: nothing now, -EBADMSG: no packet of ours). Context: loop. */
+/* 1 and a message, 0 at the end, or -errno (-EAGAIN: nothing now, -EBADMSG: no packet of ours, link_is_short(): later).
+ * Context: loop. */
 int link_receive(int socket, struct link_message *ret_message);
 
 /* Receive any packet with its descriptors: how many bytes, or -errno. Those that are too many are closed and make it
- * -EBADMSG, as does a cut packet. Context: loop. */
+ * -EBADMSG, as does a cut packet; -EMFILE: there was no room for them. Context: loop. */
 long link_receive_bytes(int socket, void *bytes, size_t size, int fds[LINK_FDS_MAX], unsigned *ret_fd_count);
+
+/* Is this error of a socket a want of memory or descriptors, which may pass? Context: any. */
+bool link_is_short(int error);
 
 /* Context: loop. */
 void link_close_fds(const int *fds, unsigned fd_count);

@@ -29,7 +29,7 @@
 #include <unistd.h>
 
 enum { STOP_TIMEOUT_MS = 4500, IDLE_ROUNDS = 4, MESSAGES_PER_ROUND = 64, TELL_TIMEOUT_MS = 1000 };
-static const uint64_t idle_round_ns = 500000000;
+static const uint64_t idle_round_ns = 500000000, short_pause_ns = 100000000;
 
 /* The worker; loop only. */
 static struct {
@@ -42,7 +42,7 @@ static struct {
     bool stopping;
     bool has_failed;
     uint32_t had_count; /* sources and commands */
-    struct loop_timer idle_timer;
+    struct loop_timer idle_timer, short_timer;
     unsigned idle_rounds;
     struct link_message *message;
 } worker;
@@ -213,6 +213,9 @@ static void restore_journal(const struct link_message *message)
 
 static void take_message(struct link_message *message)
 {
+    if (message->is_cut)
+        log_line(LOG_LEVEL_ERROR, "what process %d sent can't be taken: %s", (int)message->packet.pid,
+                 strerror(EMFILE));
     switch ((enum link_type)message->packet.type) {
     case LINK_HELLO:
         take_hello(message);
@@ -248,6 +251,31 @@ static void take_message(struct link_message *message)
     link_close_fds(message->fds, message->fd_count);
 }
 
+static void on_link(void *arg, int fd, uint32_t events);
+
+/* After a shortage. */
+static void resume_link(void *arg)
+{
+    (void)arg;
+    (void)loop_fd_set(worker.loop, worker.link, EPOLLIN, on_link, NULL);
+}
+
+/* Nothing can be received. The keeper is gone: deliver what we have, then go too. Otherwise it may pass, or the next
+ * worker, with a link of its own, goes on. */
+static void link_failed(int error)
+{
+    loop_fd_remove(worker.loop, worker.link); /* it would be reported again at once */
+    if (error == 0) {
+        stop();
+        return;
+    }
+    log_line(LOG_LEVEL_ERROR, "the keeper can't be heard: %s", strerror(-error));
+    if (!link_is_short(error) || loop_timer_set(worker.loop, &worker.short_timer, short_pause_ns)) {
+        worker.has_failed = true;
+        loop_stop(worker.loop);
+    }
+}
+
 static void on_link(void *arg, int fd, uint32_t events)
 {
     (void)arg;
@@ -263,8 +291,7 @@ static void on_link(void *arg, int fd, uint32_t events)
         }
         if (result == -EBADMSG)
             continue;
-        loop_fd_remove(worker.loop, fd); /* the keeper is gone: deliver what we have, then go too */
-        stop();
+        link_failed(result);
         return;
     }
 }
@@ -304,6 +331,7 @@ static int start(int helper)
     xray_sampling_init(&(struct exporter_host){.loop = worker.loop, .http = worker.http});
     crash_desk_init(worker.loop, helper, helper_gone);
     worker.idle_timer.fn = check_idle;
+    worker.short_timer.fn = resume_link;
     in_progress_init(worker.loop);
     error = rounds_init(worker.loop);
     return error ? error : loop_fd_set(worker.loop, worker.link, EPOLLIN, on_link, NULL);

@@ -33,6 +33,7 @@ enum {
     RING_ATTEMPTS = 3,    /* workers that may crash while they look into one ring */
 };
 static const uint64_t stop_ns = 5000 * MS;
+static const uint64_t short_pause_ns = 100 * MS;
 static const uint64_t restart_first_ns = 10 * MS, restart_max_ns = 1000 * MS, restart_good_ns = 200 * MS;
 
 /* What was said to this worker already, in order. */
@@ -48,7 +49,7 @@ static struct {
     uint32_t sent_count; /* sources and commands, to this worker */
     uint64_t started_ns;
     uint64_t restart_ns;
-    struct loop_timer restart_timer, stop_timer;
+    struct loop_timer restart_timer, stop_timer, short_timer;
     bool stopping;
     bool has_failed; /* the one before this, or the last */
 } worker = {.link = -1};
@@ -127,6 +128,8 @@ static void keep_journal(struct link_message *message)
     struct link_packet packet = {.type = LINK_JOURNAL, .length = message->packet.length};
     struct held *held;
 
+    if (message->is_cut)
+        log_line(LOG_LEVEL_ERROR, "a journal is not held, and lost with the worker: %s", strerror(EMFILE));
     if (message->fd_count != 1) {
         link_close_fds(message->fds, message->fd_count);
         return;
@@ -182,31 +185,43 @@ static void hear_worker(struct link_message *message)
     link_close_fds(message->fds, message->fd_count);
 }
 
-/* Everything the worker said, also before its death. */
-static void drain_link(void)
+/* Everything the worker said, also before its death: 0 at the end, or why there is no more. */
+static int drain_link(void)
 {
     static struct link_message message; /* loop only */
+    int result = -EBADMSG;
 
-    while (worker.link >= 0) {
-        int result = link_receive(worker.link, &message);
-
-        if (result == 1) {
+    while (result == 1 || result == -EBADMSG) {
+        result = link_receive(worker.link, &message);
+        if (result == 1)
             hear_worker(&message);
-        } else if (result != -EBADMSG) {
-            if (result != -EAGAIN)
-                loop_fd_remove(worker.options.loop, worker.link); /* SIGCHLD follows */
-            return;
-        }
     }
+    return result;
+}
+
+/* After a shortage. */
+static void resume_link(void *arg)
+{
+    (void)arg;
+    worker_process_feed();
 }
 
 static void on_link(void *arg, int fd, uint32_t events)
 {
+    int error = drain_link();
+
     (void)arg;
-    (void)fd;
-    drain_link();
-    if (events & EPOLLOUT)
-        worker_process_feed();
+    if (error == -EAGAIN) {
+        if (events & EPOLLOUT)
+            worker_process_feed();
+        return;
+    }
+    loop_fd_remove(worker.options.loop, fd); /* it would be reported again at once */
+    if (error == 0)
+        return; /* SIGCHLD follows */
+    log_line(LOG_LEVEL_ERROR, "the worker can't be heard: %s", strerror(-error));
+    if (!link_is_short(error) || loop_timer_set(worker.options.loop, &worker.short_timer, short_pause_ns))
+        worker_process_kill(); /* a new one has a new link */
 }
 
 /* its life */
@@ -302,8 +317,12 @@ static void fork_worker(void *arg)
 static void worker_ended(int status)
 {
     pid_t pid = worker.pid;
+    int error;
 
-    drain_link();
+    error = drain_link();
+    if (error && error != -EAGAIN)
+        log_line(LOG_LEVEL_ERROR, "the worker's last words are lost: %s", strerror(-error));
+    loop_timer_clear(worker.options.loop, &worker.short_timer);
     loop_fd_remove(worker.options.loop, worker.link);
     close(worker.link);
     worker.link = -1;
@@ -343,6 +362,7 @@ void worker_process_start(const struct worker_process_options *options)
     worker.options = *options;
     worker.restart_timer.fn = fork_worker;
     worker.stop_timer.fn = kill_late;
+    worker.short_timer.fn = resume_link;
     introduce();
     fork_worker(NULL);
 }

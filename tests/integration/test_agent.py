@@ -3,6 +3,7 @@
 outlives its worker, when it ends."""
 
 import array
+import errno
 import fcntl
 import json
 import os
@@ -349,6 +350,65 @@ class LifeTest(AgentTest):
         wait_until(still, timeout=60, what="two seconds without a wake-up")
         program.do("write", 10, 1)
         self.sink.wait_for(11)
+
+
+class ShortageTest(AgentTest):
+    """One half of the agent can't receive what the other sends, for want of memory or for another reason."""
+
+    def start_to_fail(self):
+        """Returns the agent and the folder that says which half fails."""
+        self.addCleanup(shutil.rmtree, faults := Path(tempfile.mkdtemp(prefix="spanshim-faults-")))
+        agent = self.start("--stay", FAILING_RECEIVE=str(faults), LD_PRELOAD=str(BUILD / "tests" / "libshort_of_memory.so"),
+                           ASAN_OPTIONS="verify_asan_link_order=0")
+        return agent, faults
+
+    def wait_for_log(self, words):
+        wait_until(lambda: words in self.log(), what=f"'{words}' in the log")
+
+    def test_a_worker_without_memory_goes_on_later(self):
+        agent, faults = self.start_to_fail()
+        worker = self.worker(agent)
+        self.ask(STATUS)
+        (faults / "spanshim-worker").write_text(str(errno.ENOMEM))
+        program = self.program()
+        program.do("write", 0, 10)
+        self.wait_for_log("the keeper can't be heard: Cannot allocate memory")
+        (faults / "spanshim-worker").unlink()
+        self.assertEqual("ok", self.ask(FLUSH)["result"])
+        self.assertEqual(list(range(10)), numbers_of(self.sink.spans))
+        self.assertEqual(worker, self.worker(agent))
+
+    def test_a_keeper_without_memory_goes_on_later(self):
+        """What the worker says meanwhile is heard: the journal is held, and outlives the worker."""
+        agent, faults = self.start_to_fail()
+        self.ask(STATUS)
+        (faults / "spanshim-agent").write_text(str(errno.ENOMEM))
+        program = self.program("OTEL_BSP_SCHEDULE_DELAY=600000")
+        program.do("write", 0, 10)
+        self.wait_for_log("the worker can't be heard: Cannot allocate memory")
+        wait_until(lambda: program.do("tail") >= 10, what="what was read")
+        (faults / "spanshim-agent").unlink()
+        wait_until(lambda: any("spanshim-journal" in what for what in processes.descriptors(agent.pid).values()),
+                   what="the journal")
+        self.kill_worker(agent)
+        self.assertEqual("ok", self.ask(FLUSH)["result"])
+        self.assertEqual(list(range(10)), numbers_of(self.sink.spans))
+
+    def test_a_half_that_hears_nothing_more_is_made_anew(self):
+        for number, (half, other) in enumerate((("spanshim-worker", "keeper"), ("spanshim-agent", "worker"))):
+            with self.subTest(half):
+                agent, faults = self.start_to_fail()
+                worker = self.worker(agent)
+                self.ask(STATUS)
+                (faults / half).write_text(str(errno.EIO))
+                program = self.program()
+                program.do("write", number * 10, 10)
+                self.wait_for_log(f"the {other} can't be heard: Input/output error")
+                (faults / half).unlink()
+                self.assertEqual("ok", self.ask(FLUSH)["result"])
+                self.assertNotEqual(worker, self.worker(agent))
+                self.assertEqual(list(range(number * 10 + 10)), numbers_of(self.sink.spans))
+                self.assertEqual(0, agent.terminate())
 
 
 class PeerTest(AgentTest):
