@@ -24,8 +24,8 @@ static const struct command commands[] = {
      "  --init           stay as the program's parent: forward signals, reap orphans, and wait for\n"
      "                   delivery at the end (up to SPANSHIM_INIT_TIMEOUT ms, 5000). Implied as PID 1\n\n"
      "The program keeps process id, input, output and exit status. Where nothing says where spans\n"
-     "should go (OTEL_TRACES_EXPORTER, OTEL_EXPORTER_OTLP_ENDPOINT, HONEYCOMB_API_KEY,\n"
-     "SPANSHIM_EXPORTERS), they are shown on standard error as a tree.\n\n"
+     "should go (OTEL_TRACES_EXPORTER, SPANSHIM_EXPORTERS, OTEL_EXPORTER_OTLP_..., HONEYCOMB_API_KEY,\n"
+     "AWS_XRAY_DAEMON_ADDRESS), they are shown on standard error as a tree.\n\n"
      "Exit status: the program's; 125: spanshim failed, 126: the program can't be executed,\n"
      "127: there is no such program.\n"},
     {"doctor", doctor_command, "[--json] [--env-file FILE] [PROGRAM [ARGS...] | --pid PID | --send]",
@@ -70,8 +70,9 @@ static const struct command commands[] = {
     {"purge", purge_command, "[--yes] [--dry-run] [--stop]", "remove what spanshim has written",
      "  -y, --yes        don't ask\n  -n, --dry-run    only show what would be removed\n"
      "  --stop           end the agent first\n\n"
-     "Removes this user's logs, crash reports, socket and lock, and their folders when nothing else is in them. The\n"
-     "installation stays, and so do the files that settings name.\n\n"
+     "Removes this user's logs, crash reports, socket and lock, what waits on the disk for delivery, and\n"
+     "their folders when nothing else is in them. The installation stays, and so do the files that\n"
+     "settings name.\n\n"
      "Exit status: 0; 1: not all of it was removed, or an agent is running; 2: usage.\n"},
 };
 

@@ -118,19 +118,12 @@ static int prepare_preload(struct run *run)
     return 0;
 }
 
-/* Where nothing is configured the console is chosen, by SPANSHIM_EXPORTERS and not by an OTEL_* variable: the program's
- * own SDK may read those. */
 static int read_settings(struct run *run)
 {
     environment_init(&run->effective, (const char *const *)run->env.entries);
     env_file_load_system(&run->effective);
-    if (!telemetry_is_configured(&run->effective) && !environment_is_on(&run->effective, "SPANSHIM_DISABLED")) {
-        bool has_rollbar = environment_get_setting(&run->effective, "SPANSHIM_EXPORTERS");
-        const char *exporters = has_rollbar ? "console,rollbar" : "console";
-
-        environment_set(&run->env, "SPANSHIM_EXPORTERS", exporters);
-        environment_set(&run->effective, "SPANSHIM_EXPORTERS", exporters);
-    }
+    if (!environment_is_on(&run->effective, "SPANSHIM_DISABLED") && telemetry_choose_terminal(&run->effective))
+        environment_set(&run->env, "SPANSHIM_EXPORTERS", environment_get(&run->effective, "SPANSHIM_EXPORTERS"));
     run->settings = settings_new((const char *const *)run->effective.entries, run->effective.count, NULL);
     return run->settings ? 0 : fail(-ENOMEM, "settings");
 }

@@ -3,15 +3,31 @@
 
 #include "exporters/agent/settings.h"
 #include "exporters/cli/environment.h"
+#include "exporters/cli/memory.h"
 #include "preload/config.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-/* Rollbar takes no traces. */
-static bool names_receiver_of_traces(const char *exporters)
+static bool is_word(const char *text, size_t length, const char *word)
 {
-    return exporters && strcasecmp(exporters, "rollbar") != 0;
+    return length == strlen(word) && strncasecmp(text, word, length) == 0;
+}
+
+/* Does the list have a word that is no destination of reports or logs alone? */
+static bool names_receiver_of_traces(const char *list)
+{
+    static const char separators[] = ", \t";
+
+    for (list += strspn(list, separators); *list; list += strspn(list, separators)) {
+        size_t length = strcspn(list, separators);
+
+        if (!is_word(list, length, "rollbar") && !is_word(list, length, "cloudwatch"))
+            return true;
+        list += length;
+    }
+    return false;
 }
 
 /* As the shim reads it: AWS_XRAY_DAEMON_ADDRESS is enough. */
@@ -25,12 +41,14 @@ static bool goes_to_xray(const struct environment *env)
     return read.xray_mode != XRAY_OFF;
 }
 
-bool telemetry_is_configured(const struct environment *env)
+/* Is it said where traces go? Metrics and logs may be configured for a program's own SDK. */
+static bool is_configured(const struct environment *env)
 {
     static const char otlp[] = "OTEL_EXPORTER_OTLP_";
+    const char *exporters = environment_get_setting(env, "SPANSHIM_EXPORTERS");
 
     if (environment_get_setting(env, "OTEL_TRACES_EXPORTER") || environment_get(env, "HONEYCOMB_API_KEY") ||
-        names_receiver_of_traces(environment_get_setting(env, "SPANSHIM_EXPORTERS")) || goes_to_xray(env))
+        (exporters && names_receiver_of_traces(exporters)) || goes_to_xray(env))
         return true;
     for (size_t i = 0; i < env->count; i++) {
         const char *rest = env->entries[i] + sizeof(otlp) - 1;
@@ -43,6 +61,19 @@ bool telemetry_is_configured(const struct environment *env)
             return true;
     }
     return false;
+}
+
+bool telemetry_choose_terminal(struct environment *env)
+{
+    if (is_configured(env))
+        return false;
+
+    const char *others = environment_get_setting(env, "SPANSHIM_EXPORTERS");
+    char *exporters = memory_format("console%s%s", others ? "," : "", others ? others : "");
+
+    environment_set(env, "SPANSHIM_EXPORTERS", exporters);
+    free(exporters);
+    return true;
 }
 
 enum telemetry telemetry_of(const struct settings *settings)

@@ -15,8 +15,10 @@ enum telemetry {
     TELEMETRY_CONSOLE,  /* (also) shown on this terminal */
 };
 
-/* Whether traces are spoken of: metrics and logs may be configured for a program's own SDK. Context: any. */
-bool telemetry_is_configured(const struct environment *env);
+/* Where nothing says where traces go they are shown on the terminal: SPANSHIM_EXPORTERS is made to say so, and no
+ * OTEL_* variable, for the program's own SDK may read those. False: the settings say it, and stay as they are. Context:
+ * any. */
+bool telemetry_choose_terminal(struct environment *env);
 
 /* Context: any. */
 enum telemetry telemetry_of(const struct settings *settings);

@@ -395,6 +395,21 @@ class InstallationTest(ShimTest):
         self.assertEqual(("/spanshim-doctor", "spanshim-doctor"),
                          (span["attributes"]["url.path"], span["resource"]["service.name"]))
 
+    def test_the_terminal_where_no_setting_says_where_else(self):
+        terminal = "the terminal: no setting says where else"
+        rollbar = {"ROLLBAR_ACCESS_TOKEN": "t", "ROLLBAR_ENDPOINT": "http://127.0.0.1:9/api/1/item/"}
+        logs = {"SPANSHIM_CLOUDWATCH_LOG_GROUP": "shop", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
+        for extra, expected in (({}, [terminal]), (rollbar, [terminal, "rollbar http://127.0.0.1:9/api/1/item/"]),
+                                (logs | {"SPANSHIM_EXPORTERS": "cloudwatch"}, [terminal, "cloudwatch shop"]),
+                                ({"SPANSHIM_CONSOLE": "/srv/traces"}, ["console /srv/traces"])):
+            with self.subTest(extra=extra):
+                env = self.spanshim.env(preload=False, SPANSHIM_SYSTEM_ENV="none", OTEL_TRACES_EXPORTER=None,
+                                        OTEL_EXPORTER_OTLP_ENDPOINT=None, **extra)
+                result = subprocess.run([str(LAUNCHER), "doctor", "--json"], env=env, capture_output=True, text=True,
+                                        timeout=60, check=False)
+                checks = json.loads(result.stdout)["checks"]
+                self.assertEqual(expected, [check["text"] for check in checks if check["name"] == "target"])
+
     def test_send_to_the_terminal(self):
         self.needs_spans()
         env = self.spanshim.env(preload=False, SPANSHIM_SYSTEM_ENV="none", OTEL_TRACES_EXPORTER=None,
@@ -416,6 +431,10 @@ class InstallationTest(ShimTest):
         self.assertTrue(texts["settings"].startswith("SPANSHIM_QUERY"))
         self.check_state({"settings": "warning"}, SPANSHIM_DISABLED="1")
         self.check_state({"target": "warning"}, OTEL_TRACES_EXPORTER="none")
+        self.check_state({"target": "warning"}, OTEL_TRACES_EXPORTER=None, OTEL_SDK_DISABLED="true")
+        texts = self.check_state({"target": "ok"}, OTEL_TRACES_EXPORTER="none", OTEL_LOGS_EXPORTER="otlp_file",
+                                 SPANSHIM_OTLP_LOGS_FILE="/srv/logs.jsonl")
+        self.assertEqual("otlp_logs_file /srv/logs.jsonl", texts["target"])
         texts = self.check_state({"target": "ok"}, AWS_XRAY_DAEMON_ADDRESS="tcp:a:1 udp:b:2", OTEL_TRACES_EXPORTER="xray")
         self.assertEqual("xray udp b:2", texts["target"])
         texts = self.check_state({"target": "ok"}, OTEL_TRACES_EXPORTER="otlp_file", SPANSHIM_OTLP_FILE="/srv/traces.jsonl")

@@ -39,6 +39,10 @@ static void test_telemetry_reads_the_settings(void **state)
         {{"ROLLBAR_ACCESS_TOKEN=t"}, TELEMETRY_CONSOLE},
         {{"ROLLBAR_ACCESS_TOKEN=t", "SPANSHIM_EXPORTERS=rollbar"}, TELEMETRY_CONSOLE},
         {{"ROLLBAR_ACCESS_TOKEN=t", "OTEL_TRACES_EXPORTER=none"}, TELEMETRY_EXPORTED},
+        {{"SPANSHIM_CLOUDWATCH_LOG_GROUP=g"}, TELEMETRY_CONSOLE},
+        {{"SPANSHIM_CLOUDWATCH_LOG_GROUP=g", "SPANSHIM_EXPORTERS=cloudwatch"}, TELEMETRY_CONSOLE},
+        {{"SPANSHIM_EXPORTERS= Rollbar , cloudwatch"}, TELEMETRY_CONSOLE},
+        {{"SPANSHIM_EXPORTERS=rollbar,otlp"}, TELEMETRY_EXPORTED},
         {{"OTEL_SDK_DISABLED=TRUE", "OTEL_TRACES_EXPORTER=otlp"}, TELEMETRY_NONE},
         {{"OTEL_SDK_DISABLED=1"}, TELEMETRY_CONSOLE},
     };
@@ -48,8 +52,7 @@ static void test_telemetry_reads_the_settings(void **state)
         struct environment env;
 
         environment_init(&env, cases[i].envp);
-        if (!telemetry_is_configured(&env))
-            environment_set(&env, "SPANSHIM_EXPORTERS", "console");
+        (void)telemetry_choose_terminal(&env);
         struct settings *settings = settings_new((const char *const *)env.entries, env.count, NULL);
         if (telemetry_of(settings) != cases[i].expected)
             fail_msg("%s %s", cases[i].envp[0], cases[i].envp[0] && cases[i].envp[1] ? cases[i].envp[1] : "");
@@ -58,10 +61,33 @@ static void test_telemetry_reads_the_settings(void **state)
     }
 }
 
+static void test_telemetry_on_the_terminal_leaves_other_destinations_as_they_are(void **state)
+{
+    static const struct {
+        const char *envp[2], *expected;
+    } cases[] = {
+        {{NULL}, "console"},
+        {{"SPANSHIM_EXPORTERS=rollbar"}, "console,rollbar"},
+        {{"SPANSHIM_EXPORTERS=cloudwatch"}, "console,cloudwatch"},
+        {{"SPANSHIM_EXPORTERS=otlp"}, "otlp"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct environment env;
+
+        environment_init(&env, cases[i].envp);
+        (void)telemetry_choose_terminal(&env);
+        assert_string_equal(environment_get(&env, "SPANSHIM_EXPORTERS"), cases[i].expected);
+        environment_deinit(&env);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_telemetry_reads_the_settings),
+        cmocka_unit_test(test_telemetry_on_the_terminal_leaves_other_destinations_as_they_are),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,6 +37,7 @@ static const rlim_t smallest_mapping = 1 << 20; /* of what a process shares with
 
 struct installation {
     struct environment env; /* with the system's defaults */
+    bool is_on_terminal;    /* no setting says where traces go */
     struct settings *settings;
     struct check {
         const char *name;
@@ -175,7 +176,7 @@ static void check_agent(struct installation *installation)
     }
 }
 
-/* settings, and where they send traces */
+/* settings, and where they send what is recorded */
 
 static void check_settings(struct installation *installation)
 {
@@ -189,7 +190,7 @@ static void check_settings(struct installation *installation)
         found(installation, "settings", STATE_OK, "nothing is wrong with them; 'spanshim settings' lists them");
 }
 
-/* Where this destination of traces sends or writes to, for people; empty: it has no address of its own. */
+/* Where this destination sends or writes to, for people; empty: it has no address of its own. */
 static void describe_target(const struct settings *settings, const char *exporter, char out[URL_MAX])
 {
     const char *path = NULL;
@@ -197,35 +198,49 @@ static void describe_target(const struct settings *settings, const char *exporte
     *out = '\0';
     if (strcmp(exporter, "otlp") == 0)
         values_show_url(settings->otlp[SIGNAL_TRACES].url, out, URL_MAX);
+    else if (strcmp(exporter, "otlp_logs") == 0)
+        values_show_url(settings->otlp[SIGNAL_LOGS].url, out, URL_MAX);
     else if (strcmp(exporter, "rollbar") == 0)
         values_show_url(settings->rollbar_url, out, URL_MAX);
     else if (strcmp(exporter, "xray") == 0 && strcmp(settings->xray_via, "daemon") == 0)
         xray_address_describe(settings->xray_daemon_address, out, URL_MAX);
     else if (strcmp(exporter, "otlp_file") == 0)
         path = settings->otlp_file;
+    else if (strcmp(exporter, "otlp_logs_file") == 0)
+        path = settings->otlp_logs_file;
     else if (strcmp(exporter, "request_log") == 0)
         path = settings->request_log;
-    else if (strcmp(exporter, "console") == 0)
+    else if (strcmp(exporter, "cloudwatch") == 0)
+        path = settings->cloudwatch_group;
+    else if (strcmp(exporter, "console") == 0 || strcmp(exporter, "console_logs") == 0)
         path = settings->console_path;
     if (path)
         (void)snprintf(out, URL_MAX, "%s", path);
 }
 
-static void check_destinations(struct installation *installation)
+static void check_exporters(struct installation *installation, char *const *exporters, size_t count)
 {
     const struct settings *settings = installation->settings;
     char target[URL_MAX];
 
-    if (!telemetry_is_configured(&installation->env)) {
-        found(installation, "target", STATE_OK, "the terminal: no setting says where else");
-        return;
+    for (size_t i = 0; i < count; i++) {
+        if (installation->is_on_terminal && strcmp(exporters[i], "console") == 0 && !settings->console_path) {
+            found(installation, "target", STATE_OK, "the terminal: no setting says where else");
+            continue;
+        }
+        describe_target(settings, exporters[i], target);
+        found(installation, "target", STATE_OK, "%s%s%s", exporters[i], *target ? " " : "", target);
     }
-    if (settings->exporter_count == 0)
+}
+
+static void check_destinations(struct installation *installation)
+{
+    const struct settings *settings = installation->settings;
+
+    if (settings->exporter_count + settings->log_exporter_count == 0)
         found(installation, "target", STATE_WARNING, "nowhere: the settings say so");
-    for (size_t i = 0; i < settings->exporter_count; i++) {
-        describe_target(settings, settings->exporters[i], target);
-        found(installation, "target", STATE_OK, "%s%s%s", settings->exporters[i], *target ? " " : "", target);
-    }
+    check_exporters(installation, settings->exporters, settings->exporter_count);
+    check_exporters(installation, settings->log_exporters, settings->log_exporter_count);
 }
 
 /* what the kernel has */
@@ -287,8 +302,7 @@ static void check_kernel(struct installation *installation)
 static void check_delivery(struct installation *installation, const struct environment *env)
 {
     char text[PATH_MAX];
-    bool on_terminal = !telemetry_is_configured(&installation->env);
-    bool delivered = trial_send(env, on_terminal, text, sizeof(text));
+    bool delivered = trial_send(env, installation->is_on_terminal, text, sizeof(text));
 
     found(installation, "delivery", delivered ? STATE_OK : STATE_FAILED, "%s", text);
 }
@@ -341,6 +355,7 @@ int installation_check(const struct environment *env, bool as_json, bool send)
 
     environment_init(&installation.env, (const char *const *)env->entries);
     env_file_load_system(&installation.env);
+    installation.is_on_terminal = telemetry_choose_terminal(&installation.env);
     installation.settings = settings_new((const char *const *)installation.env.entries, installation.env.count, NULL);
     if (!installation.settings)
         return CLI_EXIT_LAUNCHER;
