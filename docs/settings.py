@@ -75,7 +75,8 @@ def sentence(row):
 
 
 def capitalized(text):
-    return text if text.startswith("true:") else text[:1].upper() + text[1:]
+    """As a sentence begins, but for a value."""
+    return text if re.match(r"(true|false)\b", text) else text[:1].upper() + text[1:]
 
 
 def man_table():

@@ -5,6 +5,7 @@
  * way, and stand under it; those of none are printed at once. */
 #include "exporters/console.h"
 
+#include "exporters/agent/clock.h"
 #include "exporters/agent/log_event.h"
 #include "exporters/agent/loop.h"
 #include "exporters/agent/settings.h"
@@ -21,8 +22,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define NS_PER_MS UINT64_C(1000000)
 
 enum {
     QUIET_MS = 200,        /* a trace is complete when nothing came for this long, */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/line_file.h"
+#include "exporters/agent/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,8 +12,6 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
-
-#define NS_PER_MS UINT64_C(1000000)
 
 /* Another agent holds the lock for the time of a write: long, when its disk is slow. */
 enum { LOOK_MS = 10, LOOKS_MAX = 100, LOCKED_WAIT_MS = 50 };

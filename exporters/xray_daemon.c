@@ -2,6 +2,7 @@
 /* Segments to X-Ray's daemon: a datagram each, of a header line and the document. They go at a pace that its receive
  * buffer stands (xray_pace.h). A payload is sent when all of it was read, for a daemon on this machine; to another one,
  * when no refusal has come back for some time. */
+#include "exporters/agent/clock.h"
 #include "exporters/agent/loop.h"
 #include "exporters/agent/resolver.h"
 #include "exporters/agent/settings.h"
@@ -21,9 +22,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define NS_PER_MS UINT64_C(1000000)
-#define NS_PER_S  UINT64_C(1000000000)
-#define HEADER    "{\"format\":\"json\",\"version\":1}\n"
+#define HEADER "{\"format\":\"json\",\"version\":1}\n"
 
 enum {
     LOOKUP_MS = 10000,   /* for the name servers */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/xray_instance.h"
 
+#include "exporters/agent/clock.h"
 #include "exporters/agent/log.h"
 #include "exporters/agent/loop.h"
 #include "exporters/agent/settings.h"
@@ -15,7 +16,6 @@
 #include <string.h>
 
 #define IDENTITY_PATH "/latest/dynamic/instance-identity/document"
-#define NS_PER_S      UINT64_C(1000000000)
 
 /* An instance that starts may be asked too early. */
 enum { AGAIN_S = 60 };

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/xray_pace.h"
 
+#include "exporters/agent/clock.h"
 #include "exporters/agent/udp_backlog.h"
 
 #include <errno.h>
 #include <unistd.h>
-
-#define NS_PER_MS UINT64_C(1000000)
 
 enum {
     STUCK_MS = 2000,        /* without reading anything */

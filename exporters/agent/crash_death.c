@@ -23,11 +23,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MS UINT64_C(1000000)
-
 enum { DEATHS_MAX = 256, TOLD_MAX = 256 };
-static const uint64_t patience_ns = 5000 * MS, poll_ns = 50 * MS;
-static const uint64_t stop_ns = 10000 * MS; /* after a program's first process has ended in good order */
+static const uint64_t patience_ns = 5000 * NS_PER_MS, poll_ns = 50 * NS_PER_MS;
+static const uint64_t stop_ns = 10000 * NS_PER_MS; /* after a program's first process has ended in good order */
 
 /* A death whose status is not known yet. */
 struct death {

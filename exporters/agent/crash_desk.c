@@ -32,12 +32,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MS UINT64_C(1000000)
-
 enum { HOLDING_MAX = 8, READ_CHUNK = 64 << 10 };
-static const uint64_t death_ns = 10000 * MS; /* that was released, for its death to be noticed */
-static const uint64_t status_ns = 1000 * MS; /* after its death, for its parent to take note */
-static const uint64_t status_poll_ns = 20 * MS;
+static const uint64_t death_ns = 10000 * NS_PER_MS; /* that was released, for its death to be noticed */
+static const uint64_t status_ns = 1000 * NS_PER_MS; /* after its death, for its parent to take note */
+static const uint64_t status_poll_ns = 20 * NS_PER_MS;
 
 /* A crash from its notice to its filing. */
 struct crash_case {
@@ -324,7 +322,7 @@ static int send_request(const struct crash_case *self, int pipe)
         .uid = source->uid,
         .same_clock = source->same_clock,
         .debuginfod = source->settings && source->settings->debuginfod,
-        .limit_ns = source->crash_limit_ms * MS / 10 * 9, /* what was read by then still counts */
+        .limit_ns = source->crash_limit_ms * NS_PER_MS / 10 * 9, /* what was read by then still counts */
         .crash = self->crash,
     };
     int fds[3] = {source->ring_memfd, pipe, self->pidfd};

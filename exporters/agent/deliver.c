@@ -2,6 +2,7 @@
 #include "exporters/agent/deliver.h"
 
 #include "exporters/agent/batch.h"
+#include "exporters/agent/clock.h"
 #include "exporters/agent/deliver_state.h"
 #include "exporters/agent/flushes.h"
 #include "exporters/agent/journal.h"
@@ -12,8 +13,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-
-#define NS_PER_MS UINT64_C(1000000)
 
 enum { LOG_BURST = 5, LOG_INTERVAL_S = 60 };
 

@@ -2,6 +2,7 @@
 /* One attempt to deliver: the next payload goes to the exporter, and the exporter's answer decides what becomes of
  * it. */
 #include "exporters/agent/batch.h"
+#include "exporters/agent/clock.h"
 #include "exporters/agent/deliver.h"
 #include "exporters/agent/deliver_state.h"
 #include "exporters/agent/flushes.h"
@@ -15,8 +16,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
-
-#define NS_PER_MS UINT64_C(1000000)
 
 enum {
     SLOW_MS = 250, /* an answer that takes longer is not waited for in memory */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/agent/destinations.h"
 
+#include "exporters/agent/clock.h"
 #include "exporters/agent/deliver.h"
 #include "exporters/agent/journal.h"
 #include "exporters/agent/log.h"
@@ -14,8 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define NS_PER_S UINT64_C(1000000000)
 
 /* A set that nobody uses stays for status this long when all is delivered, and this long when it can't be. */
 enum { LINGER_S = 30, GIVE_UP_S = 300, CONSOLE_END_MS = 1000 };

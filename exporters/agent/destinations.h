@@ -85,8 +85,7 @@ struct destinations_flushed {
 typedef void destinations_flush_done(void *arg, const struct destinations_flushed *flushed);
 
 /* Deliver what is in the journals now, of the sets that `viewer` may see, back-off or not: one attempt each, at most
- * timeout_ms. done is called once, now
- * or later. Context: loop. */
+ * timeout_ms. done is called once, now or later. Context: loop. */
 void destinations_flush_all(uid_t viewer, uint32_t timeout_ms, destinations_flush_done *done, void *arg);
 
 /* A report as by destinations_report, and a flush of this set: one attempt to send it. 0; else, and then done is not

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/agent/door.h"
 
+#include "exporters/agent/clock.h"
 #include "exporters/agent/foreign.h"
 #include "exporters/agent/link.h"
 #include "exporters/agent/log.h"
@@ -15,11 +16,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define MS UINT64_C(1000000)
-
 enum { ACCEPTS_PER_ROUND = 64, SILENT_MAX = 256, SILENT_OF_USER_MAX = 16 };
-static const uint64_t silence_ns = 5000 * MS;
-static const uint64_t accept_pause_ns = 100 * MS;
+static const uint64_t silence_ns = 5000 * NS_PER_MS;
+static const uint64_t accept_pause_ns = 100 * NS_PER_MS;
 
 /* A connection whose message hasn't come yet. */
 struct silent {

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/agent/flushes.h"
 
+#include "exporters/agent/clock.h"
 #include "exporters/agent/loop.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-
-#define NS_PER_MS UINT64_C(1000000)
 
 struct flush {
     struct flush *next;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/agent/http_client.h"
 
+#include "exporters/agent/clock.h"
 #include "exporters/agent/loop.h"
 
 #include <curl/curl.h>
@@ -13,7 +14,7 @@
 
 #define USER_AGENT "spanshim/" SPANSHIM_VERSION " OTel-OTLP-Exporter-C/" SPANSHIM_VERSION
 
-enum { CONNECTIONS_KEPT = 32, NS_PER_MS = 1000000, RETRY_AFTER_MAX_S = 3600 };
+enum { CONNECTIONS_KEPT = 32, RETRY_AFTER_MAX_S = 3600 };
 
 struct http_client {
     struct loop *loop;

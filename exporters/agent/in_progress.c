@@ -16,8 +16,6 @@
 #include <stdint.h>
 #include <time.h>
 
-#define NS_PER_MS UINT64_C(1000000)
-
 /* A request is told of by so much too late at most. */
 static const uint64_t look_ns = 250 * NS_PER_MS;
 

@@ -18,9 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MS UINT64_C(1000000)
-
-static const uint64_t claim_ns = 200 * MS; /* for a claim to be completed */
+static const uint64_t claim_ns = 200 * NS_PER_MS; /* for a claim to be completed */
 
 static struct loop *loop; /* the worker's; set at start */
 

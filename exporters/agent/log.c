@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/agent/log.h"
 
+#include "exporters/agent/clock.h"
 #include "exporters/agent/folders.h"
 
 #include <errno.h>
@@ -154,7 +155,7 @@ void log_line(enum log_level level, const char *format, ...)
 
 int log_limit_pass(struct log_limit *limit, uint64_t now_ns)
 {
-    if (limit->window_start_ns == 0 || now_ns - limit->window_start_ns >= limit->interval_s * UINT64_C(1000000000)) {
+    if (limit->window_start_ns == 0 || now_ns - limit->window_start_ns >= limit->interval_s * NS_PER_S) {
         if (limit->suppressed_count)
             log_line(LOG_LEVEL_WARN, "%llu lines like the next were left out",
                      (unsigned long long)limit->suppressed_count);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/agent/log_lines.h"
 
+#include "exporters/agent/clock.h"
 #include "exporters/agent/log_join.h"
 #include "exporters/agent/log_severity.h"
 #include "exporters/encode/buffer.h"
@@ -9,10 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MS UINT64_C(1000000)
-
 /* A whole line waits so long for lines that belong to it, one without an end for the rest; and no event for longer. */
-static const uint64_t whole_ns = 100 * MS, part_ns = 2000 * MS;
+static const uint64_t whole_ns = 100 * NS_PER_MS, part_ns = 2000 * NS_PER_MS;
 
 enum {
     WRITERS_MAX = 64,

@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define NS_PER_MS UINT64_C(1000000)
-
 struct outbox_report {
     struct outbox_report *next;
     struct buffer payload;

@@ -23,16 +23,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MS UINT64_C(1000000)
-
-static const uint64_t round_ns = 20 * MS;      /* while something happens */
-static const uint64_t hurry_ns = 2 * MS;       /* while a lane fills up, or lanes run out */
-static const uint64_t lazy_ns = 100 * MS;      /* idle, where the kernel can't wait for many words */
-static const uint64_t restless_ns = 1000 * MS; /* without a record: then asleep */
+static const uint64_t round_ns = 20 * NS_PER_MS;      /* while something happens */
+static const uint64_t hurry_ns = 2 * NS_PER_MS;       /* while a lane fills up, or lanes run out */
+static const uint64_t lazy_ns = 100 * NS_PER_MS;      /* idle, where the kernel can't wait for many words */
+static const uint64_t restless_ns = 1000 * NS_PER_MS; /* without a record: then asleep */
 /* No process is known to map a ring: look again, at ever longer intervals, whether one does. Where the kernel does
  * not tell, the ring is given up after a while. */
-static const uint64_t check_first_ns = 50 * MS, check_max_ns = 64000 * MS, linger_ns = 1000 * MS;
-static const uint64_t housekeeping_ns = 1000 * MS;
+static const uint64_t check_first_ns = 50 * NS_PER_MS, check_max_ns = 64000 * NS_PER_MS, linger_ns = 1000 * NS_PER_MS;
+static const uint64_t housekeeping_ns = 1000 * NS_PER_MS;
 static const int64_t clock_step_ns = 1000000;
 
 static struct {
@@ -283,7 +281,7 @@ static void follow_wall_clock(uint64_t now_ns)
 {
     int64_t offset_ns;
 
-    if (now_ns - rounds.wall_offset_at_ns < 1000 * MS)
+    if (now_ns - rounds.wall_offset_at_ns < 1000 * NS_PER_MS)
         return;
     rounds.wall_offset_at_ns = now_ns;
     offset_ns = intake_wall_offset_ns();

@@ -15,9 +15,6 @@
 #include <string.h>
 #include <time.h>
 
-#define NS_PER_MS UINT64_C(1000000)
-#define NS_PER_S  UINT64_C(1000000000)
-
 enum {
     BLOCKED_S = 30,        /* after a failure it is tried again, */
     BUSY_S = 1,            /* and so after another agent has held it up */

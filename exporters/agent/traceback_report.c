@@ -21,8 +21,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NS_PER_S UINT64_C(1000000000)
-
 enum { TITLE_MAX = 255, TEXT_MAX = 16 << 10 };
 static const uint64_t patience_ns = NS_PER_S / 2;
 

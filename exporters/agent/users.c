@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/agent/users.h"
 
+#include "exporters/agent/clock.h"
+
 #include <errno.h>
 #include <linux/posix_acl.h>
 #include <linux/posix_acl_xattr.h>
@@ -16,7 +18,7 @@
 /* Those who are refused leave room for all who may be served. */
 enum { ENTRIES = 256, REFUSED_ENTRIES = 128, SERVED_MAX = 64, NAME_SIZE = 64 };
 enum { LOG_BURST = 200, LOG_INTERVAL_S = 60 };
-static const uint64_t message_ns = UINT64_C(1000000000) / USERS_PER_SECOND;
+static const uint64_t message_ns = NS_PER_S / USERS_PER_SECOND;
 
 /* Written at start, then read-only. */
 static struct {
@@ -210,7 +212,7 @@ bool users_may_log(uid_t uid, uint64_t now_ns)
 bool users_may_take_time(uid_t uid, uint64_t now_ns)
 {
     return users_is_trusted(uid) ||
-           users_find(uid)->time_at_ns < now_ns + USERS_TIME_BURST_MS * UINT64_C(1000000) * USERS_TIME_PART;
+           users_find(uid)->time_at_ns < now_ns + USERS_TIME_BURST_MS * NS_PER_MS * USERS_TIME_PART;
 }
 
 void users_took_time(uid_t uid, uint64_t now_ns, uint64_t spent_ns)

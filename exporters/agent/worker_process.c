@@ -25,16 +25,15 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MS UINT64_C(1000000)
-
 enum {
     WORKER_LINK_FD = 3,
     COMMAND_ATTEMPTS = 3, /* workers that may die of one command */
     RING_ATTEMPTS = 3,    /* workers that may crash while they look into one ring */
 };
-static const uint64_t stop_ns = 5000 * MS;
-static const uint64_t short_pause_ns = 100 * MS;
-static const uint64_t restart_first_ns = 10 * MS, restart_max_ns = 1000 * MS, restart_good_ns = 200 * MS;
+static const uint64_t stop_ns = 5000 * NS_PER_MS;
+static const uint64_t short_pause_ns = 100 * NS_PER_MS;
+static const uint64_t restart_first_ns = 10 * NS_PER_MS, restart_max_ns = 1000 * NS_PER_MS,
+                      restart_good_ns = 200 * NS_PER_MS;
 
 /* What was said to this worker already, in order. */
 enum phase { PHASE_HELLO, PHASE_JOURNALS, PHASE_SOURCES, PHASE_READY, PHASE_LIVE };

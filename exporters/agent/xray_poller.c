@@ -20,8 +20,6 @@
 #include <sys/random.h>
 #include <time.h>
 
-#define NS_PER_S UINT64_C(1000000000)
-
 /* Rules are loaded every five minutes, and count for an hour after the last success; a poller that nobody uses is kept
  * while there are few. An account has 25 rules, unless it has asked X-Ray for more. */
 enum { RULES_S = 300, FRESH_S = 3600, RETRY_S = 10, IDLE_MAX = 8, PAGES_MAX = 20, RULES_MAX = 1000 };

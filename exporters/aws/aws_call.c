@@ -15,8 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NS_PER_S UINT64_C(1000000000)
-
 enum {
     URL_MAX = 1024,
     SKEW_MIN_S = 240, /* AWS allows five minutes */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/encode/cloudwatch_events.h"
 
+#include "exporters/agent/clock.h"
 #include "exporters/agent/log_event.h"
 #include "exporters/encode/buffer.h"
 #include "exporters/encode/cloudwatch_message.h"
@@ -12,9 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define NS_PER_MS UINT64_C(1000000)
-#define NS_PER_S  UINT64_C(1000000000)
 
 enum { NUMBER_SIZE = 24, EVENT_MAX_ANYWHERE = 262144 };
 

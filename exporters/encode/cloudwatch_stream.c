@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/encode/cloudwatch_stream.h"
 
+#include "exporters/agent/clock.h"
 #include "exporters/agent/log_event.h"
 #include "exporters/agent/process.h"
 #include "exporters/agent/resource.h"
@@ -11,8 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define NS_PER_S UINT64_C(1000000000)
-#define DATE     "strftime:"
+#define DATE "strftime:"
 
 enum { VALUE_SIZE = 256 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/encode/request_line.h"
 
+#include "exporters/agent/clock.h"
 #include "exporters/agent/process.h"
 #include "exporters/agent/resource.h"
 #include "exporters/agent/span.h"
@@ -21,7 +22,7 @@
 #include <time.h>
 
 /* An escaped byte takes four; beside the record's texts stand a time, an address, a status and its phrase. */
-enum { LINE_MAX_LENGTH = 4 * WIRE_RECORD_MAX + 512, NS_PER_S = 1000000000 };
+enum { LINE_MAX_LENGTH = 4 * WIRE_RECORD_MAX + 512 };
 
 static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                      "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
