@@ -28,7 +28,8 @@ enum {
     PATH_SIZE = sizeof(((struct sockaddr_un *)0)->sun_path),
 };
 
-#define TAKEN_WITHIN_NS UINT64_C(1000000000) /* by an agent that takes our ring at all */
+/* By an agent that takes our ring at all, however little of the processor it gets; what crashes before waits for it. */
+#define TAKEN_WITHIN_NS UINT64_C(60000000000)
 
 /* Space for a hand-over, too large for the program's stack. */
 struct scratch {
@@ -392,7 +393,8 @@ bool link_crash_is_wanted(void)
     if (!control)
         return false;
     if (atomic_load_explicit(&control->version, memory_order_acquire) == 0)
-        return clock_mono_ns() < atomic_load_explicit(&link_state.taken_by_ns, memory_order_relaxed);
+        return !atomic_load_explicit(&control->disabled, memory_order_relaxed) &&
+               clock_mono_ns() < atomic_load_explicit(&link_state.taken_by_ns, memory_order_relaxed);
     return atomic_load_explicit(&control->crash_wanted, memory_order_relaxed) != 0;
 }
 

@@ -36,7 +36,7 @@ void link_before_uid_change(void);
 void link_expect_locking(void);
 
 /* Does the agent want to look into a crash of this process, so that waiting for it makes sense? One that was given the
- * ring a moment ago may not have said so yet: it is given the time to. Context: hook; signal-safe. */
+ * ring not long ago may not have said so yet: it is given the time to. Context: hook; signal-safe. */
 bool link_crash_is_wanted(void);
 
 /* What the agent has written for us; NULL: there is no agent yet. Context: hook; signal-safe. */

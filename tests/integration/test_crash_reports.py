@@ -206,6 +206,24 @@ class AgentDiesTest(CrashTest):
         self.assertEqual(-signal.SIGSEGV, server.popen.wait(PATIENCE_S))
         self.reports()
 
+    def test_agent_stands_still_when_the_program_starts(self):
+        """It has not yet taken the ring, and is waited for all the same."""
+        server, port = self.start()
+        self.wait_for_processes(1)
+        for pid in (self.spanshim.agent.pid, self.spanshim.worker_pid):
+            os.kill(pid, signal.SIGSTOP)
+            self.addCleanup(os.kill, pid, signal.SIGCONT)
+        late, port = self.start()
+        self.ask(port, "/null")
+        wait_until(lambda: processes.age_s(late.pid) > 3, what="the crashed process's age")
+        for pid in (self.spanshim.agent.pid, self.spanshim.worker_pid):
+            os.kill(pid, signal.SIGCONT)
+        self.assertEqual(-signal.SIGSEGV, late.popen.wait(PATIENCE_S))
+        report, = self.reports()
+        self.assertEqual("/null", report["request"]["path"])
+        self.assertEqual("write_to_null", report["threads"][0]["frames"][0]["function"])
+        self.assertIsNone(server.popen.poll())
+
     def test_agent_is_gone(self):
         server, port = self.start(SPANSHIM_CRASH_TIMEOUT="300")
         self.wait_for_processes(1)
