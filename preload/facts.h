@@ -6,9 +6,8 @@
 
 #include <stddef.h>
 
-/* Copy argv ('a' entries) and the environment's settings ('e' entries). What is too long is left out;
- * the first setting of those is named in an 'o' entry. 0 or -errno.
- * Context: start. */
+/* Copy argv ('a' entries) and the environment's settings ('e' entries). What is too long is left out; the
+ * first setting of those is named in an 'o' entry. 0 or -errno. Context: start. */
 int facts_init(char *const *argv, char *const *envp);
 
 /* Add the settings of the system's file (env_file.h) that the environment doesn't have; what is wrong with the file is

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A served request as one line of a log, for people and for the tools that read access logs. No byte of the request can
- * end the line or make a field of its own. Used by request_log.c
- * and request_event.c. */
+ * end the line or make a field of its own. Used by request_log.c and
+ * request_event.c. */
 #ifndef SPANSHIM_REQUEST_LINE_H
 #define SPANSHIM_REQUEST_LINE_H
 
@@ -17,9 +17,9 @@ enum request_line_format {
     REQUEST_LINE_JSON,
 };
 
-/* The line, without an LF, behind the content of `buffer`; dated by the request's end, in the
- * program's time zone (JSON: UTC). In
- * the first two all bytes are printable ASCII, others are \xHH. 0 or as buffer_append. Context: loop. */
+/* The line, without an LF, behind the content of `buffer`; dated by the request's end, in the program's time zone
+ * (JSON: UTC). In the first two forms all bytes are printable ASCII, others are \xHH. 0 or as buffer_append. Context:
+ * loop. */
 int request_line_append(struct buffer *buffer, const struct span *span, enum request_line_format format);
 
 #endif
