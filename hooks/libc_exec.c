@@ -14,9 +14,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* libc's: is there one thread only, so that `environ` may be exchanged for a moment? Absent from libcs without it. */
-extern char __libc_single_threaded __attribute__((weak));
-
 /* A call that becomes another program, if it succeeds. */
 struct exec {
     int (*call)(const struct exec *exec, char *const *envp);
@@ -197,7 +194,7 @@ int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t 
  * several threads it stays: another one may be changing it. */
 static struct child_env *exchange_environ(char ***ret_old)
 {
-    bool is_alone = &__libc_single_threaded && __libc_single_threaded && process_in_vfork == 0;
+    bool is_alone = process_has_one_thread() && process_in_vfork == 0;
     struct child_env *env = is_alone ? child_env_make(environ, CHILD_ENV_BESIDE) : NULL;
 
     cgi_shares_output();

@@ -22,6 +22,15 @@ extern _Thread_local uint32_t process_in_vfork __attribute__((visibility("hidden
 /* Set when the process may be killed for a system call it has not made itself (seccomp): none of ours from then on. */
 extern _Atomic uint32_t process_sandboxed __attribute__((visibility("hidden")));
 
+/* libc's; absent from libcs without it. */
+extern char __libc_single_threaded __attribute__((weak));
+
+/* Is it certain that no other thread runs? Context: any. */
+static inline bool process_has_one_thread(void)
+{
+    return &__libc_single_threaded && __libc_single_threaded;
+}
+
 /* Kept on the page that a fork wipes. */
 struct process_page {
     _Atomic uint32_t valid; /* 0 in a fresh child */

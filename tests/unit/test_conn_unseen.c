@@ -13,8 +13,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -38,6 +40,23 @@ static void tcp_pair(int ends[2])
     ends[0] = accept(listener, NULL, NULL);
     assert_true(ends[0] >= 0);
     close(listener);
+}
+
+/* Happens when the kernel is asked a second time how much was written; NULL: nothing does. */
+static void (*meanwhile)(void);
+static unsigned asked_count;
+
+/* In socket.c's place. */
+bool __real_socket_written(int fd, uint64_t *ret_bytes);
+bool __wrap_socket_written(int fd, uint64_t *ret_bytes);
+
+bool __wrap_socket_written(int fd, uint64_t *ret_bytes)
+{
+    bool is_known = __real_socket_written(fd, ret_bytes);
+
+    if (meanwhile && ++asked_count == 2)
+        meanwhile();
+    return is_known;
 }
 
 static void close_pair(const int ends[2])
@@ -120,6 +139,60 @@ static void test_conn_unseen_begins_with_the_adoption(void **state)
     close_pair(ends);
     (void)traffic_assert_span("/one", 0, WIRE_ERROR_NO_RESPONSE);
     assert_int_equal(traffic_dropped(WIRE_DROP_BLIND), 0);
+}
+
+static void *do_nothing(void *arg)
+{
+    return arg;
+}
+
+/* From now on this process has had two threads. */
+static void make_thread(void)
+{
+    pthread_t thread;
+
+    assert_int_equal(pthread_create(&thread, NULL, do_nothing, NULL), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+static int exit_ends[2];
+
+static void hook_goes_on(void)
+{
+    traffic_send(exit_ends[0], TRAFFIC_OK);
+}
+
+/* The process ends while another thread is between its call and what the hook makes of it. */
+static void test_conn_unseen_exit_waits_for_hooks(void **state)
+{
+    (void)state;
+    make_thread();
+    tcp_pair(exit_ends);
+    conn_accepted(TRAFFIC_LISTENER, exit_ends[0], NULL, 0);
+    traffic_receive(exit_ends[0], TRAFFIC_GET);
+    write_unseen(exit_ends[0], TRAFFIC_OK);
+    asked_count = 0;
+    meanwhile = hook_goes_on;
+    conn_at_exit();
+    meanwhile = NULL;
+    (void)traffic_assert_span("/one", 200, WIRE_ERROR_NONE);
+    assert_int_equal(traffic_dropped(WIRE_DROP_BLIND), 0);
+    close_pair(exit_ends);
+}
+
+/* No thread does. */
+static void test_conn_unseen_exit_does_not_wait_for_ever(void **state)
+{
+    (void)state;
+    make_thread();
+    tcp_pair(exit_ends);
+    conn_accepted(TRAFFIC_LISTENER, exit_ends[0], NULL, 0);
+    traffic_receive(exit_ends[0], TRAFFIC_GET);
+    write_unseen(exit_ends[0], TRAFFIC_OK);
+    conn_at_exit();
+    traffic_assert_no_span();
+    assert_int_equal(traffic_dropped(WIRE_DROP_BLIND), 1);
+    close_pair(exit_ends);
 }
 
 /* In a sandbox the kernel is not asked, and what hooks saw must do. */
@@ -278,6 +351,8 @@ int main(void)
         TEST(test_conn_unseen_counts_a_request_answered_by_another_way),
         TEST(test_conn_unseen_counts_a_response_that_goes_on_unseen),
         TEST(test_conn_unseen_begins_with_the_adoption),
+        TEST(test_conn_unseen_exit_waits_for_hooks),
+        TEST(test_conn_unseen_exit_does_not_wait_for_ever),
         TEST(test_conn_unseen_asks_nothing_in_a_sandbox),
         TEST(test_conn_unseen_close_makes_no_span),
         TEST(test_conn_unseen_close_of_a_copy_loses_nothing),
