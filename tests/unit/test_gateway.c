@@ -2,6 +2,7 @@
 /* FastCGI, SCGI and uwsgi as events: each input whole, byte by byte and cut anywhere, at an unmapped page. */
 #include "preload/gateway.h"
 
+#include "tests/support/gateway_input.h"
 #include "tests/support/guarded.h"
 
 #include <setjmp.h>
@@ -12,16 +13,8 @@
 
 #include <cmocka.h>
 
-enum { INPUT_SIZE = 128 * 1024, TRANSCRIPT_SIZE = 4096, SHOWN_MAX = 60 };
+enum { TRANSCRIPT_SIZE = 4096, SHOWN_MAX = 60 };
 
-enum { BEGIN_REQUEST = 1, ABORT_REQUEST, END_REQUEST, PARAMS, STDIN, STDOUT, STDERR, GET_VALUES = 9 };
-
-struct input {
-    char bytes[INPUT_SIZE];
-    size_t length;
-};
-
-static struct input input, pairs;
 static char *bytes_end; /* an unmapped page: one byte too far is a crash */
 static char *stash;
 static struct gateway gateway;
@@ -43,104 +36,14 @@ static int begin_input(void **state)
 
 /* Inputs */
 
-static void add(struct input *to, const void *bytes, size_t length)
-{
-    assert_true(to->length + length <= INPUT_SIZE);
-    memcpy(to->bytes + to->length, bytes, length);
-    to->length += length;
-}
-
-static void add_record(int type, int id, const void *content, size_t length, size_t padding)
-{
-    const uint8_t header[] = {
-        1, (uint8_t)type, (uint8_t)(id >> 8), (uint8_t)id, (uint8_t)(length >> 8), (uint8_t)length, (uint8_t)padding,
-        0};
-
-    add(&input, header, sizeof(header));
-    add(&input, content, length);
-    add(&input, "\xaa\xaa\xaa\xaa\xaa\xaa\xaa", padding);
-}
-
-static void add_fastcgi_length(size_t length)
-{
-    const uint8_t bytes[] = {(uint8_t)(length >> 24 | 0x80), (uint8_t)(length >> 16), (uint8_t)(length >> 8),
-                             (uint8_t)length};
-
-    if (length < 128)
-        add(&pairs, bytes + 3, 1);
-    else
-        add(&pairs, bytes, 4);
-}
-
-static void add_uwsgi_text(const char *text, size_t length)
-{
-    const uint8_t bytes[] = {(uint8_t)length, (uint8_t)(length >> 8)};
-
-    add(&pairs, bytes, sizeof(bytes));
-    add(&pairs, text, length);
-}
-
-/* A variable whose value is this text, repeated. */
-static void add_long_pair(enum wire_protocol protocol, const char *name, const char *value, size_t times)
-{
-    static char text[INPUT_SIZE];
-    size_t length = 0;
-
-    for (size_t i = 0; i < times; i++, length += strlen(value))
-        memcpy(text + length, value, strlen(value));
-    text[length] = '\0';
-    if (protocol == WIRE_PROTOCOL_FASTCGI) {
-        add_fastcgi_length(strlen(name));
-        add_fastcgi_length(length);
-        add(&pairs, name, strlen(name));
-        add(&pairs, text, length);
-    } else if (protocol == WIRE_PROTOCOL_UWSGI) {
-        add_uwsgi_text(name, strlen(name));
-        add_uwsgi_text(text, length);
-    } else {
-        add(&pairs, name, strlen(name) + 1);
-        add(&pairs, text, length + 1);
-    }
-}
-
-static void add_pair(enum wire_protocol protocol, const char *name, const char *value)
-{
-    add_long_pair(protocol, name, value, 1);
-}
-
-/* The pairs as the protocol's block; in FastCGI records of at most `most` bytes, with padding. */
-static void add_block(enum wire_protocol protocol, size_t most)
-{
-    char text[16];
-
-    if (protocol == WIRE_PROTOCOL_FASTCGI) {
-        for (size_t at = 0; at < pairs.length; at += most)
-            add_record(PARAMS, 1, pairs.bytes + at, pairs.length - at < most ? pairs.length - at : most, at % 8);
-        add_record(PARAMS, 1, "", 0, 0);
-    } else if (protocol == WIRE_PROTOCOL_UWSGI) {
-        add(&input, (const uint8_t[]){0, (uint8_t)pairs.length, (uint8_t)(pairs.length >> 8), 0}, 4);
-        add(&input, pairs.bytes, pairs.length);
-    } else {
-        add(&input, text, (size_t)snprintf(text, sizeof(text), "%zu:", pairs.length));
-        add(&input, pairs.bytes, pairs.length);
-        add(&input, ",", 1);
-    }
-    pairs.length = 0;
-}
-
-static void add_begin(int id, int flags)
-{
-    add_record(BEGIN_REQUEST, id, (const uint8_t[]){0, 1, (uint8_t)flags, 0, 0, 0, 0, 0}, 8, 0);
-}
-
 static void add_get(enum wire_protocol protocol, const char *length)
 {
-    add_pair(protocol, "CONTENT_LENGTH", length);
-    add_pair(protocol, "HTTP_USER_AGENT", "us");
-    add_pair(protocol, "REQUEST_METHOD", "GET");
-    add_pair(protocol, "EMPTY", "");
-    add_pair(protocol, "REQUEST_URI", "/p?q");
-    add_pair(protocol, "HTTP_HOST", "h:1");
+    input_add_pair(protocol, "CONTENT_LENGTH", length);
+    input_add_pair(protocol, "HTTP_USER_AGENT", "us");
+    input_add_pair(protocol, "REQUEST_METHOD", "GET");
+    input_add_pair(protocol, "EMPTY", "");
+    input_add_pair(protocol, "REQUEST_URI", "/p?q");
+    input_add_pair(protocol, "HTTP_HOST", "h:1");
 }
 
 #define GET_EVENTS "GET /p?q;content-length=0;user-agent=us;host=h:1;head;"
@@ -270,14 +173,15 @@ static void test_gateway_reads_fastcgi(void **state)
     for (int keeps = 0; keeps < 2; keeps++)
         for (size_t most = 1; most < 120; most += 13) {
             input.length = 0;
-            add_begin(258, keeps);
+            input_add_begin(258, keeps);
             add_get(WIRE_PROTOCOL_FASTCGI, "0");
             for (size_t at = 0; at < pairs.length; at += most)
-                add_record(PARAMS, 258, pairs.bytes + at, pairs.length - at < most ? pairs.length - at : most, at % 8);
+                input_add_record(PARAMS, 258, pairs.bytes + at, pairs.length - at < most ? pairs.length - at : most,
+                                 at % 8);
             pairs.length = 0;
-            add_record(PARAMS, 258, "", 0, 3);
-            add_record(STDIN, 258, "body", 4, 4);
-            add_record(STDIN, 258, "", 0, 7);
+            input_add_record(PARAMS, 258, "", 0, 3);
+            input_add_record(STDIN, 258, "body", 4, 4);
+            input_add_record(STDIN, 258, "", 0, 7);
             run(WIRE_PROTOCOL_FASTCGI, input.length, INPUT_SIZE, 0);
             check_requests(WIRE_PROTOCOL_FASTCGI,
                            keeps ? "GET /p?q;content-length=0;user-agent=us;host=h:1;head kept;end 4;"
@@ -288,14 +192,14 @@ static void test_gateway_reads_fastcgi(void **state)
 static void test_gateway_reads_kept_connections(void **state)
 {
     (void)state;
-    add_record(GET_VALUES, 0, "\x0e\0FCGI_MAX_CONNS", 16, 0);
+    input_add_record(GET_VALUES, 0, "\x0e\0FCGI_MAX_CONNS", 16, 0);
     for (int i = 0; i < 2; i++) {
-        add_begin(1, 1);
-        add_pair(WIRE_PROTOCOL_FASTCGI, "REQUEST_METHOD", "PUT");
-        add_pair(WIRE_PROTOCOL_FASTCGI, "REQUEST_URI", "/");
-        add_block(WIRE_PROTOCOL_FASTCGI, INPUT_SIZE);
-        add_record(STDIN, 1, "", 0, 0);
-        add_record(ABORT_REQUEST, 1, "", 0, 0);
+        input_add_begin(1, 1);
+        input_add_pair(WIRE_PROTOCOL_FASTCGI, "REQUEST_METHOD", "PUT");
+        input_add_pair(WIRE_PROTOCOL_FASTCGI, "REQUEST_URI", "/");
+        input_add_block(WIRE_PROTOCOL_FASTCGI, INPUT_SIZE);
+        input_add_record(STDIN, 1, "", 0, 0);
+        input_add_record(ABORT_REQUEST, 1, "", 0, 0);
     }
     check_requests(WIRE_PROTOCOL_FASTCGI, "PUT /;head kept;end 0;PUT /;head kept;end 0;");
     assert_true(gateway.aborted);
@@ -305,11 +209,11 @@ static void test_gateway_reads_scgi_and_uwsgi(void **state)
 {
     (void)state;
     add_get(WIRE_PROTOCOL_SCGI, "0");
-    add_block(WIRE_PROTOCOL_SCGI, 0);
+    input_add_block(WIRE_PROTOCOL_SCGI, 0);
     check_requests(WIRE_PROTOCOL_SCGI, GET_EVENTS "over;");
     input.length = 0;
     add_get(WIRE_PROTOCOL_UWSGI, "0");
-    add_block(WIRE_PROTOCOL_UWSGI, 0);
+    input_add_block(WIRE_PROTOCOL_UWSGI, 0);
     check_requests(WIRE_PROTOCOL_UWSGI, GET_EVENTS "over;");
 }
 
@@ -317,8 +221,8 @@ static void test_gateway_counts_bodies(void **state)
 {
     (void)state;
     add_get(WIRE_PROTOCOL_SCGI, "4");
-    add_block(WIRE_PROTOCOL_SCGI, 0);
-    add(&input, "body", 4);
+    input_add_block(WIRE_PROTOCOL_SCGI, 0);
+    input_add(&input, "body", 4);
     check_requests(WIRE_PROTOCOL_SCGI, "GET /p?q;content-length=4;user-agent=us;host=h:1;head;end 4;");
 }
 
@@ -326,24 +230,24 @@ static void test_gateway_counts_bodies(void **state)
 static void test_gateway_refuses(void **state)
 {
     (void)state;
-    add_begin(1, 1);
-    add_begin(2, 1);
+    input_add_begin(1, 1);
+    input_add_begin(2, 1);
     check_requests(WIRE_PROTOCOL_FASTCGI, "bad;");
     input.length = 0;
-    add_begin(1, 1);
-    add_record(PARAMS, 1, "\x09\x05REMO", 6, 0);
-    add_record(PARAMS, 1, "", 0, 0);
+    input_add_begin(1, 1);
+    input_add_record(PARAMS, 1, "\x09\x05REMO", 6, 0);
+    input_add_record(PARAMS, 1, "", 0, 0);
     check_requests(WIRE_PROTOCOL_FASTCGI, "bad;");
     input.length = 0;
-    add_begin(1, 1);
-    add_record(PARAMS, 2, "\1\1ab", 4, 0);
+    input_add_begin(1, 1);
+    input_add_record(PARAMS, 2, "\1\1ab", 4, 0);
     check_requests(WIRE_PROTOCOL_FASTCGI, "bad;");
     input.length = 0;
-    add(&input,
-        "24:CONTENT_LENGTH\0"
-        "0\0SCGI\0"
-        "1\0x",
-        29);
+    input_add(&input,
+              "24:CONTENT_LENGTH\0"
+              "0\0SCGI\0"
+              "1\0x",
+              29);
     check_requests(WIRE_PROTOCOL_SCGI, "not mine;");
 }
 
@@ -376,7 +280,7 @@ static void test_gateway_lets_others_go(void **state)
             enum wire_protocol protocol = gateway_begins(others[i].bytes, step);
 
             input.length = 0;
-            add(&input, others[i].bytes, others[i].length);
+            input_add(&input, others[i].bytes, others[i].length);
             if (protocol == WIRE_PROTOCOL_NONE)
                 continue;
             run(protocol, input.length, step, 0);
@@ -422,21 +326,21 @@ static void test_gateway_knows_its_protocols(void **state)
 static void test_gateway_puts_together(void **state)
 {
     (void)state;
-    add_begin(1, 0);
-    add_pair(WIRE_PROTOCOL_FASTCGI, "QUERY_STRING", "a=b");
-    add_pair(WIRE_PROTOCOL_FASTCGI, "PATH_INFO", "/info");
-    add_pair(WIRE_PROTOCOL_FASTCGI, "HTTP_TRACEPARENT", "old");
-    add_pair(WIRE_PROTOCOL_FASTCGI, "SCRIPT_NAME", "/s.php");
-    add_pair(WIRE_PROTOCOL_FASTCGI, "REQUEST_METHOD", "GET");
-    add_pair(WIRE_PROTOCOL_FASTCGI, "HTTP_X_Y", "z");
-    add_pair(WIRE_PROTOCOL_FASTCGI, "HTTP_TRACEPARENT", "new");
-    add_pair(WIRE_PROTOCOL_FASTCGI, "SERVER_NAME", "name");
-    add_pair(WIRE_PROTOCOL_FASTCGI, "SERVER_PORT", "8443");
-    add_pair(WIRE_PROTOCOL_FASTCGI, "HTTPS", "on");
-    add_pair(WIRE_PROTOCOL_FASTCGI, "REMOTE_ADDR", "192.0.2.7");
-    add_pair(WIRE_PROTOCOL_FASTCGI, "REMOTE_PORT", "4711");
-    add_pair(WIRE_PROTOCOL_FASTCGI, "HTTP_COOKIE", "nobody wants it");
-    add_block(WIRE_PROTOCOL_FASTCGI, 50);
+    input_add_begin(1, 0);
+    input_add_pair(WIRE_PROTOCOL_FASTCGI, "QUERY_STRING", "a=b");
+    input_add_pair(WIRE_PROTOCOL_FASTCGI, "PATH_INFO", "/info");
+    input_add_pair(WIRE_PROTOCOL_FASTCGI, "HTTP_TRACEPARENT", "old");
+    input_add_pair(WIRE_PROTOCOL_FASTCGI, "SCRIPT_NAME", "/s.php");
+    input_add_pair(WIRE_PROTOCOL_FASTCGI, "REQUEST_METHOD", "GET");
+    input_add_pair(WIRE_PROTOCOL_FASTCGI, "HTTP_X_Y", "z");
+    input_add_pair(WIRE_PROTOCOL_FASTCGI, "HTTP_TRACEPARENT", "new");
+    input_add_pair(WIRE_PROTOCOL_FASTCGI, "SERVER_NAME", "name");
+    input_add_pair(WIRE_PROTOCOL_FASTCGI, "SERVER_PORT", "8443");
+    input_add_pair(WIRE_PROTOCOL_FASTCGI, "HTTPS", "on");
+    input_add_pair(WIRE_PROTOCOL_FASTCGI, "REMOTE_ADDR", "192.0.2.7");
+    input_add_pair(WIRE_PROTOCOL_FASTCGI, "REMOTE_PORT", "4711");
+    input_add_pair(WIRE_PROTOCOL_FASTCGI, "HTTP_COOKIE", "nobody wants it");
+    input_add_block(WIRE_PROTOCOL_FASTCGI, 50);
     check_requests(WIRE_PROTOCOL_FASTCGI, "GET /s.php/info?a=b;host=name;x-y=z;traceparent=new;head;");
     assert_true(gateway.is_https);
     assert_int_equal(gateway.server_port, 8443);
@@ -453,14 +357,15 @@ static void test_gateway_cuts_what_is_long(void **state)
     for (enum wire_protocol protocol = WIRE_PROTOCOL_FASTCGI; protocol <= WIRE_PROTOCOL_UWSGI; protocol++) {
         input.length = 0;
         if (protocol == WIRE_PROTOCOL_FASTCGI)
-            add_begin(1, 0);
-        add_pair(protocol, "CONTENT_LENGTH", "");
-        add_long_pair(protocol, "HTTP_X", "long ", 10000);
-        add_long_pair(protocol, "NOBODY_WANTS_IT", "long ", 1000);
-        add_long_pair(protocol, "HTTP_NAME_OF_SEVENTY_BYTES_WHICH_NOBODY_HAS_EVER_SEEN_IN_ANY_REQUEST_SO_FAR", "x", 1);
-        add_pair(protocol, "REQUEST_URI", "/p");
-        add_pair(protocol, "REQUEST_METHOD", "GET");
-        add_block(protocol, 9999);
+            input_add_begin(1, 0);
+        input_add_pair(protocol, "CONTENT_LENGTH", "");
+        input_add_long_pair(protocol, "HTTP_X", "long ", 10000);
+        input_add_long_pair(protocol, "NOBODY_WANTS_IT", "long ", 1000);
+        input_add_long_pair(protocol, "HTTP_NAME_OF_SEVENTY_BYTES_WHICH_NOBODY_HAS_EVER_SEEN_IN_ANY_REQUEST_SO_FAR",
+                            "x", 1);
+        input_add_pair(protocol, "REQUEST_URI", "/p");
+        input_add_pair(protocol, "REQUEST_METHOD", "GET");
+        input_add_block(protocol, 9999);
         check_requests(protocol, protocol == WIRE_PROTOCOL_FASTCGI
                                      ? "GET /p~;content-length=;x=long..4096~;head;"
                                      : "GET /p~;content-length=;x=long..4096~;head;over;");
@@ -471,12 +376,12 @@ static void test_gateway_cuts_what_is_long(void **state)
 static void test_gateway_bounds_how_many(void **state)
 {
     (void)state;
-    add_begin(1, 0);
-    add_pair(WIRE_PROTOCOL_FASTCGI, "REQUEST_METHOD", "GET");
-    add_pair(WIRE_PROTOCOL_FASTCGI, "REQUEST_URI", "/");
+    input_add_begin(1, 0);
+    input_add_pair(WIRE_PROTOCOL_FASTCGI, "REQUEST_METHOD", "GET");
+    input_add_pair(WIRE_PROTOCOL_FASTCGI, "REQUEST_URI", "/");
     for (int i = 0; i < 2000; i++)
-        add_pair(WIRE_PROTOCOL_FASTCGI, "HTTP_SAME", "value");
-    add_block(WIRE_PROTOCOL_FASTCGI, 60000);
+        input_add_pair(WIRE_PROTOCOL_FASTCGI, "HTTP_SAME", "value");
+    input_add_block(WIRE_PROTOCOL_FASTCGI, 60000);
     run(WIRE_PROTOCOL_FASTCGI, input.length, INPUT_SIZE, 0);
     assert_string_equal(seen, "GET /~;same=value;head;");
 }
@@ -485,13 +390,13 @@ static void test_gateway_bounds_how_many(void **state)
 static void test_gateway_keeps_what_comes_late(void **state)
 {
     (void)state;
-    add_begin(1, 0);
+    input_add_begin(1, 0);
     for (int i = 0; i < 3; i++)
-        add_long_pair(WIRE_PROTOCOL_FASTCGI, "HTTP_X_TOKEN", "long ", 1000);
-    add_pair(WIRE_PROTOCOL_FASTCGI, "REQUEST_METHOD", "GET");
-    add_long_pair(WIRE_PROTOCOL_FASTCGI, "HTTP_BAGGAGE", "long=", 1000);
-    add_pair(WIRE_PROTOCOL_FASTCGI, "HTTP_TRACEPARENT", "late");
-    add_block(WIRE_PROTOCOL_FASTCGI, 60000);
+        input_add_long_pair(WIRE_PROTOCOL_FASTCGI, "HTTP_X_TOKEN", "long ", 1000);
+    input_add_pair(WIRE_PROTOCOL_FASTCGI, "REQUEST_METHOD", "GET");
+    input_add_long_pair(WIRE_PROTOCOL_FASTCGI, "HTTP_BAGGAGE", "long=", 1000);
+    input_add_pair(WIRE_PROTOCOL_FASTCGI, "HTTP_TRACEPARENT", "late");
+    input_add_block(WIRE_PROTOCOL_FASTCGI, 60000);
     run(WIRE_PROTOCOL_FASTCGI, input.length, INPUT_SIZE, 0);
     assert_string_equal(seen, "GET ~;x-token=long..512~;baggage=long..512~;traceparent=late;head;");
 }
@@ -502,11 +407,11 @@ static void test_gateway_tells_a_client_all(void **state)
     struct http1 requests = {.role = HTTP1_REQUESTS}, responses = {.role = HTTP1_RESPONSES};
 
     (void)state;
-    add_begin(1, 0);
-    add_pair(WIRE_PROTOCOL_FASTCGI, "HTTP_A", "1");
-    add_pair(WIRE_PROTOCOL_FASTCGI, "HTTP_A", "2");
-    add_pair(WIRE_PROTOCOL_FASTCGI, "REQUEST_METHOD", "GET");
-    add_block(WIRE_PROTOCOL_FASTCGI, 60000);
+    input_add_begin(1, 0);
+    input_add_pair(WIRE_PROTOCOL_FASTCGI, "HTTP_A", "1");
+    input_add_pair(WIRE_PROTOCOL_FASTCGI, "HTTP_A", "2");
+    input_add_pair(WIRE_PROTOCOL_FASTCGI, "REQUEST_METHOD", "GET");
+    input_add_block(WIRE_PROTOCOL_FASTCGI, 60000);
     seen[0] = '\0';
     gateway_begin(&gateway, WIRE_PROTOCOL_FASTCGI, &requests, &responses);
     gateway.is_client = true;
@@ -518,10 +423,10 @@ static void test_gateway_tells_a_client_all(void **state)
 
 static size_t ask(void)
 {
-    add_begin(1, 1);
-    add_pair(WIRE_PROTOCOL_FASTCGI, "REQUEST_METHOD", "GET");
-    add_block(WIRE_PROTOCOL_FASTCGI, INPUT_SIZE);
-    add_record(STDIN, 1, "", 0, 0);
+    input_add_begin(1, 1);
+    input_add_pair(WIRE_PROTOCOL_FASTCGI, "REQUEST_METHOD", "GET");
+    input_add_block(WIRE_PROTOCOL_FASTCGI, INPUT_SIZE);
+    input_add_record(STDIN, 1, "", 0, 0);
     return input.length;
 }
 
@@ -530,14 +435,14 @@ static size_t ask(void)
 static void answer(const char *text, size_t most)
 {
     for (size_t at = 0; at < strlen(text); at += most) {
-        add_record(STDOUT, 1, text + at, strlen(text + at) < most ? strlen(text + at) : most, at % 7);
-        add_record(STDERR, 1, "Status: 500\r\n\r\n", 15, 1);
+        input_add_record(STDOUT, 1, text + at, strlen(text + at) < most ? strlen(text + at) : most, at % 7);
+        input_add_record(STDERR, 1, "Status: 500\r\n\r\n", 15, 1);
     }
 }
 
 static void end(int status)
 {
-    add_record(END_REQUEST, 1, (const uint8_t[]){0, 0, 0, 9, (uint8_t)status, 0, 0, 0}, 8, 0);
+    input_add_record(END_REQUEST, 1, (const uint8_t[]){0, 0, 0, 9, (uint8_t)status, 0, 0, 0}, 8, 0);
 }
 
 static void test_gateway_reads_answers(void **state)
@@ -564,7 +469,7 @@ static void test_gateway_reads_answers(void **state)
             input.length = 0;
             asked = ask();
             answer(answers[i].text, most);
-            add_record(STDOUT, 1, "", 0, 0);
+            input_add_record(STDOUT, 1, "", 0, 0);
             end(0);
             (void)snprintf(events, sizeof(events), ASKED "%s", answers[i].events);
             check_all(WIRE_PROTOCOL_FASTCGI, asked, events);
@@ -597,7 +502,7 @@ static void test_gateway_answers_only_who_asked(void **state)
     size_t asked = ask();
 
     (void)state;
-    add_record(STDOUT, 2, "X: y\r\n\r\n", 8, 0);
+    input_add_record(STDOUT, 2, "X: y\r\n\r\n", 8, 0);
     check_all(WIRE_PROTOCOL_FASTCGI, asked, ASKED "bad;");
 }
 
@@ -608,10 +513,10 @@ static void test_gateway_skips(void **state)
     enum http1_event event;
 
     (void)state;
-    add_begin(1, 0);
-    add_pair(WIRE_PROTOCOL_FASTCGI, "REQUEST_METHOD", "GET");
-    add_block(WIRE_PROTOCOL_FASTCGI, INPUT_SIZE);
-    add(&input, "\1\5\0\1\0\x64\0\0", 8);
+    input_add_begin(1, 0);
+    input_add_pair(WIRE_PROTOCOL_FASTCGI, "REQUEST_METHOD", "GET");
+    input_add_block(WIRE_PROTOCOL_FASTCGI, INPUT_SIZE);
+    input_add(&input, "\1\5\0\1\0\x64\0\0", 8);
     gateway_begin(&gateway, WIRE_PROTOCOL_FASTCGI, &requests, &responses);
     feed(&requests, input.bytes, input.length);
     assert_int_equal(gateway_skip(&gateway, &requests, 60, &event), 0);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/agent/log_lines.h"
 
+#include "tests/support/log_lines_fixture.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -10,149 +12,9 @@
 
 #include <cmocka.h>
 
-#define MS UINT64_C(1000000)
-enum { PIECE_MAX = WIRE_LOG_BYTES, BIG = 300 * 1024 };
-
-/* What came out: the texts, each with '|' behind it, and what the last event was. */
-struct fixture {
-    struct log_lines *lines;
-    bool is_saved; /* and loaded after each piece */
-    char texts[4 * BIG];
-    size_t length;
-    unsigned count;
-    struct log_event_record last;
-    struct log_lines_place place;
-    char path[WIRE_LOG_PATH_MAX + 1];
-    uint64_t now_ns, position;
-    struct wire_log log; /* what the next piece has */
-};
-
-static void keep(void *arg, const struct log_lines_place *place, const struct log_event_record *record,
-                 const char *path, const char *text)
-{
-    struct fixture *fixture = arg;
-
-    assert_true(fixture->length + record->header.pad + 2 <= sizeof(fixture->texts));
-    memcpy(fixture->texts + fixture->length, text, record->header.pad);
-    fixture->length += record->header.pad;
-    fixture->texts[fixture->length++] = '|';
-    fixture->texts[fixture->length] = '\0';
-    fixture->last = *record;
-    fixture->place = *place;
-    (void)snprintf(fixture->path, sizeof(fixture->path), "%.*s", (int)record->path_length, path);
-    fixture->count++;
-}
-
-static void load(void *arg, const void *bytes, size_t length)
-{
-    assert_false(log_lines_load(arg, bytes, 8));
-    assert_true(log_lines_load(arg, bytes, length));
-}
-
-/* As after a restart. */
-static void save_and_load(struct fixture *fixture)
-{
-    struct log_lines *loaded = log_lines_new(keep, fixture);
-
-    assert_non_null(loaded);
-    log_lines_save(fixture->lines, load, loaded);
-    assert_int_equal(log_lines_waiting(loaded), log_lines_waiting(fixture->lines));
-    log_lines_free(fixture->lines);
-    fixture->lines = loaded;
-}
-
-static int setup(void **state)
-{
-    struct fixture *fixture = calloc(1, sizeof(*fixture));
-
-    assert_non_null(fixture);
-    fixture->log = (struct wire_log){.stream = WIRE_LOG_STDERR, .writer = 1};
-    fixture->now_ns = 1000 * MS;
-    fixture->lines = log_lines_new(keep, fixture);
-    assert_non_null(fixture->lines);
-    *state = fixture;
-    return 0;
-}
-
-static int setup_saved(void **state)
-{
-    int result = setup(state);
-
-    ((struct fixture *)*state)->is_saved = true;
-    return result;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *fixture = *state;
-
-    log_lines_free(fixture->lines);
-    free(fixture);
-    return 0;
-}
-
-/* A piece of a call: a block of just its size, for sanitizers. */
-static bool give(struct fixture *fixture, const char *path, const char *bytes, size_t length)
-{
-    size_t path_length = strlen(path), size = sizeof(fixture->log) + path_length + length;
-    struct log_lines_place place = {fixture->position++, 1};
-    struct wire_log *piece = malloc(size);
-
-    assert_non_null(piece);
-    fixture->log.path_length = (uint8_t)path_length;
-    memcpy(piece, &fixture->log, sizeof(*piece));
-    memcpy((char *)piece + sizeof(*piece), path, path_length);
-    memcpy((char *)piece + sizeof(*piece) + path_length, bytes, length);
-    bool is_taken = log_lines_take(fixture->lines, &place, piece, size, fixture->now_ns);
-    free(piece);
-    if (fixture->is_saved)
-        save_and_load(fixture);
-    return is_taken;
-}
-
-/* A call of its own. */
-static void write_text(struct fixture *fixture, const char *text)
-{
-    fixture->log.mono_ns++;
-    assert_true(give(fixture, "", text, strlen(text)));
-}
-
-/* By a thread; 0: by any, from the buffer that they share. */
-static void write_as(struct fixture *fixture, uint32_t thread, const char *text)
-{
-    fixture->log.writer = thread * 2 + 1;
-    fixture->log.flags = thread > 0 ? 0 : WIRE_LOG_SHARED;
-    write_text(fixture, text);
-}
-
-/* A call of many bytes, in pieces as the shim cuts them. */
-static void write_long(struct fixture *fixture, const char *bytes, size_t length)
-{
-    fixture->log.mono_ns++;
-    for (size_t at = 0; at < length; at += PIECE_MAX) {
-        bool is_last = length - at <= PIECE_MAX;
-
-        fixture->log.flags = is_last ? 0 : WIRE_LOG_CONTINUES;
-        assert_true(give(fixture, "", bytes + at, is_last ? length - at : PIECE_MAX));
-    }
-}
-
-static void wait_ms(struct fixture *fixture, unsigned ms)
-{
-    fixture->now_ns += ms * MS;
-    log_lines_look(fixture->lines, fixture->now_ns);
-}
-
-static void assert_texts(struct fixture *fixture, const char *expected)
-{
-    fixture->texts[fixture->length] = '\0';
-    assert_string_equal(fixture->texts, expected);
-    fixture->length = 0;
-}
-
 static void test_log_lines_are_put_together_from_pieces(void **state)
 {
-    struct fixture *fixture = *state;
+    struct log_lines_fixture *fixture = *state;
 
     write_text(fixture, "one");
     write_text(fixture, " line\r\nand ");
@@ -161,7 +23,7 @@ static void test_log_lines_are_put_together_from_pieces(void **state)
     assert_texts(fixture, "one line|");
     assert_false(log_lines_is_due(fixture->lines, fixture->now_ns));
     assert_true(log_lines_waiting(fixture->lines) > 0);
-    assert_true(log_lines_is_due(fixture->lines, fixture->now_ns + 100 * MS));
+    assert_true(log_lines_is_due(fixture->lines, fixture->now_ns + 100 * NS_PER_MS));
     wait_ms(fixture, 100);
     assert_texts(fixture, "and another|");
     assert_int_equal(fixture->last.flags, 0);
@@ -173,7 +35,7 @@ static void test_log_lines_are_put_together_from_pieces(void **state)
 
 static void test_log_lines_leave_blank_ends_out(void **state)
 {
-    struct fixture *fixture = *state;
+    struct log_lines_fixture *fixture = *state;
 
     write_text(fixture, "one  \n  \n \t\n");
     write_text(fixture, "  two \n\n");
@@ -188,7 +50,7 @@ static void test_log_lines_leave_blank_ends_out(void **state)
 
 static void test_log_lines_without_an_end_wait_longer(void **state)
 {
-    struct fixture *fixture = *state;
+    struct log_lines_fixture *fixture = *state;
 
     write_text(fixture, "Password: ");
     wait_ms(fixture, 1900);
@@ -204,7 +66,7 @@ static void test_log_lines_without_an_end_wait_longer(void **state)
 
 static void test_log_lines_of_threads_are_told_apart(void **state)
 {
-    struct fixture *fixture = *state;
+    struct log_lines_fixture *fixture = *state;
 
     write_as(fixture, 1, "one ");
     write_as(fixture, 2, "two ");
@@ -216,7 +78,7 @@ static void test_log_lines_of_threads_are_told_apart(void **state)
 
 static void test_log_lines_of_threads_stay_in_order(void **state)
 {
-    struct fixture *fixture = *state;
+    struct log_lines_fixture *fixture = *state;
     char expected[1024] = "", line[16];
 
     for (unsigned i = 0; i < 100; i++) {
@@ -230,7 +92,7 @@ static void test_log_lines_of_threads_stay_in_order(void **state)
 
 static void test_log_lines_go_on_with_a_shared_buffer(void **state)
 {
-    struct fixture *fixture = *state;
+    struct log_lines_fixture *fixture = *state;
 
     write_as(fixture, 0, "a\nb");
     write_as(fixture, 5, "c\nd\n");
@@ -239,7 +101,7 @@ static void test_log_lines_go_on_with_a_shared_buffer(void **state)
 }
 
 /* A piece of a call that writes the shared buffer out. */
-static void write_piece(struct fixture *fixture, uint32_t thread, const char *text, bool has_more)
+static void write_piece(struct log_lines_fixture *fixture, uint32_t thread, const char *text, bool has_more)
 {
     fixture->log.writer = thread * 2 + 1;
     fixture->log.mono_ns = thread;
@@ -250,7 +112,7 @@ static void write_piece(struct fixture *fixture, uint32_t thread, const char *te
 /* A short call, a long one and a short one; another thread's line is not its business. */
 static void test_log_lines_go_on_in_a_long_call(void **state)
 {
-    struct fixture *fixture = *state;
+    struct log_lines_fixture *fixture = *state;
 
     write_as(fixture, 2, "another's ");
     write_as(fixture, 1, "a line ");
@@ -266,7 +128,7 @@ static void test_log_lines_go_on_in_a_long_call(void **state)
 /* Who writes much at once may have made it himself, and so may others at the same time. */
 static void test_log_lines_of_long_calls_are_told_apart(void **state)
 {
-    struct fixture *fixture = *state;
+    struct log_lines_fixture *fixture = *state;
 
     write_as(fixture, 0, "be");
     write_piece(fixture, 1, "gun\none o", true);
@@ -283,7 +145,7 @@ static void test_log_lines_of_long_calls_are_told_apart(void **state)
 
 static void test_log_lines_of_more_threads_than_are_followed(void **state)
 {
-    struct fixture *fixture = *state;
+    struct log_lines_fixture *fixture = *state;
 
     for (uint32_t writer = 1; writer <= 65; writer++)
         write_as(fixture, writer, "x");
@@ -295,7 +157,7 @@ static void test_log_lines_of_more_threads_than_are_followed(void **state)
 
 static void test_log_lines_of_a_traceback_wait_for_its_error(void **state)
 {
-    struct fixture *fixture = *state;
+    struct log_lines_fixture *fixture = *state;
 
     write_text(fixture, "Traceback (most recent call last):\n");
     wait_ms(fixture, 1000);
@@ -312,7 +174,7 @@ static void test_log_lines_of_a_traceback_wait_for_its_error(void **state)
 
 static void test_log_lines_of_all_threads_are_bounded(void **state)
 {
-    struct fixture *fixture = *state;
+    struct log_lines_fixture *fixture = *state;
     static char bytes[BIG / 2];
 
     memset(bytes, 'x', sizeof(bytes));
@@ -327,7 +189,7 @@ static void test_log_lines_of_all_threads_are_bounded(void **state)
 
 static void test_log_lines_keep_a_traceback_whole_among_threads(void **state)
 {
-    struct fixture *fixture = *state;
+    struct log_lines_fixture *fixture = *state;
 
     write_as(fixture, 1, "Traceback (most recent call last):\n");
     write_as(fixture, 2, "other\n");
@@ -341,7 +203,7 @@ static void test_log_lines_keep_a_traceback_whole_among_threads(void **state)
 
 static void test_log_lines_that_wait_go_on_in_order(void **state)
 {
-    struct fixture *fixture = *state;
+    struct log_lines_fixture *fixture = *state;
 
     write_as(fixture, 1, "one\n  more\n");
     write_as(fixture, 2, "two\n  more\n");
@@ -352,7 +214,7 @@ static void test_log_lines_that_wait_go_on_in_order(void **state)
 
 static void test_log_lines_of_a_message_stay_with_the_traceback(void **state)
 {
-    struct fixture *fixture = *state;
+    struct log_lines_fixture *fixture = *state;
 
     write_text(fixture, "Traceback (most recent call last):\n");
     write_text(fixture, "  File \"x.py\", line 1, in f\n");
@@ -365,7 +227,7 @@ static void test_log_lines_of_a_message_stay_with_the_traceback(void **state)
 
 static void test_log_lines_of_two_requests_are_two_events(void **state)
 {
-    struct fixture *fixture = *state;
+    struct log_lines_fixture *fixture = *state;
 
     fixture->log.trace_id[0] = 1;
     write_text(fixture, "first\n");
@@ -378,7 +240,7 @@ static void test_log_lines_of_two_requests_are_two_events(void **state)
 /* java.util.logging writes a record, then flushes: by then another thread's may stand behind it. */
 static void test_log_lines_of_java_util_logging_are_records(void **state)
 {
-    struct fixture *fixture = *state;
+    struct log_lines_fixture *fixture = *state;
 
     fixture->log.trace_id[0] = 1;
     write_text(fixture, "Nov 22, 2026 1:57:30 AM a.B c\nWARNING: one\njava.lang.Error: no\n\tat a.b(c.java:1)\n");
@@ -397,7 +259,7 @@ static void test_log_lines_of_java_util_logging_are_records(void **state)
 /* Two errors written by one call: one of them at least is another thread's. */
 static void test_log_lines_of_two_tracebacks_have_no_request(void **state)
 {
-    struct fixture *fixture = *state;
+    struct log_lines_fixture *fixture = *state;
 
     fixture->log.trace_id[0] = 1;
     write_text(fixture,
@@ -411,7 +273,7 @@ static void test_log_lines_of_two_tracebacks_have_no_request(void **state)
 /* Amid a traceback the thread's request may end, or not be certain any more. */
 static void test_log_lines_of_a_traceback_go_on_without_a_request(void **state)
 {
-    struct fixture *fixture = *state;
+    struct log_lines_fixture *fixture = *state;
 
     fixture->log.trace_id[0] = 1;
     write_text(fixture, "Traceback (most recent call last):\n");
@@ -429,7 +291,8 @@ static void test_log_lines_of_a_traceback_go_on_without_a_request(void **state)
 }
 
 /* The trace of each event that came out of a call to this stream by this writer. */
-static void assert_traces(struct fixture *fixture, uint8_t stream, uint32_t writer, const char *text, bool has_trace)
+static void assert_traces(struct log_lines_fixture *fixture, uint8_t stream, uint32_t writer, const char *text,
+                          bool has_trace)
 {
     static const uint8_t none[sizeof(fixture->last.trace_id)];
     unsigned before = fixture->count;
@@ -448,7 +311,7 @@ static void assert_traces(struct fixture *fixture, uint8_t stream, uint32_t writ
 
 static void test_log_lines_that_were_collected_are_nobody_s(void **state)
 {
-    struct fixture *fixture = *state;
+    struct log_lines_fixture *fixture = *state;
 
     assert_traces(fixture, WIRE_LOG_STDOUT, 1, "one\n", true);
     assert_traces(fixture, WIRE_LOG_STDOUT, 0, "one\n  more\n", true);
@@ -462,7 +325,7 @@ static void test_log_lines_that_were_collected_are_nobody_s(void **state)
 
 static void test_log_lines_mark_a_gap(void **state)
 {
-    struct fixture *fixture = *state;
+    struct log_lines_fixture *fixture = *state;
 
     write_as(fixture, 1, "begun");
     write_as(fixture, 2, "too");
@@ -476,7 +339,7 @@ static void test_log_lines_mark_a_gap(void **state)
 
 static void test_log_lines_of_messages_are_one_event_each(void **state)
 {
-    struct fixture *fixture = *state;
+    struct log_lines_fixture *fixture = *state;
 
     fixture->log.stream = WIRE_LOG_SYSLOG;
     fixture->log.flags = WIRE_LOG_WHOLE;
@@ -490,7 +353,7 @@ static void test_log_lines_of_messages_are_one_event_each(void **state)
 
 static void test_log_lines_of_a_file_have_its_path(void **state)
 {
-    struct fixture *fixture = *state;
+    struct log_lines_fixture *fixture = *state;
 
     fixture->log.stream = WIRE_LOG_FILE;
     assert_true(give(fixture, "/var/log/app.log", "line\n", 5));
@@ -502,7 +365,7 @@ static void test_log_lines_of_a_file_have_its_path(void **state)
 
 static void test_log_lines_cut_a_long_line(void **state)
 {
-    struct fixture *fixture = *state;
+    struct log_lines_fixture *fixture = *state;
     char *text = malloc(BIG);
 
     assert_non_null(text);
@@ -523,7 +386,7 @@ static void test_log_lines_cut_a_long_line(void **state)
 
 static void test_log_lines_end_where_the_call_was_cut(void **state)
 {
-    struct fixture *fixture = *state;
+    struct log_lines_fixture *fixture = *state;
 
     fixture->log.left_out = 1000;
     write_text(fixture, "start of a long line");
@@ -534,7 +397,7 @@ static void test_log_lines_end_where_the_call_was_cut(void **state)
 
 static void test_log_lines_bound_an_event_of_many_lines(void **state)
 {
-    struct fixture *fixture = *state;
+    struct log_lines_fixture *fixture = *state;
     const char line[] = "  as long as a line of a log often is, and it goes on and on\n";
 
     for (size_t i = 0; i < BIG; i += sizeof(line) - 1)
@@ -543,7 +406,7 @@ static void test_log_lines_bound_an_event_of_many_lines(void **state)
     assert_true(fixture->last.header.pad <= LOG_EVENT_TEXT_MAX);
     assert_int_equal(fixture->last.flags, 0);
     write_text(fixture, line);
-    fixture->now_ns += 1999 * MS;
+    fixture->now_ns += 1999 * NS_PER_MS;
     write_text(fixture, line);
     assert_int_equal(fixture->count, 1);
     wait_ms(fixture, 1);
@@ -552,7 +415,7 @@ static void test_log_lines_bound_an_event_of_many_lines(void **state)
 
 static void test_log_lines_mark_what_is_no_text(void **state)
 {
-    struct fixture *fixture = *state;
+    struct log_lines_fixture *fixture = *state;
 
     write_text(fixture, "\x1b[31mred\x1b[0m, \xc3\xa4\n");
     wait_ms(fixture, 100);
@@ -569,7 +432,7 @@ static void test_log_lines_mark_what_is_no_text(void **state)
 
 static void test_log_lines_refuse_what_makes_no_sense(void **state)
 {
-    struct fixture *fixture = *state;
+    struct log_lines_fixture *fixture = *state;
     struct log_lines_place place = {0, 1};
     struct wire_log log = {.stream = WIRE_LOG_STDERR, .path_length = 1};
 
@@ -581,7 +444,7 @@ static void test_log_lines_refuse_what_makes_no_sense(void **state)
 
 static void test_log_lines_say_how_severe_they_are(void **state)
 {
-    struct fixture *fixture = *state;
+    struct log_lines_fixture *fixture = *state;
 
     write_text(fixture, "WARNING: hot\n");
     write_text(fixture, "thread 'main' panicked at src/main.rs:2:5:\n");
@@ -597,7 +460,7 @@ static void test_log_lines_say_how_severe_they_are(void **state)
 /* PHP-FPM's workers write a mark behind each request. */
 static void test_log_lines_pass_marks_over(void **state)
 {
-    struct fixture *fixture = *state;
+    struct log_lines_fixture *fixture = *state;
 
     assert_true(give(fixture, "", "\0fscf", 6));
     write_text(fixture, "one\n");
@@ -610,9 +473,9 @@ static void test_log_lines_pass_marks_over(void **state)
 int main(void)
 {
 #define TEST(name)                                                                                                     \
-    cmocka_unit_test_setup_teardown(test_log_lines_##name, setup, teardown),                                           \
+    cmocka_unit_test_setup_teardown(test_log_lines_##name, log_lines_setup, teardown),                                 \
     {                                                                                                                  \
-        "test_log_lines_" #name " (saved)", test_log_lines_##name, setup_saved, teardown, NULL                         \
+        "test_log_lines_" #name " (saved)", test_log_lines_##name, log_lines_setup_saved, log_lines_teardown, NULL     \
     }
     const struct CMUnitTest tests[] = {
         TEST(are_put_together_from_pieces),
