@@ -25,7 +25,8 @@
 
 enum {
     QUIET_MS = 200,        /* a trace is complete when nothing came for this long, */
-    PARENT_MS = 10000,     /* or for this long, when a parent is yet to come */
+    PARENT_MS = 10000,     /* or for this long, when a parent is yet to come; */
+    LATE_MAX_MS = 2000,    /* time in which the agent itself stood still doesn't count, up to so much */
     DELAY_MS = 50,         /* from the journal to here */
     TRACE_SPANS_MAX = 512, /* in one print; further spans make a further tree */
     HELD_MAX = 8192,       /* spans, events, KiB of their text; beyond, the oldest traces are printed early */
@@ -185,17 +186,27 @@ static void end_all(struct console *console)
     loop_timer_clear(console->loop, &console->timer);
 }
 
-/* When the list's next trace has been quiet for so long; UINT64_MAX: it has none. */
-static uint64_t due_ns(const struct trace_list *list, uint64_t quiet_ms)
+/* Since when the agent could have seen that nothing came: an event may have been on its way while it stood still. */
+static uint64_t quiet_since_ns(const struct console *console, const struct trace *trace)
 {
-    return list->oldest != NULL ? list->oldest->touched_ns + quiet_ms * NS_PER_MS : UINT64_MAX;
+    uint64_t late_ns = loop_late_ns(console->loop), bound_ns = trace->touched_ns + LATE_MAX_MS * NS_PER_MS;
+
+    if (late_ns <= trace->touched_ns)
+        return trace->touched_ns;
+    return late_ns < bound_ns ? late_ns : bound_ns;
+}
+
+/* When the list's next trace has been quiet for so long; UINT64_MAX: it has none. */
+static uint64_t due_ns(const struct console *console, const struct trace_list *list, uint64_t quiet_ms)
+{
+    return list->oldest != NULL ? quiet_since_ns(console, list->oldest) + quiet_ms * NS_PER_MS : UINT64_MAX;
 }
 
 static void set_timer(struct console *console)
 {
     uint64_t now_ns = loop_now_ns(console->loop);
-    uint64_t fresh_ns = due_ns(&console->fresh, QUIET_MS);
-    uint64_t waiting_ns = due_ns(&console->waiting, PARENT_MS);
+    uint64_t fresh_ns = due_ns(console, &console->fresh, QUIET_MS);
+    uint64_t waiting_ns = due_ns(console, &console->waiting, PARENT_MS);
     uint64_t next_ns = fresh_ns < waiting_ns ? fresh_ns : waiting_ns;
 
     if (next_ns != UINT64_MAX)
@@ -207,9 +218,9 @@ static void on_timer(void *arg)
     struct console *console = arg;
     uint64_t now_ns = loop_now_ns(console->loop);
 
-    while (due_ns(&console->waiting, PARENT_MS) <= now_ns)
+    while (due_ns(console, &console->waiting, PARENT_MS) <= now_ns)
         end_trace(console, console->waiting.oldest, true);
-    while (due_ns(&console->fresh, QUIET_MS) <= now_ns) {
+    while (due_ns(console, &console->fresh, QUIET_MS) <= now_ns) {
         struct trace *trace = console->fresh.oldest;
 
         if (trace->count > 0 && console_tree_is_whole(trace->spans, trace->count)) {

@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define LATE_NS UINT64_C(50000000)
+
 enum { EVENTS_PER_ROUND = 64 };
 
 struct watch {
@@ -20,7 +22,7 @@ struct watch {
 struct loop {
     int epoll;
     bool stopping;
-    uint64_t now_ns;
+    uint64_t now_ns, late_ns;
     struct watch *watches; /* by descriptor */
     size_t watch_count;
     struct loop_timer **heap; /* the earliest first */
@@ -59,6 +61,11 @@ void loop_free(struct loop *loop)
 uint64_t loop_now_ns(const struct loop *loop)
 {
     return loop->now_ns;
+}
+
+uint64_t loop_late_ns(const struct loop *loop)
+{
+    return loop->late_ns;
 }
 
 void loop_stop(struct loop *loop)
@@ -239,6 +246,13 @@ static int wait_ms(const struct loop *loop)
     return ms > 3600000 ? 3600000 : (int)ms;
 }
 
+static void begin_round(struct loop *loop)
+{
+    loop->now_ns = clock_now_ns(CLOCK_MONOTONIC);
+    if (loop->timer_count > 0 && loop->heap[0]->deadline_ns + LATE_NS <= loop->now_ns)
+        loop->late_ns = loop->now_ns;
+}
+
 int loop_run(struct loop *loop)
 {
     struct epoll_event events[EVENTS_PER_ROUND];
@@ -249,7 +263,7 @@ int loop_run(struct loop *loop)
 
         if (count < 0 && errno != EINTR)
             return -errno;
-        loop->now_ns = clock_now_ns(CLOCK_MONOTONIC);
+        begin_round(loop);
         for (int i = 0; i < count && !loop->stopping; i++)
             deliver_event(loop, &events[i]);
         deliver_timers(loop);

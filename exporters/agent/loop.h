@@ -42,6 +42,10 @@ static inline bool loop_timer_is_set(const struct loop_timer *timer)
 /* CLOCK_MONOTONIC when the current round of callbacks began. Context: loop. */
 uint64_t loop_now_ns(const struct loop *loop);
 
+/* When a round last began long after a timer was due: the process stood still before it, or a callback took long. What
+ * others did meanwhile is only read from then on. 0: never. Context: loop. */
+uint64_t loop_late_ns(const struct loop *loop);
+
 /* Serve until loop_stop, which may be called from a callback. 0 or -errno. Context: loop. */
 int loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);

@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a program writes stands under its trace on the console; what belongs to none by itself."""
 
+import os
 import re
+import signal
+import time
 import unittest
 
 from harness import LAUNCHER, PYTHON, ShimTest
@@ -24,7 +27,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
 print("ready for requests", file=sys.stderr)
 print("port", server.server_port, flush=True)
-for _ in range(2):
+for _ in range(int(sys.argv[1])):
     server.handle_request()
 """
 CLOCK = r"\d\d:\d\d:\d\d\.\d\d\d"
@@ -39,14 +42,22 @@ class ConsoleTest(ShimTest):
         self.needs_spans()
         self.spanshim.settings = {"OTEL_LOGS_EXPORTER": "console", "OTEL_SERVICE_NAME": "shop", "OTEL_BLRP_SCHEDULE_DELAY": "100"}
 
+    def start(self, *argv, count=2, **settings):
+        """A server that ends after so many requests."""
+        env = self.spanshim.env(preload=not argv) | {"OTEL_TRACES_EXPORTER": "console", **settings}
+        return self.run_program([*argv, PYTHON, "-c", SERVER, count], env=env)
+
+    def ask(self, port, path):
+        """A request on a connection of its own."""
+        with Connection(port) as connection:
+            self.assertEqual(200, connection.request("GET", path, fields=[("Connection", "close")]).status)
+
     def serve(self, *argv, **settings):
         """Two requests to a server that ends after them."""
-        env = self.spanshim.env(preload=not argv) | {"OTEL_TRACES_EXPORTER": "console", **settings}
-        server = self.run_program([*argv, PYTHON, "-c", SERVER], env=env)
+        server = self.start(*argv, **settings)
         port = server.announced_port()
         for path in ("/a", "/b"):
-            with Connection(port) as connection:
-                self.assertEqual(200, connection.request("GET", path, fields=[("Connection", "close")]).status)
+            self.ask(port, path)
         self.assertEqual(0, server.wait())
         return server
 
@@ -55,9 +66,9 @@ class ConsoleTest(ShimTest):
         wait_until(lambda: path.exists() and path.read_text().count("of shelf 7") == count, what="both traces")
         return path.read_text().splitlines()
 
-    def check(self, lines):
+    def check(self, lines, paths=("/a", "/b")):
         """Each trace, its span, and the event of the request below it."""
-        for path in ("/a", "/b"):
+        for path in paths:
             span = next(n for n, line in enumerate(lines) if f"GET {path} " in line)
             self.assertRegex(lines[span - 1], "^trace [0-9a-f]{32} ")
             indent, severity, service, text = EVENT.match(lines[span + 1]).groups()
@@ -76,6 +87,20 @@ class ConsoleTest(ShimTest):
         lines = self.shown(self.directory / "shown.txt")
         self.assertEqual([], [line for line in lines if line.startswith("trace ")])
         self.assertEqual(3, sum(bool(EVENT.match(line)) for line in lines))
+
+    def test_agent_that_stands_still(self):
+        """For longer than a trace waits for more: at various moments after its span was read, and before its event was."""
+        paths = [f"/{number}" for number in range(8)]
+        server, worker = self.start(count=len(paths), SPANSHIM_CONSOLE="shown.txt"), self.spanshim.worker_pid
+        port = server.announced_port()
+        for number, path in enumerate(paths):
+            self.ask(port, path)
+            time.sleep(0.02 * number)  # the moments
+            os.kill(worker, signal.SIGSTOP)
+            time.sleep(0.3)
+            os.kill(worker, signal.SIGCONT)
+        self.assertEqual(0, server.wait())
+        self.check(self.shown(self.directory / "shown.txt", count=len(paths)), paths)
 
     def test_session(self):
         """By the launcher: at the program's end all is shown, on its standard error."""
