@@ -177,12 +177,15 @@ class ErrorsTest(GatewayTest):
             self.spanshim.flush()
             return [record for record in list(self.sink.logs) if text in record["body"]]
 
-        wait_until(lambda: len(records()) >= 2 * count, what=lambda: f"the lines: {records()}")
-        served = {(span["trace_id"], span["span_id"]) for span in self.sink.spans if span["kind"] == 2}
-        told = [(record["trace_id"], record["span_id"]) for record in records()]
-        self.assertEqual(2 * count, len(told), records())
-        self.assertEqual(2, len(set(told)))
-        self.assertLessEqual(set(told), served)
+        def told():
+            return [(record["trace_id"], record["span_id"]) for record in records()]
+
+        def served():
+            return {(span["trace_id"], span["span_id"]) for span in self.sink.spans if span["kind"] == 2}
+
+        wait_until(lambda: len(told()) >= 2 * count and set(told()) <= served(), what=lambda: f"the lines: {records()}, of {served()}")
+        self.assertEqual(2 * count, len(told()), records())
+        self.assertEqual(2, len(set(told())))
         return records()
 
     def test_fastcgi(self):

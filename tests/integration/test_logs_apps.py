@@ -35,7 +35,7 @@ class LogsAppsTest(ShimTest):
         self.addCleanup(self.rollbar.close)
         self.spanshim.settings.update(
             self.logs.env("/apps"), OTEL_LOGS_EXPORTER="otlp", ROLLBAR_ACCESS_TOKEN=TOKEN, ROLLBAR_ENDPOINT=self.rollbar.endpoint,
-            SPANSHIM_RESPONSE_TRACEPARENT="true")
+            SPANSHIM_RESPONSE_TRACEPARENT="true", OTEL_BSP_SCHEDULE_DELAY="60000")  # spans go by a flush
 
     def serve(self, *argv, port=None):
         """Start it; its port."""
@@ -48,10 +48,11 @@ class LogsAppsTest(ShimTest):
     def check(self, port, target, thrown, function):
         """Ask for what fails by this class of error in this function (None: the program does not say where), and find it
         everywhere. One request before it works."""
-        with Connection(port) as connection:
-            connection.request("GET", target)
-        with Connection(port) as connection:
-            answer = connection.request("GET", target)
+        with self.spanshim.held():  # a pause amid the lines of an error would end it
+            with Connection(port) as connection:
+                connection.request("GET", target)
+            with Connection(port) as connection:
+                answer = connection.request("GET", target)
         self.assertEqual(500, answer.status)
         ids = SERVER_TIMING.fullmatch(answer.fields["server-timing"]).groups()
         self._check_everywhere(ids, target, thrown, function)
@@ -122,7 +123,7 @@ class LogsAppsTest(ShimTest):
         """The error goes by FastCGI's own stream to nginx. The answer is nginx's, so it names nginx's span of the trace."""
         self.needs_programs(servers.PHP_FPM, "nginx")
         behind = gateways.php_fpm(self, workers=1, script=THROWING / "router.php")
-        with Connection(gateways.nginx(self, behind)) as connection:
+        with Connection(gateways.nginx(self, behind)) as connection, self.spanshim.held():
             self.assertEqual(500, connection.request("GET", "/price/b").status)
             answer = connection.request("GET", "/price/b")
         trace_id, _ = SERVER_TIMING.fullmatch(answer.fields["server-timing"]).groups()

@@ -3,9 +3,11 @@
 answers that it gives are the same. A program that has no row here fails the test."""
 
 import concurrent.futures
+import contextlib
 import json
 import os
 import re
+import socket
 import subprocess
 import unittest
 
@@ -26,6 +28,7 @@ GUNICORN = (PYTHON, "/usr/bin/gunicorn", "-w", "1", "-b", "127.0.0.1:{port}", "-
 STARMAN = ("/usr/bin/starman", "--workers", "1", "--host", "127.0.0.1", "--port", "{port}", "{program}")
 PHP = ("/usr/bin/php", "-S", "127.0.0.1:{port}", "{program}")
 UVICORN = ("/usr/bin/uvicorn", "--port", "{port}", "--app-dir", "{home}")
+PUMA_RUNS = b"Use Ctrl-C"  # it answers before it says so
 PUMA = ("/usr/bin/puma", "--bind", "tcp://127.0.0.1:{port}", "--threads", "1:1", "{program}")
 STEPS = ("get {url}/size/1000", "get {url}/status/404", "post:100 {url}/echo")
 
@@ -59,7 +62,8 @@ class Run:
 
 class Serve(Run):
     """A server, which is asked once and then told to end. It listens on {port}, or prints its port. says: what it prints,
-    maybe after the answer; ends: it ends by itself; sends: what it is asked by where it speaks no HTTP."""
+    maybe after the answer; what it prints twice stands there twice. ends: it ends by itself; sends: what it is asked by where
+    it speaks no HTTP."""
 
     def __init__(self, *argv, path="/size/10", says=(), ends=False, sends=None, **options):
         super().__init__(*argv, sort=True, numbers=True, **options)
@@ -76,11 +80,20 @@ class Serve(Run):
             try:
                 if self.sends is None:
                     response = connection.request("GET", self.path)
+                    self.leave(connection)
                     return response.status, response.body
                 connection.send(self.sends)
                 return b"".join(iter(lambda: connection.socket.recv(65536), b""))
             except (EOFError, OSError) as error:
                 return type(error)
+
+    @staticmethod
+    def leave(connection):
+        """Close it, and wait until the server has: one that is told to end amid that may say something of it."""
+        with contextlib.suppress(ConnectionError):
+            connection.socket.shutdown(socket.SHUT_WR)
+            while connection.socket.recv(65536):
+                pass
 
     def play(self, test, argv, env, folder):
         """Exit status, standard output and error, the answer."""
@@ -88,7 +101,8 @@ class Serve(Run):
         test.started.append(process)
         port = process.wait_listening(int(env["PORT"])) if self.has_port else self.announced_port(process)
         answer = self.ask(port)
-        wait_until(lambda: all(mark in process.out + process.err for mark in self.says), what=f"{argv} says {self.says}")
+        wait_until(lambda: all((process.out + process.err).count(mark) >= self.says.count(mark) for mark in self.says),
+                   what=f"{argv} says {self.says}")
         status = process.wait() if self.ends else process.terminate()
         return status, process.out, process.err, answer
 
@@ -152,7 +166,7 @@ PROGRAMS = {
     "causality/aiohttp_app.py": [Serve("{port}")],
     "causality/app.psgi": [Serve(by=STARMAN)],
     "causality/asgi_app.py": [Serve("asgi_app:app", by=UVICORN, says=(b"GET /",))],
-    "causality/config.ru": [Serve(by=PUMA)],
+    "causality/config.ru": [Serve(by=PUMA, says=(PUMA_RUNS,))],
     "causality/hand_over.py": [Serve("{port}")],
     "causality/handler.py": [Serve("{port}")],
     "causality/node.js": [Serve("{port}", "agent"), Serve("{port}", "fetch")],
@@ -194,21 +208,21 @@ PROGRAMS = {
     "http_handler.py": [Serve(by=(PYTHON, "-u", "{program}"))],
     "java/BlockingServer.java": [Serve("BlockingServer", "{port}", by=JAVA, says=(b"GET /",))],
     "java/SunHttpServer.java": [Serve("SunHttpServer", "{port}", by=JAVA, says=(b"GET /",))],
-    "node_cluster.js": [Serve("{port}")],
+    "node_cluster.js": [Serve("{port}", says=(b"port ", b"port "))],
     "node_server.js": [Serve()],
     "perl/app.psgi": [Serve(by=STARMAN)],
     "perl/http_daemon.pl": [Serve("{port}", says=(b"GET /",))],
     "php/answer.php": [Serve(by=PHP, says=(b"Closing",))],
     "php/router.php": [Serve(by=PHP, says=(b"Closing",))],
-    "ruby/config.ru": [Serve(by=PUMA)],
+    "ruby/config.ru": [Serve(by=PUMA, says=(PUMA_RUNS,))],
     "scripted.py": [Serve("{folder}/script", files={"script": SERVER_SCRIPT}, ends=True)],
     "throwing/ThrowingServer.java": [Serve("ThrowingServer", by=JAVA, says=(b"PriceException",))],
     "throwing/app.psgi": [Serve(by=STARMAN, says=(b"no price",))],
-    "throwing/config.ru": [Serve(by=PUMA, says=(b"PriceError",))],
+    "throwing/config.ru": [Serve(by=PUMA, says=(PUMA_RUNS, b"PriceError"))],
     "throwing/flask_app.py": [Serve("flask_app:app", by=GUNICORN, path="/price/b", says=(b"PriceError",))],
     "throwing/node_server.js": [Serve(says=(b"PriceError",))],
     "throwing/router.php": [Serve(by=("/usr/bin/php", "-d", "log_errors=1", *PHP[1:]), says=(b"PriceError", b"Closing"))],
-    "throwing/sinatra.ru": [Serve(by=(*PUMA, "-e", "production"), path="/price/b", says=(b"PriceError",))],
+    "throwing/sinatra.ru": [Serve(by=(*PUMA, "-e", "production"), path="/price/b", says=(PUMA_RUNS, b"PriceError"))],
 }
 
 EXCEPTIONS = {

@@ -9,7 +9,7 @@ import os
 
 import servers
 from harness import PYTHON
-from processes import children, free_port, wait_until
+from processes import children, free_port, listens_at, wait_until
 
 APPS = servers.SCRIPTS / "gateway"
 MODULES = "/usr/lib/apache2/modules"
@@ -42,7 +42,7 @@ def address_in(folder, is_unix):
 
 def wait_for(process, address):
     if address.startswith("/"):
-        wait_until(lambda: os.path.exists(address), what="the socket")
+        wait_until(lambda: listens_at(address), what="the socket")
     else:
         process.wait_listening(int(address.partition(":")[2]))
 

@@ -6,9 +6,11 @@ SPANSHIM_BUILD names the build folder; SPANSHIM_TEST_AGENT puts a sanitized agen
 the tests themselves."""
 
 import collections
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -111,6 +113,16 @@ class Spanshim:
     def worker_pid(self):
         """The agent's worker: the keeper's only child."""
         return wait_until(lambda: processes.children(self.agent.pid), what="the agent's worker")[-1]
+
+    @contextlib.contextmanager
+    def held(self):
+        """The agent's worker stands still meanwhile: what programs write, it then finds at once, however slow they were."""
+        worker = self.worker_pid
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(worker, signal.SIGCONT)
 
     def command(self, *arguments, timeout=2 * PATIENCE_S):
         """Run the launcher's command line; its completed process."""

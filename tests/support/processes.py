@@ -25,14 +25,14 @@ def adopt_orphans():
 
 
 def wait_until(condition, timeout=PATIENCE_S, what="condition", interval=0.01):
-    """Call `condition` until it answers something true, and return that."""
+    """Call `condition` until it answers something true, and return that. what: a text, or what makes it in the end."""
     deadline = time.monotonic() + timeout
     while True:
         result = condition()
         if result:
             return result
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{what}: not within {timeout} s")
+            raise TimeoutError(f"{what() if callable(what) else what}: not within {timeout} s")
         time.sleep(interval)
 
 
@@ -86,6 +86,12 @@ def listens(port):
             if fields[1].endswith(wanted) and fields[3] == "0A":
                 return True
     return False
+
+
+def listens_at(path):
+    """Does anybody listen at this unix socket? The file is there before."""
+    rows = (line.split() for line in Path("/proc/net/unix").read_text().splitlines()[1:])
+    return any(row[3] == "00010000" and row[7:] == [str(path)] for row in rows)
 
 
 class Process:
