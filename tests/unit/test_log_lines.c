@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/agent/log_lines.h"
 
+#include "exporters/agent/clock.h"
 #include "tests/support/log_lines_fixture.h"
 
 #include <setjmp.h>
@@ -473,7 +474,7 @@ static void test_log_lines_pass_marks_over(void **state)
 int main(void)
 {
 #define TEST(name)                                                                                                     \
-    cmocka_unit_test_setup_teardown(test_log_lines_##name, log_lines_setup, teardown),                                 \
+    cmocka_unit_test_setup_teardown(test_log_lines_##name, log_lines_setup, log_lines_teardown),                       \
     {                                                                                                                  \
         "test_log_lines_" #name " (saved)", test_log_lines_##name, log_lines_setup_saved, log_lines_teardown, NULL     \
     }
