@@ -190,47 +190,25 @@ int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t 
     return spawn(REAL(posix_spawnp), pid, file, actions, attributes, argv, envp);
 }
 
-/* system() and popen() start the shell by libc's inside, with `environ`: what that names is exchanged meanwhile. With
- * several threads it stays: another one may be changing it. */
-static struct child_env *exchange_environ(char ***ret_old)
-{
-    bool is_alone = process_has_one_thread() && process_in_vfork == 0;
-    struct child_env *env = is_alone ? child_env_make(environ, CHILD_ENV_BESIDE) : NULL;
-
-    cgi_shares_output();
-    *ret_old = environ;
-    if (env)
-        environ = env->entries;
-    return env;
-}
-
-/* A signal's handler may have set another environ meanwhile, which is made of ours. */
-static void restore_environ(struct child_env *env, char **old)
-{
-    if (!env || environ != env->entries)
-        return;
-    environ = old;
-    child_env_free(env);
-}
-
+/* system() and popen() start the shell by libc's inside, with `environ`. */
 HOOK
 int system(const char *command)
 {
-    char **old;
-    struct child_env *env = exchange_environ(&old);
+    cgi_shares_output();
+    struct child_env *env = child_env_exchange();
     int status = REAL(system)(command);
 
-    restore_environ(env, old);
+    child_env_restore(env);
     return status;
 }
 
 HOOK
 FILE *popen(const char *command, const char *mode)
 {
-    char **old;
-    struct child_env *env = exchange_environ(&old);
+    cgi_shares_output();
+    struct child_env *env = child_env_exchange();
     FILE *stream = REAL(popen)(command, mode);
 
-    restore_environ(env, old);
+    child_env_restore(env);
     return stream;
 }

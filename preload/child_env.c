@@ -12,8 +12,10 @@
 #include "preload/start_env.h"
 
 #include <string.h>
+#include <unistd.h>
 
 _Thread_local struct child_env *child_env_lent;
+struct child_env *child_env_exchanged;
 
 static struct arena_pool blocks = {.block_size = sizeof(struct child_env)};
 
@@ -181,4 +183,33 @@ void child_env_free(struct child_env *env)
 void child_env_reclaim(void)
 {
     child_env_free(child_env_lent);
+}
+
+struct child_env *child_env_exchange(void)
+{
+    bool is_alone = process_has_one_thread() && process_in_vfork == 0;
+    struct child_env *env = is_alone && !child_env_exchanged ? child_env_make(environ, CHILD_ENV_BESIDE) : NULL;
+
+    if (!env)
+        return NULL;
+    env->replaced = environ;
+    child_env_exchanged = env;
+    environ = env->entries;
+    return env;
+}
+
+void child_env_restore(struct child_env *env)
+{
+    if (!env || child_env_exchanged != env)
+        return;
+    child_env_exchanged = NULL;
+    if (environ != env->entries)
+        return; /* a signal's handler has set another one, which is made of ours */
+    environ = env->replaced;
+    child_env_free(env);
+}
+
+void child_env_after_jump(void)
+{
+    child_env_restore(child_env_exchanged);
 }

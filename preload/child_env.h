@@ -19,6 +19,7 @@ enum { CHILD_ENV_ENTRIES = 4096, CHILD_ENV_TEXT = 9216 };
 
 struct child_env {
     _Atomic uint32_t pool_link; /* the arena's while it is free */
+    char **replaced;            /* what `environ` was, of child_env_exchange() */
     char *entries[CHILD_ENV_ENTRIES];
     char text[CHILD_ENV_TEXT];
 };
@@ -38,6 +39,20 @@ struct child_env *child_env_make(char *const *envp, enum child_env_place place);
 
 /* The program was not started, or this process goes on beside it; NULL is none. errno is kept. */
 void child_env_free(struct child_env *env);
+
+/* libc starts a shell by its inside, with `environ`: what that is exchanged for; NULL: it is the program's own. Written
+ * by the process's only thread: with several nothing is exchanged, because another one may be changing it. */
+extern struct child_env *child_env_exchanged __attribute__((visibility("hidden")));
+
+/* Let `environ` be the environment to start a program with. NULL: it is to be used as it is. */
+struct child_env *child_env_exchange(void);
+
+/* The shell was started; NULL is none. */
+void child_env_restore(struct child_env *env);
+
+/* The program jumps, perhaps out of a handler and the call that this has interrupted. A shell that was started does not
+ * need `environ` any more, and one that was not yet goes without a context. */
+void child_env_after_jump(void) __attribute__((visibility("hidden")));
 
 /* This thread's vfork child has started its program. */
 void child_env_reclaim(void) __attribute__((visibility("hidden")));

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -210,6 +211,46 @@ static void test_child_env_is_switched(void **state)
     assert_null(child_env_make(ENV(PRELOAD), CHILD_ENV_BESIDE));
 }
 
+/* system(), and in the handler of a signal that interrupts it again. */
+static void test_child_env_is_exchanged(void **state)
+{
+    char *const *own = ENV(PRELOAD, "A=1");
+    char **before = environ;
+    struct child_env *env;
+
+    (void)state;
+    environ = (char **)(uintptr_t)own;
+    env = child_env_exchange();
+    assert_non_null(env);
+    assert_ptr_equal(env->entries, environ);
+    assert_null(child_env_exchange());
+    child_env_restore(NULL);
+    assert_ptr_equal(env->entries, environ);
+    child_env_restore(env);
+    assert_ptr_equal(own, environ);
+    environ = before;
+}
+
+/* The handler jumps out of the call, or goes on with it after a jump of its own. */
+static void test_child_env_is_restored_by_a_jump(void **state)
+{
+    char *const *own = ENV(PRELOAD, "A=1");
+    char **before = environ;
+    struct child_env *env;
+
+    (void)state;
+    environ = (char **)(uintptr_t)own;
+    env = child_env_exchange();
+    assert_non_null(env);
+    child_env_after_jump();
+    assert_ptr_equal(own, environ);
+    child_env_restore(env);
+    assert_ptr_equal(own, environ);
+    child_env_restore(child_env_exchange());
+    assert_ptr_equal(own, environ);
+    environ = before;
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_child_env_##name, setup, teardown)
@@ -222,6 +263,8 @@ int main(void)
         TEST(bounds),
         TEST(takes_all_of_a_context),
         TEST(lends_to_a_vfork_child),
+        TEST(is_exchanged),
+        TEST(is_restored_by_a_jump),
         TEST(is_switched),
     };
 
