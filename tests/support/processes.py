@@ -19,6 +19,17 @@ CLOCK_TICK = os.sysconf("SC_CLK_TCK")
 PATIENCE_S = 60
 
 
+def _heed_signals():
+    """Whoever starts us in the background may have us ignore some signals, and what we start would inherit that: what has a
+    handler is not inherited."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
+
+
+_heed_signals()
+
+
 def adopt_orphans():
     """Become the parent of what our children leave behind, so that nothing outlives the test unseen."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -149,7 +160,10 @@ class Process:
         return self.wait(timeout)
 
     def kill(self):
-        """End it and what stayed in its group."""
+        """End it and what stayed in its group. If it has ended, and there is a process of its number, that is somebody else's: a
+        group keeps its number from being given out again, and this one has nobody left."""
+        if self.popen.poll() is not None and os.path.exists(f"/proc/{self.pid}"):
+            return
         try:
             os.killpg(self.pid, signal.SIGKILL)
         except ProcessLookupError:
@@ -169,8 +183,11 @@ def task_texts(pid, name):
 
 
 def children(pid):
-    """Pids of the direct children, in ascending order."""
-    return sorted(int(child) for text in task_texts(pid, "children") for child in text.split())
+    """Pids of the direct children, in ascending order; one that is gone has none."""
+    try:
+        return sorted(int(child) for text in task_texts(pid, "children") for child in text.split())
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def end_orphans():
