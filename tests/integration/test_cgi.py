@@ -166,7 +166,7 @@ class WebServerTest(CgiTest):
         self.spanshim.base_env = lambda: dict(env)
         self.spanshim.agent = Process([str(AGENT), "--stay", "--socket", str(place), "--serve-uid", "all", "--log",
                                        str(self.spanshim.log_path)], self.directory, env, name="serving")
-        wait_until(place.exists, what="the agent")
+        wait_until(lambda: f"listens at {place}" in self.spanshim.log(), what="the agent")
 
     def check(self, argv, path="/cgi-bin/child.sh", status=202, expected=("http", "cgi")):
         """A request bare and under the shim is answered alike; the program's span is a child of the server's, and curl's are
