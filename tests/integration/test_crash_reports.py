@@ -11,9 +11,12 @@ import time
 import unittest
 
 import processes
+from crash_rows import STATUS_IS_TOLD
 from harness import APPS, LAUNCHER, PATIENCE_S, PYTHON, STATUS_ERROR, ShimTest
 from http_client import Connection, request_bytes
 from processes import command_line, task_texts, wait_until
+
+STATUS_IS_AWAITED_NS = 1_000_000_000  # by the agent: its parent may be slower
 
 
 class CrashTest(ShimTest):
@@ -27,12 +30,14 @@ class CrashTest(ShimTest):
     def folder(self):
         return self.spanshim.state / "spanshim" / "crashes"
 
-    def reports(self, count=1, until=lambda report: "exit" in report):
-        """The local reports, when there are so many that are complete."""
+    def reports(self, count=1):
+        """The local reports, when there are so many that are complete: then the log names them."""
 
         def look():
             found = [json.loads(path.read_text()) for path in sorted(self.folder.glob("*.json"))]
-            return found if len(found) >= count and all(until(report) for report in found) else None
+            log = self.spanshim.log()
+            is_complete = all(f"spanshim crashes {report['uuid']}" in log for report in found)
+            return found if len(found) >= count and is_complete else None
 
         found = wait_until(look, what=f"{count} reports; agent's log:\n{self.spanshim.log()}")
         self.assertEqual(count, len(found), found)
@@ -50,6 +55,7 @@ class CrashTest(ShimTest):
         server, port = self.start(**settings)
         with Connection(port) as connection:
             self.assertEqual(200, connection.request("GET", "/before?a=1").status)
+            self.assertEqual(b"", connection.socket.recv(1))  # now its request has ended: another thread crashes
         trace = secrets.token_hex(16)
         self.ask(port, path, [("traceparent", f"00-{trace}-{secrets.token_hex(8)}-01")])
         server.popen.wait(PATIENCE_S)
@@ -61,6 +67,7 @@ class ReportTest(CrashTest):
 
     def test_names_the_request_and_the_place(self):
         server, port, trace = self.crash()
+        waited_ns = time.time_ns()
         self.assertEqual(-signal.SIGSEGV, server.popen.returncode)
         report, = self.reports()
         self.assertEqual((1, "crash", "critical"), (report["version"], report["kind"], report["level"]))
@@ -75,7 +82,8 @@ class ReportTest(CrashTest):
         self.assertEqual([trace], [one["trace_id"] for one in report["open_requests"]])
         before, = report["recent_requests"]
         self.assertEqual(("GET", "/before", 200), (before["method"], before["url"], before["status"]))
-        self.assertEqual(signal.SIGSEGV, report["exit"]["signal"])
+        if STATUS_IS_TOLD and waited_ns - report["time_unix_ns"] < STATUS_IS_AWAITED_NS:
+            self.assertEqual(signal.SIGSEGV, report["exit"]["signal"])
         self.assertEqual(server.pid, report["process"]["pid"])
         self.assertLess(abs(report["time_unix_ns"] / 1e9 - time.time()), PATIENCE_S)
 
@@ -253,7 +261,7 @@ class DeathTest(CrashTest):
         server.popen.wait(PATIENCE_S)
         span, = self.spans(1)
         self.assertEqual(STATUS_ERROR, span["status"]["code"])
-        if os.uname().release.split(".")[:2] < ["6", "15"]:
+        if not STATUS_IS_TOLD:
             self.skipTest("this kernel doesn't tell how processes ended (6.15 does)")
         report, = self.reports()
         self.assertEqual(("death", "SIGKILL"), (report["kind"], report["signal"]["name"]))
@@ -284,8 +292,9 @@ class DeathTest(CrashTest):
             dead = self.run_program([PYTHON, "-c", program])
             self.assertEqual(-number, dead.popen.wait(PATIENCE_S))
         server, _, _ = self.crash()
-        found = self.reports(3)
-        self.assertEqual(3, len({report["process"]["pid"] for report in found}))
+        count = 3 if STATUS_IS_TOLD else 2  # or nobody tells of SIGKILL
+        found = self.reports(count)
+        self.assertEqual(count, len({report["process"]["pid"] for report in found}))
         self.assertIn(server.pid, {report["process"]["pid"] for report in found})
 
     def test_becoming_another_program_is_no_death(self):
