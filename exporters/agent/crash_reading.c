@@ -294,6 +294,8 @@ void crash_reading_run(const struct crash_request *request, pid_t pid, int pidfd
     set_limits(request);
     captured = capture(&reading);
     release(&reading);
+    if (captured)
+        reader_let_go(captured);
     drop_rights(request);
     (void)setpriority(PRIO_PROCESS, 0, NAMING_NICE); /* other processes may be held */
     await_turn(turns);

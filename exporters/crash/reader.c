@@ -15,7 +15,7 @@
 #include "exporters/crash/last_words.h"
 #include "preload/wire.h"
 
-enum { LIMIT_DEFAULT_NS = 1000000000, STOP_LIMIT_NS = 100000000 };
+enum { LIMIT_DEFAULT_NS = 1000000000, STOP_PART = 10, LET_GO_POLL_NS = 1000000, LET_GO_POLLS = 5000 };
 
 /* From the order of ucontext_t to that of DWARF. */
 static void saved_registers(const struct wire_crash *crash, uint64_t registers[REGISTERS])
@@ -99,22 +99,27 @@ static int unwind_others(struct capture *capture, struct unwinder *unwinder)
     return err;
 }
 
+/* The end of the part of what is left in which threads may stop. */
+static uint64_t part_until(uint64_t deadline_ns)
+{
+    uint64_t now_ns = clock_now_ns(CLOCK_MONOTONIC);
+
+    return now_ns < deadline_ns ? now_ns + (deadline_ns - now_ns) / STOP_PART : now_ns;
+}
+
 static int read_stacks(struct capture *capture, uint64_t deadline_ns)
 {
     struct unwinder *unwinder = unwinder_new(&capture->memory, &capture->maps, &capture->modules, deadline_ns);
     struct thread *first = capture->threads.list;
-    uint64_t stop_ns;
     int err;
 
     if (!unwinder)
         return -ENOMEM;
     err = unwind(unwinder, first->registers, &first->stack);
-    stop_ns = clock_now_ns(CLOCK_MONOTONIC) + STOP_LIMIT_NS;
     if (!err && capture->live) {
-        threads_stop(&capture->threads, capture->number, (pid_t)capture->crash->tid,
-                     stop_ns < deadline_ns ? stop_ns : deadline_ns);
+        threads_stop(&capture->threads, capture->number, (pid_t)capture->crash->tid, part_until(deadline_ns));
         err = unwind_others(capture, unwinder);
-        threads_release(&capture->threads);
+        (void)threads_release(&capture->threads);
     }
     unwinder_free(unwinder);
     return err;
@@ -219,10 +224,19 @@ int reader_capture(const struct reader_options *options, struct capture **ret_ca
     return 0;
 }
 
+void reader_let_go(struct capture *capture)
+{
+    const struct timespec pause = {.tv_nsec = LET_GO_POLL_NS};
+
+    for (int i = 0; !threads_release(&capture->threads) && i < LET_GO_POLLS; i++)
+        (void)nanosleep(&pause, NULL);
+}
+
 void reader_free(struct capture *capture)
 {
     if (!capture)
         return;
+    reader_let_go(capture);
     process_facts_deinit(&capture->facts);
     threads_deinit(&capture->threads);
     modules_deinit(&capture->modules);

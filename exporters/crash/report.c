@@ -383,7 +383,6 @@ json_t *reader_report(struct capture *capture)
                               .frames_left = FRAMES_MAX};
     json_t *report;
 
-    threads_release(&capture->threads);
     cut_newlines(capture->abort_text);
     writing.symbols = symbols_new(&capture->modules, capture->vdso, capture->vdso_length, capture->debuginfod);
     report = write_report(&writing);

@@ -214,18 +214,23 @@ void threads_stop(struct threads *threads, pid_t number, pid_t crashed_tid, uint
     }
 }
 
-void threads_release(struct threads *threads)
+bool threads_release(struct threads *threads)
 {
+    bool all = true;
+
     for (size_t i = 0; i < threads->count; i++) {
         struct thread *thread = &threads->list[i];
+        bool settled = has_stopped(thread);
 
-        if (!thread->seized || !has_stopped(thread) || !thread->stopped)
+        all &= settled;
+        if (!thread->seized || !settled || !thread->stopped)
             continue;
         (void)ptrace(PTRACE_DETACH, thread->tid, NULL, (void *)(intptr_t)thread->pending);
         thread->seized = thread->stopped = false;
         if (!thread->stack.frames)
             thread->missing = "stopped too late";
     }
+    return all;
 }
 
 void threads_deinit(struct threads *threads)

@@ -39,9 +39,9 @@ int threads_list(struct threads *threads, pid_t number, pid_t crashed_tid);
  * Context: helper. */
 void threads_stop(struct threads *threads, pid_t number, pid_t crashed_tid, uint64_t deadline_ns);
 
-/* Let them go on as they were. One that has not stopped yet can't be let go: call it again later, for it would
+/* Let them go on as they were. False: one that has not stopped yet can't be let go; call it again later, for it would
  * stop then, and a process is not dead for its parent as long as we hold a thread of it. Context: helper. */
-void threads_release(struct threads *threads);
+bool threads_release(struct threads *threads);
 
 /* Context: helper. */
 void threads_deinit(struct threads *threads);

@@ -40,6 +40,7 @@ static uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+uint64_t crash_limit_ns = 20000000000;
 uint64_t crash_held_ns;
 
 json_t *crash_report(struct dying *dying)
@@ -47,7 +48,7 @@ json_t *crash_report(struct dying *dying)
     struct capture *capture = NULL;
     struct wire_crash crash = dying->area->crash;
     struct reader_options options = {
-        .pid = dying->pid, .pidfd = dying->pidfd, .crash = &crash, .limit_ns = 20000000000};
+        .pid = dying->pid, .pidfd = dying->pidfd, .crash = &crash, .limit_ns = crash_limit_ns};
     uint8_t *copy = NULL;
     json_t *report;
 
@@ -62,6 +63,8 @@ json_t *crash_report(struct dying *dying)
     assert_int_equal(reader_capture(&options, &capture), 0);
     crash_held_ns = now_ns() - crash_held_ns;
     allow_tracing(true);
+    dying_release(dying);
+    reader_let_go(capture);
     (void)dying_end(dying);
     report = reader_report(capture);
     reader_free(capture);

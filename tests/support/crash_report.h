@@ -8,7 +8,8 @@
 
 struct dying;
 
-extern uint64_t crash_held_ns; /* by the last capture */
+extern uint64_t crash_limit_ns; /* for a capture */
+extern uint64_t crash_held_ns;  /* by the last capture */
 
 /* Read as the agent is allowed to, or by its copy where it isn't; the process is let die before names are looked
  * for. */

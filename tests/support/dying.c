@@ -92,11 +92,16 @@ struct dying dying_program(char *const arguments[], bool shut)
     return wait_ready(dying);
 }
 
+void dying_release(struct dying *dying)
+{
+    atomic_store(&dying->area->crash.state, WIRE_CRASH_DONE);
+}
+
 int dying_end(struct dying *dying)
 {
     int status = -1;
 
-    atomic_store(&dying->area->crash.state, WIRE_CRASH_DONE);
+    dying_release(dying);
     while (waitpid(dying->pid, &status, 0) < 0 && errno == EINTR)
         ;
     close(dying->pidfd);

@@ -26,7 +26,10 @@ struct dying dying_function(void (*body)(void), bool shut);
 /* A program that crashes, likewise; its path and arguments. */
 struct dying dying_program(char *const arguments[], bool shut);
 
-/* Let it die; its wait status. */
+/* It may die now. */
+void dying_release(struct dying *dying);
+
+/* Let it die, if that was not done before; its wait status. */
 int dying_end(struct dying *dying);
 
 /* In the child: crash into this area. */

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -121,6 +122,33 @@ static void *sleep_long(void *arg)
     return arg;
 }
 
+/* In calls that nothing interrupts, some tenths of a second each. */
+static void *read_long(void *arg)
+{
+    static char block[2 << 20];
+    static struct iovec parts[1024];
+    int fd = memfd_create("long", 0);
+
+    (void)!ftruncate(fd, (off_t)2 << 30);
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+        parts[i] = (struct iovec){block, sizeof(block)};
+    (void)!write(ready[1], "", 1);
+    while (preadv(fd, parts, sizeof(parts) / sizeof(parts[0]), 0) > 0)
+        ;
+    return arg;
+}
+
+static void crash_beside_reading(void)
+{
+    pthread_t thread;
+    char byte;
+
+    (void)!pipe(ready);
+    (void)pthread_create(&thread, NULL, read_long, NULL);
+    (void)!read(ready[0], &byte, 1);
+    write_null();
+}
+
 /* Has a thread that a debugger holds. */
 static void crash_beside_traced(void)
 {
@@ -159,6 +187,7 @@ int main(int argc, char **argv)
         {"recurse", recurse},
         {"crash_beside_vfork", crash_beside_vfork},
         {"crash_beside_traced", crash_beside_traced},
+        {"crash_beside_reading", crash_beside_reading},
     };
 
     for (size_t i = 0; argc > 1 && i < sizeof(rows) / sizeof(rows[0]); i++) {

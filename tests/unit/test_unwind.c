@@ -143,6 +143,22 @@ static void test_unwind_beside_a_thread_that_is_traced(void **state)
     json_decref(report);
 }
 
+/* It is let go nevertheless: a process doesn't end for its parent while a thread of it is held. */
+static void test_unwind_beside_a_thread_that_stops_too_late(void **state)
+{
+    const uint64_t limit_ns = crash_limit_ns;
+    struct dying dying = crash("crash_beside_reading", false);
+    json_t *report;
+
+    (void)state;
+    crash_limit_ns = 1;
+    report = crash_report(&dying);
+    crash_limit_ns = limit_ns;
+    assert_int_equal(json_array_size(json_object_get(report, "threads")), 2);
+    crash_expect(report, "write_null crash_beside_reading main ");
+    json_decref(report);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -154,6 +170,7 @@ int main(void)
         cmocka_unit_test(test_unwind_of_a_deep_stack),
         cmocka_unit_test(test_unwind_beside_a_thread_that_does_not_stop),
         cmocka_unit_test(test_unwind_beside_a_thread_that_is_traced),
+        cmocka_unit_test(test_unwind_beside_a_thread_that_stops_too_late),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
