@@ -115,17 +115,25 @@ void complaints_add_shim(struct settings *settings, const struct config *shim)
     }
 }
 
-/* Whether it is a setting; else *nearest is offered all of them. */
-static bool is_setting(struct nearest *nearest)
+static bool is_setting(const char *name)
 {
     const struct settings_row *row;
 
-    for (size_t n = 0; (row = settings_row(n)) != NULL; n++) {
-        if (strcmp(row->name, nearest->wanted) == 0)
+    for (size_t n = 0; (row = settings_row(n)) != NULL; n++)
+        if (strcmp(row->name, name) == 0)
             return true;
-        nearest_offer(nearest, row->name);
-    }
     return false;
+}
+
+/* NULL: none is near. */
+static const char *nearest_setting(const char *name)
+{
+    struct nearest nearest = {.wanted = name};
+    const struct settings_row *row;
+
+    for (size_t n = 0; (row = settings_row(n)) != NULL; n++)
+        nearest_offer(&nearest, row->name);
+    return nearest.name;
 }
 
 void complaints_add_unknown(struct settings *settings, const char *const *entries, size_t entry_count)
@@ -134,15 +142,15 @@ void complaints_add_unknown(struct settings *settings, const char *const *entrie
     for (size_t i = 0; i < entry_count && settings->complaint_count < SETTINGS_COMPLAINTS_MAX; i++) {
         char name[64];
         size_t length = strcspn(entries[i], "=");
-        struct nearest nearest = {.wanted = name};
 
         if (strncmp(entries[i], "SPANSHIM_", strlen("SPANSHIM_")) != 0)
             continue;
         (void)snprintf(name, sizeof(name), "%.*s", (int)length, entries[i]);
-        if (is_setting(&nearest))
+        if (is_setting(name)) /* first of all: this is done for each program, and to find the nearest takes long */
             continue;
-        if (nearest.name != NULL)
-            complaints_add(settings, "%s is no setting and ignored; did you mean %s?", name, nearest.name);
+        const char *meant = nearest_setting(name);
+        if (meant != NULL)
+            complaints_add(settings, "%s is no setting and ignored; did you mean %s?", name, meant);
         else
             complaints_add(settings, "%s is no setting and ignored", name);
     }
