@@ -23,10 +23,15 @@ int real_startup_objects;
 
 static const char soname[] = "libspanshim.so";
 
+/* libc, when all of its functions are in it (glibc before 2.34 has a libpthread): they are looked up as they are called,
+ * since most programs call few of them. Written by real_init, then read-only. */
+static struct object whole_libc;
+
 struct search {
     struct object object;
     bool after_ours;
     bool duplicate;
+    bool done;
     int count;         /* of objects */
     enum hook_id only; /* HOOK_COUNT: all */
 };
@@ -70,13 +75,44 @@ static bool is_of_libc(enum hook_id id)
     return libraries[id] == libc;
 }
 
+static bool is_libc(const struct object *object)
+{
+    return object->soname && strncmp(object->soname, "libc.", 5) == 0;
+}
+
+/* What is wanted of libc itself, whoever else defines it. True when the rest may wait until it is called. */
+static bool take_libc(const struct object *object)
+{
+    real_clock = (__typeof__(real_clock))object_find(object, "clock_gettime", NULL);
+    real_abort_message = object_find(object, "__abort_msg", NULL);
+    real_abort = (uintptr_t)object_find(object, "abort", NULL);
+    real_abort_size = object_size(object, "abort");
+    real_stdout = (void *)(uintptr_t)object_find(object, "_IO_2_1_stdout_", NULL);
+    real_vsnprintf = (real_vsnprintf_function *)object_find(object, "vsnprintf", NULL);
+    real_vsnprintf_chk = (real_vsnprintf_chk_function *)object_find(object, "__vsnprintf_chk", NULL);
+    if (!object_find(object, "pthread_create", NULL))
+        return false;
+    whole_libc = *object;
+    return true;
+}
+
+/* Put the object's definition into the table; NULL: it has none. */
+static void *take(const struct object *object, enum hook_id id)
+{
+    void *found = object_find(object, real_name(id), NULL);
+
+    if (found)
+        real_table[id] = found; /* the same in all threads */
+    return found;
+}
+
 static int object_visit(struct dl_phdr_info *info, size_t size, void *arg)
 {
     struct search *search = arg;
 
     (void)size;
     search->count++;
-    if (!object_read(&search->object, info))
+    if (search->done || !object_read(&search->object, info))
         return 0;
     if (search->object.dynamic == own_dynamic) {
         search->after_ours = true;
@@ -87,18 +123,13 @@ static int object_visit(struct dl_phdr_info *info, size_t size, void *arg)
             search->duplicate = true;
         return 0;
     }
-    if (!real_clock && search->object.soname && strncmp(search->object.soname, "libc.", 5) == 0) {
-        real_clock = (__typeof__(real_clock))object_find(&search->object, "clock_gettime", NULL);
-        real_abort_message = object_find(&search->object, "__abort_msg", NULL);
-        real_abort = (uintptr_t)object_find(&search->object, "abort", NULL);
-        real_abort_size = object_size(&search->object, "abort");
-        real_stdout = (void *)(uintptr_t)object_find(&search->object, "_IO_2_1_stdout_", NULL);
-        real_vsnprintf = (real_vsnprintf_function *)object_find(&search->object, "vsnprintf", NULL);
-        real_vsnprintf_chk = (real_vsnprintf_chk_function *)object_find(&search->object, "__vsnprintf_chk", NULL);
+    if (!real_clock && is_libc(&search->object) && take_libc(&search->object)) {
+        search->done = true;
+        return 0;
     }
     for (int id = 0; id < HOOK_COUNT; id++)
         if (!real_table[id] && is_of_libc(id) && (search->only == HOOK_COUNT || search->only == (enum hook_id)id))
-            real_table[id] = object_find(&search->object, real_name(id), NULL);
+            (void)take(&search->object, id);
     return 0;
 }
 
@@ -150,7 +181,7 @@ void *real_early(enum hook_id id)
 {
     struct search search = {.only = id};
 
-    if (is_relocated())
+    if (!(whole_libc.dynamic && take(&whole_libc, id)) && is_relocated())
         (void)object_iterate(object_visit, &search);
     return real_table[id] ? real_table[id] : real_stand_in(id);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The function behind each hook of libc (for other libraries see provider.h). Found at start by walking the loaded
- * objects' own symbol tables: no dlsym (it allocates on a miss and sets a floor for glibc's version), no heap, no lock
- * of ours.
+/* The function behind each hook of libc (for other libraries see provider.h). Found by walking the loaded objects' own
+ * symbol tables: no dlsym (it allocates on a miss and sets a floor for glibc's version), no heap, no lock of ours. What
+ * an object between us and libc defines is found at start, libc's own when it is called first.
  *
  * Before that, and when it can't be found, the original is a raw system call; never a null pointer. Even before our own
  * relocations are processed (a resolver of an indirect function may call read()) this holds. */
@@ -21,7 +21,7 @@ enum hook_id {
     HOOK_COUNT
 };
 
-/* Written by real_init, then read-only. */
+/* Written by real_init and real_early; an entry is written once. */
 extern void *real_table[HOOK_COUNT] __attribute__((visibility("hidden")));
 
 /* libc's own clock_gettime, NULL when it was not found. By its name we might get that of a preload that makes the
@@ -56,12 +56,12 @@ extern int real_startup_objects __attribute__((visibility("hidden")));
 /* The symbol's name: always the same pointer. Context: pure; signal-safe. */
 const char *real_name(enum hook_id id);
 
-/* Fill the table with the next definition after ours of each symbol. False when an older copy of this object is loaded
+/* Fill the table with what stands before libc, and find libc. False when an older copy of this object is loaded
  * before ours: that one works, we only forward. Context: start. */
 bool real_init(void);
 
-/* The original of a hook that is not in the table: looked up now, or a raw system call. Never NULL.
- * Context: hook; signal-safe. */
+/* The original of a hook that is not in the table: looked up now, or a raw system call. Never NULL. errno stays. No lock
+ * is taken for what libc defines. Context: hook; signal-safe. */
 __attribute__((cold, noinline)) void *real_early(enum hook_id id);
 
 /* What stands in for an original that can't be found: a raw system call, or a function that fails. Context: hook;

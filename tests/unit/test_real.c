@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "preload/real.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -75,6 +76,20 @@ static void test_real_stand_in_fails_without_a_call(void **state)
     assert_int_equal(errno, ENOSYS);
 }
 
+/* What libc defines is not looked for before it is called. */
+static void test_real_early_finds_what_is_called(void **state)
+{
+    (void)state;
+    assert_true(real_init());
+    assert_null(real_table[HOOK_splice]);
+    errno = EDOM;
+    assert_ptr_equal(real_early(HOOK_splice), dlsym(RTLD_NEXT, "splice"));
+    assert_int_equal(errno, EDOM);
+    assert_ptr_equal(real_table[HOOK_splice], dlsym(RTLD_NEXT, "splice"));
+    assert_ptr_equal(REAL(splice), real_table[HOOK_splice]);
+    assert_ptr_equal(real_early(HOOK_curl_easy_perform), real_stand_in(HOOK_curl_easy_perform));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -82,6 +97,7 @@ int main(void)
         cmocka_unit_test(test_real_stand_in_makes_the_call),
         cmocka_unit_test(test_real_stand_in_passes_six_arguments),
         cmocka_unit_test(test_real_stand_in_fails_without_a_call),
+        cmocka_unit_test(test_real_early_finds_what_is_called),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
