@@ -23,8 +23,8 @@ int real_startup_objects;
 
 static const char soname[] = "libspanshim.so";
 
-/* libc, when all of its functions are in it (glibc before 2.34 has a libpthread): they are looked up as they are called,
- * since most programs call few of them. Written by real_init, then read-only. */
+/* libc, when all of its functions are in it (glibc before 2.34 has a libpthread): they are looked up as they are
+ * called, since most programs call few of them. Written by real_init, then read-only. */
 static struct object whole_libc;
 
 struct search {

@@ -60,8 +60,8 @@ const char *real_name(enum hook_id id);
  * before ours: that one works, we only forward. Context: start. */
 bool real_init(void);
 
-/* The original of a hook that is not in the table: looked up now, or a raw system call. Never NULL. errno stays. No lock
- * is taken for what libc defines. Context: hook; signal-safe. */
+/* The original of a hook that is not in the table: looked up now, or a raw system call. Never NULL. errno stays. No
+ * lock is taken for what libc defines. Context: hook; signal-safe. */
 __attribute__((cold, noinline)) void *real_early(enum hook_id id);
 
 /* What stands in for an original that can't be found: a raw system call, or a function that fails. Context: hook;
