@@ -12,7 +12,7 @@ import unittest
 from pathlib import Path
 
 from launcher import LIBRARY, LauncherTest
-from processes import PATIENCE_S, wait_until
+from processes import PATIENCE_S, children, wait_until
 
 # Says when it is ready, when each of COUNT signals has come, and at the end which came, one too many included.
 COUNT_SIGNALS = """
@@ -300,10 +300,25 @@ class SignalTest(LauncherTest):
                 self.assert_seen(process, name)
 
     def test_signals_by_pid_and_group_at_once_come_once(self):
-        """As timeout(1) sends them."""
+        """As timeout(1) sends them: within 20 ms, which a busy machine may exceed here."""
+        def send():
+            process = self.start_counting("SIGTERM")
+            began = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            os.killpg(process.pid, signal.SIGTERM)
+            return process if time.monotonic() - began < 0.01 else process.communicate(timeout=PATIENCE_S) and None
+
+        self.assert_seen(wait_until(send, what="both signals at once"), "SIGTERM")
+
+    def test_group_signals_come_once_on_a_busy_machine(self):
+        """Who knows that the group was meant is late to say so."""
         process = self.start_counting("SIGTERM")
-        process.send_signal(signal.SIGTERM)
+        witness = next(pid for pid in children(process.pid) if Path(f"/proc/{pid}/comm").read_text() == "signal-witness\n")
+        os.kill(witness, signal.SIGSTOP)
         os.killpg(process.pid, signal.SIGTERM)
+        self.assertEqual(process.stdout.readline(), "got 1\n")
+        time.sleep(0.5)  # that late
+        os.kill(witness, signal.SIGCONT)
         self.assert_seen(process, "SIGTERM")
 
     def test_every_signal_of_a_series_is_forwarded(self):
