@@ -33,8 +33,8 @@ def variables(text):
 
 
 def resident_kib(pid):
-    """How much memory the process has touched."""
-    return int(re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())[1])
+    """How much memory the process has touched. (VmRSS may be wrong by some for each processor.)"""
+    return int(re.search(r"Rss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text())[1])
 
 
 class EnvironmentTest(ShimTest):
@@ -43,7 +43,7 @@ class EnvironmentTest(ShimTest):
     def start(self, *arguments, preload=True, **settings):
         """Start start_ways; the port it listens on."""
         process = self.program = self.run_program([APPS / "start_ways", *arguments], env=self.spanshim.env(preload=preload, **settings))
-        return int(wait_until(lambda: re.search(rb"(\d+)", process.out), what="the port")[1])
+        return process.announced_port()
 
     @staticmethod
     def ask(port, path, fields=CALLER):

@@ -2,6 +2,7 @@
 """The way of spans out of the agent: OTLP over HTTP to receivers that behave well, badly or not at all, and the console
 into a file. The traced program is test-apps/httpd."""
 
+import collections
 import json
 import os
 import shutil
@@ -77,9 +78,10 @@ class AcceptedTest(ExportTest):
         self.assertEqual(1, len({request["path"] for request in self.sink.requests}))
         self.assertEqual("/v1/traces", self.sink.requests[0]["path"])
         self.assertLessEqual(self.sink.connection_count, 2)  # two settings: two destination sets
-        span = self.sink.spans[0]
+        ports = collections.Counter(span["attributes"]["server.port"] for span in self.sink.spans)
+        self.assertEqual([1, 700], sorted(ports.values()))
+        span = next(span for span in self.sink.spans if span["attributes"]["server.port"] == port)
         self.assertEqual("httpd", span["resource"]["service.name"])
-        self.assertEqual(port, span["attributes"]["server.port"])
         self.assertEqual(0x103, span["flags"])
         self.assertEqual(701, len({span["span_id"] for span in self.sink.spans}))
         self.assert_clean()
@@ -306,7 +308,7 @@ class RetriedTest(ExportTest):
         self.request(3, OTEL_BSP_SCHEDULE_DELAY="60000")
         began = time.monotonic()
         self.assertFalse(self.spanshim.flush())
-        self.assertLess(time.monotonic() - began, 5)
+        self.assertLess(time.monotonic() - began, 30, "it is not waited for until the flush's own limit, 60 s")
         self.assertEqual(3, self.exporter()["queued"])
 
     def test_a_full_queue_drops_the_oldest_and_counts(self):
@@ -454,8 +456,8 @@ class ElsewhereTest(ExportTest):
         path = self.directory / "traces.txt"
         text = wait_until(lambda: path.read_text() if path.exists() and path.read_text().count("\n") == 4 else None,
                           what="two traces in the file")
-        self.assertRegex(text, r"(?m)^trace [0-9a-f]{32}  \d\d:\d\d:\d\d\.\d{3}  1 span  [\d.]+ (µs|ms)$")
-        self.assertRegex(text, r"(?m)^  shop  GET /size/10 +200 +[\d.]+ (µs|ms)  █+$")
+        self.assertRegex(text, r"(?m)^trace [0-9a-f]{32}  \d\d:\d\d:\d\d\.\d{3}  1 span  [\d.]+ (µs|ms|s)$")
+        self.assertRegex(text, r"(?m)^  shop  GET /size/10 +200 +[\d.]+ (µs|ms|s)  █+$")
         self.assertNotIn("\033", text)
         self.assertEqual([], self.sink.requests)
 
@@ -467,7 +469,8 @@ class ElsewhereTest(ExportTest):
     def test_added_destination_leaves_the_others(self):
         self.request(2, SPANSHIM_EXPORTERS="console", SPANSHIM_CONSOLE="traces.txt")
         self.sink.wait_for(2)
-        wait_until(lambda: (self.directory / "traces.txt").read_text().count("\n") == 4, what="two traces in the file")
+        path = self.directory / "traces.txt"
+        wait_until(lambda: path.exists() and path.read_text().count("\n") == 4, what="two traces in the file")
 
     def test_console_without_a_terminal_says_so(self):
         self.request(2, OTEL_TRACES_EXPORTER="console")

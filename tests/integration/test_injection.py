@@ -14,7 +14,7 @@ from client import CLIENTS
 from exact_server import ExactServer
 from harness import BARE, BUILD, PYTHON, SPAN_KIND_CLIENT, ShimTest, Traffic, is_sanitized
 from http_client import request_bytes
-from processes import wait_until
+from processes import PATIENCE_S, wait_until
 
 OURS = re.compile(rb"\r\ntraceparent: 00-([0-9a-f]{32})-([0-9a-f]{16})-0[0-3](?=\r\n)")
 OWN = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -61,7 +61,8 @@ class InjectionTest(ShimTest):
         self.server.clear()
         self.sink.clear()
         process = self.run_program([PYTHON, CLIENTS / "scripted.py", script], env=env)
-        self.assertEqual(0, process.wait(60), process.err.decode())
+        self.assertEqual(0, process.wait(2 * PATIENCE_S), process.err.decode())
+        wait_until(lambda: len(self.server.connections) >= len(connections), what="all connections are accepted")
         self.server.settle()
         return [json.loads(line) for line in process.out.splitlines()]
 
@@ -360,7 +361,7 @@ class SlowTest(InjectionTest):
         process = self.run_program([PYTHON, CLIENTS / "scripted.py", script], env=self.spanshim.env())
         wait_until(lambda: len(peer.received) > 100, what="the peer reads")
         peer.hurry.set()
-        self.assertEqual(0, process.wait(60), process.err.decode())
+        self.assertEqual(0, process.wait(), process.err.decode())
         peer.close()
         self.assertEqual(1, len(OURS.findall(peer.received)))
         self.assertEqual(data.encode(), OURS.sub(b"", peer.received))

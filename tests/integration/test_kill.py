@@ -3,6 +3,7 @@
 as an error, nothing comes twice."""
 
 import collections
+import contextlib
 import os
 import random
 import signal
@@ -181,9 +182,11 @@ class WorkerKillTest(ShimTest):
         finally:
             enough.set()
             worker.join()
-        spans = self.spans(len(traffic.exchanges))
-        times = paths_of(spans)
         asked = {exchange.target for exchange in traffic.exchanges}
+        with contextlib.suppress(TimeoutError):  # what is lost is said below
+            wait_until(lambda: len(paths_of(self.spans())) >= len(asked))
+        spans = self.spans()
+        times = paths_of(spans)
         twice = sum(count - 1 for count in times.values())
         print(f"{len(asked)} requests, {self.KILLS} kills, {twice} spans sent again")
         lost = sorted(int(path.rpartition("/")[2]) for path in asked - set(times))

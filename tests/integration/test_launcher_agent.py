@@ -98,22 +98,24 @@ class AgentTest(LauncherTest):
         self.assertNotIn("further", "".join(sessions))
 
     def test_command_substitution_returns_at_once(self):
-        times = []
-        for _ in range(6):  # the first with the agent's start
+        def run():
+            """How long it took."""
             started = time.monotonic()
             result = self.run_program("true", OTEL_TRACES_EXPORTER=None)
-            times.append(time.monotonic() - started)
             self.assertEqual((result.returncode, result.stdout, result.stderr), (0, "", ""))
-        self.assertLess(min(times[1:]), 0.3)
+            return time.monotonic() - started
+
+        run()  # with the agent's start
+        wait_until(lambda: run() < 0.3, what="one that returns at once: on a busy machine others take longer")
 
     def test_a_console_that_does_not_end_can_be_interrupted(self):
-        self.plan(console={"delay": 30})
+        self.plan(console={"delay": 3600})
         self.env["OTEL_TRACES_EXPORTER"] = "console"
         process = self.start("run", "--", "sh", "-c", "echo; exit 3")
         process.stdout.readline()
         wait_until((self.runtime / "console-waits").exists, what="the program's end, and the wait's begin")
         process.terminate()
-        self.assertEqual(process.wait(timeout=20), 3)
+        self.assertEqual(process.wait(timeout=PATIENCE_S), 3)
 
     def test_console_to_a_file_keeps_the_pid(self):
         result = self.run_program("sh", "-c", "echo $PPID", OTEL_TRACES_EXPORTER=None,

@@ -48,6 +48,7 @@ class OutageTest(ShimTest):
         """Load bare and shimmed while the receiver misbehaves; then let it recover and count."""
         self._start(timeout_ms)
         self._side_by_side(SLICE_MS)
+        wait_until(self.spanshim.flush, what="nothing is under way")  # what came, but got no answer, may be dropped and counted
         self.sink.set_mode(mode, **options)
         ratio = self._best_ratio()
         print(f"{mode}: {ratio:.3f} of bare's requests/s, agent {self.peak >> 20} MiB")

@@ -58,7 +58,8 @@ STATUS_UNSET, STATUS_ERROR = 0, 2
 def base_environment(directory):
     """An environment with nothing in it that belongs to the user who runs the tests."""
     env = {name: value for name, value in os.environ.items()
-           if not name.startswith(("OTEL_", "SPANSHIM_", "HONEYCOMB_", "ROLLBAR_", "AWS_", "LD_", "XDG_", "PYTHON", "NODE_", "RUST_"))
+           if not name.startswith(("OTEL_", "SPANSHIM_", "HONEYCOMB_", "ROLLBAR_", "AWS_", "LD_", "XDG_", "PYTHON", "NODE_",
+                                   "RUST_", "TRACEPARENT", "TRACESTATE", "BAGGAGE"))
            and not name.lower().endswith("_proxy")}
     env.update(HOME=str(directory), PATH="/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL="C.UTF-8", PYTHONDONTWRITEBYTECODE="1",
                SPANSHIM_SYSTEM_ENV="none")
