@@ -7,9 +7,8 @@
 #include <stdint.h>
 
 enum byte_class {
-    BYTE_OF_TOKEN = 1, /* methods, codings (RFC 9110 5.6.2) */
-    BYTE_OF_HOST =
-        2, /* RFC 3986's reg-name, and underscores, which host names in use have; percent-encoding and UTF-8 */
+    BYTE_OF_TOKEN = 1,  /* methods, codings (RFC 9110 5.6.2) */
+    BYTE_OF_HOST = 2,   /* RFC 3986's reg-name with percent-encoding; and underscores and UTF-8, which are in use */
     BYTE_OF_SCHEME = 4, /* of a URL (RFC 3986 3.1) */
     BYTE_JOINS = 8,     /* the parts of a key's name: passed over */
     BYTE_OF_KEY = 16,   /* letters and digits */

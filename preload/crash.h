@@ -20,8 +20,7 @@ enum crash_mode { CRASH_AUTO, CRASH_ALWAYS, CRASH_OFF };
 struct crash_note {
     uintptr_t frame; /* 0: none */
     uint32_t action; /* whose handler it is: index of crash_actions */
-    uint32_t
-        check; /* the interrupted stack pointer, low half: a frame that was overwritten is not taken for this one */
+    uint32_t check;  /* the interrupted stack pointer, low half: a frame that was overwritten is not this one */
 };
 extern _Thread_local struct crash_note crash_note __attribute__((visibility("hidden")));
 

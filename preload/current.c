@@ -220,7 +220,7 @@ bool current_would_turn(void)
     return work->ref.slot != NULL || !work->is_loop;
 }
 
-struct request_ref request_find_passed_on(const struct trace_context *context)
+struct request_ref current_find_passed_on(const struct trace_context *context)
 {
     return request_search(context, &here()->ref);
 }

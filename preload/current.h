@@ -57,7 +57,7 @@ bool current_would_turn(void);
 
 /* The live request that came with this trace context, as a proxy passes it on unchanged. Two that came with the same:
  * this thread's, if it is one of them, else none. */
-struct request_ref request_find_passed_on(const struct trace_context *context);
+struct request_ref current_find_passed_on(const struct trace_context *context);
 
 /* A thread is started: its current request is the starter's, until it ends or the thread has made a request. */
 void current_inherit(const struct request_ref *ref);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What exchange.c (the bytes of a direction, the queue of requests) shares with exchange_request.c, exchange_response.c
- * and exchange_end.c. Context of all: hook; signal-safe; the direction that is touched is claimed. */
+/* What exchange.c (the bytes of a direction, the queue of requests) shares with its other parts, exchange_*.c.
+ * Context of all: hook; signal-safe; the direction that is touched is claimed. */
 #ifndef SPANSHIM_EXCHANGE_INTERNAL_H
 #define SPANSHIM_EXCHANGE_INTERNAL_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What proxies say about the request as the first of them saw it: Forwarded (RFC 7239), else X-Forwarded-For, -Host and
- * -Proto. Of a list the first element counts, of several fields the first; Forwarded wins over the others. conn.c
- * offers every field of a request head. What proxies claim is not verified. */
+ * -Proto. Of a list the first element counts, of several fields the first; Forwarded wins over the others. span_head.c
+ * offers every field of a request's head. What proxies claim is not verified. */
 #ifndef SPANSHIM_FORWARDED_H
 #define SPANSHIM_FORWARDED_H
 
@@ -28,9 +28,9 @@ struct forwarded {
     uint16_t host_length;
     uint16_t client_port; /* 0: unknown */
     uint16_t host_port;   /* 0: unknown */
-    char
-        client[FORWARDED_CLIENT_SIZE]; /* an IP address without brackets and port, or an obfuscated identifier ("_x") */
-    char host[FORWARDED_HOST_SIZE];    /* without brackets and port */
+    /* An IP address without brackets and port, or an obfuscated identifier ("_x"); and a host without them. */
+    char client[FORWARDED_CLIENT_SIZE];
+    char host[FORWARDED_HOST_SIZE];
 };
 
 /* Offer a header field, blanks trimmed. True when it is one of the four. Context: pure; signal-safe. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Patterns that users write for paths, user agents and header names: '*' stands for any run of characters (also of
  * none, also with '/'), '?' for any one character, and a backslash takes the meaning from the character behind it. A
- * pattern has to fit the whole text. Called by config.c (lists) and span.c (matches). */
+ * pattern has to fit the whole text. Lists are read by config.c and matched where the texts are. */
 #ifndef SPANSHIM_GLOB_H
 #define SPANSHIM_GLOB_H
 

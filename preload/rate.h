@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A limit of so many a second, with a second's worth at once after a pause. One word, no lock: span.c asks it from any
- * thread and from signal handlers. */
+/* A limit of so many a second, with a second's worth at once after a pause. One word, no lock: span_sampling.c asks it
+ * from any thread and from signal handlers. */
 #ifndef SPANSHIM_RATE_H
 #define SPANSHIM_RATE_H
 

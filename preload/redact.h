@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Secrets are taken out here, before a byte reaches the ring: values of sensitive query keys, user and password of a
- * URL, client addresses, header fields that are never captured. conn.c and span.c call this; in doubt it hides. */
+ * URL, client addresses, header fields that are never captured. Called by span.c, span_head.c and forwarded.c;
+ * the agent takes secrets out of what it reports itself by the same rules. In doubt it hides. */
 #ifndef SPANSHIM_REDACT_H
 #define SPANSHIM_REDACT_H
 

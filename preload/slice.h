@@ -53,8 +53,8 @@ __attribute__((always_inline)) static inline bool slice_is(struct slice slice, c
     return slice.length == strlen(lower) && slice_is_word(slice.bytes, lower, slice.length);
 }
 
-/* The same of a literal, on the way of each request: compared by words that the compiler knows. 4 letters
- * or more. Context: pure; signal-safe. */
+/* The same of a literal, on the way of each request: compared by words that the compiler knows. 4
+ * letters or more. Context: pure; signal-safe. */
 __attribute__((always_inline)) static inline bool slice_is_literal(struct slice slice, const char *lower)
 {
     size_t length = strlen(lower);

@@ -103,7 +103,7 @@ static bool origin_of_client(const struct wire_request *request, struct span_hea
     struct request_ref passed = {0};
 
     if (origin_of_head(head, ret)) {
-        passed = request_find_passed_on(&ret->context);
+        passed = current_find_passed_on(&ret->context);
         head->headers = passed.slot ? SPAN_HEADERS_PASSED : SPAN_HEADERS_PROGRAM;
         if (!passed.slot) {
             follow_xray(&head->parent, &ret->context);

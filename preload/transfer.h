@@ -46,8 +46,8 @@ static inline bool transfer_notes(CURLoption option)
            (int)option == LIBCURL_OPT_PREREQFUNCTION || (int)option == LIBCURL_OPT_PREREQDATA;
 }
 
-/* It is noted. True: libcurl need not be told now, it is when the transfer is over. Before the
- * real call. */
+/* It is noted. True: libcurl need not be told now, it is when the transfer is over. Before the real
+ * call. */
 bool transfer_option(CURL *handle, CURLoption option, void *value);
 
 /* A transfer is about to begin, on its own or as one of several (multi). False: it is not followed. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* X-Ray's decision whether a request is recorded, by the rules that the agent has published in the control page; while
  * there are none, by X-Ray's default: the first request of each second, then 5 %. What is taken and counted stands in
- * the ring, so that all processes of an image share it. span_sampling.c asks. */
+ * the ring, so that all processes of an image share it. span_xray.c asks. */
 #ifndef SPANSHIM_XRAY_SAMPLING_H
 #define SPANSHIM_XRAY_SAMPLING_H
 

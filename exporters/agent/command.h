@@ -3,14 +3,20 @@
  *
  *   STATUS   {"agent": {"pid", "worker_pid", "version", "started", "uptime_s", "rss_bytes"},
  *             "users": [{"uid", "refused", "limited"}],       others than ours and root: connections refused, messages
- *             beyond their limits
+ *                                                             beyond their limits
  *             "processes": [{"pid", "service", "executable", "since"}],
  *             "rings": [{"source", "pid", "service", "executable", "since", "processes", "asleep",
- *                        "complaints": [text], "counts": {...}, "dropped": {by wire.h's names}}],
- *             "totals": {"counts": {...}, "dropped": {...},   rings that are there and rings that were, added up
- *                        "given_up_rings"},              those that crashed a worker again and again,
- *             "destinations": [...]}                          as destinations_status_all() has them
- *             counts: taken, abandoned, corrupt, quarantined, skipped, requests, unsampled, connections, passive
+ *                        "complaints": [text], "counts": {...}, "dropped": {...}, "withheld": {...},
+ *                        "xray_sampling": {...}}],            as xray_sampling_status() has it, where X-Ray decides
+ *             "totals": {"counts": {...}, "dropped": {...}, "withheld": {...},    rings that are there and that were
+ *                        "given_up_rings",                    those that crashed a worker again and again
+ *                        "crashes": {"read", "not_read", "deaths", "held_ns", "held_max_ns"},
+ *                        "errors": {"found", "not_reported"}},
+ *             "destinations": [...],                          as destinations_status_all() has them
+ *             "spool": {...}}                                 as destinations_spool_status() has it
+ *             counts: taken, abandoned, corrupt, quarantined, skipped, log_events, log_events_cut, requests,
+ *             unsampled, connections, passive, ignored, client_requests, injected, xray_sampled
+ *             dropped, withheld: by the names that wire.h has for them
  *   FLUSH    {"result": "ok" or "failed", "exported": n, "failed": n, "errors": [text]}
  *   CONSOLE  the same as FLUSH, when the other end has shut its side down and all of its session was printed
  *   REPORT   {"result": "sent" or "kept", "uuid", "reason": text}     kept: it is sent later, for this reason; else

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The last events of a process's logs, for the reports of its crash and of its errors. Noted by drain.c, a few facts
- * and the text's start of each. */
+/* The last events of a process's logs, for the reports of its crash and of its errors. Noted by drain_logs.c, a few
+ * facts and the text's start of each. */
 #ifndef SPANSHIM_LAST_LINES_H
 #define SPANSHIM_LAST_LINES_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Puts the lines of one process's logs together: from the pieces that it wrote, cut anywhere, to events. Each thread's
  * pieces are put together by themselves, so that no line has bytes of two. A line that is not at its end waits for the
- * rest; a whole one waits for a moment, since lines that belong to it may follow (log_join.h). Used by drain.c. */
+ * rest; a whole one waits for a moment, since lines that belong to it may follow (log_join.h). Used by drain_logs.c. */
 #ifndef SPANSHIM_LOG_LINES_H
 #define SPANSHIM_LOG_LINES_H
 

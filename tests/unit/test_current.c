@@ -374,17 +374,17 @@ TEST(test_request_is_found_by_the_header_it_came_with)
     struct request_ref a = shim_core_begin(1), b = shim_core_begin(2), c;
 
     (void)shim_core_begin(0);
-    CHECK(is(request_find_passed_on(&one), &a));
-    CHECK(is(request_find_passed_on(&two), &b));
+    CHECK(is(current_find_passed_on(&one), &a));
+    CHECK(is(current_find_passed_on(&two), &b));
     c = shim_core_begin(1);
-    CHECK(is(request_find_passed_on(&one), &none)); /* which of the two? */
+    CHECK(is(current_find_passed_on(&one), &none)); /* which of the two? */
     current_set(&c);
-    CHECK(is(request_find_passed_on(&one), &c));
+    CHECK(is(current_find_passed_on(&one), &c));
     current_clear();
     shim_core_end(&c);
-    CHECK(is(request_find_passed_on(&one), &a));
+    CHECK(is(current_find_passed_on(&one), &a));
     shim_core_end(&a);
-    CHECK(is(request_find_passed_on(&one), &none));
+    CHECK(is(current_find_passed_on(&one), &none));
     passed = true;
     return argument;
 }
@@ -396,11 +396,11 @@ TEST(test_request_is_found_after_others_ended_unseen)
 
     for (int i = 0; i < 20; i++) {
         ring_slot_release(a.slot); /* by another process */
-        CHECK(is(request_find_passed_on(&one), &none));
+        CHECK(is(current_find_passed_on(&one), &none));
         a = shim_core_begin(1);
         b = shim_core_begin(1);
         shim_core_end(&b);
-        CHECK(is(request_find_passed_on(&one), &a));
+        CHECK(is(current_find_passed_on(&one), &a));
     }
     passed = true;
     return argument;
