@@ -2,16 +2,14 @@
 # What is installed beside the programs, and packages made of it. (Programs say where they go in their own folder.)
 
 # The object is put in place by rename: a process that starts meanwhile maps the old one or the new one, whole.
-if(TARGET spanshim)
-    set(object_folder ${CMAKE_INSTALL_LIBDIR}/.spanshim-new)
-    install(TARGETS spanshim LIBRARY DESTINATION ${object_folder} COMPONENT shim)
-    install(CODE "
-        set(folder \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_LIBDIR}\")
-        file(RENAME \"\${folder}/.spanshim-new/libspanshim.so\" \"\${folder}/libspanshim.so\")
-        file(REMOVE_RECURSE \"\${folder}/.spanshim-new\")
-        list(TRANSFORM CMAKE_INSTALL_MANIFEST_FILES REPLACE \"/[.]spanshim-new/\" \"/\")"
-        COMPONENT shim)
-endif()
+set(object_folder ${CMAKE_INSTALL_LIBDIR}/.spanshim-new)
+install(TARGETS spanshim LIBRARY DESTINATION ${object_folder} COMPONENT shim)
+install(CODE "
+    set(folder \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_LIBDIR}\")
+    file(RENAME \"\${folder}/.spanshim-new/libspanshim.so\" \"\${folder}/libspanshim.so\")
+    file(REMOVE_RECURSE \"\${folder}/.spanshim-new\")
+    list(TRANSFORM CMAKE_INSTALL_MANIFEST_FILES REPLACE \"/[.]spanshim-new/\" \"/\")"
+    COMPONENT shim)
 
 file(RELATIVE_PATH prefix_from_pcdir
     ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})

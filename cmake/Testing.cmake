@@ -7,6 +7,10 @@ if(BUILD_TESTING)
 endif()
 find_program(SPANSHIM_PYTHON NAMES python3 PATHS /usr/bin NO_DEFAULT_PATH REQUIRED)
 
+# For tests in Python: which build they are for, and where they find what they share.
+set(python_environment
+    "SPANSHIM_BUILD=${PROJECT_BINARY_DIR};PYTHONDONTWRITEBYTECODE=1;PYTHONPATH=${PROJECT_SOURCE_DIR}/tests/support")
+
 # spanshim_unit_test(<module> <library>...)
 function(spanshim_unit_test module)
     add_executable(test_${module} test_${module}.c)
@@ -25,7 +29,7 @@ function(spanshim_integration_test name)
     add_test(NAME integration.${name}
         COMMAND ${SPANSHIM_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/test_${name}.py)
     set_tests_properties(integration.${name} PROPERTIES LABELS integration TIMEOUT ${arg_TIMEOUT}
-        ENVIRONMENT "SPANSHIM_BUILD=${PROJECT_BINARY_DIR};PYTHONDONTWRITEBYTECODE=1;PYTHONPATH=${PROJECT_SOURCE_DIR}/tests/support")
+        ENVIRONMENT "${python_environment}")
     if(arg_SERIAL)
         set_tests_properties(integration.${name} PROPERTIES RUN_SERIAL TRUE)
     endif()
@@ -36,7 +40,7 @@ function(spanshim_server_test file class)
     add_test(NAME server.${file}.${class}
         COMMAND ${SPANSHIM_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/test_${file}.py ${class})
     set_tests_properties(server.${file}.${class} PROPERTIES LABELS server TIMEOUT 600
-        ENVIRONMENT "SPANSHIM_BUILD=${PROJECT_BINARY_DIR};PYTHONDONTWRITEBYTECODE=1;PYTHONPATH=${PROJECT_SOURCE_DIR}/tests/support")
+        ENVIRONMENT "${python_environment}")
 endfunction()
 
 # spanshim_client_test(<file> <class>): the class of tests/clients/test_<file>.py, which is one client in the matrix.
@@ -44,5 +48,5 @@ function(spanshim_client_test file class)
     add_test(NAME client.${file}.${class}
         COMMAND ${SPANSHIM_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/test_${file}.py ${class})
     set_tests_properties(client.${file}.${class} PROPERTIES LABELS client TIMEOUT 300
-        ENVIRONMENT "SPANSHIM_BUILD=${PROJECT_BINARY_DIR};PYTHONDONTWRITEBYTECODE=1;PYTHONPATH=${PROJECT_SOURCE_DIR}/tests/support")
+        ENVIRONMENT "${python_environment}")
 endfunction()
