@@ -13,7 +13,7 @@
 #include <string.h>
 
 enum { BUCKETS_FIRST = 256 };
-static const uint64_t refresh_ns = UINT64_C(1000000000);
+static const uint64_t believed_first_ns = UINT64_C(1000000), believed_max_ns = UINT64_C(1000000000);
 
 static struct {
     struct process **buckets; /* a power of two */
@@ -176,13 +176,22 @@ static bool read_status(pid_t number, pid_t *ret_parent, uid_t *ret_uid)
     return true;
 }
 
+static uint64_t longer(uint64_t believed_ns)
+{
+    if (!believed_ns)
+        return believed_first_ns;
+    return believed_ns * 2 < believed_max_ns ? believed_ns * 2 : believed_max_ns;
+}
+
 void process_refresh(struct process *process, int pidfd, uint64_t now_ns)
 {
     pid_t number, parent;
     uid_t uid;
 
-    if (process->refreshed_ns && now_ns - process->refreshed_ns < refresh_ns)
+    if (process->refreshed_ns && now_ns - process->refreshed_ns < process->believed_ns)
         return;
+    if (process->refreshed_ns)
+        process->believed_ns = longer(process->believed_ns);
     process->refreshed_ns = now_ns;
     number = proc_number(process->pid, pidfd);
     if (!read_status(number, &parent, &uid) || owner_is_dead(pidfd))

@@ -50,6 +50,7 @@ struct process {
     uid_t uid;                /* effective */
     char user[USER_NAME_MAX]; /* its name, or number; empty: unknown */
     uint64_t refreshed_ns;    /* when these three were looked up; 0: not yet */
+    uint64_t believed_ns;     /* how long they are believed from then on: not at first, and longer each time */
     uint64_t started_unix_ns;
     bool is_start_known;                /* else started_unix_ns is when it was met */
     bool ended;                         /* and gone from its lane: kept for its records only */
@@ -90,7 +91,8 @@ void process_add_exception(struct process *process, const struct process_excepti
 /* The newest of the request with this id, borrowed; NULL: none. Context: loop. */
 const struct process_exception *process_find_exception(const struct process *process, const uint8_t span_id[8]);
 
-/* Look up its user and its parent once more: a server changes its user after its start. Cheap when it was done lately.
+/* Look up its user and its parent once more: a server changes its user after its start, before it serves. Cheap when it
+ * was done lately.
  * `pidfd` is the process's. Context: loop. */
 void process_refresh(struct process *process, int pidfd, uint64_t now_ns);
 

@@ -16,10 +16,11 @@ from processes import children, wait_until
 
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 
-# Serves one request for each connection, after it became another user.
+# Serves one request for each connection, after it became another user, for which it waits.
 DROPS_ROOT = """
 import http.server, os, sys
 server = http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
+sys.stdin.readline()
 os.setgid(65534); os.setuid(65534)
 print("port", server.server_port, flush=True)
 server.serve_forever()
@@ -169,7 +170,11 @@ class OwnerTest(ShimTest):
 
     def test_a_server_that_gives_up_root(self):
         self.needs_spans()
-        server = self.run_program([PYTHON, "-c", DROPS_ROOT])
+        server = self.run_program([PYTHON, "-c", DROPS_ROOT], stdin=subprocess.PIPE)
+        self.addCleanup(server.popen.stdin.close)
+        wait_until(lambda: self.spanshim.knows(server.pid), what="the agent to know it, as root's")
+        server.popen.stdin.write(b"\n")
+        server.popen.stdin.flush()
         Traffic(server.announced_port()).once("GET", "/")
         self.assertEqual("nobody", self.spans(1)[0]["resource"]["process.owner"])
 
