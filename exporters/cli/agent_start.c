@@ -18,7 +18,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { START_TIMEOUT_MS = 2000, COMPLAINT_MAX = 512 };
+/* How long a start is waited for: while the agent is at it, which takes its time on a busy machine; and when it has
+ * closed its standard error, which it does when it listens, or has ended. */
+enum { START_TIMEOUT_MS = 10000, SILENT_TIMEOUT_MS = 1000, COMPLAINT_MAX = 512 };
 
 /* What of a program's environment the agent reads itself; settings come with each hand-over. */
 static bool agent_wants(const char *entry)
@@ -121,8 +123,10 @@ static int await_agent(const char *path, int complaints, char text[COMPLAINT_MAX
             return connection;
         if (poller.fd < 0 && len > 0)
             return connection;
-        if (poll(&poller, 1, pause_ms) > 0 && !collect(complaints, text, &len))
+        if (poll(&poller, 1, pause_ms) > 0 && !collect(complaints, text, &len)) {
             poller.fd = -1; /* poll passes over it and only waits */
+            deadline = deadline_in_ms(SILENT_TIMEOUT_MS);
+        }
         pause_ms = pause_ms < 16 ? pause_ms * 2 : 16;
     }
 }

@@ -5,7 +5,7 @@
 
 struct environment;
 
-/* Start an agent in the background unless one answers at `path`, and wait (2 s at most) until it does. It is nobody's
+/* Start an agent in the background unless one answers at `path`, and wait (10 s at most) until it does. It is nobody's
  * child afterwards and inherits no descriptor, and of `env` only what it needs itself: no preload and no token. 0, or
  * -errno after one warning: the program then runs without it. Context: main thread, while it has no other child. */
 int agent_start_if_absent(const struct environment *env, const char *path);

@@ -53,6 +53,8 @@ def main():
     folder = Path(os.environ["SPANSHIM_RUNTIME_DIR"])
     if os.environ.get("LOGNAME") == "refused":
         sys.exit("spanshim-agent: refused for a test")
+    if os.environ.get("LOGNAME") == "slow":
+        time.sleep(2.5)
     assert sys.argv[1:] == ["--background", "--if-absent"], sys.argv
     folder.mkdir(exist_ok=True)
     started = {"environment": dict(os.environ), "descriptors": sorted(os.listdir("/proc/self/fd"))}
