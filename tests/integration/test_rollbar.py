@@ -295,9 +295,9 @@ class CrashTest(RollbarTest):
             SPANSHIM_USER_HEADER="x-user", SPANSHIM_REQUEST_HEADERS="x-*", SPANSHIM_ROUTES="/delay/{ms}",
             SPANSHIM_CLIENT_IP="anonymize", OTEL_SERVICE_NAME="shop"))
         traffic = Traffic(port)
-        traffic.once("GET", "/size/1?password=x")
-        traffic.once("GET", "/status/404")
-        self.spans(2)  # they have ended, before the crash
+        for count, target in enumerate(("/size/1?password=x", "/status/404"), 1):
+            traffic.once("GET", target)
+            self.spans(count)  # it has ended, before the next one and before the crash
         trace = secrets.token_hex(16)
         with traffic.connect() as connection:
             fields = [("traceparent", f"00-{trace}-{secrets.token_hex(8)}-01"), ("X-User", "u-7"), ("X-Id", "5")]
@@ -389,8 +389,7 @@ class RestartTest(RollbarTest):
     """The agent is killed while items wait: each is taken once in the end, by the uuid that it had from the first."""
 
     def restart_agent(self):
-        os.killpg(self.spanshim.agent.pid, signal.SIGKILL)
-        self.spanshim.agent.wait()
+        self.spanshim.kill()
         self.spanshim.log_path.unlink()
         self.spanshim.start_agent()
 
@@ -455,7 +454,7 @@ class SecretTest(RollbarTest):
             output += result.stdout + result.stderr
         self.assertNotIn(TOKEN.encode(), self.command_lines())
         output += json.dumps(self.spanshim.status()) + self.spanshim.command("log").stdout
-        self.spanshim.agent.popen.send_signal(signal.SIGKILL)
+        self.spanshim.kill()  # what it has written stays as it is
         self.assertNotIn(TOKEN, output)
         for path in self.directory.rglob("*"):
             if path.is_file():

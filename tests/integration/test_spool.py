@@ -55,13 +55,6 @@ class SpoolTest(ShimTest):
         """Until so many spans are on the disk."""
         wait_until(lambda: self.spooled() == count, what=f"{count} spans on the disk, not {self.spooled()}")
 
-    def kill_agent(self):
-        """Keeper and worker at once."""
-        worker = self.spanshim.worker_pid
-        os.kill(self.spanshim.agent.pid, signal.SIGSTOP)  # or it would start another worker
-        os.kill(worker, signal.SIGKILL)
-        self.spanshim.agent.kill()
-
     def start_agent(self, **settings):
         """One more agent, with a log of its own."""
         self.spanshim.log_path.unlink()
@@ -109,7 +102,7 @@ class OutlivesTest(SpoolTest):
         self.sink.set_mode("refuse")
         asked = self.ask(self.serve(OTEL_BSP_MAX_EXPORT_BATCH_SIZE=16), 100)
         self.wait_spooled(100)
-        self.kill_agent()
+        self.spanshim.kill()
         self.sink.set_mode("ok")
         self.start_agent()
         waiting, = self.spanshim.status()["spool"]["waiting"]
@@ -151,7 +144,7 @@ class OutlivesTest(SpoolTest):
         self.sink.set_mode("hang")
         asked = self.ask(self.serve(), 20)
         self.wait_spooled(20)
-        self.kill_agent()
+        self.spanshim.kill()
         self.sink.set_mode("ok")
         self.start_agent()
         self.serve()
@@ -161,7 +154,7 @@ class OutlivesTest(SpoolTest):
         self.sink.set_mode("503")
         asked = self.ask(self.serve(OTEL_EXPORTER_OTLP_HEADERS="x-token=old-secret"), 10)
         self.wait_spooled(10)
-        self.kill_agent()
+        self.spanshim.kill()
         for file in self.folder.iterdir():
             self.assertNotIn(b"old-secret", file.read_bytes())
             self.assertNotIn(b"x-token", file.read_bytes())
@@ -187,7 +180,7 @@ class OutlivesTest(SpoolTest):
         self.wait_spooled(5)
         self.spanshim = first
         self.wait_spooled(10)
-        self.kill_agent()
+        self.spanshim.kill()
         self.spanshim = other
         self.wait_spooled(15)
         self.sink.set_mode("ok")
@@ -230,7 +223,7 @@ class DiskTest(SpoolTest):
         self.sink.set_mode("refuse")
         self.ask(self.serve(), 10)
         self.wait_spooled(10)
-        self.kill_agent()
+        self.spanshim.kill()
         for name in ("spool.db-wal", "spool.db-shm"):
             (self.folder / name).unlink()
         self.file.write_bytes(b"no data base at all" * 1000)

@@ -2,8 +2,6 @@
 """What becomes of segments when X-Ray's daemon is absent, goes, comes back, is slow, or has an address that is none: the
 program and other destinations don't notice, and nothing is lost that the queue can hold."""
 
-import os
-import signal
 import time
 import unittest
 
@@ -103,10 +101,7 @@ class AbsentTest(DeliveryTest):
         self.ask(self.serve(), 10)
         self.wait_for_retry()
         wait_until(lambda: self.exporter()["spooled"] == 10, what="segments on the disk")
-        worker = self.spanshim.worker_pid
-        os.kill(self.spanshim.agent.pid, signal.SIGSTOP)  # or it would start another worker
-        os.kill(worker, signal.SIGKILL)
-        self.spanshim.agent.kill()
+        self.spanshim.kill()
         self.spanshim.log_path.unlink()
         self.spanshim.start_agent()
         self.daemon.start()

@@ -151,6 +151,13 @@ class Spanshim:
         """The agent's log so far."""
         return self.log_path.read_text() if self.log_path.exists() else ""
 
+    def kill(self):
+        """End keeper and worker at once, before they can do anything. When it returns the worker is gone too, which has the
+        spool: a child of the test's by then."""
+        worker = self.worker_pid
+        self.agent.kill()
+        os.waitpid(worker, 0)
+
     def stop(self):
         """End the agent as a service manager does."""
         if self.agent and self.agent.popen.poll() is None:
