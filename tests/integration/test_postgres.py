@@ -108,7 +108,7 @@ class PostgresTest(UntouchedTest):
             sleeper = self.run_program([PROGRAMS / "psql", "-X", "-h", "127.0.0.1", "-p", port, "-U", "test", "postgres", "-c",
                                         "SELECT pg_sleep(60)"])
             backend = wait_until(lambda: children_saying(process.pid, "SELECT"), what="a backend that sleeps")[0]
-            before = background_processes(process.pid)
+            before = wait_until(lambda: background_processes(process.pid), what="the background processes")
             os.kill(backend, signal.SIGKILL)
             lost = sleeper.wait(), sleeper.err
             wait_until(lambda: not set(before) & set(background_processes(process.pid) or before), what="new processes")

@@ -6,8 +6,8 @@ import subprocess
 import unittest
 
 import system_calls
-from processes import free_port, listens, wait_until
 from http_client import Connection
+from processes import descriptors, free_port, listens, wait_until
 from untouched import UntouchedTest, idle_descriptors, open_sockets
 
 SERVER = ["/usr/bin/redis-server", "--bind", "127.0.0.1", "--save", "", "--enable-debug-command", "yes"]
@@ -40,6 +40,16 @@ DEBUG DIGEST
 def command(*words):
     """A command as redis-cli sends it."""
     return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
+
+
+def written(path):
+    """The text of a file that redis makes after it has begun to listen; empty while it does."""
+    return path.read_text() if path.exists() else ""
+
+
+def wait_for_closing_thread(pid):
+    """Until it has closed the files that others have taken the place of: the next descriptor's number depends on it."""
+    wait_until(lambda: not any(what.endswith(" (deleted)") for what in descriptors(pid).values()), what="replaced files are closed")
 
 
 class RedisTest(UntouchedTest):
@@ -111,7 +121,7 @@ class RedisTest(UntouchedTest):
         def run(env):
             starter, port, folder = self._serve(env, "--daemonize", "yes", "--pidfile", "redis.pid")
             self.assertEqual(0, starter.wait())
-            pid = int((folder / "redis.pid").read_text())
+            pid = int(wait_until(lambda: written(folder / "redis.pid"), what="redis' process number"))
             sockets = open_sockets(pid)
             return self._cli(port, COMMANDS), idle_descriptors(pid, sockets), self._cli(port, "SHUTDOWN\n")
 
@@ -139,9 +149,11 @@ class RedisTest(UntouchedTest):
             answers += self._cli(port, "BGSAVE\n")
             wait_until(lambda: self._info(port, "rdb_saves") == "1" and self._info(port, "rdb_bgsave_in_progress") == "0",
                        what="BGSAVE ends")
+            wait_for_closing_thread(process.pid)
             answers += self._cli(port, "BGREWRITEAOF\n")
             wait_until(lambda: self._info(port, "aof_rewrites") == "1" and self._info(port, "aof_rewrite_in_progress") == "0",
                        what="BGREWRITEAOF ends")
+            wait_for_closing_thread(process.pid)
             answers += self._info(port, "rdb_last_bgsave_status") + self._info(port, "aof_last_bgrewrite_status")
             answers += self._cli(port, "DEBUG DIGEST\n")
             after = idle_descriptors(process.pid, sockets)

@@ -134,7 +134,7 @@ class StartTest(ShimTest):
         self.check_spans(traffic.exchanges)
         process.kill()
         process.wait()
-        self.assertEqual(1, len(self._agents()))
+        wait_until(lambda: len(self._agents()) == 1, what="one agent: who started it ends")
         os.set_blocking(reader, False)
         self.assertEqual(b"", os.read(reader, 1))
 

@@ -47,7 +47,8 @@ class StatusTest(unittest.TestCase):
         agent = Process([str(AGENT), "--stay"], self.directory, env, name="agent", user=STRANGER, group=STRANGER,
                         extra_groups=[])
         self.addCleanup(agent.kill)
-        wait_until((USUAL / "agent.sock").exists, what="the agent's socket")
+        log = self.directory / "state" / "spanshim" / "agent.log"
+        wait_until(lambda: log.exists() and "listens at" in log.read_text(), what="the agent")  # its socket is there before
         return agent
 
     def start_squatter(self, folder_owner, listener_uid):
@@ -64,12 +65,16 @@ class StatusTest(unittest.TestCase):
         return subprocess.run([str(LAUNCHER), "status", *arguments], env=env, capture_output=True, text=True, timeout=30,
                               check=False)
 
+    def wait_for_pid(self, pid):
+        """Until the agent with this number is shown. Who takes more than two seconds to answer is not waited for."""
+        wait_until(lambda: pid in self.pids(), what=f"agent {pid} among {self.pids()}")
+
     def pids(self, **settings):
         return [json.loads(line)["agent"]["pid"] for line in self.status("--json", **settings).stdout.splitlines()]
 
     def test_root_sees_the_agent_of_another_user(self):
         agent = self.start_agent_of_stranger()
-        self.assertIn(agent.pid, self.pids())
+        self.wait_for_pid(agent.pid)
         shown = self.status()
         self.assertEqual(0, shown.returncode)
         self.assertRegex(shown.stdout, rf"(?m)^user {STRANGER}: spanshim-agent \S+, process {agent.pid},")
@@ -85,7 +90,7 @@ class StatusTest(unittest.TestCase):
 
     def test_a_socket_of_the_folders_owner_is(self):
         self.start_squatter(folder_owner=STRANGER, listener_uid=STRANGER)
-        self.assertIn(6666, self.pids())
+        self.wait_for_pid(6666)
 
     def test_a_linked_folder_is_not_followed(self):
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:

@@ -67,7 +67,7 @@ class OutputTest(ShimTest):
     def test_shell_tools(self):
         self._both(["/bin/sh", "-c", "for i in 1 2 3; do echo $i | cat; done; (exit 9)"])
         self._both(["/bin/sh", "-c", "exec 3<&0; cat <&3; exec 3<&-; read x <&3; echo $?"], input=b"a\nb\n")
-        self._both(["/bin/ls", "-l", "/proc/self/fd/0"], stdin=subprocess.DEVNULL)
+        self._both(["/bin/ls", "-l", "--time-style=+", "/proc/self/fd/0"], stdin=subprocess.DEVNULL)
         self._both(["/bin/sh", "-c", "kill -SEGV $$"])
         self._both(["/nonexistent-interpreter-test"], executable="/bin/false")
 

@@ -149,14 +149,18 @@ class ServedTest(ShimTest):
     def test_silent_connections_of_one_user_take_no_room_from_another(self):
         self.start(f"{ANNE},{BERT}")
         script = ("import socket, sys\n"
+                  "print('started', flush=True); sys.stdin.readline()\n"
                   "held = [socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(400)]\n"
                   "for s in held: s.connect(sys.argv[1])\n"
                   "print('ready', flush=True); sys.stdin.read()")
         greedy = self.run_program(["/usr/bin/python3", "-c", script, self.socket], stdin=subprocess.PIPE, **as_user(ANNE))
+        wait_until(lambda: b"started" in greedy.out, what="the greedy one")
         quiet = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.addCleanup(quiet.close)
         quiet.connect(str(self.socket))
-        wait_until(lambda: b"ready" in greedy.out, what="the greedy one")
+        greedy.popen.stdin.write(b"now\n")
+        greedy.popen.stdin.flush()
+        wait_until(lambda: b"ready" in greedy.out, what="its connections")  # who is silent for 5 s is hung up on
         quiet.send(struct.pack("<IHHIIQ", MAGIC, VERSION, STATUS, 1, 0, 0))
         self.assertIn(b"agent", quiet.recv(65536))
         greedy.popen.stdin.close()

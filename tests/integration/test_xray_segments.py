@@ -158,7 +158,9 @@ class FlagsTest(SegmentTest):
         self.ask(port)
         server.kill()
         self.assertEqual(500, self.ask(port).status)
-        (_, segment), (_, call) = self.arrived(2, 2)
+        segments, calls = self.arrived(2, 2)
+        segment, = [one for one in segments if self.flags(one)]
+        call, = [one for one in calls if self.flags(one.document)]
         self.assertEqual({"fault"}, self.flags(segment))
         self.assertEqual((segment["id"], {"fault"}), (call.parent_id, self.flags(call.document)))
         exception, = call.document["cause"]["exceptions"]
