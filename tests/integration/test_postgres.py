@@ -12,7 +12,7 @@ import unittest
 from pathlib import Path
 
 import system_calls
-from processes import children, command_line, free_port, wait_until
+from processes import children, command_line, free_port, thread_states, wait_until
 from untouched import UntouchedTest, idle_descriptors, open_sockets
 
 PROGRAMS = max(Path("/usr/lib/postgresql").glob("*/bin"), default=Path("/usr/lib/postgresql"))
@@ -82,7 +82,7 @@ class PostgresTest(UntouchedTest):
         """Each of them has the descriptors that it has as bare."""
         def run(env):
             process, _ = self._serve(env)
-            pids = wait_until(lambda: background_processes(process.pid), what="the background processes")
+            pids = wait_until(lambda: resting(background_processes(process.pid)), what="the background processes at rest")
             return [idle_descriptors(pid, open_sockets(pid)) for pid in pids]
 
         self.both(run)
@@ -142,6 +142,11 @@ def background_processes(pid):
     titles = sorted((command_line(child), child) for child in children(pid))
     found = [child for title, child in titles if title.startswith("postgres: ") and "127.0.0.1" not in title]
     return found if len(found) == 4 else None
+
+
+def resting(pids):
+    """These processes if each of them waits for work, and so has opened what it needs."""
+    return pids if pids and all(set(thread_states(pid).values()) == {"S"} for pid in pids) else None
 
 
 def continue_as_nobody():
