@@ -123,10 +123,10 @@ static int object_visit(struct dl_phdr_info *info, size_t size, void *arg)
             search->duplicate = true;
         return 0;
     }
-    if (!real_clock && is_libc(&search->object) && take_libc(&search->object)) {
-        search->done = true;
+    if (!real_clock && is_libc(&search->object))
+        search->done = take_libc(&search->object) && search->only == HOOK_COUNT;
+    if (search->done)
         return 0;
-    }
     for (int id = 0; id < HOOK_COUNT; id++)
         if (!real_table[id] && is_of_libc(id) && (search->only == HOOK_COUNT || search->only == (enum hook_id)id))
             (void)take(&search->object, id);

@@ -80,6 +80,7 @@ static void test_real_stand_in_fails_without_a_call(void **state)
 static void test_real_early_finds_what_is_called(void **state)
 {
     (void)state;
+    assert_ptr_equal(real_early(HOOK_sendfile), dlsym(RTLD_NEXT, "sendfile")); /* before the start */
     assert_true(real_init());
     assert_null(real_table[HOOK_splice]);
     errno = EDOM;
