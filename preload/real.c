@@ -80,9 +80,11 @@ static bool is_libc(const struct object *object)
     return object->soname && strncmp(object->soname, "libc.", 5) == 0;
 }
 
-/* What is wanted of libc itself, whoever else defines it. True when the rest may wait until it is called. */
-static bool take_libc(const struct object *object)
+/* What is wanted of libc itself, whoever else defines it. */
+static void take_libc(const struct object *object)
 {
+    if (real_clock)
+        return;
     real_clock = (__typeof__(real_clock))object_find(object, "clock_gettime", NULL);
     real_abort_message = object_find(object, "__abort_msg", NULL);
     real_abort = (uintptr_t)object_find(object, "abort", NULL);
@@ -90,10 +92,8 @@ static bool take_libc(const struct object *object)
     real_stdout = (void *)(uintptr_t)object_find(object, "_IO_2_1_stdout_", NULL);
     real_vsnprintf = (real_vsnprintf_function *)object_find(object, "vsnprintf", NULL);
     real_vsnprintf_chk = (real_vsnprintf_chk_function *)object_find(object, "__vsnprintf_chk", NULL);
-    if (!object_find(object, "pthread_create", NULL))
-        return false;
-    whole_libc = *object;
-    return true;
+    if (object_find(object, "pthread_create", NULL))
+        whole_libc = *object;
 }
 
 /* Put the object's definition into the table; NULL: it has none. */
@@ -123,8 +123,10 @@ static int object_visit(struct dl_phdr_info *info, size_t size, void *arg)
             search->duplicate = true;
         return 0;
     }
-    if (!real_clock && is_libc(&search->object))
-        search->done = take_libc(&search->object) && search->only == HOOK_COUNT;
+    if (is_libc(&search->object)) {
+        take_libc(&search->object);
+        search->done = whole_libc.dynamic && search->only == HOOK_COUNT;
+    }
     if (search->done)
         return 0;
     for (int id = 0; id < HOOK_COUNT; id++)
