@@ -57,7 +57,7 @@ struct exporter_host {
 };
 
 struct exporter {
-    const char *name; /* as OTEL_TRACES_EXPORTER and SPANSHIM_EXPORTERS spell it */
+    const char *name; /* of its row. Traces: as the settings spell it; logs: see settle_logs.c */
     enum exporter_takes takes;
     bool takes_open;       /* also requests that have not ended yet, which are asked for by a setting */
     uint32_t max_delay_ms; /* a batch waits no longer than this; 0: as the settings say */

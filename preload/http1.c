@@ -6,10 +6,7 @@
 #include "preload/http1_head.h"
 #include "preload/scan.h"
 
-enum {
-    METHOD_MAX = 32,
-    LINE_HEAD = HTTP1_STASH_SIZE - HTTP1_LINE_TAIL, /* kept of the start of a cut line */
-};
+enum { LINE_HEAD = HTTP1_STASH_SIZE - HTTP1_LINE_TAIL }; /* kept of the start of a cut line */
 
 /* One call's bytes. */
 struct feed {
@@ -508,7 +505,7 @@ bool http1_looks_like(enum http1_role role, const char *bytes, size_t len)
     if (role == HTTP1_RESPONSES)
         return memcmp(bytes, "HTTP/1.", len < 7 ? len : 7) == 0;
     size_t method = http1_token_length(bytes, len);
-    if (method > METHOD_MAX)
+    if (method > HTTP1_METHOD_MAX)
         return false;
     return method == len || (method > 0 && http1_is_blank(bytes[method]));
 }

@@ -5,10 +5,7 @@
 
 #include "preload/byte_class.h"
 
-enum {
-    METHOD_MAX = 32,
-    VERSION_LENGTH = 8, /* HTTP/1.1 */
-};
+enum { VERSION_LENGTH = 8 }; /* HTTP/1.1 */
 
 static const uint64_t length_max = INT64_MAX; /* of a body or chunk: more than any peer can mean */
 
@@ -57,7 +54,7 @@ __attribute__((cold)) static bool read_odd_request_line(struct http1 *parser, co
     const char *end = line->bytes + line->length;
     size_t method = http1_token_length(line->bytes, line->length);
     const char *target = line->bytes + method;
-    if (line->tail || method == 0 || method > METHOD_MAX)
+    if (line->tail || method == 0 || method > HTTP1_METHOD_MAX)
         return false;
 
     while (end > target && http1_is_blank(end[-1]))
@@ -95,7 +92,7 @@ static bool read_plain_request_line(struct http1 *parser, const struct http1_lin
         return false;
 
     size_t method = http1_token_length(line->bytes, line->length);
-    if (method == 0 || method > METHOD_MAX || line->bytes[method] != ' ')
+    if (method == 0 || method > HTTP1_METHOD_MAX || line->bytes[method] != ' ')
         return false;
     const char *target = line->bytes + method + 1;
     const char *target_end = line->tail ? line->bytes + line->length : version - 1;

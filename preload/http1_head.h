@@ -8,7 +8,10 @@
 #include "preload/http1.h"
 #include "preload/scan.h"
 
-enum { HTTP1_LINE_TAIL = 16 }; /* kept of the end of a cut line: a request line's version stands there */
+enum {
+    HTTP1_LINE_TAIL = 16,  /* kept of the end of a cut line: a request line's version stands there */
+    HTTP1_METHOD_MAX = 32, /* the longest method: a longer token begins no request */
+};
 
 /* http1.flags */
 enum {

@@ -23,12 +23,6 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-static void set_number(json_t *object, const char *key, uint64_t number)
-{
-    if (number)
-        (void)json_object_set_new(object, key, json_integer((json_int_t)number));
-}
-
 void crash_facts_incomplete(json_t *report, const char *text)
 {
     json_t *list = json_object_get(report, "incomplete");
@@ -147,10 +141,10 @@ static void add_process(json_t *report, const struct source *source, const struc
     json_t *known = json_object_get(report, "process"), *facts = json_object();
 
     if (process) {
-        set_number(facts, "pid", (uint64_t)process->pid);
+        json_set_number(facts, "pid", (uint64_t)process->pid);
         (void)json_object_set_new(facts, "uid", json_integer((json_int_t)process->uid));
         if (process->is_start_known)
-            set_number(facts, "started_unix_ns", process->started_unix_ns);
+            json_set_number(facts, "started_unix_ns", process->started_unix_ns);
     }
     json_set_text(facts, "executable", source->executable, strlen(source->executable));
     if (known)

@@ -7,6 +7,7 @@
 #include "exporters/agent/source.h"
 #include "exporters/agent/span.h"
 #include "exporters/encode/address.h"
+#include "exporters/encode/json_access.h"
 #include "exporters/encode/json_text.h"
 #include "exporters/encode/url.h"
 #include "exporters/encode/utf8.h"
@@ -21,12 +22,6 @@ enum { OPEN_REQUESTS_MAX = 32, HEADER_NAME_MAX = 256 };
 static void set_slice(json_t *object, const char *key, struct slice slice)
 {
     json_set_text(object, key, slice.bytes, slice.length);
-}
-
-static void set_number(json_t *object, const char *key, uint64_t number)
-{
-    if (number)
-        (void)json_object_set_new(object, key, json_integer((json_int_t)number));
 }
 
 static void add_header(json_t *headers, struct slice header)
@@ -48,9 +43,7 @@ static void add_headers(json_t *object, const struct span *span)
 
     for (uint32_t i = 0; i < span->request_header_count; i++)
         add_header(headers, span->request_headers[i]);
-    if (json_object_size(headers) > 0)
-        (void)json_object_set(object, "headers", headers);
-    json_decref(headers);
+    json_set_unless_empty(object, "headers", headers);
 }
 
 /* Whole where the server's name is known, else what follows it. */
@@ -89,13 +82,13 @@ static json_t *pack_request(const struct span *span)
     add_url(object, span);
     set_slice(object, "route", span->route);
     set_slice(object, "server_address", span->text[WIRE_TEXT_SERVER_ADDRESS]);
-    set_number(object, "server_port", request->server_port);
+    json_set_number(object, "server_port", request->server_port);
     add_client(object, span);
     set_slice(object, "user_agent", span->text[WIRE_TEXT_USER_AGENT]);
     set_slice(object, "user_id", span->text[WIRE_TEXT_USER]);
     add_headers(object, span);
     set_slice(object, "user_id", span->text[WIRE_TEXT_USER]);
-    set_number(object, "started_unix_ns", span->start_unix_ns);
+    json_set_number(object, "started_unix_ns", span->start_unix_ns);
     return object;
 }
 

@@ -2,7 +2,6 @@
 /* spanshim report: a message for where crashes go. Settings go to the agent over its socket: a token in an argument
  * could be read by others. */
 #include "exporters/agent/settings.h"
-
 #include "exporters/cli/agent_client.h"
 #include "exporters/cli/agent_start.h"
 #include "exporters/cli/cli.h"

@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* The text of a member, borrowed; NULL: there is none, or it is empty. Context: pure. */
 static inline const char *json_text_of(const json_t *object, const char *key)
@@ -21,7 +22,14 @@ static inline void json_set(json_t *object, const char *key, json_t *value)
         (void)json_object_set_new(object, key, value);
 }
 
-/* The same with an object or an array; an empty one sets nothing. Context: pure. */
+/* Set a number; 0 sets nothing. Context: pure. */
+static inline void json_set_number(json_t *object, const char *key, uint64_t number)
+{
+    if (number != 0)
+        (void)json_object_set_new(object, key, json_integer((json_int_t)number));
+}
+
+/* As json_set() with an object or an array; an empty one sets nothing. Context: pure. */
 static inline void json_set_unless_empty(json_t *object, const char *key, json_t *value)
 {
     if (json_object_size(value) + json_array_size(value) > 0)

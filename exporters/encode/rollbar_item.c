@@ -135,7 +135,8 @@ static const char *either(const char *first, const char *second)
     return first != NULL ? first : second;
 }
 
-json_t *rollbar_notifier(void)
+/* Who sends. */
+static json_t *notifier(void)
 {
     return json_pack("{s:s, s:s}", "name", "spanshim", "version", SPANSHIM_VERSION);
 }
@@ -159,7 +160,7 @@ static void set_description(json_t *data, const json_t *report, const struct rol
     json_set(data, "title", rollbar_scrub_prose(json_text_of(report, "title"), ROLLBAR_TEXT_MAX));
     json_set(data, "uuid", rollbar_scrub_name(json_text_of(report, "uuid"), ROLLBAR_UUID_MAX));
     json_set(data, "fingerprint", rollbar_scrub_name(options->fingerprint, ROLLBAR_TEXT_MAX));
-    json_set(data, "notifier", rollbar_notifier());
+    json_set(data, "notifier", notifier());
 }
 
 json_t *rollbar_item(const json_t *report, const struct rollbar_options *options)
@@ -191,6 +192,6 @@ json_t *rollbar_item_of_lost(const json_t *item)
                                 host != NULL ? host : "an unknown host", title != NULL ? title : "without a title");
     json_set(data, "title", rollbar_scrub_name(json_string_value(text), ROLLBAR_TEXT_MAX));
     json_set(data, "body", json_pack("{s:{s:o}}", "message", "body", text));
-    json_set(data, "notifier", rollbar_notifier());
+    json_set(data, "notifier", notifier());
     return json_pack("{s:o}", "data", data);
 }

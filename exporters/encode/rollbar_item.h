@@ -33,7 +33,4 @@ json_t *rollbar_item(const json_t *report, const struct rollbar_options *options
  * it takes the item's place. NULL when out of memory. Context: pure. */
 json_t *rollbar_item_of_lost(const json_t *item);
 
-/* Who sends: {name, version}. Context: pure. */
-json_t *rollbar_notifier(void);
-
 #endif
