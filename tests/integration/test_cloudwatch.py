@@ -311,13 +311,6 @@ class OutageTest(CloudWatchTest):
         """How many events are on the disk."""
         return sum(exporter["spooled"] for one in self.spanshim.status()["destinations"] for exporter in one["exporters"])
 
-    def kill_agent(self):
-        """Keeper and worker at once."""
-        worker = self.spanshim.worker_pid
-        os.kill(self.spanshim.agent.pid, signal.SIGSTOP)  # or it would start another worker
-        os.kill(worker, signal.SIGKILL)
-        self.spanshim.agent.kill()
-
     def test_what_is_sent_is_not_sent_again(self):
         """Of a batch that takes two calls the second one fails: it goes on there."""
         self.logs.groups[GROUP] = {"shop"}
@@ -337,7 +330,7 @@ class OutageTest(CloudWatchTest):
         self.write(*lines)
         wait_until(lambda: self.spooled() == 300, what=lambda: f"300 events on the disk, not {self.spooled()}")
         time.sleep(60 if FULL else 0)
-        self.kill_agent()
+        self.spanshim.kill()
         self.logs.set_mode("ok")
         self.spanshim.log_path.unlink()
         self.spanshim.start_agent()
