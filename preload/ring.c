@@ -10,10 +10,17 @@
 #include <string.h>
 #include <sys/mman.h>
 
+/* A ring, and this process's lane of it: whoever has one of them has the other that fits. */
+struct tie {
+    struct wire_ring *ring; /* written before the tie is published */
+    /* Claimed by the first thread that needs it (compare-and-swap); set to NULL in a fork's child. */
+    _Atomic(struct wire_lane *) lane;
+};
+
+/* A process changes its ring once at most: what it inherited for its own. So the other tie is nobody's. */
+static struct tie ties[2];
 /* Written by link.c's one thread (release); read by any hook (acquire). */
-static _Atomic(struct wire_ring *) current;
-/* Claimed by the first thread that needs it (compare-and-swap); set to NULL with a new ring and in a fork's child. */
-static _Atomic(struct wire_lane *) lane_of_process;
+static _Atomic(struct tie *) current = &ties[0];
 /* So many words of slot maps were ever used: searches go no further. Any thread raises it, relaxed. */
 static _Atomic uint32_t words_used;
 
@@ -63,15 +70,23 @@ void ring_format(struct wire_ring *ring, const struct ring_geometry *geometry)
     ring->magic = WIRE_MAGIC;
 }
 
+static inline struct tie *tie_now(void)
+{
+    return atomic_load_explicit(&current, memory_order_acquire);
+}
+
 void ring_adopt(struct wire_ring *ring)
 {
-    atomic_store_explicit(&lane_of_process, NULL, memory_order_relaxed);
-    atomic_store_explicit(&current, ring, memory_order_release);
+    struct tie *next = tie_now() == &ties[0] ? &ties[1] : &ties[0];
+
+    next->ring = ring;
+    atomic_store_explicit(&next->lane, NULL, memory_order_relaxed);
+    atomic_store_explicit(&current, next, memory_order_release);
 }
 
 struct wire_ring *ring_current(void)
 {
-    return atomic_load_explicit(&current, memory_order_acquire);
+    return tie_now()->ring;
 }
 
 uint64_t ring_wall_seconds(uint64_t mono_ns)
@@ -83,7 +98,7 @@ uint64_t ring_wall_seconds(uint64_t mono_ns)
 
 void ring_after_fork(void)
 {
-    atomic_store_explicit(&lane_of_process, NULL, memory_order_release);
+    atomic_store_explicit(&tie_now()->lane, NULL, memory_order_release);
 }
 
 static struct wire_lane *lane_at(struct wire_ring *ring, uint32_t index)
@@ -115,9 +130,21 @@ static bool lane_claim(struct wire_ring *ring, struct wire_lane *lane, uint32_t 
     return true;
 }
 
-__attribute__((cold)) static struct wire_lane *lane_find(void)
+/* The caller's last store to the ring and this load are sequentially consistent, like the agent's store of 1 and its
+ * second look at the ring: one of the two sees the other. */
+static void wake(struct wire_ring *ring)
 {
-    struct wire_ring *ring = ring_current();
+    if (atomic_load_explicit(&ring->asleep, memory_order_seq_cst) == 0)
+        return;
+    if (atomic_load_explicit(&process_sandboxed, memory_order_relaxed))
+        return;
+    if (atomic_exchange_explicit(&ring->asleep, 0, memory_order_relaxed) != 0)
+        (void)sys_call4(SYS_futex, (long)&ring->asleep, FUTEX_WAKE, 1, 0);
+}
+
+__attribute__((cold)) static struct wire_lane *lane_find(struct tie *tie)
+{
+    struct wire_ring *ring = tie->ring;
     struct wire_lane *none = NULL;
 
     if (!ring)
@@ -127,11 +154,11 @@ __attribute__((cold)) static struct wire_lane *lane_find(void)
 
         if (!lane_claim(ring, lane, process_pid()))
             continue;
-        if (atomic_compare_exchange_strong_explicit(&lane_of_process, &none, lane, memory_order_release,
+        if (atomic_compare_exchange_strong_explicit(&tie->lane, &none, lane, memory_order_release,
                                                     memory_order_acquire)) {
             if (atomic_load_explicit(&process_sandboxed, memory_order_relaxed))
                 atomic_store_explicit(&lane->cannot_wake, 1, memory_order_relaxed);
-            ring_wake(); /* the agent must watch us from now on, not from our first record */
+            wake(ring); /* the agent must watch us from now on, not from our first record */
             return lane;
         }
         /* Another thread of ours was first: give this one back, with the next generation: it has been claimed. */
@@ -143,11 +170,16 @@ __attribute__((cold)) static struct wire_lane *lane_find(void)
     return NULL;
 }
 
+static inline struct wire_lane *lane_of(struct tie *tie)
+{
+    struct wire_lane *lane = atomic_load_explicit(&tie->lane, memory_order_acquire);
+
+    return __builtin_expect(lane != NULL, 1) ? lane : lane_find(tie);
+}
+
 static inline struct wire_lane *own_lane(void)
 {
-    struct wire_lane *lane = atomic_load_explicit(&lane_of_process, memory_order_acquire);
-
-    return __builtin_expect(lane != NULL, 1) ? lane : lane_find();
+    return lane_of(tie_now());
 }
 
 struct wire_lane *ring_lane(void)
@@ -157,15 +189,17 @@ struct wire_lane *ring_lane(void)
 
 struct wire_crash *ring_crash(void)
 {
-    struct wire_lane *lane = own_lane();
+    struct tie *tie = tie_now();
+    struct wire_lane *lane = lane_of(tie);
 
-    return lane ? crash_of(ring_current(), lane) : NULL;
+    return lane ? crash_of(tie->ring, lane) : NULL;
 }
 
 void *ring_copy_take(uint32_t *ret_number)
 {
-    struct wire_ring *ring = ring_current();
-    struct wire_lane *lane = own_lane();
+    struct tie *tie = tie_now();
+    struct wire_ring *ring = tie->ring;
+    struct wire_lane *lane = lane_of(tie);
     uint32_t number = (uint32_t)(((uint64_t)((char *)lane - (char *)ring) - ring->header_size) / ring->lane_stride) + 1;
 
     for (uint32_t i = 0; i < ring->copy_count; i++) {
@@ -230,8 +264,9 @@ static void note_word(uint32_t word)
 
 struct wire_slot *ring_slot_take(void)
 {
-    struct wire_lane *lane = own_lane();
-    struct wire_ring *ring = ring_current();
+    struct tie *tie = tie_now();
+    struct wire_lane *lane = lane_of(tie);
+    struct wire_ring *ring = tie->ring;
 
     if (!lane)
         return NULL;
@@ -258,8 +293,9 @@ struct wire_slot *ring_slot_take(void)
 
 struct wire_slot *ring_slot_next(uint32_t *index)
 {
-    struct wire_lane *lane = own_lane();
-    struct wire_ring *ring = ring_current();
+    struct tie *tie = tie_now();
+    struct wire_lane *lane = lane_of(tie);
+    struct wire_ring *ring = tie->ring;
     uint32_t words = atomic_load_explicit(&words_used, memory_order_relaxed);
     uint32_t bit = *index % 64;
 
@@ -378,8 +414,9 @@ enum put { PUT_DONE, PUT_NOWHERE, PUT_FULL, PUT_LOST };
 __attribute__((always_inline)) static inline enum put put(const struct head *head, const void *bytes, size_t length,
                                                           struct wire_slot *slot, uint32_t spared)
 {
-    struct wire_lane *lane = own_lane();
-    struct wire_ring *ring = ring_current();
+    struct tie *tie = tie_now();
+    struct wire_lane *lane = lane_of(tie);
+    struct wire_ring *ring = tie->ring;
     uint32_t parts =
         (uint32_t)((head->fixed.length + head->more.length + length + WIRE_CELL_PAYLOAD - 1) / WIRE_CELL_PAYLOAD);
     uint64_t position;
@@ -402,10 +439,10 @@ __attribute__((always_inline)) static inline enum put put(const struct head *hea
     }
     if (slot && lane_of_slot(slot) == lane)
         atomic_store_explicit(&slot->record_position, position + 1, memory_order_relaxed);
-    /* Sequentially consistent, as ring_wake() asks. */
+    /* Sequentially consistent, as wake() asks. */
     atomic_store_explicit(&first->state, wire_cell_word(position, ring->cell_count, WIRE_CELL_READY),
                           memory_order_seq_cst);
-    ring_wake();
+    wake(ring);
     return PUT_DONE;
 }
 
@@ -435,12 +472,13 @@ bool ring_write_log(const struct wire_log *log, const char *path, const void *by
 
 void ring_before_sandbox(void)
 {
-    struct wire_lane *lane = atomic_load_explicit(&lane_of_process, memory_order_acquire);
+    struct tie *tie = tie_now();
+    struct wire_lane *lane = atomic_load_explicit(&tie->lane, memory_order_acquire);
 
     if (!lane)
         return;
     atomic_store_explicit(&lane->cannot_wake, 1, memory_order_seq_cst);
-    ring_wake();
+    wake(tie->ring);
 }
 
 bool ring_has(uintptr_t address)
@@ -465,20 +503,6 @@ void ring_unlock(void)
             (void)sys_call3(SYS_madvise, (long)((char *)lane + ring->slots_offset),
                             (long)(ring->lane_stride - ring->slots_offset), MADV_REMOVE);
     }
-}
-
-void ring_wake(void)
-{
-    struct wire_ring *ring = ring_current();
-
-    /* The caller's last store to the ring and this load are sequentially consistent, like the agent's store of 1 and
-     * its second look at the ring: one of the two sees the other. */
-    if (atomic_load_explicit(&ring->asleep, memory_order_seq_cst) == 0)
-        return;
-    if (atomic_load_explicit(&process_sandboxed, memory_order_relaxed))
-        return;
-    if (atomic_exchange_explicit(&ring->asleep, 0, memory_order_relaxed) != 0)
-        (void)sys_call4(SYS_futex, (long)&ring->asleep, FUTEX_WAKE, 1, 0);
 }
 
 void ring_crash_bell(void)

@@ -20,7 +20,8 @@ uint64_t ring_size(const struct ring_geometry *geometry);
 /* Write the header of a fresh, zeroed mapping. Context: hook. */
 void ring_format(struct wire_ring *ring, const struct ring_geometry *geometry);
 
-/* Make the mapping this process's ring from now on. The former one stays mapped: open requests still stand in it.
+/* Make the mapping this process's ring from now on. The former one stays mapped: open requests still stand in it, and
+ * another thread may be writing there. Once for each process at most, where it inherited one.
  * Context: hook; one thread at a time (link.c). */
 void ring_adopt(struct wire_ring *ring);
 
@@ -75,9 +76,6 @@ bool ring_write(enum wire_record_type type, const void *bytes, size_t length, st
 /* Write some of a log: its head, the path that it says it has, and the bytes; path and bytes take WIRE_LOG_BYTES at
  * most. False when it was dropped, which the caller counts. Context: hook; signal-safe. */
 bool ring_write_log(const struct wire_log *log, const char *path, const void *bytes, size_t length);
-
-/* Wake the agent if it sleeps. Context: hook; signal-safe; a system call only then. */
-void ring_wake(void);
 
 /* Tell the agent of this process's crash, asleep or not. Context: signal-safe; a system call. */
 void ring_crash_bell(void);

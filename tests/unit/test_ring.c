@@ -9,8 +9,10 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -534,6 +536,63 @@ static void test_ring_serves_threads_at_once(void **state)
     pthread_barrier_destroy(&barrier);
 }
 
+static _Atomic bool is_over;
+
+static void *write_on(void *arg)
+{
+    pthread_barrier_wait(&barrier);
+    while (!atomic_load(&is_over))
+        (void)write_bytes(5);
+    return arg;
+}
+
+/* Nothing stands where a writer that took it for a ring of another geometry would have put it. */
+static void assert_written_in_place(struct wire_ring *written_ring)
+{
+    for (uint32_t i = 0; i < written_ring->lane_count; i++) {
+        struct wire_lane *lane = shim_core_lane(written_ring, i);
+        const uint64_t *slots = (const void *)((const uint8_t *)lane + written_ring->slots_offset);
+        const struct wire_cell *cells = (const void *)((const uint8_t *)lane + written_ring->cells_offset);
+
+        for (uint64_t at = 0; at < (written_ring->cells_offset - written_ring->slots_offset) / sizeof(*slots); at++)
+            assert_true(slots[at] == 0);
+        for (uint64_t cell = lane->head; cell < written_ring->cell_count; cell++)
+            assert_true(cells[cell].state == 0);
+    }
+}
+
+/* A fork's child with threads changes its user, and can make only a smaller ring, or may make a larger one. */
+static void test_ring_is_changed_under_threads(void **state)
+{
+    enum { ROUNDS = 150, WRITERS = 2, FEW = 64, MANY = 256, ALL = 1024 };
+    pthread_t threads[WRITERS];
+
+    (void)state;
+    pthread_barrier_init(&barrier, NULL, WRITERS + 1);
+    for (int round = 0; round < ROUNDS; round++) {
+        struct wire_ring *before = shim_core_ring(WRITERS + 1, round % 2 ? FEW : MANY, ALL), *after;
+        bool fits;
+
+        atomic_store(&is_over, false);
+        for (int i = 0; i < WRITERS; i++)
+            assert_int_equal(pthread_create(&threads[i], NULL, write_on, NULL), 0);
+        pthread_barrier_wait(&barrier);
+        after = shim_core_ring(WRITERS + 1, round % 2 ? MANY : FEW, ALL);
+        (void)write_bytes(5);
+        fits = ring_has((uintptr_t)ring_lane());
+        atomic_store(&is_over, true);
+        for (int i = 0; i < WRITERS; i++)
+            assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_true(fits);
+        assert_written_in_place(before);
+        assert_written_in_place(after);
+        ring_adopt(NULL);
+        assert_int_equal(munmap(before, before->mapping_size), 0);
+        assert_int_equal(munmap(after, after->mapping_size), 0);
+    }
+    pthread_barrier_destroy(&barrier);
+}
+
 static void test_ring_does_nothing_before_it_is_there(void **state)
 {
     (void)state;
@@ -572,6 +631,7 @@ int main(void)
         TEST(test_ring_releases_a_slot_of_the_parent),
         TEST(test_ring_leaves_a_child_without_a_lane_alone),
         TEST(test_ring_serves_threads_at_once),
+        TEST(test_ring_is_changed_under_threads),
     };
 
     return shim_core_init(NULL) ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
