@@ -120,6 +120,16 @@ static void jump(int signal)
     siglongjmp(after_system, signal);
 }
 
+/* The kernel gives the signal to any thread that has it not blocked, and only the one in system() may jump. */
+static void block_alarm(int how)
+{
+    sigset_t alarm;
+
+    (void)sigemptyset(&alarm);
+    (void)sigaddset(&alarm, SIGALRM);
+    (void)pthread_sigmask(how, &alarm, NULL);
+}
+
 /* system() that ends, or that a signal's handler leaves by a jump as soon as the program has run. */
 static void start_by_system(bool jumps, int output, int input)
 {
@@ -132,8 +142,10 @@ static void start_by_system(bool jumps, int output, int input)
         return;
     }
     (void)signal(SIGALRM, jump);
+    block_alarm(SIG_UNBLOCK);
     if (sigsetjmp(after_system, 1) == 0)
         errx(1, "system() has returned: %d", system(command));
+    block_alarm(SIG_BLOCK);
     (void)wait(NULL); /* system() may have done it */
 }
 
@@ -203,6 +215,7 @@ int main(int argc, char **argv)
     int listener = listener_tcp(0, 0), fd;
     pthread_t thread;
 
+    block_alarm(SIG_BLOCK);
     listener_announce(listener);
     while ((fd = listener_accept(listener, SOCK_CLOEXEC)) >= 0)
         if (!threads)

@@ -84,7 +84,7 @@ def fastcgi_answer(number, variables, body):
 
 def serve_multiplexed(reader):
     """FastCGI's several requests at once: a thread for each."""
-    requests, lock, threads = {}, threading.Lock(), []
+    requests, lock, threads, waiting = {}, threading.Lock(), [], []
 
     def work(number, streams):
         records = fastcgi_answer(number, fastcgi_pairs(streams[PARAMS]), streams[STDIN])
@@ -97,8 +97,11 @@ def serve_multiplexed(reader):
         if kind == BEGIN_REQUEST:
             requests[number] = {PARAMS: b"", STDIN: b""}
         elif kind == STDIN and length == 0:
-            threads.append(threading.Thread(target=work, args=(number, requests.pop(number))))
-            threads[-1].start()
+            waiting.append(threading.Thread(target=work, args=(number, requests.pop(number))))
+            if not requests:  # all have come: which is answered first is not a matter of which came first
+                threads += waiting
+                while waiting:
+                    waiting.pop().start()
         else:
             requests[number][kind] += content
     for thread in threads:
