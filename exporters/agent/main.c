@@ -37,20 +37,20 @@ static const char *spool_error; /* NULL: none; written at start, to be logged */
 
 static const char usage[] =
     "usage: spanshim-agent [OPTION]...\n"
-    "Takes spans from programs under spanshim and exports them. Usually started by `spanshim run`.\n"
+    "Takes what programs under spanshim record, and exports it. Usually started by `spanshim run`.\n"
     "\n"
-    "  --socket PATH   listen there; else SPANSHIM_AGENT, SPANSHIM_RUNTIME_DIR/agent.sock,\n"
-    "                  XDG_RUNTIME_DIR/spanshim/agent.sock, /run/spanshim/agent.sock (root) or\n"
-    "                  /tmp/spanshim-UID/agent.sock\n"
-    "  --background    return when it listens; go on as a daemon\n"
-    "  --if-absent     succeed without a word when an agent is there already\n"
-    "  --adopt         descriptors 3, 4 and 5 are the hand-over of the program that starts this: ring, control\n"
-    "                  page, message; needs --background\n"
-    "  --stay          don't end when there is nothing left to do\n"
+    "  --socket PATH     listen there; else SPANSHIM_AGENT, SPANSHIM_RUNTIME_DIR/agent.sock,\n"
+    "                    XDG_RUNTIME_DIR/spanshim/agent.sock, /run/spanshim/agent.sock (root) or\n"
+    "                    /tmp/spanshim-UID/agent.sock\n"
+    "  --background      return when it listens; go on as a daemon\n"
+    "  --if-absent       succeed without a word when an agent is there already\n"
+    "  --adopt           descriptors 3, 4 and 5 are the hand-over of the program that starts this: ring,\n"
+    "                    control page, message; needs --background\n"
+    "  --stay            don't end when there is nothing left to do\n"
     "  --serve-uid LIST  serve these users too, names or numbers, comma separated, or: all\n"
-    "  --log PATH      log to this file, - is standard error; else XDG_STATE_HOME/spanshim/agent.log,\n"
-    "                  ~/.local/state/spanshim/agent.log or /var/log/spanshim/agent.log (root)\n"
-    "  --debug         log more\n"
+    "  --log PATH        log to this file, - is standard error; else XDG_STATE_HOME/spanshim/agent.log,\n"
+    "                    ~/.local/state/spanshim/agent.log or /var/log/spanshim/agent.log (root)\n"
+    "  --debug           log more\n"
     "  --help, --version\n";
 
 static void choose_spool(const char *given)
