@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporters/agent/settings.h"
 
-#include "exporters/agent/nearest.h"
 #include "exporters/agent/routes.h"
 #include "exporters/encode/utf8.h"
 #include "tests/support/read_settings.h"
@@ -263,30 +262,6 @@ static void test_settings_says_what_the_shim_cannot_say(void **state)
                      "OTEL_TRACES_SAMPLER_ARG: \"many\" is no number in 0..1; 1.0 is used");
 }
 
-static unsigned offer_count;
-
-/* In nearest.c's place. */
-void __real_nearest_offer(struct nearest *nearest, const char *name);
-void __wrap_nearest_offer(struct nearest *nearest, const char *name);
-
-void __wrap_nearest_offer(struct nearest *nearest, const char *name)
-{
-    offer_count++;
-    __real_nearest_offer(nearest, name);
-}
-
-/* It takes most of the time of a hand-over. */
-static void test_settings_looks_for_what_was_meant_only_where_it_must(void **state)
-{
-    (void)state;
-    offer_count = 0;
-    assert_complaint(ENTRIES("SPANSHIM_QUERY=drop", "SPANSHIM_RUNTIME_DIR=/run/x", "SPANSHIM_LOGS=stdout"), NULL);
-    assert_int_equal(0, offer_count);
-    assert_complaint(ENTRIES("SPANSHIM_QEURY=drop"),
-                     "SPANSHIM_QEURY is no setting and ignored; did you mean SPANSHIM_QUERY?");
-    assert_int_not_equal(0, offer_count);
-}
-
 static void test_settings_names_what_was_meant(void **state)
 {
     (void)state;
@@ -488,7 +463,6 @@ int main(void)
         cmocka_unit_test(test_settings_reads_each_row),
         cmocka_unit_test(test_settings_complains_once_by_name_with_value_and_what_is_used),
         cmocka_unit_test(test_settings_says_what_the_shim_cannot_say),
-        cmocka_unit_test(test_settings_looks_for_what_was_meant_only_where_it_must),
         cmocka_unit_test(test_settings_names_what_was_meant),
         cmocka_unit_test(test_settings_has_no_configuration_files),
         cmocka_unit_test(test_settings_never_shows_secrets),
