@@ -30,7 +30,8 @@ enum {
     COMMAND_ATTEMPTS = 3, /* workers that may die of one command */
     RING_ATTEMPTS = 3,    /* workers that may crash while they look into one ring */
 };
-static const uint64_t stop_ns = 5000 * NS_PER_MS;
+/* The worker delivers for half of this. What it then puts on the disk is lost if it is killed. systemd waits 10 s. */
+static const uint64_t stop_ns = 9000 * NS_PER_MS;
 static const uint64_t short_pause_ns = 100 * NS_PER_MS;
 static const uint64_t restart_first_ns = 10 * NS_PER_MS, restart_max_ns = 1000 * NS_PER_MS,
                       restart_good_ns = 200 * NS_PER_MS;

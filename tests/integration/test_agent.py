@@ -234,6 +234,19 @@ class LifeTest(AgentTest):
         self.assertEqual(("failed", ["the agent stopped"]), (answer["result"], answer["errors"]))
         self.assertEqual(0, agent.wait())
 
+    def test_a_worker_that_is_slow_at_the_end_is_given_time(self):
+        """Who kills it loses what it has in memory."""
+        agent = self.start("--stay")
+        self.program().do("write", 0, 100)
+        worker = self.worker(agent)
+        os.kill(worker, signal.SIGSTOP)
+        agent.popen.terminate()
+        with self.assertRaises(subprocess.TimeoutExpired):
+            agent.popen.wait(timeout=6)
+        os.kill(worker, signal.SIGCONT)
+        self.assertEqual(0, agent.wait())
+        self.assertEqual(list(range(100)), numbers_of(self.sink.spans))
+
     def test_closed_standard_descriptors_are_not_reused(self):
         script = f'exec "{AGENT}" --stay <&- >&- 2>&-'
         agent = Process(["/bin/sh", "-c", script], self.directory, self.environment(), name="agent")
