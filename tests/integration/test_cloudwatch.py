@@ -93,7 +93,8 @@ class EventsTest(CloudWatchTest):
         self.write(b"one\n", SPANSHIM_CLOUDWATCH_FORMAT="plain", SPANSHIM_CLOUDWATCH_LOG_STREAM="{service}-{strftime:%Y}",
                    OTEL_SERVICE_NAME="shop")
         event, = self.logs.wait_for(1)
-        self.assertEqual(("one", f"shop-{time.gmtime().tm_year}"), (event["message"], event["stream"]))
+        year = time.gmtime(event["timestamp"] / 1000).tm_year
+        self.assertEqual(("one", f"shop-{year}"), (event["message"], event["stream"]))
 
     def test_lines_of_a_request_name_its_trace(self):
         """What a server says while it answers, and our own line about the request."""
@@ -347,7 +348,7 @@ class OutageTest(CloudWatchTest):
         env = self.spanshim.env(**self.logs.env(GROUP), OTEL_TRACES_EXPORTER="none", OTEL_EXPORTER_OTLP_ENDPOINT=None)
         writer = Process([PYTHON, "-c", "import os, sys; os.write(2, b'half'); sys.stdin.read()"], self.directory, env, name="writer",
                          stdin=subprocess.PIPE)
-        wait_until(lambda: self.spanshim.knows(writer.pid), what="the writer")
+        wait_until(lambda: self.spanshim.status()["totals"]["counts"]["taken"], what="the line")
         self.spanshim.stop()
         writer.popen.stdin.close()
         self.assertEqual(0, writer.wait())
