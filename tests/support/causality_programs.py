@@ -12,7 +12,7 @@ from typing import Callable
 import gateways
 import servers
 from harness import PYTHON
-from processes import free_port
+from processes import free_port, wait_until
 
 APPS = servers.SCRIPTS / "causality"
 MODULES = "/usr/lib/apache2/modules"
@@ -171,8 +171,9 @@ def postgres(stage):
     initdb = stage.run_bare(*as_nobody, programs / "initdb", "-A", "trust", "-U", "test", "--no-sync", "--no-locale", "-D", data)
     if initdb.wait() != 0:
         raise RuntimeError(initdb.err.decode())
-    stage.run_bare(*as_nobody, programs / "postgres", "-D", data, "-p", port, "-k", data, "-c", "listen_addresses=127.0.0.1", "-c",
-                   "fsync=off").wait_listening(port)
+    process = stage.run_bare(*as_nobody, programs / "postgres", "-D", data, "-p", port, "-k", data, "-c",
+                             "listen_addresses=127.0.0.1", "-c", "fsync=off")
+    wait_until(lambda: b"ready to accept connections" in process.err, what="PostgreSQL")  # it listens before
     return port
 
 
