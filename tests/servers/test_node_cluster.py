@@ -29,7 +29,7 @@ class NodeCluster(Server):
     def reload(self):
         """A worker that is told to go while it starts never ends: the next reload has to find two that listen."""
         before = self.process.out.count(b"port")
-        self.process.popen.send_signal(signal.SIGHUP)
+        self.process.send_when_caught(signal.SIGHUP)
         self.wait_for_workers(before + 2)
 
     def kill_worker(self):

@@ -35,7 +35,7 @@ class SquidReverse(Server):
     def reload(self):
         """It reads its configuration again, in the same process."""
         before = self._starts()
-        self.process.popen.send_signal(signal.SIGHUP)
+        self.process.send_when_caught(signal.SIGHUP)
         wait_until(lambda: self._starts() > before, what="Squid listens again")
 
     def logged(self):

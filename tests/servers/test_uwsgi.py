@@ -6,6 +6,7 @@ import unittest
 
 import server_matrix
 import servers
+from processes import wait_until
 from server import Server
 
 
@@ -22,9 +23,16 @@ class Uwsgi(Server):
         self.run(["uwsgi", "--plugins", "python3,http", "--http", f"127.0.0.1:{self.port}", "--http-keepalive", "--http-auto-chunked",
                   "--master", "--processes", "3", "--die-on-term", "--need-app", "--listen", "100", "--socket-timeout", "60",
                   "--chdir", servers.SCRIPTS, "--wsgi-file", "flask_app.py", "--callable", "app", "--logto", self.access_log])
+        self._wait_for_all(set())
+
+    def _wait_for_all(self, before):
+        """Until it has new workers and a new router: that is started last, and a reload before that would not end it."""
+        wait_until(lambda: len(set(self.workers()) - before) == 4, what="uWSGI's workers and router")
 
     def reload(self):
+        before = set(self.workers())
         self.reload_by(signal.SIGHUP)
+        self._wait_for_all(before)
 
     def kill_worker(self):
         self.kill_one()

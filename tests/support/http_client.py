@@ -2,6 +2,7 @@
 """An HTTP/1 client that sends exactly the bytes it is given and reads answers strictly, one at a time."""
 
 import socket
+import time
 
 import socket_diag
 from processes import PATIENCE_S, wait_until
@@ -76,8 +77,19 @@ class Connection:
         return self.read_until(b"\r\n\r\n")
 
     def wait_until_read(self):
-        """Wait until the server has read all that was sent."""
-        wait_until(lambda: socket_diag.read_bytes(self.socket) == self.sent, what="the server reads", interval=0.001)
+        """Wait until the server has read all that was sent. The last moment at which it had not, as far as was seen, or None."""
+        unread = None
+
+        def is_read():
+            nonlocal unread
+            now = time.monotonic()
+            if socket_diag.read_bytes(self.socket) == self.sent:
+                return True
+            unread = now
+            return False
+
+        wait_until(is_read, what="the server reads", interval=0.001)
+        return unread
 
     def _fill(self):
         data = self.socket.recv(65536)

@@ -54,12 +54,17 @@ class _Ports:
     COUNT = 256
 
     def __init__(self):
-        end = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-        blocks = list(range(end // 2, end - self.COUNT, self.COUNT))
+        blocks = self._blocks()
         random.SystemRandom().shuffle(blocks)
         self._reservation = socket.socket(socket.AF_UNIX)
         first = next(block for block in blocks if self._reserve(block))
         self._ports = itertools.cycle(range(first, first + self.COUNT))
+
+    def _blocks(self):
+        first, last = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+        below = range(max(first // 2, 1024), first - self.COUNT, self.COUNT)
+        above = range(last + 1, 65536 - self.COUNT, self.COUNT)
+        return [*below, *above] or list(range(first, last - self.COUNT, self.COUNT))  # it may give out nearly all of them
 
     def _reserve(self, block):
         try:
@@ -91,8 +96,8 @@ def free_port():
 def listens(port):
     """Does anybody listen on this port of the loopback? Asked of the kernel's table: a probe would be a connection."""
     wanted = f":{port:04X}"
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in Path(table).read_text().splitlines()[1:]:
+    for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):  # the second: unless the kernel has no IPv6
+        for line in table.read_text().splitlines()[1:] if table.exists() else ():
             fields = line.split()
             if fields[1].endswith(wanted) and fields[3] == "0A":
                 return True
@@ -153,6 +158,11 @@ class Process:
     def wait(self, timeout=PATIENCE_S):
         """Its exit status, as subprocess gives it."""
         return self.popen.wait(timeout)
+
+    def send_when_caught(self, number):
+        """Send this signal as soon as it would not end the program: many listen before they have a handler."""
+        wait_until(lambda: catches(self.pid, number), what=f"{self.name}'s handler of signal {number}")
+        self.popen.send_signal(number)
 
     def terminate(self, timeout=PATIENCE_S):
         """SIGTERM, then its exit status."""
@@ -239,6 +249,11 @@ def status_field(pid, name):
         if line.startswith(name + ":"):
             return line.partition(":")[2].strip()
     raise KeyError(name)
+
+
+def catches(pid, number):
+    """Has it a handler for this signal?"""
+    return bool(int(status_field(pid, "SigCgt"), 16) >> (number - 1) & 1)
 
 
 def resident_bytes(pid):

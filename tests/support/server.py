@@ -28,7 +28,7 @@ class Server:
         "failing": "/status/500",
         "slow": "/delay/200",
     }
-    late = "/delay/1500"  # slow enough that a client has left before the answer, on a busy machine too
+    late, late_s = "/delay/1500", 1.5  # slow enough that a client has left before the answer, on a busy machine too
     keeps_alive = True  # False: it closes after each answer, whatever the client asks for
     says_close = True  # and says so in the answer after which it closes
     chunks = True  # the long answer comes in chunks; False: counted, or up to the connection's end
@@ -84,8 +84,8 @@ class Server:
 
     def reload_by(self, number):
         """Send the signal that replaces the workers and wait for the first new one."""
-        before = set(self.workers())
-        self.process.popen.send_signal(number)
+        before = set(wait_until(self.workers, what="a worker"))  # it may listen, and hear signals, before it has one
+        self.process.send_when_caught(number)
         wait_until(lambda: set(self.workers()) - before, what="new workers")
 
     # None: it has no workers whose death it survives. Otherwise a method that returns when another one is there.
@@ -93,7 +93,7 @@ class Server:
 
     def kill_one(self):
         """Kill the oldest worker and wait for the one that takes its place."""
-        before = self.workers()
+        before = wait_until(self.workers, what="a worker")
         os.kill(before[0], signal.SIGKILL)
         wait_until(lambda: before[0] not in self.workers() and len(self.workers()) >= len(before), what="a new worker")
 

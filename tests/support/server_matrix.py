@@ -121,12 +121,30 @@ class ServerTest(ShimTest):
                                   attributes["error.type"])
         self.assertEqual(expected, dict(comparable(attributes)))
 
+    def _leave_in_time(self):
+        """Leave while the server delays its answer. On a machine so busy that the answer may have been first, another server is
+        left."""
+        while True:
+            begin, left = time.monotonic(), []
+
+            def leave(connection):
+                unread = connection.wait_until_read() or begin  # pylint: disable=cell-var-from-loop
+                connection.close()
+                left.append(time.monotonic() - unread)  # pylint: disable=cell-var-from-loop
+
+            connection, attributes = self._leave_early(self.server.late, leave)
+            if left[0] < self.server.late_s:
+                return connection, attributes
+            self.sink.clear()
+            self.server = self.server_class(self)
+            self.server.start()
+
     def test_client_leaves_before_the_answer(self):
         """Servers that don't watch the connection answer all the same, and the kernel takes the first write: with a whole
         answer in it the span has no error (`answered`), else the next write fails (`client_closed`). Those that read to
         watch it see its end (`client_closed`, without a status); those that are told by epoll close (`no_response`)."""
         self.needs_spans()
-        connection, attributes = self._leave_early(self.server.late, lambda connection: connection.wait_until_read())
+        connection, attributes = self._leave_in_time()
         error = attributes.get("error.type")
         self.assertIn(error or "answered", self.server.left_before)
         expected = self._expected(connection, self.server.late, attributes.get("http.response.status_code", 0),
@@ -143,6 +161,8 @@ class ServerTest(ShimTest):
         port, target = self.server.port, self.server.targets["small"]
         end = time.monotonic() + LOAD_S
         loads = [Wrk(self, port, target, 6), Wrk(self, port, target, 2, close=True) if self.server.says_close else Closing(port, target)]
+        for load in loads:
+            self.addCleanup(load.stop)
         times = 0
         while time.monotonic() < end or (disturb and times < DISTURBED):
             time.sleep(max(0.5, LOAD_S / 6))  # load without a disturbance
@@ -204,7 +224,7 @@ class ServerTest(ShimTest):
         read, most, times = self._load(self.server.kill_worker)
         self._check_load(read, most, errors=("process_exited",))
         if self.server.logged() is not None:
-            self.assertLessEqual(self.server.logged(), len(self.spans()))
+            wait_until(lambda: self.server.logged() <= len(self.spans()), what="a span for each line of the access log")
 
 
 def error_of(span):

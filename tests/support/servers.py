@@ -76,7 +76,7 @@ def nginx(test, config="static.conf", workers=1, env=None, user=None, **values):
 def reload_nginx(process):
     """Replace the workers, as `nginx -s reload` does, and wait until the new ones are there."""
     before = set(children(process.pid))
-    process.popen.send_signal(signal.SIGHUP)
+    process.send_when_caught(signal.SIGHUP)
     wait_until(lambda: set(children(process.pid)) - before, what="new workers")
 
 
