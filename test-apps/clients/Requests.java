@@ -52,7 +52,7 @@ public class Requests {
         }
         boolean isImpatient = verb[0].equals("timeout");
         String method = isImpatient ? "GET" : verb[0].toUpperCase();
-        int timeout = isImpatient ? 1000 : 20000;
+        int timeout = isImpatient ? 3000 : 20000;
         try {
             Answer answer = library.equals("client") ? throughClient(method, words[1], body, timeout)
                     : throughUrl(method, words[1], body, timeout);

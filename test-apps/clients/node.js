@@ -37,7 +37,7 @@ const libraries = {
 function parse(step) {
   const [, verb, size, url] = step.match(/^([a-z]+):?(\d*) (.*)$/);
   const body = size ? Buffer.alloc(Number(size), 'b') : undefined;
-  return [verb === 'timeout' ? 'GET' : verb.toUpperCase(), url, body, verb === 'timeout' ? 1000 : PATIENCE_MS];
+  return [verb === 'timeout' ? 'GET' : verb.toUpperCase(), url, body, verb === 'timeout' ? 3000 : PATIENCE_MS];
 }
 
 async function main([library, ...steps]) {

@@ -31,7 +31,7 @@ $| = 1;
 for my $step (@ARGV) {
     my ($verb, $size, $url) = $step =~ /^([a-z]+):?(\d*) (.*)$/;
     my $body = $size ? 'b' x $size : undef;
-    my @arguments = ($verb eq 'timeout' ? 'GET' : uc $verb, $url, $body, $verb eq 'timeout' ? 1 : 20);
+    my @arguments = ($verb eq 'timeout' ? 'GET' : uc $verb, $url, $body, $verb eq 'timeout' ? 3 : 20);
     my ($status, $data, $died) = $library eq 'lwp' ? through_lwp(@arguments) : through_tiny(@arguments);
     printf "%s %d %s %s\n", $status, length $data, substr(sha256_hex($data), 0, 16), $died ? 'died' : '';
 }

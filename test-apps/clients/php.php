@@ -31,6 +31,6 @@ foreach (array_slice($argv, 2) as $step) {
     [, $verb, $size, $url] = $match;
     $body = $size === '' ? null : str_repeat('b', (int)$size);
     [$status, $data] = ('through_' . $library)($verb === 'timeout' ? 'GET' : strtoupper($verb), $url, $body,
-        $verb === 'timeout' ? 1 : 20);
+        $verb === 'timeout' ? 3 : 20);
     echo $status, ' ', strlen($data), ' ', substr(hash('sha256', $data), 0, 16), "\n";
 }

@@ -18,7 +18,7 @@ def handle(step, curl=None):
     curl.setopt(pycurl.URL, url)
     curl.setopt(pycurl.NOPROXY, "*")
     curl.setopt(pycurl.FOLLOWLOCATION, 1)
-    curl.setopt(pycurl.TIMEOUT, 1 if verb == "timeout" else 20)
+    curl.setopt(pycurl.TIMEOUT, 3 if verb == "timeout" else 20)
     curl.setopt(pycurl.WRITEDATA, body)
     curl.setopt(pycurl.HTTPHEADER, ["X-Own: yes", "X-Empty;"])
     if verb == "head":

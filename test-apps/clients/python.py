@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Python's clients: python.py LIBRARY STEP... where a step is a verb and a URL: "get URL", "head URL", "post:N URL" (a body
-of N bytes), "timeout URL" (get, waiting no longer than a second). One session makes all steps and prints what it got."""
+of N bytes), "timeout URL" (get, waiting no longer than three seconds). One session makes all steps and prints what it got."""
 
 import asyncio
 import hashlib
@@ -116,7 +116,7 @@ def parse(step):
     verb, _, url = step.partition(" ")
     verb, _, size = verb.partition(":")
     method = {"timeout": "GET"}.get(verb, verb.upper())
-    return method, url, b"b" * int(size) if size else None, 1 if verb == "timeout" else PATIENCE_S
+    return method, url, b"b" * int(size) if size else None, 3 if verb == "timeout" else PATIENCE_S
 
 
 def main():

@@ -19,7 +19,7 @@ steps.each do |step|
   http = kept[uri.host + uri.port.to_s] || Net::HTTP.new(uri.host, uri.port, nil)
   begin
     http.max_retries = 0
-    http.read_timeout = verb == 'timeout' ? 1 : 20
+    http.read_timeout = verb == 'timeout' ? 3 : 20
     if library == 'kept'
       http.start unless http.started?
       kept[uri.host + uri.port.to_s] = http

@@ -16,7 +16,7 @@ class Curl(Client):
 
     def command(self, verb, urls):
         verb, _, size = verb.partition(":")
-        options = {"head": ["--head"], "timeout": ["--max-time", "1"]}.get(verb, [])
+        options = {"head": ["--head"], "timeout": ["--max-time", "3"]}.get(verb, [])
         if size:
             body = self.folder / "body"
             body.write_bytes(b"b" * int(size))
@@ -34,10 +34,11 @@ class CurlTest(client_matrix.ClientTest):
                 self.check_run([*self.client.command("get", [self.url("/login")]), way, "--user", "name:secret"])
 
     def test_body_withheld(self):
-        """Expect: 100-continue, answered and refused."""
+        """Expect: 100-continue, answered and refused. It waits for that, however long it takes."""
         for target in ("/echo", "/reject"):
             with self.subTest(target=target):
-                self.check_run([*self.client.command("post:1000000", [self.url(target)]), "-H", "Expect: 100-continue"])
+                self.check_run([*self.client.command("post:1000000", [self.url(target)]), "-H", "Expect: 100-continue",
+                                "--expect100-timeout", "60"])
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ class Wget(Client):
 
     def command(self, verb, urls):
         verb, _, size = verb.partition(":")
-        options = {"head": ["--spider"], "timeout": ["--read-timeout=1"]}.get(verb, [])
+        options = {"head": ["--spider"], "timeout": ["--read-timeout=3"]}.get(verb, [])
         if size:
             body = self.folder / "body"
             body.write_bytes(b"b" * int(size))

@@ -33,7 +33,7 @@ class Client:
 
     def command(self, verb, urls):
         """The arguments that make one request for each URL, on one connection if that can be. The verb: get, head, post:N
-        (a body of N bytes), timeout (get, but wait no longer than a second)."""
+        (a body of N bytes), timeout (get, but wait no longer than three seconds)."""
         raise NotImplementedError
 
     def output(self, data):

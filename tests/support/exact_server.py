@@ -80,12 +80,12 @@ class Gone(Exception):
 class ClientConnection:
     """One connection, served by a thread."""
 
-    def __init__(self, server, sock):
+    def __init__(self, server, sock, port):
         self.requests = []
         self.rest = b""  # bytes behind the last whole request
         self._server = server
         self._socket = sock
-        self._port = sock.getpeername()[1]
+        self._port = port
         self._written = 0  # bytes
 
     def serve(self):
@@ -221,6 +221,7 @@ class ExactServer:
         self.connections = []
         self.violations = []
         self._threads = []
+        self._marks = {}  # ports of connections of our own: all that came before has been accepted when it is their turn
         self._acceptor = threading.Thread(target=self._accept)
         self._acceptor.start()
 
@@ -234,7 +235,13 @@ class ExactServer:
         self.violations.append(fault)
 
     def settle(self):
-        """Wait until every connection is over; clients that have ended leave none."""
+        """Wait until every connection is over; clients that have ended leave none, not even one that was yet to be accepted."""
+        with socket.socket() as last:
+            last.bind(("127.0.0.1", 0))
+            self._marks[last.getsockname()[1]] = turn = threading.Event()
+            last.connect(("127.0.0.1", self.port))
+            if not turn.wait(PATIENCE_S):
+                raise TimeoutError("a connection is not accepted")
         with self._lock:
             threads = list(self._threads)
         for thread in threads:
@@ -262,12 +269,18 @@ class ExactServer:
     def _accept(self):
         while True:
             try:
-                sock, _ = self._listener.accept()
+                sock, (_, port) = self._listener.accept()
+            except ConnectionAbortedError:  # reset by its client before its turn
+                continue
             except OSError:
                 return
+            if mark := self._marks.pop(port, None):
+                mark.set()
+                sock.close()
+                continue
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._lock:
-                connection = ClientConnection(self, sock)
+                connection = ClientConnection(self, sock, port)
                 self.connections.append(connection)
                 self._threads.append(threading.Thread(target=connection.serve))
                 self._threads[-1].start()

@@ -22,13 +22,13 @@ def _request(connection):
 
 
 def _tcp_info(attributes):
-    """The struct tcp_info among an answer's attributes."""
+    """The struct tcp_info among an answer's attributes; None: it is no socket any more, but one that waits for stragglers."""
     while attributes:
         length, kind = struct.unpack_from("=HH", attributes)
         if kind == INET_DIAG_INFO:
             return attributes[4:length]
         attributes = attributes[length + 3 & ~3:]
-    raise ValueError("no tcp_info")
+    return None
 
 
 def _ask(connection):
@@ -39,8 +39,8 @@ def _ask(connection):
     if HEADER.unpack_from(answer)[1] != SOCK_DIAG_BY_FAMILY:
         return None
     waiting, _ = QUEUES.unpack_from(answer, HEADER.size + MESSAGE_SIZE - 20)
-    received, = struct.unpack_from("=Q", _tcp_info(answer[HEADER.size + MESSAGE_SIZE:]), BYTES_RECEIVED)
-    return waiting, received
+    info = _tcp_info(answer[HEADER.size + MESSAGE_SIZE:])
+    return (waiting, *struct.unpack_from("=Q", info, BYTES_RECEIVED)) if info else None
 
 
 def read_bytes(connection):
