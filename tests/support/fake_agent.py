@@ -46,7 +46,13 @@ def serve(connection, folder):
         pass
     connection.close()
     if kind == "stop":
+        mark_of(folder).unlink()
         os._exit(0)
+
+
+def mark_of(folder):
+    """A file that says by its name which process is to be ended."""
+    return folder / f"pid.{os.getpid()}"
 
 
 def main():
@@ -59,10 +65,13 @@ def main():
     folder.mkdir(exist_ok=True)
     started = {"environment": dict(os.environ), "descriptors": sorted(os.listdir("/proc/self/fd"))}
     (folder / "started").write_text(json.dumps(started))
-    (folder / "pid").write_text(str(os.getpid()))  # before anybody finds us, and the test may end
+    mark_of(folder).touch()  # before anybody finds us, and the test may end
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    listener.bind(str(folder / "agent.sock"))
+    new = folder / f"new.{os.getpid()}"
+    listener.bind(str(new))
     listener.listen()
+    os.link(new, folder / "agent.sock")  # who finds it is answered
+    new.unlink()
     os.setsid()
     nothing = os.open("/dev/null", os.O_RDWR)
     os.dup2(nothing, 2)

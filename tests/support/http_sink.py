@@ -105,6 +105,8 @@ class HttpSink:
         while True:
             try:
                 connection, _ = listener.accept()
+            except ConnectionAbortedError:  # reset by its client before its turn
+                continue
             except OSError:
                 return
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
@@ -117,6 +119,9 @@ class HttpSink:
             connection.close()
             return
         with self._lock:
+            if self._closed or self.mode == "refuse":  # it had been accepted just before
+                connection.close()
+                return
             self._connections.add(connection)
             self.connection_count += 1
         stream = connection.makefile("rb")
@@ -132,9 +137,9 @@ class HttpSink:
             connection.close()
 
     def _serve_one(self, connection, stream):
-        """One request; True when another may follow."""
+        """One request; True when another may follow. One that is cut off, as its sender was killed, is none."""
         line = stream.readline(HEAD_MAX)
-        if not line:
+        if not line.endswith(b"\n") and len(line) < HEAD_MAX:
             return False
         if not line.rstrip().endswith((b" HTTP/1.1", b" HTTP/1.0")):
             self._note(f"request line {line!r}")
@@ -142,12 +147,17 @@ class HttpSink:
             return False
         method, path, _ = line.decode("latin-1").split(" ", 2)
         headers = {}
-        while (line := stream.readline(HEAD_MAX)) not in (b"\r\n", b"\n", b""):
+        while (line := stream.readline(HEAD_MAX)) not in (b"\r\n", b"\n"):
+            if not line.endswith(b"\n") and len(line) < HEAD_MAX:
+                return False
             name, _, value = line.decode("latin-1").partition(":")
             if name.lower() in headers:
                 self._note(f"header {name} comes twice")
             headers[name.lower()] = value.strip()
-        body = stream.read(int(headers.get("content-length", 0)))
+        length = int(headers.get("content-length", 0))
+        body = stream.read(length)
+        if len(body) < length:
+            return False
         with self._lock:
             mode, options = self.mode, dict(self.options)
         self._check_head(method, path, headers)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The launcher, copied beside a stand-in for the agent (fake_agent.py) that notes messages, as in a prefix."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -10,7 +11,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from processes import PATIENCE_S
+from processes import PATIENCE_S, command_line
 
 BUILD = Path(os.environ["SPANSHIM_BUILD"])
 SUPPORT = Path(__file__).resolve().parent
@@ -35,12 +36,11 @@ class LauncherTest(unittest.TestCase):
                         OTEL_TRACES_EXPORTER="none", LC_ALL="C.UTF-8", SPANSHIM_INIT_TIMEOUT=str(PATIENCE_S * 1000))
 
     def end_agent(self):
-        pid = self.runtime / "pid"
-        if pid.exists():
-            try:
-                os.kill(int(pid.read_text()), signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        for mark in self.runtime.glob("pid.*"):
+            pid = int(mark.suffix[1:])
+            with contextlib.suppress(ProcessLookupError):
+                if str(self.bin) in command_line(pid):  # or the number is another's by now
+                    os.kill(pid, signal.SIGKILL)
 
     def argv(self, *args):
         return [str(self.bin / "spanshim"), *map(str, args)]
@@ -71,7 +71,8 @@ class LauncherTest(unittest.TestCase):
 
     def messages(self):
         path = self.runtime / "messages"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        lines = path.read_text().split("\n")[:-1] if path.exists() else []  # the last may be half written
+        return [json.loads(line) for line in lines]
 
     def plan(self, **answers):
         self.runtime.mkdir(exist_ok=True)

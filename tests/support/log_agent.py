@@ -100,6 +100,7 @@ class LogAgent(RingAgent):
         self._lanes = []
         self._known = 0
         self._is_closing = False
+        self._turn = threading.Lock()  # held by who reads: what was taken off a lane is among the pieces
         super().__init__(path)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -117,8 +118,10 @@ class LogAgent(RingAgent):
 
     def _read(self):
         while not self._is_closing:
-            self._find_lanes()
-            if not self._take_round():
+            with self._turn:
+                self._find_lanes()
+                count = self._take_round()
+            if not count:
                 time.sleep(0.001)
 
     def _take_round(self):
@@ -135,9 +138,13 @@ class LogAgent(RingAgent):
         """Return when all that was written so far has been read: called when the writers have ended."""
         deadline = time.monotonic() + PATIENCE_S
         self.take_pending()
-        while any(lane.head.value != lane.tail.value for lane in self._lanes) or self._known < len(self.rings):
+        while not self._has_all():
             assert time.monotonic() < deadline, "records that nobody finished"
             time.sleep(0.001)
+
+    def _has_all(self):
+        with self._turn:
+            return self._known == len(self.rings) and all(lane.head.value == lane.tail.value for lane in self._lanes)
 
     def dropped(self):
         """Lines that the shim could not hand over."""

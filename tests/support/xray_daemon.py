@@ -26,7 +26,7 @@ from processes import PATIENCE_S
 from xray_schema import is_lone, read_document
 
 DATAGRAM_MAX = 65507
-MARK = b"all before this is read"  # a datagram that settle() sends
+MARK = b"all before this is read: "  # a datagram that settle() sends, with a number
 STATUSES = {"ok": 200, "slow": 200, "400": 400, "403": 403, "429": 429, "500": 500, "503": 503}
 STATISTICS_MAX = 25  # a call
 STATISTICS_FIELDS = {"RuleName", "ClientID", "Timestamp", "RequestCount", "SampledCount", "BorrowCount"}
@@ -107,7 +107,7 @@ class XrayDaemon(HttpSink):
         self.statistics = []
         self.page = page
         self.datagram_count = 0
-        self._mark_count = 0
+        self._mark_sent = self._mark_read = 0
         self.largest = 0  # document, bytes
         self._receive_buffer = receive_buffer
         self._documents = {}  # by id, in the order they came; one that is complete takes the place of one in progress
@@ -196,12 +196,16 @@ class XrayDaemon(HttpSink):
         return calls()
 
     def settle(self):
-        """Until all datagrams are read that were sent so far."""
-        with self._lock:
-            wanted = self._mark_count + 1
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-            sender.sendto(MARK, ("127.0.0.1", self.port))
-        self.wait_until(lambda: self._mark_count >= wanted, "what was sent is read")
+        """Until all datagrams are read that were sent so far. What finds no room in the socket's buffer is sent again."""
+        deadline = time.monotonic() + PATIENCE_S
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender, self._lock:
+            self._mark_sent += 1
+            wanted = self._mark_sent
+            while self._mark_read < wanted:
+                if time.monotonic() > deadline:
+                    raise AssertionError(f"what was sent is not read in {PATIENCE_S} s")
+                sender.sendto(MARK + b"%d" % wanted, ("127.0.0.1", self.port))
+                self._changed.wait(1)
 
     def clear(self):
         """Forget what came."""
@@ -270,9 +274,9 @@ class XrayDaemon(HttpSink):
             self._take(data)
 
     def _take(self, data):
-        if data == MARK:
+        if data.startswith(MARK):
             with self._lock:
-                self._mark_count += 1
+                self._mark_read = int(data[len(MARK):])
                 self._changed.notify_all()
             return
         document, problems = read_datagram(data)
