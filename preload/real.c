@@ -141,6 +141,8 @@ bool real_init(void)
 
     object_init();
     (void)object_iterate(object_visit, &search);
+    if (whole_libc.dynamic && !real_table[HOOK_syscall])
+        (void)take(&whole_libc, HOOK_syscall); /* its hook has no frame to look it up from */
     real_startup_objects = search.count;
     return !search.duplicate;
 }

@@ -326,8 +326,7 @@ static void test_link_does_not_wait_for_a_stopped_agent(void **state)
         close(fds[i]);
 }
 
-/* Each failed try is followed by a pause; until it is over nothing is tried. */
-/* 4: a second has passed, so that it was time to try again. */
+/* Each failed try is followed by a pause; until it is over nothing is tried. 4: it was over. */
 static int wait_between_tries(void)
 {
     const uint64_t start_ns = clock_mono_ns();

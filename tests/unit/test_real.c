@@ -83,6 +83,7 @@ static void test_real_early_finds_what_is_called(void **state)
     assert_ptr_equal(real_early(HOOK_sendfile), dlsym(RTLD_NEXT, "sendfile")); /* before the start */
     assert_true(real_init());
     assert_null(real_table[HOOK_splice]);
+    assert_ptr_equal(real_table[HOOK_syscall], dlsym(RTLD_NEXT, "syscall"));
     errno = EDOM;
     assert_ptr_equal(real_early(HOOK_splice), dlsym(RTLD_NEXT, "splice"));
     assert_int_equal(errno, EDOM);
