@@ -16,6 +16,7 @@ class Varnish(Server):
     programs = ("varnishd", "varnishadm", "varnishlog", "gcc")
     unlogged = "-ReqHeader,-RespHeader,-BereqHeader,-BerespHeader,-ObjHeader,-Timestamp"  # so that the log holds all requests
     targets = {**Server.targets, "chunked": "/chunks/10000000"}  # it refuses chunks with extensions
+    chunk_tries = 50
     left_before = ("answered", "client_closed")  # in one write, or a second one fails: as the body comes from behind
 
     def start(self):

@@ -32,6 +32,7 @@ class Server:
     keeps_alive = True  # False: it closes after each answer, whatever the client asks for
     says_close = True  # and says so in the answer after which it closes
     chunks = True  # the long answer comes in chunks; False: counted, or up to the connection's end
+    chunk_tries = 1  # more: an answer that it has all of before it begins to pass it on is counted; whether it has is chance
     log_mark = b"\n"  # what each request leaves in the access log once
     logs_all = True  # the access log has one line for each request that got an answer or was given up
     logs_given_up = True  # False: for those that got an answer only; None: for some of the others
