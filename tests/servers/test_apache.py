@@ -20,7 +20,10 @@ class Apache(Server):
     mpm = None
     cgi = "cgid"
     left_before = ("answered", "client_closed")  # in one write, or a second one fails: as the script's output comes
-    logs_given_up = None  # at a reload it may have read a request and close all the same: that one is not logged
+    # At a reload it may have read a request and close all the same, or, if it came together with one before, end without
+    # even that: it is not logged. (wrk sends two at once when a pause of its old connection ends on the new one.)
+    logs_given_up = None
+    load_errors = ("process_exited",)
 
     def start(self):
         config = self.fill_in("apache/matrix.conf", MPM=self.mpm, CGI=self.cgi, MODULES=MODULES,
