@@ -20,10 +20,7 @@ class Apache(Server):
     mpm = None
     cgi = "cgid"
     left_before = ("answered", "client_closed")  # in one write, or a second one fails: as the script's output comes
-    # At a reload it may have read a request and close all the same, or, if it came together with one before, end without
-    # even that: it is not logged. (wrk sends two at once when a pause of its old connection ends on the new one.)
-    logs_given_up = None
-    load_errors = ("process_exited",)
+    logs_given_up = None  # at a reload it may have read a request and close all the same: that one is not logged
 
     def start(self):
         config = self.fill_in("apache/matrix.conf", MPM=self.mpm, CGI=self.cgi, MODULES=MODULES,
@@ -42,6 +39,9 @@ class ApacheEvent(Apache):
     """One thread waits for all idle connections."""
 
     mpm = "event"
+    # At a reload it may end with a request in hand that came together with one before. (wrk sends two at once when a pause
+    # of its old connection ends on the new one.)
+    load_errors = ("process_exited",)
 
 
 class ApacheWorker(Apache):
